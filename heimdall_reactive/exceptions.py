@@ -1,0 +1,179 @@
+"""The error tree: every error carries data, says what to do, and holds no secret.
+
+::
+
+    HeimdallError
+    ├── ConfigurationError (ValueError)     an option or endpoint that cannot work
+    │   ├── InvalidEndpoint
+    │   └── InsecureToken                   a token would travel in clear
+    ├── ReadOnlyError (TypeError)           writing to a subject that only the store writes
+    ├── StoreClosed (RuntimeError)          the store is closed for good
+    ├── WaitTimeout (TimeoutError)          `wait_for` or `result` ran out of time
+    └── StoreError                          what `store.errors` and `state.error` carry
+        ├── ObserverError                   an observer raised
+        ├── InvalidMessage                  a frame that does not decode
+        ├── TokenError                      the token provider failed
+        ├── SendError                       a message that was not sent
+        │   └── EncodeError (TypeError)     a value with no JSON form
+        ├── ConnectError                    an attempt that failed
+        │   ├── ConnectTimeout (TimeoutError)
+        │   ├── CertificateError
+        │   └── HandshakeRefused            the server answered with an HTTP status
+        └── ConnectionLost                  an established connection ended
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CertificateError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "EncodeError",
+    "HandshakeRefused",
+    "HeimdallError",
+    "InsecureToken",
+    "InvalidEndpoint",
+    "InvalidMessage",
+    "ObserverError",
+    "ReadOnlyError",
+    "SendError",
+    "StoreClosed",
+    "StoreError",
+    "TokenError",
+    "WaitTimeout",
+]
+
+
+class HeimdallError(Exception):
+    """Root of every error of this library."""
+
+
+class ConfigurationError(HeimdallError, ValueError):
+    """An option or endpoint that cannot work; retrying would not help."""
+
+
+class InvalidEndpoint(ConfigurationError):
+    """An endpoint that is neither a path nor a `ws://` or `wss://` URL."""
+
+
+class InsecureToken(ConfigurationError):
+    """A token would be sent in clear to a host that is not loopback (RFC 6750 section 5.3)."""
+
+
+class ReadOnlyError(HeimdallError, TypeError):
+    """A write to a subject that only its store may write."""
+
+
+class StoreClosed(HeimdallError, RuntimeError):
+    """The store was closed; make a new one with `use_websocket()`."""
+
+
+class WaitTimeout(HeimdallError, TimeoutError):
+    """What was waited for did not happen in time."""
+
+
+class StoreError(HeimdallError):
+    """What a store reports on `errors`, or keeps as `state.error`."""
+
+
+class ObserverError(StoreError):
+    """An observer raised; the other observers and the connection are unaffected.
+
+    Attributes:
+        error: what the observer raised.
+        subject: name of the subject or stream it observed.
+    """
+
+    def __init__(self, error: BaseException, subject: str) -> None:
+        super().__init__(
+            f"an observer of {subject!r} raised {type(error).__name__}; "
+            "handle it inside the observer, or give the pipeline an on_error"
+        )
+        self.error = error
+        self.subject = subject
+
+
+class InvalidMessage(StoreError):
+    """A received frame that does not decode; the payload itself is never kept.
+
+    Attributes:
+        reason: what is wrong with it, bounded in length.
+        size: length of the frame in bytes.
+        kind: the value of its `type` field where one was readable, else None.
+    """
+
+    def __init__(self, reason: str, size: int, kind: str | None = None) -> None:
+        named = f"{kind!r} message" if kind else "message"
+        super().__init__(f"invalid {named} of {size} bytes: {reason}")
+        self.reason = reason
+        self.size = size
+        self.kind = kind
+
+
+class TokenError(StoreError):
+    """The token provider raised, hung, or returned something that is no token."""
+
+
+class SendError(StoreError):
+    """A message that was not sent, or of which nobody can tell.
+
+    Attributes:
+        state: the receipt's final state: `rejected`, `dropped`, `expired` or `in_doubt`.
+    """
+
+    def __init__(self, message: str, state: str = "rejected") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class EncodeError(SendError, TypeError):
+    """A value that has no JSON form."""
+
+
+class ConnectError(StoreError):
+    """An attempt to connect that failed."""
+
+
+class ConnectTimeout(ConnectError, TimeoutError):
+    """The opening handshake took longer than `open_timeout`."""
+
+
+class CertificateError(ConnectError):
+    """The server's TLS certificate was not accepted; retrying would not help."""
+
+
+class HandshakeRefused(ConnectError):
+    """The server answered the upgrade with an HTTP status other than 101.
+
+    Attributes:
+        http_status: that status.
+        retry_after: the text of its `Retry-After` header, or None (RFC 9110 section 10.2.3).
+    """
+
+    def __init__(self, http_status: int, retry_after: str | None = None) -> None:
+        advice = {
+            401: "; check the access token",
+            403: "; check the access token's permissions",
+            404: "; check the endpoint's path",
+        }.get(http_status, "")
+        super().__init__(f"the server refused the WebSocket with HTTP {http_status}{advice}")
+        self.http_status = http_status
+        self.retry_after = retry_after
+
+
+class ConnectionLost(StoreError):
+    """An established connection ended otherwise than by `disconnect()`.
+
+    Attributes:
+        code: the close code, 1006 where the socket ended without a close frame (RFC 6455 7.4.1).
+        reason: the peer's reason, cleaned of control characters.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(
+            f"the connection ended with code {code}" + (f" ({reason})" if reason else "")
+        )
+        self.code = code
+        self.reason = reason
