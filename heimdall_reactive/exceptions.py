@@ -19,7 +19,8 @@
         │   ├── ConnectTimeout (TimeoutError)
         │   ├── CertificateError
         │   └── HandshakeRefused            the server answered with an HTTP status
-        └── ConnectionLost                  an established connection ended
+        ├── ConnectionLost                  an established connection ended
+        └── SessionEnded                    the server ended the user's session
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ __all__ = [
     "ObserverError",
     "ReadOnlyError",
     "SendError",
+    "SessionEnded",
     "StoreClosed",
     "StoreError",
     "TokenError",
@@ -177,3 +179,15 @@ class ConnectionLost(StoreError):
         )
         self.code = code
         self.reason = reason
+
+
+class SessionEnded(StoreError):
+    """The server ended the user's session and then the connection; it is not dialled again.
+
+    Attributes:
+        kind: type of the message that said so, such as `accountBanned`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"the server ended the session ({kind}); connect() dials again")
+        self.kind = kind

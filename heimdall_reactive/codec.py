@@ -1,0 +1,159 @@
+"""Frames to messages and back. Pure.
+
+A *frame* is the raw payload of one whole WebSocket message, a *message* is what it decodes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from . import messages
+from .exceptions import EncodeError, InvalidMessage
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+__all__ = ["Codec", "Frame", "InvalidUtf8", "encode"]
+
+T = TypeVar("T")
+
+MAX_REASON: Final = 200  # characters of an error's reason; the wire must not write our logs
+
+
+class Frame(NamedTuple):
+    """An encoded message: its bytes, and whether they go out as text or as binary."""
+
+    data: bytes
+    text: bool
+
+
+class InvalidUtf8(InvalidMessage):
+    """A text frame that is not UTF-8; the connection must fail with 1007 (RFC 6455 8.1)."""
+
+
+def encode(value: Any) -> Frame:
+    """Encode a message to send.
+
+    `str` and `bytes` go out as they are, as text and binary; pydantic models as JSON by alias;
+    anything else as JSON.
+
+    Raises:
+        EncodeError: where the value has no JSON form, NaN and infinity included (RFC 8259 6).
+    """
+    try:
+        if isinstance(value, str):
+            return Frame(value.encode(), True)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return Frame(bytes(value), False)
+        data = to_json(value, by_alias=True)
+        if b"NaN" in data or b"Infinity" in data:
+            from_json(data, allow_inf_nan=False)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise EncodeError(
+            f"a {type(value).__name__} has no JSON form ({type(error).__name__}); "
+            "send str, bytes, a pydantic model or plain JSON values"
+        ) from None
+    return Frame(data, True)
+
+
+class Codec(Generic[T]):
+    """Decode frames to messages of one type, which is checked at run time.
+
+    Args:
+        message_type: any type pydantic can validate, unions included. None stands for the Heimdall
+            messages with plain JSON for every type that nobody knows. Types made of `str` and
+            `bytes` alone give text and binary frames as they came.
+    """
+
+    def __init__(self, message_type: TypeForm[T] | None = None) -> None:
+        self._validate = _heimdall if message_type is None else _decoder(message_type)
+
+    def decode(self, data: bytes | bytearray, text: bool) -> T:
+        """Decode one frame.
+
+        Raises:
+            InvalidUtf8: a text frame that is not UTF-8.
+            InvalidMessage: a frame that is not of the message type; it says why, without payload.
+        """
+        try:
+            return self._validate(data, text)  # type: ignore[no-any-return]
+        except (ValueError, RecursionError) as error:
+            raise _describe(error, data, text) from None
+
+
+def _decoder(message_type: Any) -> Callable[[bytes | bytearray, bool], Any]:
+    """Choose how frames become messages of a type."""
+    members = set(get_args(message_type)) or {message_type}
+    adapter: TypeAdapter[Any] = TypeAdapter(message_type)
+    raw = members <= {str, bytes}
+
+    def validate(data: bytes | bytearray, text: bool) -> Any:
+        if not text:
+            # A binary frame is bytes or nothing: a typed store must not lie about its type.
+            return adapter.validate_python(bytes(data), strict=True)
+        if raw:
+            return adapter.validate_python(data.decode(), strict=True)
+        return adapter.validate_json(data)
+
+    return validate
+
+
+_MODELS: Final[dict[str, Callable[[Any], Any]]] = {
+    model.model_fields["type"].default: model.__pydantic_validator__.validate_python
+    for model in (
+        *get_args(get_args(messages.ServerMessage)[0]),
+        *get_args(get_args(messages.ControlMessage)[0]),
+    )
+}
+
+
+def _heimdall(data: bytes | bytearray, text: bool) -> Any:
+    """Decode a Heimdall message, or plain JSON where its type is not one of ours."""
+    if not text:
+        return bytes(data)
+    value = from_json(data, cache_strings="keys")
+    if type(value) is dict:
+        kind = value.get("type")
+        if type(kind) is str and (validate := _MODELS.get(kind)) is not None:
+            return validate(value)
+    return value
+
+
+def _describe(error: Exception, data: bytes | bytearray, text: bool) -> InvalidMessage:
+    """Say what is wrong with a frame, in bounded words and without its payload."""
+    if text:
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return InvalidUtf8("not UTF-8", len(data))
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            return InvalidMessage("not JSON", len(data))
+        where = ".".join(str(part) for part in first["loc"])
+        # Messages of a user's own validators may quote the payload; ours and pydantic's do not.
+        what = first["type"] if first["type"].endswith("_error") else first["msg"]
+        reason = _one_line(f"{where}: {what}" if where else what)
+        return InvalidMessage(reason, len(data), _kind(data, text))
+    if isinstance(error, RecursionError) or "recursion" in str(error):
+        return InvalidMessage("nested too deeply", len(data))
+    return InvalidMessage("not JSON", len(data))
+
+
+def _kind(data: bytes | bytearray, text: bool) -> str | None:
+    """Read the `type` of a message that failed to validate."""
+    try:
+        value = from_json(data) if text else None
+    except ValueError:
+        return None
+    kind = value.get("type") if isinstance(value, dict) else None
+    return _one_line(kind)[:40] if isinstance(kind, str) else None
+
+
+def _one_line(text: str) -> str:
+    """Bound a text and replace what could forge a log line or confuse a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:MAX_REASON])

@@ -1,0 +1,180 @@
+"""`Outbox`: the bounded FIFO of encoded sends; `Receipt`: what became of one. Pure but for a lock."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from .codec import Frame
+from .exceptions import SendError, WaitTimeout
+
+__all__ = ["Outbox", "Receipt", "ReceiptState"]
+
+ReceiptState: TypeAlias = Literal["queued", "written", "dropped", "expired", "rejected", "in_doubt"]
+
+_settling: Final = (
+    threading.Lock()
+)  # one for all: held for a few instructions, never over user code
+
+
+class Receipt:
+    """What became of one send.
+
+    Await it, or call `result()` from a thread: both return the receipt once the message was
+    written to the socket, and raise `SendError` where it was not. A receipt that nobody waits
+    for costs nothing and warns of nothing.
+    """
+
+    __slots__ = ("_error", "_future", "_state")
+
+    def __init__(self) -> None:
+        self._state: ReceiptState = "queued"
+        self._error: SendError | None = None
+        self._future: Future[Receipt] | None = None
+
+    @property
+    def state(self) -> ReceiptState:
+        """`queued`, and finally `written`, `dropped`, `expired`, `rejected` or `in_doubt`."""
+        return self._state
+
+    @property
+    def error(self) -> SendError | None:
+        """Why it was not written, else None."""
+        return self._error
+
+    def result(self, timeout: float | None = None) -> Receipt:
+        """Wait, from a thread without an event loop, until the message was written.
+
+        Args:
+            timeout: seconds to wait; None waits for ever.
+
+        Raises:
+            SendError: it was not written.
+            WaitTimeout: it is still queued.
+            RuntimeError: called on a thread whose event loop the wait would block.
+        """
+        if self._state == "queued":
+            refuse_on_loop("receipt.result()", "await the receipt")
+        try:
+            return self._waiter().result(timeout)
+        except TimeoutError:
+            raise WaitTimeout(f"not written within {timeout} s; it is still queued") from None
+
+    def __await__(self) -> Generator[Any, None, Receipt]:
+        # Shielded: cancelling the wait must not cancel what others wait for.
+        return asyncio.shield(asyncio.wrap_future(self._waiter())).__await__()
+
+    def __repr__(self) -> str:
+        return f"<Receipt {self._state}>"
+
+    def _waiter(self) -> Future[Receipt]:
+        with _settling:
+            if self._future is None:
+                self._future = Future()
+                if self._state != "queued":
+                    self._resolve(self._future)
+            return self._future
+
+    def _settle(self, state: ReceiptState, error: SendError | None = None) -> None:
+        with _settling:
+            self._state, self._error = state, error
+            future = self._future
+        if future is not None:
+            self._resolve(future)
+
+    def _resolve(self, future: Future[Receipt]) -> None:
+        if future.done():
+            return
+        if self._error is None:
+            future.set_result(self)
+        else:
+            future.set_exception(self._error)
+
+
+def refuse_on_loop(call: str, instead: str) -> None:
+    """Refuse a blocking wait on a thread that runs an event loop: it would stop that loop.
+
+    Raises:
+        RuntimeError: where this thread runs an event loop.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"{call} would block this event loop; {instead} instead")
+
+
+class Entry(NamedTuple):
+    """One waiting send."""
+
+    frame: Frame
+    receipt: Receipt
+
+
+class Outbox:
+    """Encoded sends in order, bounded by count and bytes. Thread-safe.
+
+    Attributes:
+        limit: sends that may wait.
+        max_bytes: bytes that may wait.
+        high_water: the most sends that ever waited.
+        rejected: sends refused because it was full.
+    """
+
+    def __init__(self, limit: int, max_bytes: int) -> None:
+        self.limit = limit
+        self.max_bytes = max_bytes
+        self.high_water = 0
+        self.rejected = 0
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, frame: Frame) -> Receipt:
+        """Queue a frame; where that would pass a bound, its receipt is rejected."""
+        receipt = Receipt()
+        size = len(frame.data)
+        with self._lock:
+            full = len(self._entries) >= self.limit or self._bytes + size > self.max_bytes
+            if not full:
+                self._entries.append(Entry(frame, receipt))
+                self._bytes += size
+                self.high_water = max(self.high_water, len(self._entries))
+            else:
+                self.rejected += 1
+        if full:
+            reject(receipt, f"the outbox is full ({self.limit} sends or {self.max_bytes} bytes); "
+                            "wait until connected, or raise outbox_limit")  # fmt: skip
+        return receipt
+
+    def peek(self) -> Entry | None:
+        """Return the next send, which stays queued until `pop`."""
+        try:
+            return self._entries[0]
+        except IndexError:
+            return None
+
+    def pop(self) -> None:
+        """Take away the send that `peek` returned, after it was written."""
+        with self._lock:
+            self._bytes -= len(self._entries.popleft().frame.data)
+
+    def clear(self, reason: str) -> int:
+        """Drop everything that waits, with its receipts; return how many."""
+        with self._lock:
+            entries, self._entries, self._bytes = self._entries, deque(), 0
+        for entry in entries:
+            entry.receipt._settle("dropped", SendError(f"not sent: {reason}", "dropped"))
+        return len(entries)
+
+
+def reject(receipt: Receipt, reason: str) -> None:
+    """Settle a receipt as refused before it was queued."""
+    receipt._settle("rejected", SendError(f"not sent: {reason}", "rejected"))

@@ -1,0 +1,122 @@
+"""When to dial again: `Backoff`, and what a refusal or a close means. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from .exceptions import (
+    CertificateError,
+    ConfigurationError,
+    ConnectError,
+    ConnectTimeout,
+    HandshakeRefused,
+    TokenError,
+)
+from .options import CloseInfo, DelayPolicy, RetryContext
+
+__all__ = ["Action", "Backoff", "classify_close", "classify_failure", "next_delay"]
+
+JITTER: Final = 0.2  # share of a constant delay that may be added, so that clients disperse
+FLAP_CAP: Final = 30.0  # seconds; bounds the growing delays of an accept-then-close server
+FLAP_FLOOR: Final = 0.1  # seconds; they grow from this where the delay is shorter
+
+
+class Action(Enum):
+    """What a failure or a close leads to."""
+
+    RETRY = "retry"  #: dial again after a delay
+    REFRESH = "refresh"  #: ask the token provider once more, at once; then fail
+    END = "end"  #: the server ended it cleanly: disconnected
+    FAIL = "fail"  #: retrying would not help: failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Growing delays with full jitter: `uniform(0, min(cap, initial * factor ** (attempt - 1)))`.
+
+    The cap comes first and the random number after it, so that clients at the cap still disperse.
+    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+
+    Attributes:
+        initial: bound of the first delay in seconds.
+        factor: growth per attempt.
+        cap: bound of every delay in seconds.
+    """
+
+    initial: float = 0.5
+    factor: float = 2.0
+    cap: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not (self.initial > 0 and self.factor >= 1 and self.cap >= self.initial):
+            raise ConfigurationError("Backoff needs initial > 0, factor >= 1 and cap >= initial")
+
+    def bound(self, attempt: int) -> float:
+        """Return the longest delay before an attempt (1 is the first), in seconds."""
+        try:
+            return min(self.cap, self.initial * self.factor ** (attempt - 1))
+        except OverflowError:
+            return self.cap
+
+
+def next_delay(
+    policy: float | DelayPolicy | Backoff,
+    context: RetryContext,
+    flaps: int,
+    random: Callable[[], float],
+) -> float | None:
+    """Return the seconds until the next attempt, or None to stop.
+
+    Args:
+        policy: the option `reconnect_delay`.
+        context: what the policy decides by.
+        flaps: connections in a row that opened and closed before they were stable. They make
+            constant delays grow, so that an accept-then-close server meets no storm.
+        random: returns a float in [0, 1).
+    """
+    if isinstance(policy, Backoff):
+        return random() * policy.bound(context.attempt)
+    if callable(policy):
+        return policy(context)
+    delay = policy
+    if flaps > 1:
+        grown = max(policy, FLAP_FLOOR) * 2.0 ** min(flaps - 1, 30)
+        delay = max(policy, min(FLAP_CAP, grown))
+    return delay * (1 + JITTER * random())
+
+
+def classify_failure(error: Exception) -> Action:
+    """Tell what an attempt that failed leads to.
+
+    401 and 403 are refusals of the token; 408, 425, 429 and 5xx pass with time (RFC 9110
+    section 15); other statuses, certificates and options do not get better by themselves.
+    """
+    match error:
+        case HandshakeRefused(http_status=401 | 403):
+            return Action.REFRESH
+        case HandshakeRefused(http_status=status):
+            return Action.RETRY if status in (408, 425, 429) or status >= 500 else Action.FAIL
+        case CertificateError() | ConfigurationError():
+            return Action.FAIL
+        case ConnectTimeout() | TokenError() | ConnectError():
+            return Action.RETRY
+        case _:
+            return Action.FAIL
+
+
+def classify_close(close: CloseInfo) -> Action:
+    """Tell what the end of an established connection leads to (codes: RFC 6455 section 7.4).
+
+    1000 from the server is final; 1008, 4401 and 4403 refuse the token. Everything else is
+    retried, and stops after `max_reconnect_attempts` because a connection that does not last
+    never resets the count: so also for 1002, 1003, 1007, 1009 and 1010, which one side's
+    defect would otherwise repeat for ever.
+    """
+    if close.code == 1000 and close.who == "server":
+        return Action.END
+    if close.code in (1008, 4401, 4403) and close.who == "server":
+        return Action.REFRESH
+    return Action.RETRY

@@ -1,0 +1,148 @@
+"""`Status`, `ConnectionState` and the moves that are allowed between them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from .options import CloseInfo
+
+__all__ = ["MOVES", "CloseInfo", "ConnectionState", "Status"]
+
+
+class Status(StrEnum):
+    """The phase of a connection."""
+
+    IDLE = "idle"  #: never asked to connect
+    CONNECTING = "connecting"  #: asking for a token, dialling, shaking hands
+    CONNECTED = "connected"  #: the socket is open
+    WAITING = "waiting"  #: for the next attempt, at `retry_at`
+    DISCONNECTING = "disconnecting"  #: the closing handshake is under way
+    DISCONNECTED = "disconnected"  #: ended by `disconnect()`, or for good by the server
+    FAILED = "failed"  #: gave up; `error` says why
+
+
+S = Status
+MOVES: Final[dict[Status, frozenset[Status]]] = {
+    S.IDLE: frozenset({S.CONNECTING, S.DISCONNECTED}),
+    S.CONNECTING: frozenset({S.CONNECTED, S.WAITING, S.DISCONNECTED, S.FAILED}),
+    S.CONNECTED: frozenset({S.WAITING, S.DISCONNECTING, S.DISCONNECTED, S.FAILED}),
+    S.WAITING: frozenset({S.CONNECTING, S.DISCONNECTED}),
+    S.DISCONNECTING: frozenset({S.DISCONNECTED}),
+    S.DISCONNECTED: frozenset({S.CONNECTING}),
+    S.FAILED: frozenset({S.CONNECTING}),
+}
+"""Where each status may lead; every other move is a defect of this library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionState:
+    """A snapshot of the connection: the one truth that everything else is derived from.
+
+    Attributes:
+        status: the phase.
+        attempt: number of the reconnection under way or waited for; 0 for a first dial.
+        retry_at: when the next attempt starts, in seconds since the epoch, while `waiting`.
+        close: how the last connection ended, None while connected.
+        error: what the last connection or attempt failed of, None while connected.
+        http_status: status of the last refused upgrade, None while connected.
+        session: number of this or the last connection; +1 at each, 0 before the first.
+        connected_at: when this connection opened, in seconds since the epoch.
+    """
+
+    status: Status = Status.IDLE
+    attempt: int = 0
+    retry_at: float | None = None
+    close: CloseInfo | None = None
+    error: Exception | None = None
+    http_status: int | None = None
+    session: int = 0
+    connected_at: float | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the socket is open."""
+        return self.status is Status.CONNECTED
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether an earlier connection is being restored."""
+        return self.session > 0 and self.status in (Status.CONNECTING, Status.WAITING)
+
+    def connecting(self, attempt: int) -> ConnectionState:
+        """Start an attempt; what the last one failed of stays readable."""
+        first = attempt == 0
+        return self._move(
+            status=Status.CONNECTING,
+            attempt=attempt,
+            close=None if first else self.close,
+            error=None if first else self.error,
+            http_status=None if first else self.http_status,
+        )
+
+    def connected(self, now: float) -> ConnectionState:
+        """Open the next session."""
+        return self._move(status=Status.CONNECTED, session=self.session + 1, connected_at=now)
+
+    def waiting(
+        self, attempt: int, retry_at: float, close: CloseInfo | None, error: Exception | None
+    ) -> ConnectionState:
+        """Wait for an attempt after a loss or a failure."""
+        return self._ended(Status.WAITING, close, error, attempt=attempt, retry_at=retry_at)
+
+    def disconnecting(self) -> ConnectionState:
+        """Begin the closing handshake that the user asked for."""
+        return self._move(status=Status.DISCONNECTING, connected_at=self.connected_at)
+
+    def disconnected(
+        self, close: CloseInfo | None = None, error: Exception | None = None
+    ) -> ConnectionState:
+        """End, by the user or cleanly by the server."""
+        return self._ended(Status.DISCONNECTED, close, error)
+
+    def failed(self, close: CloseInfo | None, error: Exception | None) -> ConnectionState:
+        """Give up."""
+        return self._ended(Status.FAILED, close, error, attempt=self.attempt)
+
+    def _ended(
+        self,
+        status: Status,
+        close: CloseInfo | None,
+        error: Exception | None,
+        attempt: int = 0,
+        retry_at: float | None = None,
+    ) -> ConnectionState:
+        return self._move(
+            status=status,
+            attempt=attempt,
+            retry_at=retry_at,
+            close=close,
+            error=error,
+            http_status=close.http_status if close else None,
+        )
+
+    def _move(
+        self,
+        *,
+        status: Status,
+        attempt: int = 0,
+        retry_at: float | None = None,
+        close: CloseInfo | None = None,
+        error: Exception | None = None,
+        http_status: int | None = None,
+        session: int | None = None,
+        connected_at: float | None = None,
+    ) -> ConnectionState:
+        if status not in MOVES[self.status]:
+            raise AssertionError(f"no move from {self.status} to {status}")
+        return ConnectionState(
+            status=status,
+            attempt=attempt,
+            retry_at=retry_at,
+            close=close,
+            error=error,
+            http_status=http_status,
+            session=self.session if session is None else session,
+            connected_at=connected_at,
+        )
