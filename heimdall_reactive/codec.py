@@ -1,34 +1,25 @@
-"""Frames to messages and back. Pure.
-
-A *frame* is the raw payload of one whole WebSocket message, a *message* is what it decodes to.
-"""
+"""Frames to messages and back. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from . import messages
 from .exceptions import EncodeError, InvalidMessage
+from .messages import Frame
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
-__all__ = ["Codec", "Frame", "InvalidUtf8", "encode"]
+__all__ = ["Codec", "InvalidUtf8", "encode"]
 
 T = TypeVar("T")
 
 MAX_REASON: Final = 200  # characters of an error's reason; the wire must not write our logs
-
-
-class Frame(NamedTuple):
-    """An encoded message: its bytes, and whether they go out as text or as binary."""
-
-    data: bytes
-    text: bool
 
 
 class InvalidUtf8(InvalidMessage):

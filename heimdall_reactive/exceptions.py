@@ -11,6 +11,7 @@
     ├── WaitTimeout (TimeoutError)          `wait_for` or `result` ran out of time
     └── StoreError                          what `store.errors` and `state.error` carry
         ├── ObserverError                   an observer raised
+        ├── SourceError                     a source piped into a command failed
         ├── InvalidMessage                  a frame that does not decode
         ├── TokenError                      the token provider failed
         ├── SendError                       a message that was not sent
@@ -41,6 +42,7 @@ __all__ = [
     "ReadOnlyError",
     "SendError",
     "SessionEnded",
+    "SourceError",
     "StoreClosed",
     "StoreError",
     "TokenError",
@@ -92,6 +94,23 @@ class ObserverError(StoreError):
         super().__init__(
             f"an observer of {subject!r} raised {type(error).__name__}; "
             "handle it inside the observer, or give the pipeline an on_error"
+        )
+        self.error = error
+        self.subject = subject
+
+
+class SourceError(StoreError):
+    """A source that was piped into a command failed; the command lives on.
+
+    Attributes:
+        error: what the source failed of.
+        subject: name of the command.
+    """
+
+    def __init__(self, error: Exception, subject: str) -> None:
+        super().__init__(
+            f"a source piped into {subject!r} failed with {type(error).__name__}; "
+            "catch the error in the pipeline before it reaches the command"
         )
         self.error = error
         self.subject = subject

@@ -1,4 +1,4 @@
-"""The wire's words: Heimdall's nine server messages and the control messages, as frozen models.
+"""The wire's words: the frame, and Heimdall's server and control messages as frozen models.
 
 Wire JSON is camelCase, Python is snake_case; unknown fields are kept in `model_extra`.
 """
@@ -6,7 +6,7 @@ Wire JSON is camelCase, Python is snake_case; unknown fields are kept in `model_
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -23,6 +23,7 @@ __all__ = [
     "EmailLinkVerified",
     "ErrorMessage",
     "ForceLogout",
+    "Frame",
     "PermissionMessage",
     "PermissionsUpdated",
     "Ping",
@@ -35,6 +36,13 @@ __all__ = [
     "Unsubscribe",
     "UserStatusMessage",
 ]
+
+
+class Frame(NamedTuple):
+    """The raw payload of one whole WebSocket message, and whether it is text or binary."""
+
+    data: bytes
+    text: bool
 
 
 def _aware(value: datetime) -> datetime:

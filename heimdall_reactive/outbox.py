@@ -1,4 +1,4 @@
-"""`Outbox`: the bounded FIFO of encoded sends; `Receipt`: what became of one. Pure but for a lock."""
+"""`Outbox`: the bounded FIFO of encoded sends; `Receipt`: what became of one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from .codec import Frame
 from .exceptions import SendError, WaitTimeout
+from .messages import Frame
 
 __all__ = ["Outbox", "Receipt", "ReceiptState"]
 
