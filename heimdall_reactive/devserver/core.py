@@ -1,0 +1,215 @@
+"""The server on its loop: its connections, and what is read from and sent to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Coroutine, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from heimdall_reactive.messages import ErrorMessage, Ping, Pong, Subscribe, WireModel
+
+from .control import Auth, Order, Unclear, objection, read_order
+from .gate import Gate
+from .journal import Journal
+from .link import Link, Wire
+from .listener import Listener, Settings
+from .tokens import Grant, Tokens
+
+__all__ = ["Core"]
+
+_log = logging.getLogger("heimdall_reactive.devserver")
+
+
+class Core:
+    """Everything that runs on the server's loop; no method may be called from elsewhere."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tokens = Tokens()
+        self.journal = Journal(settings.history)
+        self.gate = Gate(
+            self.tokens,
+            self.journal,
+            require_token=settings.require_token,
+            first_message_auth=settings.first_message_auth,
+        )
+        self.links: dict[int, Link] = {}
+        self.dropped_slow = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.listener = Listener(settings, self._handle, self.gate)
+        self._numbers = itertools.count(1)
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Bind and listen on the running loop."""
+        self.loop = asyncio.get_running_loop()
+        try:
+            await self.listener.start()
+        except BaseException:
+            self.loop = None
+            raise
+
+    async def stop(self) -> None:
+        """End everything; at most the close grace is spent on clients that do not answer."""
+        if self.loop is None:
+            return
+        self.listener.close()
+        for link in list(self.links.values()):
+            self.part(link, 1001, "the server stops")
+        while self._chores:
+            await asyncio.wait(self._chores)
+        await self.listener.wait_closed()
+        self.journal.end()
+        self.loop = None
+
+    def restart(self, downtime: float) -> None:
+        """Drop everybody with 1012 and listen again on the same port after `downtime`."""
+        if not self.listener.listening:
+            return
+        self.listener.retire()
+        for link in list(self.links.values()):
+            self.part(link, 1012, "the server restarts")
+        self.spawn(self._return_after(downtime))
+        self.journal.changed()
+
+    async def _return_after(self, downtime: float) -> None:
+        await self.listener.return_after(downtime)
+        self.journal.changed()
+
+    # -- connections
+
+    @property
+    def ready(self) -> list[Link]:
+        """The connections whose identity is known."""
+        return [link for link in self.links.values() if link.grant is not None]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside; `stop` waits for it."""
+        assert self.loop is not None
+        task = self.loop.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    def part(self, link: Link, code: int | None, reason: str) -> None:
+        """End a connection with a close code, or without any where `code` is None."""
+        if link.leaving:
+            return
+        if code is not None:
+            link.resume()
+        link.leaving = True
+        self.links.pop(link.id, None)
+        if code is None:
+            link.abort()
+        else:
+            self.spawn(self._farewell(link, code, reason))
+        self.journal.changed()
+
+    async def _farewell(self, link: Link, code: int, reason: str) -> None:
+        try:
+            with contextlib.suppress(TimeoutError):
+                # The limit also covers a peer that reads nothing: there, `close` waits for room.
+                async with asyncio.timeout(self.settings.close_grace):
+                    await link.wire.close(code, reason)
+        finally:
+            link.abort()
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        wire = connection
+        assert isinstance(wire, Wire)
+        assert wire.arrival is not None
+        link = Link(next(self._numbers), wire, wire.arrival, self.settings.buffer_limit)
+        self.links[link.id] = link
+        self.journal.changed()
+        try:
+            if link.grant is None and not await self._first_message(link):
+                self.part(link, 4401, "no token came")
+            await self._read(link)
+        except ConnectionClosed:
+            pass
+        finally:
+            link.leaving = True
+            link.abort()
+            self.links.pop(link.id, None)
+            self.journal.changed()
+
+    async def _first_message(self, link: Link) -> bool:
+        try:
+            async with asyncio.timeout(self.settings.auth_timeout):
+                order = read_order(await link.wire.recv())
+        except TimeoutError:
+            return False
+        if not isinstance(order, Auth):
+            return False
+        self._authenticate(link, order)
+        return True
+
+    def _authenticate(self, link: Link, order: Auth) -> None:
+        verdict = self.tokens.check(order.token)
+        if isinstance(verdict, Grant):
+            link.grant = verdict
+            self.journal.changed()
+        elif verdict == HTTPStatus.FORBIDDEN:
+            self.part(link, 4403, "forbidden")
+        else:
+            self.part(link, 4401, "the token is not valid")
+
+    async def _read(self, link: Link) -> None:
+        while True:
+            await link.running.wait()
+            message = await link.wire.recv()
+            while not link.running.is_set():
+                link.hush()  # taking a message may have made websockets read on
+                await link.running.wait()
+            if not link.leaving:
+                self._take(link, message)
+
+    # -- messages
+
+    def _take(self, link: Link, message: str | bytes) -> None:
+        order = read_order(message)
+        kind = order.kind if isinstance(order, Unclear) else order.type
+        if kind != "Auth":  # it holds a token
+            self.journal.add_message(link.id, message)
+        if not isinstance(order, Unclear):
+            self._obey(link, order)
+        elif kind is None and self.settings.echo:
+            self.deliver([link], message)
+        else:
+            self._reply(link, ErrorMessage(message=order.problem))
+
+    def _obey(self, link: Link, order: Order) -> None:
+        assert link.grant is not None
+        if isinstance(order, Ping):
+            self._reply(link, Pong())
+        elif isinstance(order, Auth):
+            if self.settings.first_message_auth:
+                self._authenticate(link, order)
+            else:
+                self._reply(link, ErrorMessage(message="this server takes no token in a message"))
+        elif problem := objection(link.grant, order.channel):
+            self._reply(link, ErrorMessage(message=problem))
+        else:
+            change = link.channels.add if isinstance(order, Subscribe) else link.channels.discard
+            change(order.channel)
+            self.journal.changed()
+
+    def _reply(self, link: Link, model: WireModel) -> None:
+        self.deliver([link], model.model_dump_json(by_alias=True, exclude_none=True))
+
+    def deliver(self, links: Iterable[Link], message: str | bytes) -> int:
+        """Write a message to connections without waiting, and return their number."""
+        count = 0
+        for link in list(links):
+            count += 1
+            if not link.send(message):
+                self.dropped_slow += 1
+                _log.warning("connection %d reads too slowly and is dropped", link.id)
+                self.part(link, None, "")
+        return count
