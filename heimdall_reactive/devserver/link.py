@@ -38,15 +38,24 @@ class Wire(ServerConnection):
         super().__init__(*args, **options)
         self.arrival: Arrival | None = None
         self._wires = wires
+        self._cut: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the connection into the server's set."""
         super().connection_made(transport)
         self._wires.add(self)
 
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a peer that ends or breaks the protocol has the close grace to hang up."""
+        super().data_received(data)
+        if self._cut is None and self.protocol.close_expected():
+            self._cut = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection from the server's set."""
         self._wires.discard(self)
+        if self._cut is not None:
+            self._cut.cancel()
         super().connection_lost(exc)
 
 
