@@ -580,6 +580,18 @@ def test_restart_comes_back_on_the_same_port() -> None:
     run(body)
 
 
+def test_restart_also_ends_a_dial_that_says_nothing() -> None:
+    async def body() -> None:
+        async with DevServer() as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            async with dial(server, DEMO_TOKEN):  # the server has seen both now
+                server.restart(60)
+                assert await reader.read() == b""
+            await _hang_up(writer)
+
+    run(body)
+
+
 def test_stop_during_a_restart_does_not_come_back() -> None:
     async def body() -> None:
         async with DevServer() as server:
@@ -693,10 +705,12 @@ def test_stop_ends_a_script() -> None:
     async def body() -> None:
         server = DevServer()
         await server.start()
-        playing = asyncio.create_task(server.play("60 drop"))
-        await server.wait_until(lambda: True)
-        await server.stop()
+        playing = asyncio.create_task(server.play("0 fire forceLogout; 60 refuse 503"))
+        async with dial(server, DEMO_TOKEN):
+            await server.stop()
         await playing
+        async with server, dial(server, DEMO_TOKEN):
+            assert server.dials[-1].status == 101
 
     run(body)
 
@@ -780,14 +794,15 @@ async def _hang_up(*writers: asyncio.StreamWriter) -> None:
 
 def test_stop_is_quick_whatever_the_clients_do() -> None:
     async def body() -> None:
-        server = DevServer()
+        server = DevServer(buffer_limit=2**30)
         await server.start()
         _, silent = await asyncio.open_connection("127.0.0.1", server.port)
         mute, full, stalled = [await _mute(server) for _ in range(3)]
         await server.wait_for_connections(3)
+        for _ in range(20):
+            server.send_raw(bytes(1_000_000))  # more than the system's buffers take
         server.stall(60)
         mute2 = await _mute(server)
-        server.send_raw(bytes(3_000_000))
         begin = time.monotonic()
         await server.stop()
         assert time.monotonic() - begin < 1
