@@ -98,8 +98,8 @@ class Bus:
         self._wake: Post | None = None
         self._escaped: BaseException | None = None
 
-    def bind(self, owner: int, wake: Post) -> None:
-        """Let one thread deliver from now on; emissions of other threads wake it."""
+    def bind(self, owner: int | None, wake: Post) -> None:
+        """Let one thread deliver from now on, woken by others; None lets any thread deliver."""
         with self.lock:
             self._owner, self._wake = owner, wake
 

@@ -79,7 +79,8 @@ class Receipt:
                     self._resolve(self._future)
             return self._future
 
-    def _settle(self, state: ReceiptState, error: SendError | None = None) -> None:
+    def settle(self, state: ReceiptState, error: SendError | None = None) -> None:
+        """Take the final state and wake who waits; only the store does this."""
         with _settling:
             self._state, self._error = state, error
             future = self._future
@@ -171,10 +172,10 @@ class Outbox:
         with self._lock:
             entries, self._entries, self._bytes = self._entries, deque(), 0
         for entry in entries:
-            entry.receipt._settle("dropped", SendError(f"not sent: {reason}", "dropped"))
+            entry.receipt.settle("dropped", SendError(f"not sent: {reason}", "dropped"))
         return len(entries)
 
 
 def reject(receipt: Receipt, reason: str) -> None:
     """Settle a receipt as refused before it was queued."""
-    receipt._settle("rejected", SendError(f"not sent: {reason}", "rejected"))
+    receipt.settle("rejected", SendError(f"not sent: {reason}", "rejected"))

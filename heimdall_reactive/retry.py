@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from .exceptions import (
     CertificateError,
@@ -13,11 +13,21 @@ from .exceptions import (
     ConnectError,
     ConnectTimeout,
     HandshakeRefused,
+    StoreError,
     TokenError,
 )
-from .options import CloseInfo, DelayPolicy, RetryContext
+from .options import CloseInfo, DelayPolicy, RetryContext, StoreOptions
 
-__all__ = ["Action", "Backoff", "classify_close", "classify_failure", "next_delay"]
+__all__ = [
+    "Action",
+    "Backoff",
+    "Decision",
+    "Failure",
+    "Retries",
+    "classify_close",
+    "classify_failure",
+    "next_delay",
+]
 
 JITTER: Final = 0.2  # share of a constant delay that may be added, so that clients disperse
 FLAP_CAP: Final = 30.0  # seconds; bounds the growing delays of an accept-then-close server
@@ -120,3 +130,121 @@ def classify_close(close: CloseInfo) -> Action:
     if close.code in (1008, 4401, 4403) and close.who == "server":
         return Action.REFRESH
     return Action.RETRY
+
+
+class Failure(NamedTuple):
+    """One failure to heal.
+
+    Attributes:
+        close: how the connection or the attempt ended.
+        error: the same as an error.
+        now: monotonic time in seconds.
+        opened: whether a connection had been open.
+    """
+
+    close: CloseInfo
+    error: Exception
+    now: float
+    opened: bool
+
+
+class Decision(NamedTuple):
+    """What comes after a failure.
+
+    Attributes:
+        action: `RETRY`, `END` or `FAIL`.
+        delay: seconds until the next attempt, None without one.
+        attempt: number of that attempt.
+    """
+
+    action: Action
+    delay: float | None = None
+    attempt: int = 0
+
+
+class Retries:
+    """Failures in a row, and what each leads to. Pure but for its counts.
+
+    Args:
+        options: the store's.
+        random: returns a float in [0, 1).
+        report: takes the error of an option's callable that raised.
+    """
+
+    def __init__(
+        self,
+        options: StoreOptions,
+        random: Callable[[], float],
+        report: Callable[[StoreError], None],
+    ) -> None:
+        self._options = options
+        self._random = random
+        self._report = report
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the row: the connection has been stable, or the user asked for a new start."""
+        self._failures = 0
+        self._flaps = 0
+        self._since = 0.0
+        self._refreshed = False
+
+    def decide(self, action: Action, failure: Failure, can_refresh: bool) -> Decision:
+        """Turn the table's action into what happens.
+
+        Args:
+            action: what `classify_close` or `classify_failure` says.
+            failure: what befell.
+            can_refresh: whether the token comes from a provider; a static one would only be
+                refused again.
+        """
+        wanted = self._ask(failure.close)
+        if wanted is not None:
+            action = Action.RETRY if wanted else Action.FAIL
+        if action is not Action.RETRY and action is not Action.REFRESH:
+            return Decision(action)
+        if not self._options.auto_reconnect:
+            return Decision(Action.END if failure.opened else Action.FAIL)
+        if action is Action.REFRESH:
+            return self._refresh(can_refresh)
+        return self._again(failure)
+
+    def _ask(self, close: CloseInfo) -> bool | None:
+        predicate = self._options.should_reconnect
+        try:
+            return None if predicate is None else predicate(close)
+        except Exception as raised:
+            self._report(_broken("should_reconnect", raised))
+            return None
+
+    def _refresh(self, can_refresh: bool) -> Decision:
+        if not can_refresh or self._refreshed:
+            return Decision(Action.FAIL)
+        self._refreshed = True
+        return Decision(Action.RETRY, 0.0, max(1, self._failures))
+
+    def _again(self, failure: Failure) -> Decision:
+        self._since = self._since if self._failures else failure.now
+        self._failures += 1
+        self._flaps = self._flaps + 1 if failure.opened else 0
+        limit = self._options.max_reconnect_attempts
+        delay = None
+        if limit is None or self._failures <= limit:
+            delay = self._delay(failure)
+        if delay is None:
+            return Decision(Action.FAIL)
+        return Decision(Action.RETRY, delay, self._failures)
+
+    def _delay(self, failure: Failure) -> float | None:
+        context = RetryContext(self._failures, failure.now - self._since, failure.error)
+        policy = self._options.reconnect_delay
+        try:
+            delay = next_delay(policy, context, self._flaps, self._random)
+            return None if delay is None else max(0.0, float(delay))
+        except Exception as raised:
+            self._report(_broken("reconnect_delay", raised))
+            return None
+
+
+def _broken(option: str, raised: Exception) -> StoreError:
+    return StoreError(f"the option {option} raised {type(raised).__name__}; mend that callable")

@@ -12,7 +12,7 @@ from reactivex.subject import BehaviorSubject
 from .bus import Bus, Source
 from .exceptions import ReadOnlyError, SourceError
 
-__all__ = ["Command", "State", "Stream"]
+__all__ = ["Command", "Selection", "State", "Stream", "Trigger"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -96,6 +96,42 @@ class State(Source[T], BehaviorSubject[T]):
         return True
 
 
+class Selection(State[R], Generic[T, R]):
+    """A state derived from another: distinct, and committed together with it.
+
+    Args:
+        bus: the store's.
+        selector: a pure function of the source's value.
+        source: the source's value now.
+        keep: told whether this selection has observers, and so has to be kept alive.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        selector: Callable[[T], R],
+        source: T,
+        keep: Callable[[Selection[T, R], bool], None],
+    ) -> None:
+        self._selector = selector
+        self._keep = keep
+        super().__init__(bus, "select", selector(source))
+
+    def changes(self, source: T) -> list[tuple[Source[Any], Any]]:
+        """Return what there is to commit for the source's next value: itself, or nothing."""
+        try:
+            value = self._selector(source)
+            same = value is self.value or bool(value == self.value)
+        except Exception as error:
+            self.bus.report(error, self.name)
+            return []
+        return [] if same else [(self, value)]
+
+    def _changed(self) -> None:
+        super()._changed()
+        self._keep(self, bool(self.records))
+
+
 class Command(State[T | None], Generic[T, R]):
     """A subject that is also a function, and an observer that nothing can end.
 
@@ -127,3 +163,11 @@ class Command(State[T | None], Generic[T, R]):
 
     def on_completed(self) -> None:
         """Let a source end; the command lives on."""
+
+
+class Trigger(Command[object, None]):
+    """A command that needs no value; observers see the value it was given, or True."""
+
+    def __call__(self, value: object = True) -> None:
+        """Perform the command."""
+        super().__call__(value)

@@ -1,0 +1,269 @@
+"""`create_websocket`: the same connection with callbacks instead of subjects."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
+
+from reactivex import operators as ops
+from reactivex.abc import DisposableBase
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from .hook import HeimdallMessage, use_websocket
+from .options import CloseInfo, OptionsDict
+from .outbox import Receipt
+from .runtime import LoopOption
+from .state import ConnectionState, Status
+from .store import WebSocketStore
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm, Unpack
+
+__all__ = ["WebSocketClient", "create_websocket"]
+
+T = TypeVar("T")
+E = TypeVar("E")
+Handler = Callable[[E], object] | Callable[[E], Awaitable[object]] | Callable[[], object]
+
+HANDLER_LIMIT: Final = 1024  # calls that may wait for one async handler; then the oldest go
+
+
+class WebSocketClient(Generic[T]):
+    """Callbacks over a store.
+
+    Handlers may be functions or coroutine functions, and may take no argument. A coroutine
+    function is awaited call by call, in order, on the store's event loop; while it is busy up to
+    1,024 calls wait, and `dropped` counts the older ones that had to go.
+
+    Args:
+        store: what the callbacks are called for.
+
+    Attributes:
+        socket: the store.
+        dropped: calls that an async handler was too slow for.
+    """
+
+    def __init__(self, store: WebSocketStore[T]) -> None:
+        self.socket = store
+        self.dropped = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket is open."""
+        return self.socket.connected
+
+    def send(self, value: Any) -> Receipt:
+        """Send a value as `store.send` does."""
+        return self.socket.send(value)
+
+    def on_open(self, handler: Handler[ConnectionState]) -> DisposableBase:
+        """Call for each connection that opens, and at once where one is open."""
+        opened = self.socket.state.pipe(ops.filter(_is_open))
+        return self._attach(opened.subscribe, handler)
+
+    def on_message(self, handler: Handler[T]) -> DisposableBase:
+        """Call with each message, in order."""
+        return self._attach(self.socket.messages.subscribe, handler)
+
+    def on_error(self, handler: Handler[Exception]) -> DisposableBase:
+        """Call with each error: of a connection, an attempt, a message, a send or an observer."""
+        ended = self.socket.transitions.pipe(ops.filter(_failed), ops.map(_error_of))
+
+        def subscribe(call: Callable[[Exception], None]) -> DisposableBase:
+            return CompositeDisposable(self.socket.errors.subscribe(call), ended.subscribe(call))
+
+        return self._attach(subscribe, handler)
+
+    def on_close(self, handler: Handler[CloseInfo]) -> DisposableBase:
+        """Call with each end of a connection, and of an attempt to one."""
+        ended = self.socket.transitions.pipe(ops.filter(_ended), ops.map(_close_of))
+        return self._attach(ended.subscribe, handler)
+
+    def close(self) -> None:
+        """Close the store, see `WebSocketStore.close`."""
+        self.socket.close()
+
+    async def aclose(self) -> None:
+        """Close the store and return when nothing is left."""
+        await self.socket.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _attach(
+        self,
+        subscribe: Callable[[Callable[[E], None]], DisposableBase],
+        handler: Handler[E],
+    ) -> DisposableBase:
+        call: Callable[[E], Any] = _with_argument(handler)
+        if not _is_async(handler):
+            return subscribe(call)
+        queue = _Queue(self, call)
+        return CompositeDisposable(subscribe(queue.put), Disposable(queue.end))
+
+
+class _Queue(Generic[E]):
+    """The calls that wait for one async handler."""
+
+    def __init__(
+        self, client: WebSocketClient[Any], call: Callable[[E], Awaitable[object]]
+    ) -> None:
+        self._client = client
+        self._call = call
+        self._waiting: deque[E] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, value: E) -> None:
+        if len(self._waiting) >= HANDLER_LIMIT:
+            self._waiting.popleft()
+            self._client.dropped += 1
+        self._waiting.append(value)
+        self._client.socket.call_soon(self._start)
+
+    def end(self) -> None:
+        self._waiting.clear()
+
+    def _start(self) -> None:
+        if self._task is None and self._waiting:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                try:
+                    await self._call(self._waiting.popleft())
+                except Exception as error:
+                    self._client.socket.report(error, "an async handler")
+        finally:
+            self._task = None
+
+
+def _is_async(handler: object) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
+    )
+
+
+def _with_argument(handler: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Let a handler without parameters ignore its argument, as JavaScript's may."""
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        return lambda _: handler()
+    except ValueError:  # a builtin without a signature takes what it gets
+        return handler
+    return handler
+
+
+_UP = (Status.CONNECTING, Status.CONNECTED, Status.DISCONNECTING)
+_DOWN = (Status.WAITING, Status.DISCONNECTED, Status.FAILED)
+
+
+def _ended(pair: tuple[ConnectionState, ConnectionState]) -> bool:
+    return pair[0].status in _UP and pair[1].status in _DOWN
+
+
+def _failed(pair: tuple[ConnectionState, ConnectionState]) -> bool:
+    return _ended(pair) and pair[1].error is not None
+
+
+def _is_open(state: ConnectionState) -> bool:
+    return state.is_connected
+
+
+def _error_of(pair: tuple[ConnectionState, ConnectionState]) -> Exception:
+    error = pair[1].error
+    assert error is not None
+    return error
+
+
+def _close_of(pair: tuple[ConnectionState, ConnectionState]) -> CloseInfo:
+    return pair[1].close or CloseInfo(1006, "disconnected before it opened", "client")
+
+
+@overload
+def create_websocket(
+    endpoint: str,
+    *,
+    on_open: Handler[ConnectionState] | None = None,
+    on_message: Handler[HeimdallMessage] | None = None,
+    on_error: Handler[Exception] | None = None,
+    on_close: Handler[CloseInfo] | None = None,
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> WebSocketClient[HeimdallMessage]: ...
+@overload
+def create_websocket(
+    endpoint: str,
+    *,
+    message_type: TypeForm[T],
+    on_open: Handler[ConnectionState] | None = None,
+    on_message: Handler[T] | None = None,
+    on_error: Handler[Exception] | None = None,
+    on_close: Handler[CloseInfo] | None = None,
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> WebSocketClient[T]: ...
+def create_websocket(
+    endpoint: str,
+    *,
+    message_type: Any = None,
+    on_open: Handler[ConnectionState] | None = None,
+    on_message: Handler[Any] | None = None,
+    on_error: Handler[Exception] | None = None,
+    on_close: Handler[CloseInfo] | None = None,
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> WebSocketClient[Any]:
+    """Return a client with callbacks, which starts to connect at once.
+
+    Args:
+        endpoint: as in `use_websocket`.
+        message_type: as in `use_websocket`.
+        on_open: handlers given here miss nothing: they are in place before the first dial.
+        on_message: as `on_open`.
+        on_error: as `on_open`.
+        on_close: as `on_open`.
+        loop: as in `use_websocket`.
+        **options: as in `use_websocket`.
+
+    Raises:
+        ConfigurationError: an option's value can not work.
+    """
+    later: OptionsDict = {**options, "immediate": False}
+    store = use_websocket(endpoint, message_type=message_type, loop=loop, **later)
+    client: WebSocketClient[Any] = WebSocketClient(store)
+    if on_open is not None:
+        client.on_open(on_open)
+    if on_message is not None:
+        client.on_message(on_message)
+    if on_error is not None:
+        client.on_error(on_error)
+    if on_close is not None:
+        client.on_close(on_close)
+    if options.get("immediate", True):
+        store.connect()
+    return client

@@ -1,0 +1,336 @@
+"""The supervisor: dial, read, write, heal. The one place where sockets and timers are started.
+
+Way of a frame: `on_frame` is pushed each whole message by the wire, decodes it, and hands the
+message to the listener (the store). Way of a command: the store puts frames into the outbox and
+calls `flush`, which writes as long as the wire takes them.
+
+Everything here runs on the thread of the event loop. There is no task while connected: every
+change is a plain function, whose last step is the announcement, because an observer may answer
+it with `connect()` or `disconnect()` before it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl as ssl_module
+import time
+from typing import Any, Final, Protocol
+
+from . import tokens
+from .codec import Codec, InvalidUtf8
+from .exceptions import (
+    ConnectionLost,
+    InvalidMessage,
+    SessionEnded,
+    StoreError,
+    TokenError,
+)
+from .messages import SESSION_ENDING
+from .options import (
+    CloseInfo,
+    StoreOptions,
+    Token,
+    TokenProvider,
+    resolve_endpoint,
+    ws_config,
+)
+from .outbox import Outbox
+from .retry import Action, Failure, Retries, classify_close, classify_failure
+from .runtime import Runtime
+from .state import ConnectionState, Status
+from .stats import Counters
+from .transports import Dial, Wire, WireSettings
+from .transports.websockets_dial import dial as dial_websockets
+
+__all__ = ["Connection", "Listener"]
+
+SESSION_END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
+INVALID_UTF8: Final = 1007
+
+
+class Listener(Protocol):
+    """What a connection tells, on the thread of its event loop."""
+
+    def on_state(self, state: ConnectionState) -> None:
+        """Take the next snapshot."""
+
+    def on_message(self, message: Any) -> None:
+        """Take a decoded message."""
+
+    def on_latency(self, seconds: float) -> None:
+        """Take the round trip of a ping."""
+
+    def on_error(self, error: StoreError) -> None:
+        """Take something that went wrong and did not end the connection."""
+
+    def on_unusable_loop(self) -> None:
+        """Move away from an event loop that can not open sockets."""
+
+
+class Connection:
+    """One endpoint's connection over all its sessions.
+
+    Args:
+        endpoint: a path or a whole URL, resolved at each attempt.
+        options: the store's.
+        codec: decodes the frames.
+        outbox: holds what waits to be written.
+        listener: is told.
+        runtime: the event loop it runs on.
+        dial: opens a wire.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        options: StoreOptions,
+        codec: Codec[Any],
+        outbox: Outbox,
+        listener: Listener,
+        runtime: Runtime,
+        dial: Dial = dial_websockets,
+    ) -> None:
+        self.state = ConnectionState()
+        self.counters = Counters()
+        self.token: Token | TokenProvider | None = options.access_token
+        self._endpoint = endpoint
+        self._options = options
+        self._decode = codec.decode
+        self._outbox = outbox
+        self._listener = listener
+        self._runtime = runtime
+        self._dial = dial
+        self._retries = Retries(options, random.random, listener.on_error)
+        self._wire: Wire | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._retry: asyncio.TimerHandle | None = None
+        self._stable: asyncio.TimerHandle | None = None
+        self._again = False
+        self._ending: tuple[str, float] | None = None
+        self._ended: asyncio.Event | None = None
+        self._context: ssl_module.SSLContext | None = None
+        self._closed_by_user = CloseInfo(1000, "", "client")
+
+    # Commands
+
+    def connect(self) -> None:
+        """Dial now, unless there is a connection or one is under way."""
+        status = self.state.status
+        if status is Status.DISCONNECTING:
+            self._again = True
+        elif status not in (Status.CONNECTING, Status.CONNECTED):
+            self._retries.reset()
+            self._attempt(0)
+
+    def disconnect(self, code: int = 1000, reason: str = "") -> None:
+        """End the connection, or what is under way to one. Drops what still waits to be sent."""
+        self._again = False
+        self._outbox.clear("disconnect() was called")
+        match self.state.status:
+            case Status.CONNECTED if self._wire is not None:
+                self._closed_by_user = CloseInfo(code, reason, "client")
+                self._cancel_timers()
+                wire = self._wire
+                self._move(self.state.disconnecting())
+                wire.end(code, reason)
+            case Status.CONNECTING | Status.WAITING | Status.IDLE:
+                self._cancel_timers()
+                if self._dialling is not None:
+                    self._dialling.cancel()
+                    self._dialling = None
+                self._move(self.state.disconnected())
+
+    def flush(self) -> None:
+        """Write what waits, in order, as long as the wire takes it.
+
+        Each send is taken out of the outbox after it was written: a flush that breaks midway
+        repeats nothing and loses nothing.
+        """
+        wire = self._wire
+        if wire is None or self.state.status is not Status.CONNECTED:
+            return
+        while wire.writable and (entry := self._outbox.peek()) is not None:
+            wire.write(entry.frame)
+            self._outbox.pop()
+            self.counters.sent += 1
+            self.counters.sent_bytes += len(entry.frame.data)
+            entry.receipt.settle("written")
+
+    async def aclose(self) -> None:
+        """Disconnect, and return when no task, socket or timer is left."""
+        self.disconnect()
+        try:
+            while self._wire is not None:
+                self._ended = self._ended or asyncio.Event()
+                await self._ended.wait()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            if self._wire is not None:  # cancelled: the event loop is about to end
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Give up what belongs to an event loop that is closed; dial anew if it was in use."""
+        wire, self._wire, self._dialling = self._wire, None, None
+        self._retry = self._stable = None
+        self._tasks.clear()
+        if wire is not None:
+            _kill_quietly(wire)
+        if self.state.status is Status.DISCONNECTING:
+            self._move(self.state.disconnected(self._closed_by_user))
+        elif self.state.status not in (Status.IDLE, Status.DISCONNECTED, Status.FAILED):
+            lost = ConnectionLost(1006, "the event loop was closed")
+            self._heal(Action.RETRY, CloseInfo(1006, lost.reason), lost, opened=True)
+
+    # Dialling
+
+    def _attempt(self, number: int) -> None:
+        self._cancel_timers()
+        self.counters.attempts += 1
+        # The task starts only after this function: an observer may still cancel it.
+        task = self._runtime.loop.create_task(self._open(), name="heimdall-dial")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._dialling = task
+        self._move(self.state.connecting(number))
+
+    async def _open(self) -> None:
+        try:
+            upgrade = await self._prepare()
+            wire = await self._dial(
+                upgrade.url, upgrade.headers, upgrade.subprotocols, self._settings(upgrade.url)
+            )
+        except NotImplementedError:
+            self._dialling = None
+            self._listener.on_unusable_loop()
+        except Exception as error:
+            self._dialling = None
+            self._refused(error)
+        else:
+            self._dialling = None
+            self._opened(wire, upgrade)
+
+    async def _prepare(self) -> tokens.Upgrade:
+        url = resolve_endpoint(self._endpoint, ws_config.ws_url)
+        try:
+            token = await tokens.ask_token(self.token, self._options.token_timeout)
+        except TokenError as error:
+            self._listener.on_error(error)
+            raise
+        headers = await tokens.ask_headers(self._options.additional_headers)
+        return tokens.place(url, token, headers, self._options)
+
+    def _settings(self, url: str) -> WireSettings:
+        if not url.startswith("wss:"):
+            return WireSettings.of(self._options, None)
+        if self._context is None:
+            # Once a store: loading the roots takes some 20 ms of the event loop.
+            self._context = self._options.ssl or ssl_module.create_default_context()
+        return WireSettings.of(self._options, self._context)
+
+    def _opened(self, wire: Wire, upgrade: tokens.Upgrade) -> None:
+        self._wire = wire
+        self._ending = None
+        self.counters.reconnects += self.state.session > 0
+        self._stable = self._runtime.loop.call_later(self._options.stable_after, self._be_stable)
+        if upgrade.first is not None and wire.writable:
+            wire.write(upgrade.first)
+        self._move(self.state.connected(time.time()))
+        if self._wire is wire:  # an observer may have disconnected, and connected again
+            self.flush()
+            wire.start(self)
+
+    def _be_stable(self) -> None:
+        self._stable = None
+        self._retries.reset()
+
+    # Receiver
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        """Decode a frame and pass the message on; a bad one costs a report, not the connection."""
+        counters = self.counters
+        counters.received += 1
+        counters.received_bytes += len(data)
+        try:
+            message = self._decode(data, text)
+        except InvalidMessage as error:
+            counters.invalid += 1
+            self._listener.on_error(error)
+            if isinstance(error, InvalidUtf8) and self._wire is not None:
+                self._wire.fail(INVALID_UTF8, "invalid UTF-8")
+            return
+        if isinstance(message, SESSION_ENDING):
+            self._ending = (message.type, time.monotonic())
+        self._listener.on_message(message)
+
+    def on_latency(self, seconds: float) -> None:
+        """Pass the round trip of a ping on."""
+        self._listener.on_latency(seconds)
+
+    def on_writable(self) -> None:
+        """Go on with the outbox."""
+        self.flush()
+
+    def on_closed(self, close: CloseInfo) -> None:
+        """Take the end of the socket: finish a disconnect, or heal."""
+        self._wire = None
+        self._cancel_timers()
+        if self.state.status is Status.DISCONNECTING:
+            self._disconnected(close)
+            return
+        kind, said_at = self._ending or ("", -SESSION_END_WINDOW)
+        if time.monotonic() - said_at < SESSION_END_WINDOW:
+            error: StoreError = SessionEnded(kind)
+            self._heal(Action.FAIL, close, error, opened=True)
+        else:
+            error = ConnectionLost(close.code, close.reason)
+            self._heal(classify_close(close), close, error, opened=True)
+
+    def _disconnected(self, close: CloseInfo) -> None:
+        again, self._again = self._again, False
+        if self._ended is not None:
+            self._ended.set()
+        self._move(self.state.disconnected(close))
+        if again:
+            self.connect()
+
+    # Healing
+
+    def _refused(self, error: Exception) -> None:
+        status = getattr(error, "http_status", None)
+        close = CloseInfo(1006, str(error), "network" if status is None else "server", status)
+        self._heal(classify_failure(error), close, error, opened=False)
+
+    def _heal(self, action: Action, close: CloseInfo, error: Exception, opened: bool) -> None:
+        """Do what the table says, unless an option says otherwise."""
+        failure = Failure(close, error, time.monotonic(), opened=opened)
+        decision = self._retries.decide(action, failure, callable(self.token))
+        if decision.delay is not None:
+            attempt = decision.attempt
+            self._retry = self._runtime.loop.call_later(decision.delay, self._attempt, attempt)
+            self._move(self.state.waiting(attempt, time.time() + decision.delay, close, error))
+        elif decision.action is Action.END:
+            self._move(self.state.disconnected(close, error if action is not action.END else None))
+        else:
+            self._move(self.state.failed(close, error))
+
+    # Parts
+
+    def _move(self, state: ConnectionState) -> None:
+        self.state = state
+        self._listener.on_state(state)
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._retry, self._stable):
+            if timer is not None:
+                timer.cancel()
+        self._retry = self._stable = None
+
+
+def _kill_quietly(wire: Wire) -> None:
+    try:
+        wire.kill()
+    except RuntimeError:
+        return  # its event loop is closed, and with it everything the wire had

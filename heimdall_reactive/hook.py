@@ -1,0 +1,74 @@
+"""`use_websocket`: a store for an endpoint, typed by its messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from .codec import Codec
+from .exceptions import ConfigurationError
+from .messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
+from .options import OptionsDict, StoreOptions
+from .runtime import LoopOption
+from .store import WebSocketStore
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm, Unpack
+
+__all__ = ["HeimdallMessage", "use_websocket"]
+
+T = TypeVar("T")
+
+HeimdallMessage: TypeAlias = ServerMessage | Pong | ChannelMessage | ErrorMessage | Any
+"""What a store without `message_type` gives: Heimdall's messages; other types as plain JSON."""
+
+
+@overload
+def use_websocket(
+    endpoint: str, *, loop: LoopOption = "auto", **options: Unpack[OptionsDict]
+) -> WebSocketStore[HeimdallMessage]: ...
+@overload
+def use_websocket(
+    endpoint: str,
+    *,
+    message_type: TypeForm[T],
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> WebSocketStore[T]: ...
+def use_websocket(
+    endpoint: str,
+    *,
+    message_type: Any = None,
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> WebSocketStore[Any]:
+    """Return a store for a WebSocket, which starts to connect at once.
+
+    Args:
+        endpoint: a path under `ws_config.ws_url`, or a whole `ws://` or `wss://` URL.
+        message_type: what the messages are, any type pydantic can validate, unions included.
+            Without it: Heimdall's messages, and plain JSON for types that nobody knows.
+            `str | bytes` gives text and binary messages as they came. Binary messages are
+            `bytes`; a type without `bytes` in it reports them as invalid.
+        loop: `auto` runs on the running event loop, else on the library's background thread;
+            `thread` or an event loop force that one.
+        **options: see `StoreOptions`; durations are seconds.
+
+    Raises:
+        ConfigurationError: an option's value can not work. An endpoint that can not work makes
+            the store `failed`, with an error that says what to do.
+
+    Example:
+        >>> store = use_websocket("/v1/ws/updates", access_token=token)
+        >>> store.is_connected.subscribe(print)
+    """
+    try:
+        checked = StoreOptions(**options)
+    except TypeError as error:
+        raise ConfigurationError(_unknown(options) or str(error)) from None
+    return WebSocketStore(endpoint, checked, Codec(message_type), loop)
+
+
+def _unknown(options: OptionsDict) -> str:
+    """Name the options that do not exist."""
+    unknown = sorted(options.keys() - OptionsDict.__annotations__.keys())
+    return f"unknown options: {', '.join(unknown)}; see StoreOptions" if unknown else ""

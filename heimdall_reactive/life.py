@@ -1,0 +1,111 @@
+"""The life of a store: its commands reach its event loop, and its end leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from .exceptions import StoreClosed
+from .runtime import Runtime, running_loop
+
+__all__ = ["Life"]
+
+CLOSE_GRACE = 5.0  # seconds a blocking close waits beyond the closing handshake
+
+
+class Life:
+    """From the first command to the last task.
+
+    Args:
+        runtime: where the store runs.
+        finish: disconnects and returns when no task, timer or socket is left.
+        complete: ends the subjects.
+        close_timeout: seconds that the closing handshake may take.
+
+    Attributes:
+        closed: commands are refused.
+        ended: nothing is left.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        finish: Callable[[], Awaitable[None]],
+        complete: Callable[[], None],
+        close_timeout: float,
+    ) -> None:
+        self.closed = False
+        self.ended = False
+        self._runtime = runtime
+        self._finish = finish
+        self._complete = complete
+        self._grace = close_timeout + CLOSE_GRACE
+        self._closing: asyncio.Task[None] | None = None
+
+    def call(self, command: Callable[[], None]) -> None:
+        """Perform a command here, or soon on the loop's thread."""
+        if self.ended or self._runtime.here():
+            command()
+        else:
+            self._runtime.post(command)
+
+    def refuse_closed(self) -> None:
+        """Refuse a command to a closed store.
+
+        Raises:
+            StoreClosed: it is closed.
+        """
+        if self.closed:
+            raise StoreClosed("the store is closed; make a new one with use_websocket()")
+
+    def close(self) -> None:
+        """Close from any thread; blocks until the end, unless this thread runs an event loop."""
+        if self.ended:
+            return
+        runtime = self._reachable()
+        if running_loop() is not None:
+            self.closed = True
+            runtime.post(self._begin)
+        elif not runtime.background and not runtime.loop.is_running():
+            runtime.loop.run_until_complete(self._close_here())
+        else:
+            done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
+            done.result(self._grace)
+            runtime.release()
+
+    async def aclose(self) -> None:
+        """Close from any event loop, and return at the end."""
+        if self.ended:
+            return
+        runtime = self._reachable()
+        if runtime.loop is asyncio.get_running_loop():
+            await self._close_here()
+        else:
+            done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
+            await asyncio.wrap_future(done)
+        runtime.release()
+
+    def _reachable(self) -> Runtime:
+        if self._runtime.loop.is_closed():
+            self._runtime.fall_back()
+        return self._runtime
+
+    def _begin(self) -> None:
+        self._start().add_done_callback(lambda _: self._runtime.release())
+
+    async def _close_here(self) -> None:
+        # Shielded: who gives up waiting must not leave it half closed.
+        await asyncio.shield(self._start())
+
+    def _start(self) -> asyncio.Task[None]:
+        self.closed = True
+        if self._closing is None:
+            self._closing = self._runtime.loop.create_task(self._close(), name="heimdall-close")
+        return self._closing
+
+    async def _close(self) -> None:
+        try:
+            await self._finish()
+        finally:
+            self._complete()
+            self.ended = True

@@ -1,0 +1,133 @@
+"""Where a store runs: the event loop that is there, or one background thread for all stores."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from .exceptions import ConfigurationError
+
+__all__ = ["LoopOption", "Runtime", "running_loop"]
+
+LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
+
+NOBODY = -1  # no thread has this identifier
+
+
+class _LoopThread:
+    """The background event loop of the process: started by the first store, ended by the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> tuple[asyncio.AbstractEventLoop, int]:
+        """Return the loop and its thread's identifier, starting both where needed."""
+        with self._lock:
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop, self._users = asyncio.new_event_loop(), 0
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._loop,), name="heimdall-reactive", daemon=True
+                )
+                self._thread.start()
+            self._users += 1
+            assert self._thread.ident is not None
+            return self._loop, self._thread.ident
+
+    def release(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the loop back; the last user stops it and waits for its thread."""
+        with self._lock:
+            if loop is not self._loop:
+                return
+            self._users -= 1
+            if self._users > 0:
+                return
+            thread, self._loop, self._thread = self._thread, None, None
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            tasks = asyncio.all_tasks(loop)  # async handlers that are still busy
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+_background = _LoopThread()
+
+
+class Runtime:
+    """The event loop of one store, and the way to it from any thread.
+
+    Args:
+        option: `auto` takes the running loop, else the background thread's; `thread` forces that
+            one; a loop forces itself, unless it is closed.
+        moved: called after the store has had to leave a loop that was closed.
+
+    Attributes:
+        loop: the event loop.
+        owner: identifier of its thread, or `NOBODY` while that is unknown.
+    """
+
+    def __init__(self, option: LoopOption, moved: Callable[[], None]) -> None:
+        self.loop: asyncio.AbstractEventLoop
+        self.owner = NOBODY
+        self.background = False
+        self._moved = moved
+        if option not in ("auto", "thread") and not isinstance(option, asyncio.AbstractEventLoop):
+            raise ConfigurationError("loop must be 'auto', 'thread' or an event loop")
+        loop = running_loop() if option == "auto" else None if option == "thread" else option
+        if loop is None or isinstance(loop, str) or loop.is_closed():
+            self._use_thread()
+        else:
+            self.loop = loop
+            if loop is running_loop():
+                self.owner = threading.get_ident()
+
+    def here(self) -> bool:
+        """Tell whether this thread is the loop's."""
+        return self.owner == threading.get_ident()
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Call something soon on the loop, from any thread; never raises for a closed loop."""
+        try:
+            self.loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            self.fall_back()
+            self.loop.call_soon_threadsafe(call)
+
+    def fall_back(self) -> None:
+        """Move to the background thread, away from a loop that is closed or opens no sockets."""
+        if not self.background or self.loop.is_closed():
+            self._use_thread()
+            self._moved()
+
+    def release(self) -> None:
+        """Give the background thread back."""
+        if self.background:
+            self.background = False
+            _background.release(self.loop)
+
+    def _use_thread(self) -> None:
+        self.loop, self.owner = _background.acquire()
+        self.background = True
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that this thread runs, if any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,156 @@
+"""Ask for the access token and headers of an attempt, and place the token in the upgrade."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, cast
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+
+from .exceptions import InsecureToken, TokenError
+from .messages import Frame
+from .options import Headers, HeadersProvider, StoreOptions, Token, TokenProvider, is_loopback
+
+__all__ = ["Upgrade", "ask_headers", "ask_token", "place"]
+
+T = TypeVar("T")
+
+MAX_TOKEN: Final = 8192  # characters; common servers refuse longer header lines
+
+
+class Upgrade(NamedTuple):
+    """What one attempt sends: URL, headers, subprotocols, and a frame before all others."""
+
+    url: str
+    headers: list[tuple[str, str]]
+    subprotocols: list[str] | None
+    first: Frame | None
+
+    def __repr__(self) -> str:
+        return "<Upgrade>"  # every field may hold the token
+
+
+async def ask_token(source: Token | TokenProvider | None, timeout: float) -> SecretStr | None:
+    """Return the token for one attempt.
+
+    Args:
+        source: a token, or a provider; a sync one runs on a thread of its own, so that one that
+            blocks stops nothing and can be timed out.
+        timeout: seconds the provider may take.
+
+    Raises:
+        TokenError: it raised, took too long, or returned something that is no token.
+    """
+    if source is None:
+        return None
+    try:
+        async with asyncio.timeout(timeout):
+            token = await _ask(source) if callable(source) else source
+    except TimeoutError:
+        raise TokenError(f"the token provider gave no answer within {timeout} s") from None
+    except Exception as error:
+        # Only the type: the text of a provider's error may quote what it was given.
+        raise TokenError(f"the token provider raised {type(error).__name__}") from None
+    if token is None:
+        raise TokenError("the token provider returned None; return a token, or pass none at all")
+    text = token.get_secret_value() if isinstance(token, SecretStr) else token
+    if not isinstance(text, str) or not 0 < len(text) <= MAX_TOKEN:
+        raise TokenError(f"an access token must be a str of 1 to {MAX_TOKEN} characters")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise TokenError("the access token has spaces, control or non-ASCII characters")
+    return SecretStr(text)
+
+
+async def ask_headers(source: Headers | HeadersProvider | None) -> list[tuple[str, str]]:
+    """Return the additional headers for one attempt, in order."""
+    headers = await _ask(source) if callable(source) else source
+    pairs = headers.items() if isinstance(headers, Mapping) else (headers or ())
+    return [(name, value) for name, value in pairs]
+
+
+def place(
+    url: str, token: SecretStr | None, headers: list[tuple[str, str]], options: StoreOptions
+) -> Upgrade:
+    """Put the token where `options.token_placement` says.
+
+    Raises:
+        InsecureToken: it would travel in clear to a host that is not loopback.
+    """
+    subprotocols: Sequence[str] | None = options.subprotocols
+    offered = list(subprotocols) if subprotocols else None
+    if token is None:
+        return Upgrade(url, headers, offered, None)
+    parts = urlsplit(url)
+    if (
+        parts.scheme == "ws"
+        and not options.allow_insecure_token
+        and not is_loopback(parts.hostname or "")
+    ):
+        raise InsecureToken(
+            "the access token would be sent in clear; use a wss:// endpoint, "
+            "or allow_insecure_token=True where the network is trusted"
+        )
+    secret = token.get_secret_value()
+    match options.token_placement:
+        case "header":
+            return Upgrade(url, [("Authorization", f"Bearer {secret}"), *headers], offered, None)
+        case "subprotocol":
+            return Upgrade(url, headers, [*(offered or ()), f"bearer.{secret}"], None)
+        case "first_message":
+            frame = Frame(b'{"type":"Auth","token":"%s"}' % _json_text(secret), True)
+            return Upgrade(url, headers, offered, frame)
+        case "unsafe_query":
+            mark = "&" if parts.query else "?"
+            return Upgrade(f"{url}{mark}access_token={quote(secret)}", headers, offered, None)
+
+
+def _json_text(text: str) -> bytes:
+    return text.replace("\\", "\\\\").replace('"', '\\"').encode()
+
+
+async def _ask(provider: Callable[[], T | Awaitable[T]]) -> T:
+    """Call a provider: a coroutine function here, any other on a thread of its own."""
+    answer: Any
+    if inspect.iscoroutinefunction(provider):
+        answer = provider()
+    else:
+        answer = await _on_thread(provider)
+    return cast(T, await answer if inspect.isawaitable(answer) else answer)
+
+
+async def _on_thread(call: Callable[[], Any]) -> Any:
+    # Not `to_thread`: its pool is joined when the loop ends, and a provider that hangs would
+    # keep the program from ending.
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(value)
+        else:
+            answer.set_exception(error)
+
+    def run() -> None:
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            value = context.run(call)
+        except StopIteration:
+            error = RuntimeError("StopIteration")  # no future may carry one
+        except BaseException as raised:
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, value, error)
+        except RuntimeError:
+            return  # the loop has closed: nobody waits any more
+
+    threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
+    return await answer

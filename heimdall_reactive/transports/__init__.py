@@ -1,0 +1,95 @@
+"""The seam to the wire: what a transport gives to the connection, and what it pushes into it."""
+
+from __future__ import annotations
+
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from heimdall_reactive.messages import Frame
+from heimdall_reactive.options import CloseInfo, StoreOptions
+
+__all__ = ["Dial", "Receiver", "Wire", "WireSettings", "one_line"]
+
+
+class Receiver(Protocol):
+    """What a wire pushes into; every call comes on the event loop's thread."""
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        """Take one whole message."""
+
+    def on_latency(self, seconds: float) -> None:
+        """Take the round trip of a protocol ping."""
+
+    def on_writable(self) -> None:
+        """Go on writing after `Wire.writable` was false."""
+
+    def on_closed(self, close: CloseInfo) -> None:
+        """Take the end of the socket; nothing comes after it."""
+
+
+class Wire(Protocol):
+    """One open connection. Not thread-safe: it belongs to the event loop that dialled it."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether `write` would be sent on soon: open, and not more buffered than it should be."""
+
+    def start(self, receiver: Receiver) -> None:
+        """Push frames into the receiver from now on, those first that came before."""
+
+    def write(self, frame: Frame) -> None:
+        """Send one message; only while `writable`."""
+
+    def end(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake; `on_closed` follows within the close time-out."""
+
+    def fail(self, code: int, reason: str) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7): close with the code, await no answer."""
+
+    def kill(self) -> None:
+        """Drop the socket at once; nothing is pushed any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireSettings:
+    """What a dial needs besides the endpoint, the headers and the subprotocols.
+
+    Names and meanings are those of `StoreOptions`.
+    """
+
+    ssl: ssl_module.SSLContext | None
+    proxy: str | Literal[True] | None
+    compression: Literal["deflate"] | None
+    open_timeout: float
+    ping_interval: float | None
+    ping_timeout: float
+    close_timeout: float
+    max_size: int
+    origin: str | None
+
+    @classmethod
+    def of(cls, options: StoreOptions, ssl: ssl_module.SSLContext | None) -> WireSettings:
+        """Take from the options of a store what a dial needs."""
+        return cls(
+            ssl=ssl,
+            proxy=options.proxy,
+            compression=options.compression,
+            open_timeout=options.open_timeout,
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            close_timeout=options.close_timeout,
+            max_size=options.max_size,
+            origin=options.origin,
+        )
+
+
+Dial = Callable[
+    [str, Sequence[tuple[str, str]], Sequence[str] | None, WireSettings], Awaitable[Wire]
+]
+
+
+def one_line(text: str) -> str:
+    """Replace what could forge a log line or confuse a terminal: the peer chose this text."""
+    return "".join(c if c.isprintable() else "?" for c in text[:123])

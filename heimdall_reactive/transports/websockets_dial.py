@@ -1,0 +1,122 @@
+"""Dial with `websockets`, and map what that raises to our errors."""
+
+from __future__ import annotations
+
+import logging
+import ssl as ssl_module
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from websockets import exceptions as ws_exceptions
+from websockets.asyncio.client import connect
+from websockets.typing import Origin, Subprotocol
+
+from heimdall_reactive.exceptions import (
+    CertificateError,
+    ConfigurationError,
+    ConnectError,
+    ConnectTimeout,
+    HandshakeRefused,
+    InvalidEndpoint,
+)
+from heimdall_reactive.options import is_loopback
+
+from . import Wire, WireSettings
+from .websockets_wire import WebSocketsWire
+
+__all__ = ["dial"]
+
+# Ours and pinned: at DEBUG `websockets` logs the request line and every header, tokens included,
+# and a root logger at DEBUG would be enough for that.
+wire_logger: Final = logging.getLogger("heimdall_reactive.wire")
+wire_logger.setLevel(logging.INFO)
+
+
+async def dial(
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    subprotocols: Sequence[str] | None,
+    settings: WireSettings,
+) -> Wire:
+    """Open a connection.
+
+    Raises:
+        ConnectError: the attempt failed; its subclasses say how.
+        ConfigurationError: it can never succeed.
+    """
+    loopback = is_loopback(urlsplit(url).hostname or "")
+    tls: dict[str, Any] = {} if settings.ssl is None else {"ssl": settings.ssl}
+    try:
+        wire = await _Dialler(
+            url,
+            additional_headers=list(headers),
+            subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
+            proxy=None if loopback and settings.proxy is True else settings.proxy,
+            compression=settings.compression,
+            open_timeout=settings.open_timeout,
+            ping_interval=None,  # the wire pings by itself, see `WebSocketsWire`
+            close_timeout=settings.close_timeout,
+            max_size=settings.max_size,
+            origin=Origin(settings.origin) if settings.origin else None,
+            logger=wire_logger,
+            create_connection=WebSocketsWire,
+            **tls,
+        )
+    except Exception as error:
+        # `from None`: the library's errors hold the URL, the request and its token.
+        raise _translate(error, settings.open_timeout) from None
+    assert isinstance(wire, WebSocketsWire)
+    wire.ping_interval, wire.ping_timeout = settings.ping_interval, settings.ping_timeout
+    wire.request = None  # it holds the token
+    return wire
+
+
+class _Dialler(connect):
+    """`connect` that follows no redirect to another origin."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        origin = _origin(self.uri)
+        followed = super().process_redirect(exc)
+        if isinstance(followed, str) and _origin(followed) != origin:
+            return ConfigurationError(
+                "the server redirects to another origin, where the token must not go; "
+                "give that server's URL as the endpoint"
+            )
+        return followed
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "wss" else 80)
+
+
+def _translate(error: Exception, open_timeout: float) -> Exception:
+    """Map what a dial raises to our errors, in words that hold no secret."""
+    match error:
+        case ConfigurationError() | NotImplementedError():
+            return error
+        case ws_exceptions.InvalidStatus():
+            headers = error.response.headers
+            return HandshakeRefused(error.response.status_code, headers.get("Retry-After"))
+        case ws_exceptions.InvalidURI():
+            return InvalidEndpoint("the endpoint, or a redirect, is no WebSocket URL")
+        case TimeoutError():
+            return ConnectTimeout(f"no answer to the opening handshake within {open_timeout} s")
+        case ssl_module.SSLCertVerificationError():
+            return CertificateError(
+                f"the server's certificate was not accepted ({error.verify_message}); "
+                "pass ssl= with a context that trusts it"
+            )
+        case ssl_module.SSLError():
+            return CertificateError(f"TLS failed ({error.reason}); is the port a TLS port?")
+        case OSError():
+            return ConnectError(f"no connection: {error.strerror or type(error).__name__}")
+        case ws_exceptions.InvalidMessage():
+            return ConnectError("the server closed or answered the upgrade with no HTTP response")
+        case ws_exceptions.WebSocketException():
+            return ConfigurationError(
+                f"the opening handshake failed ({type(error).__name__}); is it a WebSocket server?"
+            )
+        case _:
+            return ConfigurationError(f"dialling raised {type(error).__name__}; check the options")

@@ -1,0 +1,218 @@
+"""A `websockets` connection that pushes.
+
+Way of a frame: the socket wakes the event loop, `websockets` parses, `process_event` takes the
+data frames and pushes each whole message into the receiver: no queue, no task, no wake-up between
+the socket and the codec, so a slow consumer can not keep pongs unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+
+from heimdall_reactive import messages
+from heimdall_reactive.options import CloseInfo
+
+from . import Receiver, one_line
+
+__all__ = ["WebSocketsWire"]
+
+MAX_FRAGMENTS: Final = 4096  # per message, as `websockets` has it; a longer one closes with 1009
+MAX_REASON: Final = 123  # bytes of a close reason (RFC 6455 section 5.5)
+PING_TIMEOUT: Final = "keepalive ping timeout"
+CAUSES: Final[dict[type, str]] = {
+    type(None): "the socket ended without a close frame",
+    EOFError: "the socket ended without a close frame",
+    ConnectionResetError: "the connection was reset",
+}
+
+
+class WebSocketsWire(ClientConnection):
+    """A connection that pushes. It is never read by `recv()`.
+
+    `process_event` is undocumented: `websockets` is pinned below the next major version, and
+    `tests/test_transports.py` holds what is relied upon.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._receiver: Receiver | None = None
+        self._early: list[tuple[bytes | bytearray, bool]] = []
+        self._fragments: list[bytes] = []
+        self._text = False
+        self._heard_at = 0.0
+        self._sent_at = 0.0
+        self._pings = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._reaper: asyncio.TimerHandle | None = None
+        self._cause = ""
+
+    # Wire
+
+    @property
+    def writable(self) -> bool:
+        return self.protocol.state is State.OPEN and not self.paused
+
+    def start(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        early, self._early = self._early, []
+        for data, text in early:
+            self._push(data, text)
+        if self.protocol.state is State.CLOSED:
+            # The socket ended between the handshake and now.
+            self._report_closed()
+        elif self.ping_interval is not None:
+            self._ping()
+
+    def write(self, frame: messages.Frame) -> None:
+        if frame.text:
+            self.protocol.send_text(frame.data)
+        else:
+            self.protocol.send_binary(frame.data)
+        self.send_data()
+
+    def end(self, code: int, reason: str = "") -> None:
+        if self.protocol.state is State.OPEN:
+            self.protocol.send_close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+            self._send_quietly()
+        self._expect_end()
+
+    def kill(self) -> None:
+        self._receiver = None
+        self._cancel_timers()
+        self.transport.abort()
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
+        super().data_received(data)
+        if self.close_deadline is not None:
+            # Without this, a peer that keeps TCP open after a close frame holds us for ever.
+            self._expect_end()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._receiver is not None:
+            self._receiver.on_writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._cancel_timers()
+        self._report_closed()
+
+    # Frames
+
+    def process_event(self, event: Any) -> None:
+        if self.response is None or type(event) is not Frame:
+            super().process_event(event)
+            return
+        opcode = event.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            self._text = opcode is Opcode.TEXT
+            if event.fin:
+                self._push(event.data, self._text)  # type: ignore[arg-type]
+            else:
+                self._fragments = [bytes(event.data)]
+        elif opcode is Opcode.CONT:
+            self._append(event)
+        elif opcode is Opcode.PONG:
+            self._pong(bytes(event.data))
+
+    def _append(self, event: Frame) -> None:
+        self._fragments.append(bytes(event.data))
+        if len(self._fragments) > MAX_FRAGMENTS:
+            self._fragments = []
+            self.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+        elif event.fin:
+            data, self._fragments = b"".join(self._fragments), []
+            self._push(data, self._text)
+
+    def _push(self, data: bytes | bytearray, text: bool) -> None:
+        if self._receiver is None:
+            self._early.append((data, text))
+            return
+        try:
+            self._receiver.on_frame(data, text)
+        except Exception as error:
+            # A defect in the way of the frame: raised into asyncio it would end in a mute 1006.
+            self.logger.exception("a frame could not be processed")
+            self.fail(CloseCode.INTERNAL_ERROR, f"{type(error).__name__} while receiving")
+
+    # Closing
+
+    def fail(self, code: int, reason: str) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7); our code and reason are kept."""
+        self._cause = self._cause or reason
+        self.protocol.fail(code, reason)
+        self._send_quietly()
+        self._expect_end()
+
+    def _send_quietly(self) -> None:
+        try:
+            self.send_data()
+        except OSError as error:  # the socket is gone already; connection_lost follows
+            self.set_connection_exc(error)
+
+    def _expect_end(self) -> None:
+        if self._reaper is None:
+            self._reaper = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
+
+    def _report_closed(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.on_closed(self._close_info())
+
+    def _close_info(self) -> CloseInfo:
+        """Tell how it ended: by whose close frame, or by what befell the socket."""
+        rcvd, sent = self.protocol.close_rcvd, self.protocol.close_sent
+        if rcvd is not None and (sent is None or self.protocol.close_rcvd_then_sent):
+            return CloseInfo(int(rcvd.code), one_line(rcvd.reason), "server")
+        if sent is not None and (rcvd is not None or sent.code != CloseCode.NORMAL_CLOSURE):
+            reason = self._cause or sent.reason
+            if reason == PING_TIMEOUT:
+                return CloseInfo(1006, reason, "network")
+            return CloseInfo(int(sent.code), one_line(reason), "client")
+        cause = self.connection_exc or self.protocol.parser_exc
+        reason = CAUSES.get(type(cause), type(cause).__name__)
+        return CloseInfo(1006, self._cause or reason, "network")
+
+    # Liveness
+
+    def _ping(self) -> None:
+        if self.protocol.state is not State.OPEN:
+            return
+        self._pings += 1
+        self._sent_at = self.loop.time()
+        self.protocol.send_ping(b"%d" % self._pings)
+        self._send_quietly()
+        # Not `await ping()`: behind a full write buffer its time-out would never start.
+        self._timer = self.loop.call_later(self.ping_timeout or 0.0, self._check_alive)
+
+    def _pong(self, payload: bytes) -> None:
+        if payload != b"%d" % self._pings or self._receiver is None or self._timer is None:
+            return
+        self._timer.cancel()
+        latency = self.loop.time() - self._sent_at
+        self._timer = self.loop.call_later(
+            max(0.0, (self.ping_interval or 0) - latency), self._ping
+        )
+        self._receiver.on_latency(latency)
+
+    def _check_alive(self) -> None:
+        """Give the peer the time-out anew from its last sign of life, whatever that was."""
+        left = self._heard_at + (self.ping_timeout or 0.0) - self.loop.time()
+        if left > 0.001 and self._heard_at > self._sent_at:
+            self._timer = self.loop.call_later(left, self._check_alive)
+            return
+        self.fail(CloseCode.INTERNAL_ERROR, PING_TIMEOUT)
+        self.transport.abort()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._timer, self._reaper):
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,115 @@
+"""`Waiter`: one wait for a state, from an event loop or from a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any
+
+from reactivex import Observable
+from reactivex.disposable import SingleAssignmentDisposable
+
+from .exceptions import StoreClosed, WaitTimeout
+from .outbox import refuse_on_loop
+from .state import ConnectionState
+
+__all__ = ["Waiter"]
+
+Predicate = Callable[[ConnectionState], bool]
+
+
+class Waiter:
+    """A wait that begins when it is awaited, or when `result()` is called from a thread.
+
+    Args:
+        states: replays the current state to a new observer.
+        call: performs something on the store's loop, so that a command given just before on
+            this thread takes effect first.
+        predicate: true for the state that is waited for; what it raises ends the wait.
+        timeout: seconds, or None for ever.
+    """
+
+    def __init__(
+        self,
+        states: Observable[ConnectionState],
+        call: Callable[[Callable[[], None]], None],
+        predicate: Predicate,
+        timeout: float | None,
+    ) -> None:
+        self._states = states
+        self._call = call
+        self._predicate = predicate
+        self._timeout = timeout
+
+    def result(self, timeout: float | None = None) -> ConnectionState:
+        """Wait on a thread without an event loop.
+
+        Args:
+            timeout: seconds, in place of those given before.
+
+        Raises:
+            WaitTimeout: the state did not come in time.
+            StoreClosed: the store was closed before it came.
+            RuntimeError: called on a thread whose event loop the wait would block.
+        """
+        refuse_on_loop("result()", "await it")
+        limit = self._timeout if timeout is None else timeout
+        found, subscription = self._watch()
+        try:
+            return found.result(limit)
+        except TimeoutError:
+            raise self._late(limit) from None
+        finally:
+            subscription()
+
+    def __await__(self) -> Generator[Any, None, ConnectionState]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> ConnectionState:
+        found, subscription = self._watch()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.wrap_future(found)
+        except TimeoutError:
+            raise self._late(self._timeout) from None
+        finally:
+            subscription()
+
+    def _watch(self) -> tuple[Future[ConnectionState], Callable[[], None]]:
+        found: Future[ConnectionState] = Future()
+        lock = threading.Lock()  # the replay and an emission may come from two threads
+
+        def settle(value: ConnectionState | None, error: Exception | None) -> None:
+            with lock:
+                if found.done():
+                    return
+                if error is not None:
+                    found.set_exception(error)
+                elif value is not None:
+                    found.set_result(value)
+
+        def look(state: ConnectionState) -> None:
+            if found.done():
+                return
+            try:
+                if self._predicate(state):
+                    settle(state, None)
+            except Exception as error:
+                settle(None, error)
+
+        closed = StoreClosed("the store was closed before what was waited for came")
+        subscription = SingleAssignmentDisposable()
+
+        def subscribe() -> None:
+            subscription.disposable = self._states.subscribe(
+                look, on_completed=lambda: settle(None, closed)
+            )
+
+        self._call(subscribe)
+        return found, subscription.dispose
+
+    @staticmethod
+    def _late(limit: float | None) -> WaitTimeout:
+        return WaitTimeout(f"not reached within {limit} s; store.state.value says where it stands")

@@ -1,0 +1,67 @@
+"""What several tests need: a runner that finds leaked tasks, and records of what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from heimdall_reactive import WebSocketStore
+
+T = TypeVar("T")
+
+
+def run(main: Callable[[], Awaitable[T]], timeout: float = 20.0) -> T:
+    """Run a test's coroutine; a task that is left at its end fails the test."""
+
+    async def watched() -> T:
+        async with asyncio.timeout(timeout):
+            result = await main()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"tasks left: {left}"
+        return result
+
+    return asyncio.run(watched())
+
+
+def descriptors() -> set[str]:
+    """Return the open file descriptors of this process, sockets and pipes among them."""
+    gc.collect()
+    return set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+
+
+def threads() -> set[threading.Thread]:
+    """Return the threads that run."""
+    return set(threading.enumerate())
+
+
+def record(source: Any) -> list[Any]:
+    """Subscribe to an observable, and return the list that its values go to."""
+    seen: list[Any] = []
+    source.subscribe(seen.append)
+    return seen
+
+
+async def until(
+    store: WebSocketStore[Any], predicate: Callable[[], bool], timeout: float = 5.0
+) -> None:
+    """Wait until a predicate holds that messages, errors or state changes of a store make true."""
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look(_: object) -> None:
+        if predicate():
+            loop.call_soon_threadsafe(done.set)
+
+    subscriptions = [
+        source.subscribe(look) for source in (store.last_message, store.errors, store.state)
+    ]
+    try:
+        async with asyncio.timeout(timeout):
+            await done.wait()
+    finally:
+        for subscription in subscriptions:
+            subscription.dispose()
