@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from heimdall_reactive import WebSocketStore
@@ -30,7 +30,8 @@ def run(main: Callable[[], Awaitable[T]], timeout: float = 20.0) -> T:
 def descriptors() -> set[str]:
     """Return the open file descriptors of this process, sockets and pipes among them."""
     gc.collect()
-    return set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    table = Path("/proc/self/fd")
+    return {entry.name for entry in table.iterdir()} if table.is_dir() else set()
 
 
 def threads() -> set[threading.Thread]:
