@@ -30,13 +30,14 @@ Post = Callable[[Callable[[], None]], object]
 class Record(abc.DisposableBase, Generic[T]):
     """One observer of one source, and the version it has seen."""
 
-    __slots__ = ("_parked", "_source", "observer", "replay", "since")
+    __slots__ = ("_ended", "_parked", "_source", "observer", "replay", "since")
 
     def __init__(self, source: Source[T], observer: abc.ObserverBase[T], replay: bool) -> None:
         self.observer = observer
         self.replay = replay
         self.since = 0
         self._source = source
+        self._ended = False
         # While the first value is being replayed, later ones wait here in order.
         self._parked: deque[tuple[int, T]] | None = deque()
 
@@ -58,16 +59,23 @@ class Record(abc.DisposableBase, Generic[T]):
             while (later := self._unpark()) is not None:
                 if later[0] > self.since:
                     self._call(later[1])
+            if self._ended:
+                self._source.bus.guard(self._source.name, _complete, self)
         except BaseException:  # an interrupt: left parked, the observer would collect for ever
             self._parked = None
             self.dispose()
             raise
 
+    def end(self) -> None:
+        """Complete, after what waits for the end of the replay on another thread."""
+        with self._source.bus.lock:
+            if self._parked is not None:
+                self._ended = True
+                return
+        self.observer.on_completed()
+
     def _call(self, value: T) -> None:
-        try:
-            self.observer.on_next(value)
-        except (Exception, CancelledError) as error:
-            self._source.bus.report(error, self._source.name)
+        self._source.bus.guard(self._source.name, self.observer.on_next, value)
 
     def _unpark(self) -> tuple[int, T] | None:
         with self._source.bus.lock:
@@ -80,6 +88,10 @@ class Record(abc.DisposableBase, Generic[T]):
         """Detach: nothing is delivered any more, not even what is already queued."""
         self.since = NEVER
         self._source.detach(self)
+
+
+def _complete(record: Record[Any]) -> None:
+    record.observer.on_completed()
 
 
 class Bus:
@@ -111,7 +123,10 @@ class Bus:
             if not direct:
                 self._queue.append(lambda: source.deliver(version, value, only_replaying))
         if direct:
-            source.deliver(version, value, only_replaying)
+            try:
+                source.deliver(version, value, only_replaying)
+            except BaseException as error:  # `report` itself failed, or a signal came
+                self._escaped = self._escaped or error
             self._drain_on()
         else:
             self.drain()
@@ -146,22 +161,25 @@ class Bus:
             self._drain_on()
 
     def guard(self, name: str, deliver: Callable[[T], object], value: T) -> None:
-        """Call an observer; what it raises is reported and goes no further."""
+        """Call user code outside a delivery; an error is reported and goes no further."""
         try:
             deliver(value)
-        except BaseException as error:
-            self.caught(error, name)
+        except (Exception, CancelledError) as error:
+            self.report(error, name)
 
     def caught(self, error: BaseException, name: str) -> None:
-        """Report what an observer raised.
+        """Report what an observer raised in a delivery.
 
         `KeyboardInterrupt` and its like leave only after the queue is empty, so that an
         interrupted program cannot freeze its store.
         """
         if isinstance(error, (Exception, CancelledError)):
-            self.report(error, name)
-        else:
-            self._escaped = self._escaped or error
+            try:
+                self.report(error, name)
+                return
+            except BaseException as failed:  # a log handler of the user's
+                error = failed
+        self._escaped = self._escaped or error
 
     def _begin(self, queued: bool = False) -> bool:
         """Become the one that drains, if this thread may; `lock` is held."""
@@ -179,7 +197,10 @@ class Bus:
                     escaped, self._escaped = self._escaped, None
                     break
                 deliver = self._queue.popleft()
-            deliver()
+            try:
+                deliver()
+            except BaseException as error:
+                self._escaped = self._escaped or error
         if escaped is not None:
             raise escaped
 
@@ -215,7 +236,10 @@ class Source(Observable[T]):
             records, self.records, self.completed = self.records, (), True
             self._changed()
         for record in records:
-            self.bus.guard(self.name, lambda r: r.observer.on_completed(), record)
+            try:
+                record.end()
+            except BaseException as error:
+                self.bus.caught(error, self.name)
 
     def attach(self, observer: abc.ObserverBase[T], replay: bool) -> abc.DisposableBase:
         """Add an observer; it gets the current value first where `replay` is set."""
@@ -230,7 +254,7 @@ class Source(Observable[T]):
         if completed:
             if replay:
                 self.bus.guard(self.name, observer.on_next, value)
-            observer.on_completed()
+            self.bus.guard(self.name, _complete, record)
             return Disposable()
         record.start(value)
         return record

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, get_args
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -20,6 +22,8 @@ __all__ = ["Codec", "InvalidUtf8", "encode"]
 T = TypeVar("T")
 
 MAX_REASON: Final = 200  # characters of an error's reason; the wire must not write our logs
+# Kinds of validation error whose message is the same for every payload.
+CONSTANT: Final = ("missing", "_type", "int_parsing", "float_parsing", "bool_parsing")
 
 
 class InvalidUtf8(InvalidMessage):
@@ -43,12 +47,14 @@ def encode(value: Any) -> Frame:
         data = to_json(value, by_alias=True)
         if b"NaN" in data or b"Infinity" in data:
             from_json(data, allow_inf_nan=False)
+        return Frame(data, True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise EncodeError(
-            f"a {type(value).__name__} has no JSON form ({type(error).__name__}); "
-            "send str, bytes, a pydantic model or plain JSON values"
-        ) from None
-    return Frame(data, True)
+        kind = type(error).__name__
+    # Raised out here: as the context of this one, the cause would keep the value alive.
+    raise EncodeError(
+        f"a {type(value).__name__} has no JSON form ({kind}); "
+        "send str, bytes, a pydantic model or plain JSON values"
+    )
 
 
 class Codec(Generic[T]):
@@ -61,7 +67,13 @@ class Codec(Generic[T]):
     """
 
     def __init__(self, message_type: TypeForm[T] | None = None) -> None:
-        self._validate = _heimdall if message_type is None else _decoder(message_type)
+        self._words: Callable[[], frozenset[str]] | None = None
+        if message_type is None:
+            self._validate: Callable[[bytes | bytearray, bool], Any] = _heimdall
+        else:
+            adapter: TypeAdapter[Any] = TypeAdapter(message_type)
+            self._words = cache(lambda: _words(adapter.core_schema))
+            self._validate = _decoder(message_type, adapter)
 
     def decode(self, data: bytes | bytearray, text: bool) -> T:
         """Decode one frame.
@@ -72,15 +84,19 @@ class Codec(Generic[T]):
         """
         try:
             return self._validate(data, text)  # type: ignore[no-any-return]
-        except (ValueError, RecursionError) as error:
-            raise _describe(error, data, text) from None
+        except Exception as error:  # a user's own validators may raise anything
+            invalid = _describe(error, data, text, self._words)
+        # Raised out here: as the context of this one, the cause would keep the payload alive.
+        raise invalid
 
 
-def _decoder(message_type: Any) -> Callable[[bytes | bytearray, bool], Any]:
+def _decoder(
+    message_type: Any, adapter: TypeAdapter[Any]
+) -> Callable[[bytes | bytearray, bool], Any]:
     """Choose how frames become messages of a type."""
-    members = set(get_args(message_type)) or {message_type}
-    adapter: TypeAdapter[Any] = TypeAdapter(message_type)
-    raw = members <= {str, bytes}
+    union = get_origin(message_type) in (Union, UnionType)
+    members = get_args(message_type) if union else (message_type,)
+    raw = all(member in (str, bytes) for member in members)
 
     def validate(data: bytes | bytearray, text: bool) -> Any:
         if not text:
@@ -88,6 +104,8 @@ def _decoder(message_type: Any) -> Callable[[bytes | bytearray, bool], Any]:
             return adapter.validate_python(bytes(data), strict=True)
         if raw:
             return adapter.validate_python(data.decode(), strict=True)
+        if b"NaN" in data or b"Infinity" in data:
+            from_json(data, allow_inf_nan=False)  # no JSON (RFC 8259 6), but taken for floats
         return adapter.validate_json(data)
 
     return validate
@@ -106,7 +124,7 @@ def _heimdall(data: bytes | bytearray, text: bool) -> Any:
     """Decode a Heimdall message, or plain JSON where its type is not one of ours."""
     if not text:
         return bytes(data)
-    value = from_json(data, cache_strings="keys")
+    value = from_json(data, allow_inf_nan=False, cache_strings="keys")
     if type(value) is dict:
         kind = value.get("type")
         if type(kind) is str and (validate := _MODELS.get(kind)) is not None:
@@ -114,7 +132,30 @@ def _heimdall(data: bytes | bytearray, text: bool) -> Any:
     return value
 
 
-def _describe(error: Exception, data: bytes | bytearray, text: bool) -> InvalidMessage:
+def _words(schema: Any) -> frozenset[str]:
+    """Return every word of a schema; other words in an error's place come from the payload."""
+    words: set[str] = set()
+    seen: set[int] = set()
+    left = [schema]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            words.add(item)
+        elif isinstance(item, type):
+            words.add(item.__name__)
+        elif isinstance(item, (dict, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            left.extend(item)
+            left.extend(item.values() if isinstance(item, dict) else ())
+    return frozenset(words)
+
+
+def _describe(
+    error: Exception,
+    data: bytes | bytearray,
+    text: bool,
+    words: Callable[[], frozenset[str]] | None,
+) -> InvalidMessage:
     """Say what is wrong with a frame, in bounded words and without its payload."""
     if text:
         try:
@@ -125,14 +166,20 @@ def _describe(error: Exception, data: bytes | bytearray, text: bool) -> InvalidM
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             return InvalidMessage("not JSON", len(data))
-        where = ".".join(str(part) for part in first["loc"])
-        # Messages of a user's own validators may quote the payload; ours and pydantic's do not.
-        what = first["type"] if first["type"].endswith("_error") else first["msg"]
+        known = words() if words else None  # our own models name nothing but their fields
+        where = ".".join(
+            str(part) if isinstance(part, int) or known is None or part in known else "*"
+            for part in first["loc"]
+        )
+        # Other messages may quote the payload: those of a user's validators, and of tags.
+        what = first["msg"] if first["type"].endswith(CONSTANT) else first["type"]
         reason = _one_line(f"{where}: {what}" if where else what)
         return InvalidMessage(reason, len(data), _kind(data, text))
     if isinstance(error, RecursionError) or "recursion" in str(error):
         return InvalidMessage("nested too deeply", len(data))
-    return InvalidMessage("not JSON", len(data))
+    if isinstance(error, ValueError):
+        return InvalidMessage("not JSON", len(data))
+    return InvalidMessage(f"a validator raised {type(error).__name__}", len(data))
 
 
 def _kind(data: bytes | bytearray, text: bool) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -176,17 +177,18 @@ class StoreOptions:
 
     def __post_init__(self) -> None:
         for name in ("token_timeout", "open_timeout", "ping_timeout", "close_timeout"):
-            _require(self, name, getattr(self, name) > 0, "more than 0 seconds")
+            _require(self, name, _number(getattr(self, name), above=0), "more than 0 seconds")
         for name in ("outbox_limit", "outbox_bytes", "max_size"):
-            _require(self, name, getattr(self, name) > 0, "at least 1")
-        _require(self, "ping_interval", self.ping_interval is None or self.ping_interval > 0,
+            _require(self, name, _number(getattr(self, name), above=0), "at least 1")
+        interval = self.ping_interval
+        _require(self, "ping_interval", interval is None or _number(interval, above=0),
                  "more than 0 seconds, or None for no pings")  # fmt: skip
-        _require(self, "stable_after", self.stable_after >= 0, "0 seconds or more")
+        _require(self, "stable_after", _number(self.stable_after), "0 seconds or more")
         attempts = self.max_reconnect_attempts
-        _require(self, "max_reconnect_attempts", attempts is None or attempts >= 0,
+        _require(self, "max_reconnect_attempts", attempts is None or _number(attempts),
                  "0 or more, or None for ever")  # fmt: skip
         delay: Any = self.reconnect_delay
-        numeric = isinstance(delay, (int, float)) and 0 <= delay < float("inf")
+        numeric = _number(delay) and delay < float("inf")
         _require(self, "reconnect_delay", callable(delay) or numeric,
                  "seconds of 0 or more, a Backoff, or a callable")  # fmt: skip
         _require(
@@ -197,11 +199,17 @@ class StoreOptions:
         )
 
     def __repr__(self) -> str:
-        # The token is left out: a repr ends up in logs and tracebacks.
-        shown = (
-            f.name for f in fields(self) if f.name not in ("access_token", "additional_headers")
-        )
+        # Without what may be secret (a proxy's URL has a password): a repr ends up in logs.
+        secret = ("access_token", "additional_headers", "proxy")
+        shown = (f.name for f in fields(self) if f.name not in secret)
         return f"StoreOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+
+def _number(value: Any, above: float | None = None) -> bool:
+    """Tell whether an option is a number of 0 or more, or above a bound; NaN is none."""
+    if not isinstance(value, (int, float)):
+        return False
+    return value >= 0 if above is None else value > above
 
 
 def _require(options: StoreOptions, name: str, holds: bool, wanted: str) -> None:
@@ -220,7 +228,7 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
     Raises:
         InvalidEndpoint: where no WebSocket URL comes out of it (RFC 6455 section 3).
     """
-    whole = "://" in endpoint
+    whole = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", endpoint)
     url = endpoint if whole else f"{base.rstrip('/')}/{endpoint.lstrip('/')}"
     advice = "give a path such as '/v1/ws', or a whole ws:// or wss:// URL"
     if len(url) > MAX_URL or any(ord(c) <= 32 or ord(c) == 127 for c in url):
@@ -236,7 +244,7 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
         raise InvalidEndpoint(f"{redact(url)!r} is no WebSocket URL; {advice}")
     if "#" in url:
         raise InvalidEndpoint(f"{redact(url)!r} has a fragment, which WebSocket URLs may not have")
-    return url
+    return parts.scheme + url[len(parts.scheme) :]  # in lower case, as all else here expects it
 
 
 def redact(url: str) -> str:

@@ -61,8 +61,11 @@ class Backoff:
     cap: float = 30.0
 
     def __post_init__(self) -> None:
-        if not (self.initial > 0 and self.factor >= 1 and self.cap >= self.initial):
-            raise ConfigurationError("Backoff needs initial > 0, factor >= 1 and cap >= initial")
+        bounded = self.initial <= self.cap < float("inf")
+        if not (self.initial > 0 and self.factor >= 1 and bounded):
+            raise ConfigurationError(
+                "Backoff needs initial > 0, factor >= 1 and a finite cap >= initial"
+            )
 
     def bound(self, attempt: int) -> float:
         """Return the longest delay before an attempt (1 is the first), in seconds."""

@@ -48,14 +48,19 @@ async def ask_token(source: Token | TokenProvider | None, timeout: float) -> Sec
     """
     if source is None:
         return None
+    token: Token | None = None
+    failure: str | None = None
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with limit:
             token = await _ask(source) if callable(source) else source
-    except TimeoutError:
-        raise TokenError(f"the token provider gave no answer within {timeout} s") from None
     except Exception as error:
         # Only the type: the text of a provider's error may quote what it was given.
-        raise TokenError(f"the token provider raised {type(error).__name__}") from None
+        failure = f"raised {type(error).__name__}"
+    if limit.expired():
+        failure = f"gave no answer within {timeout} s"
+    if failure is not None:  # raised out here: not even its context may hold the secret
+        raise TokenError(f"the token provider {failure}")
     if token is None:
         raise TokenError("the token provider returned None; return a token, or pass none at all")
     text = token.get_secret_value() if isinstance(token, SecretStr) else token
@@ -105,7 +110,7 @@ def place(
             frame = Frame(b'{"type":"Auth","token":"%s"}' % _json_text(secret), True)
             return Upgrade(url, headers, offered, frame)
         case "unsafe_query":
-            mark = "&" if parts.query else "?"
+            mark = "&" if parts.query else "" if url.endswith("?") else "?"
             return Upgrade(f"{url}{mark}access_token={quote(secret)}", headers, offered, None)
 
 
