@@ -278,7 +278,8 @@ class Source(Observable[T]):
         Raises:
             TypeError: for a coroutine function, which would be called and never awaited.
         """
-        if inspect.iscoroutinefunction(getattr(on_next, "on_next", on_next)):
+        called = getattr(on_next, "on_next", on_next)
+        if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
             raise TypeError(
                 "a coroutine function cannot observe a subject: nobody would await it; "
                 "use create_websocket(...).on_message, which takes async handlers"

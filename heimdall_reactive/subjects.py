@@ -36,7 +36,8 @@ class Stream(Source[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        return (self._of or self).attach(observer, replay=False)
+        source = self if self._of is None else self._of
+        return source.attach(observer, replay=False)
 
 
 class State(Source[T], BehaviorSubject[T]):

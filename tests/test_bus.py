@@ -401,7 +401,12 @@ def test_a_foreign_emission_is_delivered_by_the_owner_in_order() -> None:
     ours.bus.bind(threading.get_ident(), wakes.append)
     ours.subject.subscribe(lambda _: by.append(threading.get_ident()))
     seen = record(ours.subject)
-    start(lambda: (ours.emit(1), ours.bus.emit_all([(ours.subject, 2)]))).join(5)
+
+    def produce() -> None:
+        ours.emit(1)
+        ours.bus.emit_all([(ours.subject, 2)])
+
+    start(produce).join(5)
     assert (seen, ours.subject.value, len(wakes)) == ([0], 2, 2)
     ours.emit(3)  # behind what waits
     assert seen == [0, 1, 2, 3]
