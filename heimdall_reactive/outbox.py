@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Generator
@@ -65,8 +66,23 @@ class Receipt:
             raise WaitTimeout(f"not written within {timeout} s; it is still queued") from None
 
     def __await__(self) -> Generator[Any, None, Receipt]:
-        # Shielded: cancelling the wait must not cancel what others wait for.
-        return asyncio.shield(asyncio.wrap_future(self._waiter())).__await__()
+        return self._wait().__await__()
+
+    async def _wait(self) -> Receipt:
+        # A future of its own, without the error: cancelling one wait must not cancel others,
+        # and a failure that comes after it must not be logged as one that nobody looked at.
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[None] = loop.create_future()
+
+        def wake(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                loop.call_soon_threadsafe(lambda: settled.done() or settled.set_result(None))
+
+        future = self._waiter()
+        if not future.done():
+            future.add_done_callback(wake)
+            await settled
+        return future.result()
 
     def __repr__(self) -> str:
         return f"<Receipt {self._state}>"
