@@ -1,0 +1,200 @@
+"""The command line: what may be written, and what `--help` says."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import heimdall_reactive
+from heimdall_reactive.devserver import Step, parse_script
+from heimdall_reactive.exceptions import ConfigurationError
+
+from .demo import demo
+from .output import Output, UsageError, run
+from .send import send
+from .serve import serve
+from .watch import watch
+
+__all__ = ["parse"]
+
+_EXIT_CODES: Final = "exit codes: 0 done, 1 failed, 2 wrong usage, 130 (Ctrl-C) or 143 (SIGTERM)"
+_EXIT_CALMLY: Final = (
+    "exit codes: 0 done, also when ended by Ctrl-C or SIGTERM; 1 failed, 2 wrong usage"
+)
+_ENDPOINT: Final = (
+    "a path such as /v1/ws/updates, under HEIMDALL_WS_URL (default ws://localhost:3000), "
+    "or a whole ws:// or wss:// URL"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        The options, with `run` (takes the options and the output) and `interrupted`, the exit
+        code after a signal (None: that of the signal).
+
+    Raises:
+        UsageError: it is wrong.
+        SystemExit: it asks for help or the version, which have been printed.
+    """
+    parser = _Parser(
+        prog="heimdall-reactive",
+        description="A WebSocket as reactive state, from the command line.",
+        epilog="heimdall-reactive COMMAND --help tells more about each command.",
+        allow_abbrev=False,
+    )
+    version = f"%(prog)s {heimdall_reactive.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for add in (_add_demo, _add_serve, _add_watch, _add_send):
+        add(commands)
+    return parser.parse_args(arguments)
+
+
+def _command(
+    commands: Any, name: str, work: Callable[..., Any], summary: str, text: str, calm: bool
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=text,
+        epilog=_EXIT_CALMLY if calm else _EXIT_CODES,
+        allow_abbrev=False,
+    )
+    interrupted = 0 if calm else None
+
+    def perform(options: argparse.Namespace, out: Output) -> int:
+        return run(work(options, out), out, interrupted)
+
+    parser.set_defaults(run=perform, interrupted=interrupted)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(
+        commands, "demo", demo, "watch a connection break and heal",
+        "Start a server and a store, and watch the connection break and heal: the server cuts "
+        "the line, refuses, restarts, stalls, lets the token expire and bans. Live with rich in "
+        "a terminal, plain lines elsewhere. The demo checks its own story: exit code 1 where "
+        "the store did not heal as told.", calm=False,
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=_seconds, default=20.0, metavar="N",
+                        help="about how long the story takes (default: 20)")  # fmt: skip
+    parser.add_argument("--port", type=_port, default=0, metavar="N",
+                        help="port of the demo's server (default: a free one)")  # fmt: skip
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _command(
+        commands, "serve", serve, "run the development server",
+        "Run the embedded Heimdall server until Ctrl-C, and show who dials and what is sent. "
+        "Lines on standard input are commands for it, such as 'drop', 'ban demo', 'refuse 503 2', "
+        "'restart 2', 'stall 5', 'fire rolesUpdated'; 'help' lists them.", calm=True,
+    )  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
+                        help="address to listen on (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--port", type=_port, default=3000, metavar="N",
+                        help="port to listen on; 0 takes a free one (default: 3000)")  # fmt: skip
+    parser.add_argument(
+        "--script", type=_script, default=(), metavar="TEXT|@FILE",
+        help="what the server does and when, such as '2 drop; 4.5 refuse 503 2', or @ and the "
+        "name of a file with such lines",
+    )  # fmt: skip
+    parser.add_argument("--no-token", action="store_true", help="let everybody in")
+    parser.add_argument("--echo", action="store_true",
+                        help="send back every message that is no control message")  # fmt: skip
+    parser.add_argument(
+        "--heartbeat", type=_seconds, metavar="N",
+        help="every N seconds publish on the channel 'stats', and send every connected user a "
+        "random server message (none that ends a session)",
+    )  # fmt: skip
+
+
+def _add_watch(commands: Any) -> None:
+    parser = _command(
+        commands, "watch", watch, "print what an endpoint sends",
+        "Connect to any WebSocket server and print state changes and messages, one a line, each "
+        "after its time. Connects again as the store does; ends when that gives up (exit code 1) "
+        "or the server closes for good. Control characters are written out, as in \\x1b.",
+        calm=True,
+    )  # fmt: skip
+    parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
+    _add_token(parser)
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print JSON lines: time and event (state, message, error); messages have format "
+        "(json, text, or binary in base64) and data",
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
+    parser.add_argument("--count", type=_count, metavar="N", help="end after N messages")
+
+
+def _add_send(commands: Any) -> None:
+    parser = _command(
+        commands, "send", send, "send one message",
+        "Connect once, send one message as text, and close.", calm=False,
+    )  # fmt: skip
+    parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
+    parser.add_argument("message", metavar="MESSAGE",
+                        help="sent as it is; - reads it from standard input")  # fmt: skip
+    _add_token(parser)
+    parser.add_argument("--wait-reply", action="store_true",
+                        help="print the first message that comes after it")  # fmt: skip
+    parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="N",
+                        help="seconds for everything together (default: 10)")  # fmt: skip
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--token", metavar="T",
+        help="access token, sent as Authorization: Bearer; other users of this machine can see "
+        "it in the list of processes",
+    )  # fmt: skip
+    source.add_argument("--token-env", metavar="NAME",
+                        help="environment variable that holds the access token")  # fmt: skip
+    parser.add_argument(
+        "--allow-insecure-token", action="store_true",
+        help="send the token over ws:// to a host that is not this machine",
+    )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (math.isfinite(seconds) and 0 < seconds <= 1e6):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and int(text[:9]) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text[:9])
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; use 0 to 65535")
+    return int(text)
+
+
+def _script(text: str) -> list[Step]:
+    try:
+        return parse_script(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise argparse.ArgumentTypeError(f"cannot read {text[1:]!r}: {why}") from None
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

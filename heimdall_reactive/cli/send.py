@@ -1,0 +1,106 @@
+"""`send`: one message, and perhaps its reply."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import TypeAlias
+
+from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive.exceptions import ConnectTimeout, HeimdallError
+from heimdall_reactive.state import ConnectionState, Status
+
+from .output import CommandError, Output
+from .text import preview
+from .tokens import given_token
+
+__all__ = ["send"]
+
+_Message: TypeAlias = str | bytes
+
+
+async def send(options: argparse.Namespace, out: Output) -> int:
+    """Send a message in a single attempt.
+
+    Raises:
+        CommandError: it was not sent, or no reply came.
+    """
+    message = _message(options.message)
+    token = given_token(options)
+    store: WebSocketStore[_Message] = use_websocket(
+        options.endpoint,
+        message_type=_Message,
+        access_token=token,
+        allow_insecure_token=options.allow_insecure_token,
+        auto_reconnect=False,
+        max_reconnect_attempts=0,
+        open_timeout=options.timeout,
+        close_timeout=min(options.timeout, 10.0),
+    )
+    async with store:
+        try:
+            async with asyncio.timeout(options.timeout):
+                reply = await _exchange(store, message, options.wait_reply)
+        except (ConnectTimeout, TimeoutError):
+            raise CommandError(_late(store.state.value, options.timeout)) from None
+        except HeimdallError as error:
+            raise CommandError(str(error)) from None
+    if reply is not None:
+        _show(reply, out)
+    return 0
+
+
+async def _exchange(
+    store: WebSocketStore[_Message], message: str, wait_reply: bool
+) -> _Message | None:
+    await store.wait_connected()
+    answer: asyncio.Future[_Message] = asyncio.get_running_loop().create_future()
+
+    def take(reply: _Message) -> None:
+        if not answer.done():
+            answer.set_result(reply)
+
+    def look(state: ConnectionState) -> None:
+        if not state.is_connected and not answer.done():
+            answer.set_exception(_lost(state))
+
+    # Before the send: a reply may come before anything else gets its turn.
+    with store.messages.subscribe(take):
+        await store.send(message)
+        if not wait_reply:
+            return None
+        with store.state.subscribe(look):
+            return await answer
+
+
+def _lost(state: ConnectionState) -> CommandError:
+    why = f": {state.error}" if state.error else ""
+    if not why and state.close is not None:
+        why = f": the connection ended with code {state.close.code}"
+    return CommandError(f"no reply came{why}")
+
+
+def _late(state: ConnectionState, seconds: float) -> str:
+    if state.status is Status.CONNECTED:
+        return f"no reply came within {seconds:g} s"
+    return f"no connection within {seconds:g} s"
+
+
+def _message(text: str) -> str:
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise CommandError("standard input is not UTF-8 text") from None
+
+
+def _show(reply: _Message, out: Output) -> None:
+    """Print a reply: as it came, but a terminal gets neither control characters nor bytes."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        out.line(preview(reply))
+    elif isinstance(reply, str):
+        out.line(reply)
+    else:
+        out.raw(reply)

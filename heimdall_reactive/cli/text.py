@@ -1,0 +1,65 @@
+"""Words for states and messages, safe for a terminal. Pure."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from heimdall_reactive.state import CloseInfo, ConnectionState, Status
+
+__all__ = ["clock", "describe", "preview", "printable"]
+
+_PREVIEW = 16
+
+
+def printable(text: str) -> str:
+    r"""Write out every control character, such as `\x1b`: the wire must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def preview(message: str | bytes) -> str:
+    """Return a message as one line: text as it came, of binary ones the size and the beginning."""
+    if isinstance(message, str):
+        return printable(message)
+    more = " ..." if len(message) > _PREVIEW else ""
+    return f"binary, {len(message)} bytes: {message[:_PREVIEW].hex(' ')}{more}"
+
+
+def clock(at: float | None = None) -> str:
+    """Return a time of the day, by default now, such as `12:34:56.789`."""
+    moment = datetime.now() if at is None else datetime.fromtimestamp(at)
+    return moment.strftime("%H:%M:%S.%f")[:-3]
+
+
+def describe(state: ConnectionState) -> str:
+    """Return a state in words."""
+    match state.status:
+        case Status.CONNECTED:
+            return f"connected, session {state.session}"
+        case Status.CONNECTING if state.attempt:
+            return f"connecting, attempt {state.attempt}"
+        case Status.WAITING:
+            seconds = max(0.0, (state.retry_at or 0.0) - time.time())
+            return f"waiting, attempt {state.attempt} in {seconds:.1f} s{_cause(state)}"
+        case Status.FAILED | Status.DISCONNECTED:
+            return f"{state.status}{_cause(state)}"
+    return str(state.status)
+
+
+def _cause(state: ConnectionState) -> str:
+    cause: Any = state.error
+    if cause is None and state.close is not None:
+        cause = _closed(state.close)
+    return f": {printable(str(cause))}" if cause else ""
+
+
+def _closed(close: CloseInfo) -> str:
+    reason = f" ({close.reason})" if close.reason else ""
+    return f"closed by the {close.who} with code {close.code}{reason}"
