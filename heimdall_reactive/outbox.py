@@ -74,9 +74,13 @@ class Receipt:
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
 
+        def settle() -> None:
+            if not settled.done():
+                settled.set_result(None)
+
         def wake(_: object) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-                loop.call_soon_threadsafe(lambda: settled.done() or settled.set_result(None))
+                loop.call_soon_threadsafe(settle)
 
         future = self._waiter()
         if not future.done():

@@ -1,0 +1,392 @@
+"""Frames to messages and back, and what the errors say of either."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from heimdall_reactive.codec import Codec, InvalidUtf8, encode
+from heimdall_reactive.exceptions import EncodeError, InvalidMessage
+from heimdall_reactive.messages import AccountBanned, ForceLogout, Frame, Pong, RolesUpdated
+
+CANARY = "s3cret-canary"
+default: Codec[Any] = Codec()
+
+
+def typed(message_type: Any) -> Codec[Any]:
+    return Codec(message_type)
+
+
+class A(BaseModel):
+    type: Literal["a"]
+    number: int
+
+
+class B(BaseModel):
+    type: Literal["b"]
+    text: str
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    number: int
+
+
+class Picky(BaseModel):
+    """Its own validator raises what the text says, and quotes it."""
+
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def refuse(cls, text: str) -> str:
+        match text.split()[0]:
+            case "value":
+                raise ValueError(text)
+            case "custom":
+                raise PydanticCustomError("custom", "no {text}", {"text": text})
+            case "key":
+                raise KeyError(text)
+        return text
+
+
+def refusal(codec: Codec[Any], data: bytes, text: bool = True) -> InvalidMessage:
+    with pytest.raises(InvalidMessage) as caught:
+        codec.decode(data, text)
+    error = caught.value
+    assert error.size == len(data)
+    assert error.__context__ is None  # it would keep the payload alive
+    assert str(error).isprintable()
+    assert len(str(error)) < 400
+    return error
+
+
+# Encode
+
+
+class Inner(BaseModel):
+    at: datetime
+
+
+class Outer(BaseModel):
+    inner: Inner
+    some_name: Annotated[int, Field(alias="someName")]
+
+
+@dataclasses.dataclass
+class Data:
+    x: int
+
+
+THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "frame"),
+    [
+        ("text", Frame(b"text", True)),
+        ("", Frame(b"", True)),
+        ("\u00e9\U0001f600", Frame("\u00e9\U0001f600".encode(), True)),
+        (b"\xff", Frame(b"\xff", False)),
+        (bytearray(b"ab"), Frame(b"ab", False)),
+        (memoryview(b"abcd")[::2], Frame(b"ac", False)),
+        ({"type": "ping"}, Frame(b'{"type":"ping"}', True)),
+        ([1, 2.5, True, None, "NaN Infinity"], Frame(b'[1,2.5,true,null,"NaN Infinity"]', True)),
+        (None, Frame(b"null", True)),
+        (0, Frame(b"0", True)),
+        (Pong(), Frame(b'{"type":"Pong"}', True)),
+        (
+            Outer.model_validate({"inner": {"at": THEN}, "someName": 1}),
+            Frame(b'{"inner":{"at":"2026-01-02T03:04:05Z"},"someName":1}', True),
+        ),
+        ({"at": THEN, "m": [Data(1)]}, Frame(b'{"at":"2026-01-02T03:04:05Z","m":[{"x":1}]}', True)),
+    ],
+)
+def test_values_go_out_as_documented(value: Any, frame: Frame) -> None:
+    assert encode(value) == frame
+    assert type(encode(value).data) is bytes
+
+
+def test_a_heimdall_message_goes_out_by_alias() -> None:
+    frame = encode(RolesUpdated(user_id="u1", timestamp=THEN, roles=["r"]))
+    assert json.loads(frame.data) == {
+        "type": "rolesUpdated", "timestamp": "2026-01-02T03:04:05Z", "userId": "u1", "roles": ["r"],
+    }  # fmt: skip
+
+
+def deep(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+circle: list[Any] = [CANARY]
+circle.append(circle)
+
+
+class Odd:
+    def __repr__(self) -> str:
+        return CANARY
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        {CANARY: float("inf")},
+        [CANARY, -float("inf")],
+        Odd(),
+        {"a": Odd()},
+        {"a": lambda: CANARY},
+        CANARY + "\ud800",
+        {CANARY: "\ud800"},
+        {CANARY: b"\xff"},
+        circle,
+        deep(100_000),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_no_json_form_is_refused_without_quoting_it(value: Any) -> None:
+    with pytest.raises(EncodeError) as caught:
+        encode(value)
+    error = caught.value
+    assert isinstance(error, TypeError)
+    assert f"a {type(value).__name__} has no JSON form" in str(error)
+    assert "send str, bytes, a pydantic model or plain JSON values" in str(error)
+    assert CANARY not in repr(error)
+    assert error.__context__ is None
+
+
+# Decode, no type given
+
+BANNED = {"type": "accountBanned", "userId": "u1", "timestamp": "2026-01-02T03:04:05Z"}
+
+
+def test_heimdall_messages_become_models() -> None:
+    whole = BANNED | {"isPermanent": True, "more": 1}
+    message = default.decode(json.dumps(whole).encode(), True)
+    assert isinstance(message, AccountBanned)
+    assert (message.is_permanent, message.model_extra) == (True, {"more": 1})
+    assert default.decode(bytearray(b'{"type":"Pong"}'), True) == Pong()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"type":"other","x":1}', '{"type":1}', '{"x":1}', "[1]", "1", '"a"', "null", "true"]
+)
+def test_other_json_comes_as_it_is(text: str) -> None:
+    assert default.decode(text.encode(), True) == json.loads(text)
+
+
+def test_binary_frames_are_bytes() -> None:
+    message = default.decode(bytearray(b'{"type":"Pong"}'), False)
+    assert message == b'{"type":"Pong"}'
+    assert type(message) is bytes
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (BANNED, "isPermanent: Field required"),
+        (BANNED | {"isPermanent": "maybe"}, "isPermanent: Input should be a valid boolean"),
+        (BANNED | {"isPermanent": True, "userId": None}, "userId: Input should be a valid string"),
+        (BANNED | {"isPermanent": True, "timestamp": CANARY}, "timestamp: datetime_from_date_pars"),
+    ],
+)
+def test_a_known_type_with_a_bad_body_says_where(body: dict[str, Any], reason: str) -> None:
+    error = refusal(default, json.dumps(body).encode())
+    assert error.reason.startswith(reason)
+    assert error.kind == "accountBanned"
+    assert CANARY not in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{'a':1}", CANARY, '{"a":1}x', "\ufeff{}", "NaN", "01"])
+@pytest.mark.parametrize("codec", [default, typed(A | B), typed(Any)])
+def test_what_is_not_json_says_so(codec: Codec[Any], text: str) -> None:
+    error = refusal(codec, text.encode())
+    assert (error.reason, error.kind) == ("not JSON", None)
+    assert CANARY not in str(error)
+
+
+@pytest.mark.parametrize("text", ['{"a":NaN}', "[Infinity]", "[-Infinity]", '{"a":"\\ud800"}'])
+@pytest.mark.parametrize("codec", [default, typed(Any)])
+def test_what_only_some_parsers_take_for_json_is_not(codec: Codec[Any], text: str) -> None:
+    assert refusal(codec, text.encode()).reason == "not JSON"
+
+
+@pytest.mark.parametrize("codec", [default, typed(Any)])
+def test_texts_that_name_those_are_json(codec: Codec[Any]) -> None:
+    assert codec.decode(b'["NaN", "Infinity"]', True) == ["NaN", "Infinity"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff", b'{"a":"\xff"}', b'"\xed\xa0\x80"', b'{"type":"Pong"}\xc0']
+)
+@pytest.mark.parametrize("codec", [default, typed(A | B), typed(str), typed(bytes | str)])
+def test_a_text_frame_that_is_no_utf8_is_told_apart(codec: Codec[Any], data: bytes) -> None:
+    error = refusal(codec, data)
+    assert isinstance(error, InvalidUtf8)
+    assert (error.reason, error.kind) == ("not UTF-8", None)
+
+
+@pytest.mark.parametrize("codec", [default, typed(A | B), typed(dict[str, Any])])
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_deep_nesting_is_refused(codec: Codec[Any], opening: bytes) -> None:
+    assert refusal(codec, opening * 100_000).reason in ("nested too deeply", "not JSON")
+
+
+def test_deep_nesting_says_so() -> None:
+    assert refusal(default, b"[" * 100_000).reason == "nested too deeply"
+
+
+# Decode, a type given
+
+
+@pytest.mark.parametrize(
+    ("codec", "data", "text", "message"),
+    [
+        (typed(A | B), b'{"type":"b","text":"t"}', True, B(type="b", text="t")),
+        (
+            typed(Annotated[A | B, Field(discriminator="type")]),
+            b'{"type":"a","number":"1"}', True, A(type="a", number=1),
+        ),
+        (typed(str | bytes), b"{not json", True, "{not json"),
+        (typed(str | bytes), b"\xff", False, b"\xff"),
+        (typed(str), b"text", True, "text"),
+        (typed(bytes), b"\xff", False, b"\xff"),
+        (typed(dict[str, Any]), b'{"a":[1]}', True, {"a": [1]}),
+        (typed(dict[str, str]), b'{"a":"b"}', True, {"a": "b"}),
+        (typed(list[str]), b'["a"]', True, ["a"]),
+        (typed(A | bytes), b'{"type":"a","number":1}', True, A(type="a", number=1)),
+        (typed(A | bytes), b"\xff", False, b"\xff"),
+        (typed(Any), b'{"type":"Pong"}', True, {"type": "Pong"}),
+        (typed(Any), b"\xff", False, b"\xff"),
+        (typed(int), b"1", True, 1),
+    ],
+)  # fmt: skip
+def test_a_type_decides(codec: Codec[Any], data: bytes, text: bool, message: Any) -> None:
+    decoded = codec.decode(bytearray(data), text)
+    assert decoded == message
+    assert type(decoded) is type(message)
+
+
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        (typed(str), False),
+        (typed(bytes), True),
+        (typed(A | B), False),
+        (typed(dict[str, Any]), False),
+    ],
+)
+def test_a_frame_of_the_wrong_sort_is_refused(codec: Codec[Any], text: bool) -> None:
+    error = refusal(codec, CANARY.encode(), text)
+    assert CANARY not in str(error)
+    assert error.kind is None
+
+
+@pytest.mark.parametrize(
+    ("message_type", "body", "reason"),
+    [
+        (A, {"type": "a", "number": CANARY}, "number: Input should be a valid integer, unable"),
+        (A | B, {"type": "b"}, "A.type: literal_error"),
+        (
+            Annotated[A | B, Field(discriminator="type")],
+            {"type": "b", "text": 1}, "b.text: Input should be a valid string",
+        ),
+        (Annotated[A | B, Field(discriminator="type")], {"type": CANARY}, "union_tag_invalid"),
+        (list[int], [1, CANARY], "1: Input should be a valid integer"),
+        # Keys come from the payload where the schema does not name them.
+        (Strict, {"number": 1, CANARY: 1}, "*: extra_forbidden"),
+        (dict[str, int], {CANARY: "x"}, "*: Input should be a valid integer"),
+        (dict[int, int], {CANARY: 1}, "*.*: Input should be a valid integer"),
+        (Picky, {"text": f"value {CANARY}"}, "text: value_error"),
+        (Picky, {"text": f"custom {CANARY}"}, "text: custom"),
+        (Picky, {"text": f"key {CANARY}"}, "a validator raised KeyError"),
+    ],
+)  # fmt: skip
+def test_an_error_says_where_and_what_without_the_payload(
+    message_type: Any, body: Any, reason: str
+) -> None:
+    codec = typed(message_type)
+    error = refusal(codec, json.dumps(body).encode())
+    assert error.reason.startswith(reason)
+    assert CANARY not in error.reason
+
+
+def test_the_kind_is_bounded_and_forges_no_log_line() -> None:
+    evil = "a\n\x1b[2J\u202e\ud7ff" + "x" * 1000
+    error = refusal(typed(A), json.dumps({"type": evil}).encode())
+    assert error.kind is not None
+    assert error.kind.startswith("a??[2J?")
+    assert len(error.kind) == 40
+
+
+def test_a_picky_type_takes_what_it_likes() -> None:
+    assert typed(Picky).decode(b'{"text":"fine"}', True) == Picky(text="fine")
+
+
+def test_an_error_after_another_keeps_its_words() -> None:
+    codec = typed(A)
+    reasons = {refusal(codec, b'{"type":"a"}').reason for _ in range(2)}
+    assert reasons == {"number: Field required"}
+
+
+# Properties
+
+CODECS: list[Codec[Any]] = [
+    default, typed(A | B), typed(str | bytes), typed(Any), typed(dict[str, Any]), typed(Picky),
+]  # fmt: skip
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.text(st.characters(codec="utf-8"))
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.sampled_from(CODECS), st.booleans(), st.data())
+def test_nothing_but_invalid_message_is_ever_raised(
+    codec: Codec[Any], text: bool, data: st.DataObject
+) -> None:
+    kinds = st.sampled_from(["accountBanned", "Message", "a", "b", "x"])
+    known = st.builds(lambda kind, body: {"type": kind} | body, kinds, st.dictionaries(
+        st.sampled_from(["userId", "timestamp", "number", "text", "data"]), plain))  # fmt: skip
+    payload = data.draw(st.binary() | (plain | known).map(lambda value: json.dumps(value).encode()))
+    try:
+        codec.decode(payload, text)
+    except InvalidMessage as raised:
+        error: InvalidMessage | None = raised
+    else:
+        error = None
+    if error is not None:
+        assert str(error).isprintable()
+        assert (len(error.reason) <= 200, error.size) == (True, len(payload))
+
+
+@given(plain.filter(lambda value: not isinstance(value, str)))
+def test_json_survives_the_way_out_and_in(value: Any) -> None:
+    frame = encode(value)
+    assert frame.text
+    assert typed(Any).decode(frame.data, True) == value
+
+
+@given(st.text(st.characters(codec="utf-8")), st.binary())
+def test_text_and_bytes_survive_the_way_out_and_in(text: str, data: bytes) -> None:
+    codec = typed(str | bytes)
+    assert codec.decode(*encode(text)) == text
+    assert codec.decode(*encode(data)) == data
+
+
+def test_a_heimdall_message_survives_the_way_out_and_in() -> None:
+    message = ForceLogout(user_id="u1", timestamp=THEN)
+    assert default.decode(*encode(message)) == message
