@@ -15,17 +15,16 @@ import asyncio
 import random
 import ssl as ssl_module
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from . import tokens
 from .codec import Codec, InvalidUtf8
 from .exceptions import (
     ConnectionLost,
     InvalidMessage,
     SessionEnded,
-    StoreError,
     TokenError,
 )
+from .listener import Listener
 from .messages import SESSION_ENDING
 from .options import (
     CloseInfo,
@@ -40,32 +39,15 @@ from .retry import Action, Failure, Retries, classify_close, classify_failure
 from .runtime import Runtime
 from .state import ConnectionState, Status
 from .stats import Counters
+from .tokens import Upgrade, prepare
 from .transports import Dial, Wire, WireSettings
 from .transports.websockets_dial import dial as dial_websockets
 
-__all__ = ["Connection", "Listener"]
+__all__ = ["Connection"]
 
 SESSION_END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
+NORMAL_CLOSURE: Final = 1000
 INVALID_UTF8: Final = 1007
-
-
-class Listener(Protocol):
-    """What a connection tells, on the thread of its event loop."""
-
-    def on_state(self, state: ConnectionState) -> None:
-        """Take the next snapshot."""
-
-    def on_message(self, message: Any) -> None:
-        """Take a decoded message."""
-
-    def on_latency(self, seconds: float) -> None:
-        """Take the round trip of a ping."""
-
-    def on_error(self, error: StoreError) -> None:
-        """Take something that went wrong and did not end the connection."""
-
-    def on_unusable_loop(self) -> None:
-        """Move away from an event loop that can not open sockets."""
 
 
 class Connection:
@@ -111,7 +93,6 @@ class Connection:
         self._ending: tuple[str, float] | None = None
         self._ended: asyncio.Event | None = None
         self._context: ssl_module.SSLContext | None = None
-        self._closed_by_user = CloseInfo(1000, "", "client")
 
     # Commands
 
@@ -124,17 +105,16 @@ class Connection:
             self._retries.reset()
             self._attempt(0)
 
-    def disconnect(self, code: int = 1000, reason: str = "") -> None:
+    def disconnect(self) -> None:
         """End the connection, or what is under way to one. Drops what still waits to be sent."""
         self._again = False
         self._outbox.clear("disconnect() was called")
         match self.state.status:
             case Status.CONNECTED if self._wire is not None:
-                self._closed_by_user = CloseInfo(code, reason, "client")
                 self._cancel_timers()
                 wire = self._wire
                 self._move(self.state.disconnecting())
-                wire.end(code, reason)
+                wire.end(NORMAL_CLOSURE)
             case Status.CONNECTING | Status.WAITING | Status.IDLE:
                 self._cancel_timers()
                 if self._dialling is not None:
@@ -177,9 +157,9 @@ class Connection:
         self._retry = self._stable = None
         self._tasks.clear()
         if wire is not None:
-            _kill_quietly(wire)
+            wire.kill()
         if self.state.status is Status.DISCONNECTING:
-            self._move(self.state.disconnected(self._closed_by_user))
+            self._move(self.state.disconnected(CloseInfo(NORMAL_CLOSURE, "", "client")))
         elif self.state.status not in (Status.IDLE, Status.DISCONNECTED, Status.FAILED):
             lost = ConnectionLost(1006, "the event loop was closed")
             self._heal(Action.RETRY, CloseInfo(1006, lost.reason), lost, opened=True)
@@ -198,7 +178,8 @@ class Connection:
 
     async def _open(self) -> None:
         try:
-            upgrade = await self._prepare()
+            url = resolve_endpoint(self._endpoint, ws_config.ws_url)
+            upgrade = await prepare(url, self.token, self._options)
             wire = await self._dial(
                 upgrade.url, upgrade.headers, upgrade.subprotocols, self._settings(upgrade.url)
             )
@@ -207,20 +188,12 @@ class Connection:
             self._listener.on_unusable_loop()
         except Exception as error:
             self._dialling = None
+            if isinstance(error, TokenError):
+                self._listener.on_error(error)
             self._refused(error)
         else:
             self._dialling = None
             self._opened(wire, upgrade)
-
-    async def _prepare(self) -> tokens.Upgrade:
-        url = resolve_endpoint(self._endpoint, ws_config.ws_url)
-        try:
-            token = await tokens.ask_token(self.token, self._options.token_timeout)
-        except TokenError as error:
-            self._listener.on_error(error)
-            raise
-        headers = await tokens.ask_headers(self._options.additional_headers)
-        return tokens.place(url, token, headers, self._options)
 
     def _settings(self, url: str) -> WireSettings:
         if not url.startswith("wss:"):
@@ -230,7 +203,7 @@ class Connection:
             self._context = self._options.ssl or ssl_module.create_default_context()
         return WireSettings.of(self._options, self._context)
 
-    def _opened(self, wire: Wire, upgrade: tokens.Upgrade) -> None:
+    def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         self._wire = wire
         self._ending = None
         self.counters.reconnects += self.state.session > 0
@@ -280,13 +253,11 @@ class Connection:
         if self.state.status is Status.DISCONNECTING:
             self._disconnected(close)
             return
-        kind, said_at = self._ending or ("", -SESSION_END_WINDOW)
-        if time.monotonic() - said_at < SESSION_END_WINDOW:
-            error: StoreError = SessionEnded(kind)
-            self._heal(Action.FAIL, close, error, opened=True)
+        if self._ending is not None and time.monotonic() - self._ending[1] < SESSION_END_WINDOW:
+            self._heal(Action.FAIL, close, SessionEnded(self._ending[0]), opened=True)
         else:
-            error = ConnectionLost(close.code, close.reason)
-            self._heal(classify_close(close), close, error, opened=True)
+            lost = ConnectionLost(close.code, close.reason)
+            self._heal(classify_close(close), close, lost, opened=True)
 
     def _disconnected(self, close: CloseInfo) -> None:
         again, self._again = self._again, False
@@ -327,10 +298,3 @@ class Connection:
             if timer is not None:
                 timer.cancel()
         self._retry = self._stable = None
-
-
-def _kill_quietly(wire: Wire) -> None:
-    try:
-        wire.kill()
-    except RuntimeError:
-        return  # its event loop is closed, and with it everything the wire had

@@ -97,8 +97,8 @@ class Runtime:
                 self.owner = threading.get_ident()
 
     def here(self) -> bool:
-        """Tell whether this thread is the loop's."""
-        return self.owner == threading.get_ident()
+        """Tell whether this thread is the loop's, and the loop still works."""
+        return self.owner == threading.get_ident() and not self.loop.is_closed()
 
     def post(self, call: Callable[[], None]) -> None:
         """Call something soon on the loop, from any thread; never raises for a closed loop."""

@@ -11,9 +11,9 @@ import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from pydantic import SecretStr
 from reactivex import Observable
 from reactivex import operators as ops
 
@@ -163,7 +163,7 @@ class WebSocketStore(Generic[In]):
         """Use another token or provider from the next attempt on; dials now after a failure."""
 
         def use() -> None:
-            self._connection.token = token
+            self._connection.token = SecretStr(token) if isinstance(token, str) else token
             if self._connection.state.status is Status.FAILED:
                 self._connection.connect()
 
@@ -171,21 +171,17 @@ class WebSocketStore(Generic[In]):
             self._life.call(use)
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """Call something on the store's event loop: at once where this thread is its own."""
+        """Call something on the store's event loop, at once where this thread is its own."""
         self._life.call(call)
 
     def report(self, error: BaseException, source: str) -> None:
-        """Report what user code raised, on `errors` and in the log.
-
-        It is logged at the 1st, 2nd, 4th, 8th ... time, so that a failing observer of a fast
-        stream does not drown the log.
-        """
+        """Report what user code raised, on `errors` and in the log."""
         if isinstance(error, StoreError):
             self.on_error(error)
             return
         self._observer_errors += 1
         count = self._observer_errors
-        if count & (count - 1) == 0:
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a fast stream must not drown the log
             logger.error("%s: an observer raised (%d so far)", source, count, exc_info=error)
         if source != "errors":  # an observer of the errors that raises must not feed itself
             self._bus.emit(self._errors, ObserverError(error, source))
@@ -205,23 +201,13 @@ class WebSocketStore(Generic[In]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -253,7 +239,7 @@ class WebSocketStore(Generic[In]):
         self._bus.emit(self.latency, seconds)
 
     def on_error(self, error: StoreError) -> None:
-        """Report what went wrong without ending anything, on `errors` and in the log."""
+        """Report what ended nothing, on `errors` and in the log."""
         logger.warning("%s: %s", redact(self._endpoint), error)
         self._bus.emit(self._errors, error)
 

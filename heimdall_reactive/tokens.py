@@ -16,7 +16,7 @@ from .exceptions import InsecureToken, TokenError
 from .messages import Frame
 from .options import Headers, HeadersProvider, StoreOptions, Token, TokenProvider, is_loopback
 
-__all__ = ["Upgrade", "ask_headers", "ask_token", "place"]
+__all__ = ["Upgrade", "ask_headers", "ask_token", "place", "prepare"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,17 @@ class Upgrade(NamedTuple):
 
     def __repr__(self) -> str:
         return "<Upgrade>"  # every field may hold the token
+
+
+async def prepare(url: str, token: Token | TokenProvider | None, options: StoreOptions) -> Upgrade:
+    """Ask for the token and the headers of one attempt, and place the token.
+
+    Raises:
+        TokenError: the token provider failed.
+        InsecureToken: the token would travel in clear.
+    """
+    secret = await ask_token(token, options.token_timeout)
+    return place(url, secret, await ask_headers(options.additional_headers), options)
 
 
 async def ask_token(source: Token | TokenProvider | None, timeout: float) -> SecretStr | None:
@@ -136,7 +147,9 @@ async def _on_thread(call: Callable[[], Any]) -> Any:
     context = contextvars.copy_context()
 
     def settle(value: Any, error: BaseException | None) -> None:
-        if answer.done():
+        if answer.done():  # given up: nobody awaits what it returned either
+            if inspect.iscoroutine(value):
+                value.close()
             return
         if error is None:
             answer.set_result(value)

@@ -34,7 +34,12 @@ async def raw_peer(
 ) -> AsyncIterator[str]:
     """Serve bytes: the handler runs after the upgrade was answered, if it is to be."""
 
+    tasks: set[asyncio.Task[Any]] = set()
+
     async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
         try:
             if upgrade:
                 request = await reader.readuntil(b"\r\n\r\n")
@@ -44,12 +49,17 @@ async def raw_peer(
             pass
         finally:
             writer.transport.abort()
+            tasks.discard(task)
 
     server = await asyncio.start_server(on_connect, "127.0.0.1", 0)
     try:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        left = tuple(tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def _answer(request: bytes) -> bytes:

@@ -8,6 +8,8 @@ the socket and the codec, so a slow consumer can not keep pongs unread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
@@ -84,7 +86,11 @@ class WebSocketsWire(ClientConnection):
     def kill(self) -> None:
         self._receiver = None
         self._cancel_timers()
-        self.transport.abort()
+        try:
+            self.transport.abort()
+        except RuntimeError:  # the event loop is closed; let the peer know all the same
+            with contextlib.suppress(OSError):
+                self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     # asyncio.Protocol
 

@@ -1,0 +1,29 @@
+"""`Listener`: what a connection tells its store."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .exceptions import StoreError
+from .state import ConnectionState
+
+__all__ = ["Listener"]
+
+
+class Listener(Protocol):
+    """What a connection tells, on the thread of its event loop."""
+
+    def on_state(self, state: ConnectionState) -> None:
+        """Take the next snapshot."""
+
+    def on_message(self, message: Any) -> None:
+        """Take a decoded message."""
+
+    def on_latency(self, seconds: float) -> None:
+        """Take the round trip of a ping."""
+
+    def on_error(self, error: StoreError) -> None:
+        """Take something that went wrong and did not end the connection."""
+
+    def on_unusable_loop(self) -> None:
+        """Move away from an event loop that can not open sockets."""

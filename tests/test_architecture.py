@@ -1,0 +1,91 @@
+"""Imports point down, siblings do not know each other, files stay small."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
+
+FLOORS: list[set[str]] = [
+    {"exceptions", "messages", "options", "stats"},
+    {"state", "retry", "codec", "outbox"},
+    {"bus", "runtime", "tokens", "transports", "listener"},
+    {"subjects", "waiting", "life"},
+    {"connection", "devserver"},
+    {"store"},
+    {"hook"},
+    {"client"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+]
+# Words may use words: an option that can not work raises an error of the tree.
+WITHIN = {("options", "exceptions")}
+FOREIGN = {
+    "websockets": {"transports", "devserver"},
+    "reactivex": {"bus", "subjects", "waiting", "store", "client", "cli"},
+    "pydantic": {"messages", "options", "codec", "tokens", "store", "devserver", "cli"},
+    "pydantic_core": {"codec"},
+    "rich": {"cli"},
+    "typing_extensions": {"codec", "hook", "client"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[tuple[str, ...]]:
+    """Return what a file imports, as absolute dotted parts."""
+    found: set[tuple[str, ...]] = set()
+    inside = ("heimdall_reactive", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = inside[: len(inside) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module or "").split(".")) if node.module else base
+            found |= {(*module, alias.name) for alias in node.names}
+    return found
+
+
+def floor(name: str) -> int:
+    return next(n for n, names in enumerate(FLOORS) if name in names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    here = room(path)
+    names = {p.stem for p in PACKAGE.iterdir()}
+    for parts in imports(path):
+        if (
+            parts[0] != "heimdall_reactive" or len(parts) < 2 or here == "__init__"
+        ):  # the public names
+            continue
+        there = parts[1] if parts[1] in names else "__init__"
+        allowed = there == here or (here, there) in WITHIN or floor(there) < floor(here)
+        assert allowed, f"{here} imports {there}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_foreign_libraries_stay_in_their_rooms(path: Path) -> None:
+    for parts in imports(path):
+        if parts[0] in FOREIGN:
+            assert room(path) in FOREIGN[parts[0]], f"{path.name} imports {parts[0]}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room(path) for path in modules()}
+    assert rooms == set().union(*FLOORS) & rooms
