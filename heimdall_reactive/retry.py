@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -74,12 +75,16 @@ class Backoff:
         except OverflowError:
             return self.cap
 
+    def __call__(self, context: RetryContext) -> float:
+        """Return the seconds until the next attempt, as any `reconnect_delay` callable."""
+        return random.random() * self.bound(context.attempt)
+
 
 def next_delay(
     policy: float | DelayPolicy | Backoff,
     context: RetryContext,
     flaps: int,
-    random: Callable[[], float],
+    chance: Callable[[], float],
 ) -> float | None:
     """Return the seconds until the next attempt, or None to stop.
 
@@ -88,17 +93,17 @@ def next_delay(
         context: what the policy decides by.
         flaps: connections in a row that opened and closed before they were stable. They make
             constant delays grow, so that an accept-then-close server meets no storm.
-        random: returns a float in [0, 1).
+        chance: returns a float in [0, 1).
     """
     if isinstance(policy, Backoff):
-        return random() * policy.bound(context.attempt)
+        return chance() * policy.bound(context.attempt)
     if callable(policy):
         return policy(context)
     delay = policy
     if flaps > 1:
         grown = max(policy, FLAP_FLOOR) * 2.0 ** min(flaps - 1, 30)
         delay = max(policy, min(FLAP_CAP, grown))
-    return delay * (1 + JITTER * random())
+    return delay * (1 + JITTER * chance())
 
 
 def classify_failure(error: Exception) -> Action:
@@ -170,18 +175,18 @@ class Retries:
 
     Args:
         options: the store's.
-        random: returns a float in [0, 1).
+        chance: returns a float in [0, 1).
         report: takes the error of an option's callable that raised.
     """
 
     def __init__(
         self,
         options: StoreOptions,
-        random: Callable[[], float],
+        chance: Callable[[], float],
         report: Callable[[StoreError], None],
     ) -> None:
         self._options = options
-        self._random = random
+        self._chance = chance
         self._report = report
         self.reset()
 
@@ -242,7 +247,7 @@ class Retries:
         context = RetryContext(self._failures, failure.now - self._since, failure.error)
         policy = self._options.reconnect_delay
         try:
-            delay = next_delay(policy, context, self._flaps, self._random)
+            delay = next_delay(policy, context, self._flaps, self._chance)
             return None if delay is None else max(0.0, float(delay))
         except Exception as raised:
             self._report(_broken("reconnect_delay", raised))
