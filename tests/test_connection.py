@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ from websockets.http11 import Request, Response
 
 from heimdall_reactive import (
     ConnectionLost,
+    ConnectionState,
     HandshakeRefused,
     InsecureToken,
     InvalidEndpoint,
@@ -103,7 +104,7 @@ def test_a_first_connection_that_fails_is_retried_like_any_other() -> None:
     run(main)
 
 
-async def _states(store: Any, until: Status) -> Any:
+async def _states(store: Any, until: Status) -> AsyncIterator[ConnectionState]:
     queue: asyncio.Queue[Any] = asyncio.Queue()
     subscription = store.state.subscribe(queue.put_nowait)
     try:

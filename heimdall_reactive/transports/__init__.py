@@ -35,6 +35,7 @@ class Wire(Protocol):
     @property
     def writable(self) -> bool:
         """Whether `write` would be sent on soon: open, and not more buffered than it should be."""
+        ...
 
     def start(self, receiver: Receiver) -> None:
         """Push frames into the receiver from now on, those first that came before."""

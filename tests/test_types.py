@@ -1,0 +1,100 @@
+"""The types that users see; `mypy --strict` and basedpyright check this file, pytest runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, assert_type
+
+from pydantic import BaseModel
+from reactivex import Observable
+from reactivex.subject import BehaviorSubject
+
+from heimdall_reactive import (
+    AccountBanned,
+    CloseInfo,
+    ConnectionState,
+    Receipt,
+    RolesUpdated,
+    ServerMessage,
+    StoreError,
+    WebSocketClient,
+    WebSocketStore,
+    create_websocket,
+    use_websocket,
+)
+from heimdall_reactive.subjects import State
+
+from .support import run
+
+
+class A(BaseModel):
+    type: Literal["a"] = "a"
+
+
+class B(BaseModel):
+    type: Literal["b"] = "b"
+
+
+def test_a_store_is_typed_by_its_messages() -> None:
+    async def main() -> None:
+        union = use_websocket("ws://127.0.0.1:9", message_type=A | B, immediate=False)
+        raw = use_websocket("ws://127.0.0.1:9", message_type=str | bytes, immediate=False)
+        mapping = use_websocket("ws://127.0.0.1:9", message_type=dict[str, int], immediate=False)
+        server = use_websocket("ws://127.0.0.1:9", message_type=ServerMessage, immediate=False)
+        plain = use_websocket("/v1/ws", immediate=False)
+        assert_type(union, WebSocketStore[A | B])
+        assert_type(raw, WebSocketStore[str | bytes])
+        assert_type(mapping, WebSocketStore[dict[str, int]])
+        assert_type(union.last_message.value, A | B | None)
+        assert_type(union.messages, Observable[A | B])
+        assert_type(union.messages_of(A), Observable[A])
+        assert_type(union.messages_of(A, B), Observable[A | B])
+        assert_type(
+            plain.messages_of(AccountBanned, RolesUpdated), Observable[AccountBanned | RolesUpdated]
+        )
+        assert_type(union.send(A()), Receipt)
+        assert_type(union.errors, Observable[StoreError])
+        assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
+        assert_type(union.connected, bool)
+        assert_type(union.is_connected.value, bool)
+        assert_type(union.latency.value, float | None)
+        assert_type(union.select(lambda state: state.session), State[int])
+        subject: BehaviorSubject[bool] = union.is_connected
+        assert subject.value is False
+        for store in (union, raw, mapping, server, plain):
+            await store.aclose()
+
+    run(main)
+
+
+def test_waits_and_receipts_give_what_they_wait_for() -> None:
+    async def main(store: WebSocketStore[Any]) -> None:
+        assert_type(await store.wait_connected(), ConnectionState)
+        assert_type(store.wait_for(lambda s: s.session > 1).result(1.0), ConnectionState)
+        assert_type(await store.send("x"), Receipt)
+        assert_type(store.send("x").result(1.0), Receipt)
+
+    assert asyncio.iscoroutinefunction(main)
+
+
+def test_a_client_types_its_handlers() -> None:
+    async def main() -> None:
+        def opened(state: ConnectionState) -> None: ...
+
+        async def got(message: A) -> None: ...
+
+        def closed(close: CloseInfo) -> None: ...
+
+        client = create_websocket(
+            "ws://127.0.0.1:9",
+            message_type=A,
+            on_open=opened,
+            on_message=got,
+            on_close=closed,
+            on_error=lambda: None,
+            immediate=False,
+        )
+        assert_type(client, WebSocketClient[A])
+        await client.aclose()
+
+    run(main)
