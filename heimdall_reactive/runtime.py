@@ -74,6 +74,7 @@ class Runtime:
     Args:
         option: `auto` takes the running loop, else the background thread's; `thread` forces that
             one; a loop forces itself, unless it is closed.
+        bound: called when the loop's thread has become known, on that thread.
         moved: called after the store has had to leave a loop that was closed.
 
     Attributes:
@@ -81,11 +82,15 @@ class Runtime:
         owner: identifier of its thread, or `NOBODY` while that is unknown.
     """
 
-    def __init__(self, option: LoopOption, moved: Callable[[], None]) -> None:
+    def __init__(
+        self, option: LoopOption, bound: Callable[[], None], moved: Callable[[], None]
+    ) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.owner = NOBODY
         self.background = False
+        self._bound = bound
         self._moved = moved
+        self._moving = threading.Lock()
         if option not in ("auto", "thread") and not isinstance(option, asyncio.AbstractEventLoop):
             raise ConfigurationError("loop must be 'auto', 'thread' or an event loop")
         loop = running_loop() if option == "auto" else None if option == "thread" else option
@@ -95,6 +100,8 @@ class Runtime:
             self.loop = loop
             if loop is running_loop():
                 self.owner = threading.get_ident()
+            else:
+                loop.call_soon_threadsafe(self._adopt)
 
     def here(self) -> bool:
         """Tell whether this thread is the loop's, and the loop still works."""
@@ -110,8 +117,11 @@ class Runtime:
 
     def fall_back(self) -> None:
         """Move to the background thread, away from a loop that is closed or opens no sockets."""
-        if not self.background or self.loop.is_closed():
-            self._use_thread()
+        with self._moving:
+            needed = not self.background or self.loop.is_closed()
+            if needed:
+                self._use_thread()
+        if needed:
             self._moved()
 
     def release(self) -> None:
@@ -119,6 +129,10 @@ class Runtime:
         if self.background:
             self.background = False
             _background.release(self.loop)
+
+    def _adopt(self) -> None:
+        self.owner = threading.get_ident()
+        self._bound()
 
     def _use_thread(self) -> None:
         self.loop, self.owner = _background.acquire()

@@ -66,7 +66,7 @@ class WebSocketStore(Generic[In]):
         self._observer_errors = 0
         self._selections: weakref.WeakSet[Selection[ConnectionState, Any]] = weakref.WeakSet()
         self._observed: set[Selection[ConnectionState, Any]] = set()
-        self._runtime = Runtime(loop, self._on_moved)
+        self._runtime = Runtime(loop, self._bind, self._on_moved)
         self._connection = Connection(endpoint, options, codec, self._outbox, self, self._runtime)
         self._life = Life(
             self._runtime, self._connection.aclose, self._complete, options.close_timeout

@@ -654,6 +654,24 @@ def test_a_store_outlives_the_loop_it_was_made_on() -> None:
         gc.collect()
 
 
+def test_a_given_loop_of_another_thread_carries_the_store() -> None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    with serve_in_thread(echo=True) as server:
+        store = quick(f"{server.url}/v1/ws/status", loop=loop)
+        where: list[int | None] = []
+        store.state.skip(1).subscribe(lambda _: where.append(threading.get_ident()))
+        store.send("1")  # before the loop runs: it waits
+        thread.start()
+        store.wait_connected(2).result()
+        assert store.send("2").result(2).state == "written"
+        store.close()
+        assert set(where) == {thread.ident}
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(2)
+        loop.close()
+
+
 def test_a_given_loop_that_is_closed_falls_back_to_the_thread() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
