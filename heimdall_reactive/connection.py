@@ -18,12 +18,7 @@ import time
 from typing import Any, Final
 
 from .codec import Codec, InvalidUtf8
-from .exceptions import (
-    ConnectionLost,
-    InvalidMessage,
-    SessionEnded,
-    TokenError,
-)
+from .exceptions import ConnectionLost, InvalidMessage, SessionEnded, TokenError
 from .listener import Listener
 from .messages import SESSION_ENDING
 from .options import (
@@ -92,7 +87,7 @@ class Connection:
         self._again = False
         self._ending: tuple[str, float] | None = None
         self._ended: asyncio.Event | None = None
-        self._context: ssl_module.SSLContext | None = None
+        self._context = options.ssl
 
     # Commands
 
@@ -153,8 +148,8 @@ class Connection:
 
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; dial anew if it was in use."""
-        wire, self._wire, self._dialling = self._wire, None, None
-        self._retry = self._stable = None
+        wire, self._wire = self._wire, None
+        self._dialling = self._retry = self._stable = None
         self._tasks.clear()
         if wire is not None:
             wire.kill()
@@ -180,6 +175,7 @@ class Connection:
         try:
             url = resolve_endpoint(self._endpoint, ws_config.ws_url)
             upgrade = await prepare(url, self.token, self._options)
+            self._listener.on_principal(upgrade.principal)
             wire = await self._dial(
                 upgrade.url, upgrade.headers, upgrade.subprotocols, self._settings(upgrade.url)
             )
@@ -188,8 +184,6 @@ class Connection:
             self._listener.on_unusable_loop()
         except Exception as error:
             self._dialling = None
-            if isinstance(error, TokenError):
-                self._listener.on_error(error)
             self._refused(error)
         else:
             self._dialling = None
@@ -200,7 +194,7 @@ class Connection:
             return WireSettings.of(self._options, None)
         if self._context is None:
             # Once a store: loading the roots takes some 20 ms of the event loop.
-            self._context = self._options.ssl or ssl_module.create_default_context()
+            self._context = ssl_module.create_default_context()
         return WireSettings.of(self._options, self._context)
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
@@ -270,13 +264,15 @@ class Connection:
     # Healing
 
     def _refused(self, error: Exception) -> None:
+        if isinstance(error, TokenError):
+            self._listener.on_error(error)
         status = getattr(error, "http_status", None)
         close = CloseInfo(1006, str(error), "network" if status is None else "server", status)
         self._heal(classify_failure(error), close, error, opened=False)
 
     def _heal(self, action: Action, close: CloseInfo, error: Exception, opened: bool) -> None:
         """Do what the table says, unless an option says otherwise."""
-        failure = Failure(close, error, time.monotonic(), opened=opened)
+        failure = Failure(close, error, time.monotonic(), opened)
         decision = self._retries.decide(action, failure, callable(self.token))
         if decision.delay is not None:
             attempt = decision.attempt

@@ -1,8 +1,8 @@
 """The reactive face of a connection: every value leaves here.
 
 Way of a frame: the connection decodes it and calls `on_message`; the bus commits it as
-`last_message` and tells the observers of `last_message` and `messages`. Way of a command: `send`
-encodes in the caller's stack, queues in the outbox, and has the connection flush on its loop.
+`last_message` and tells the observers. Way of a command: `send` encodes in the caller's stack,
+queues in the outbox, and has the connection flush on its loop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .runtime import LoopOption, Runtime
 from .state import ConnectionState, Status
 from .stats import Stats
 from .subjects import Command, Selection, State, Stream, Trigger
-from .waiting import Waiter
+from .waiting import Waiter, connected_or_raise
 
 __all__ = ["WebSocketStore"]
 
@@ -60,19 +60,18 @@ class WebSocketStore(Generic[In]):
     def __init__(
         self, endpoint: str, options: StoreOptions, codec: Codec[In], loop: LoopOption = "auto"
     ) -> None:
-        self._endpoint = endpoint
+        self._name = redact(endpoint)
         self._outbox = Outbox(options.outbox_limit, options.outbox_bytes)
         self._bus = bus = Bus(self.report)
         self._observer_errors = 0
+        self._principal: str | None = None
         self._selections: weakref.WeakSet[Selection[ConnectionState, Any]] = weakref.WeakSet()
         self._observed: set[Selection[ConnectionState, Any]] = set()
         self._runtime = Runtime(loop, self._bind, self._on_moved)
         self._connection = Connection(endpoint, options, codec, self._outbox, self, self._runtime)
-        self._life = Life(
-            self._runtime, self._connection.aclose, self._complete, options.close_timeout
-        )
-        first = self._connection.state
-        self.state: State[ConnectionState] = State(bus, "state", first)
+        finish, grace = self._connection.aclose, options.close_timeout
+        self._life = Life(self._runtime, finish, self._complete, grace)
+        self.state: State[ConnectionState] = State(bus, "state", self._connection.state)
         self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
         self.latency: State[float | None] = State(bus, "latency", None)
@@ -117,9 +116,9 @@ class WebSocketStore(Generic[In]):
         """
         seen = self.state.value
         selection = Selection(self._bus, selector, seen, self._keep)
+        selection.completed = self._life.ended
         with self._bus.lock:
             self._selections.add(selection)
-            selection.completed = self._life.ended
         if self.state.value is not seen:  # it changed on another thread meanwhile
             self._bus.emit_all(selection.changes(self.state.value))
         return selection
@@ -155,12 +154,12 @@ class WebSocketStore(Generic[In]):
         Args:
             timeout: seconds, or None for ever.
         """
-        return Waiter(self.state, self._life.call, _connected_or_raise, timeout)
+        return Waiter(self.state, self._life.call, connected_or_raise, timeout)
 
     # Commands
 
     def set_access_token(self, token: Token | TokenProvider | None) -> None:
-        """Use another token or provider from the next attempt on; dials now after a failure."""
+        """Use another token or provider from the next attempt on; dial now after a failure."""
 
         def use() -> None:
             self._connection.token = SecretStr(token) if isinstance(token, str) else token
@@ -211,7 +210,7 @@ class WebSocketStore(Generic[In]):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<WebSocketStore {redact(self._endpoint)} {self.state.value.status}>"
+        return f"<WebSocketStore {self._name} {self.state.value.status}>"
 
     # Listener: called by the connection on its event loop
 
@@ -240,11 +239,18 @@ class WebSocketStore(Generic[In]):
 
     def on_error(self, error: StoreError) -> None:
         """Report what ended nothing, on `errors` and in the log."""
-        logger.warning("%s: %s", redact(self._endpoint), error)
+        logger.warning("%s: %s", self._name, error)
         self._bus.emit(self._errors, error)
 
+    def on_principal(self, principal: str | None) -> None:
+        """Forget the last message, and what waits, of another user than the token's."""
+        if principal and self._principal and principal != self._principal:
+            self.last_message.reset(None)
+            self._outbox.clear("it was queued for another user")
+        self._principal = principal or self._principal
+
     def on_unusable_loop(self) -> None:
-        """Move to the background thread: this event loop can not open sockets."""
+        """Move to the background thread: this loop can not open sockets."""
         self._runtime.fall_back()
 
     # Parts
@@ -292,9 +298,3 @@ class WebSocketStore(Generic[In]):
     def _on_moved(self) -> None:
         self._bind()
         self._runtime.post(self._connection.abandon)
-
-
-def _connected_or_raise(state: ConnectionState) -> bool:
-    if state.status is Status.FAILED and state.error is not None:
-        raise state.error
-    return state.is_connected

@@ -13,9 +13,9 @@ from reactivex.disposable import SingleAssignmentDisposable
 
 from .exceptions import StoreClosed, WaitTimeout
 from .outbox import refuse_on_loop
-from .state import ConnectionState
+from .state import ConnectionState, Status
 
-__all__ = ["Waiter"]
+__all__ = ["Waiter", "connected_or_raise"]
 
 Predicate = Callable[[ConnectionState], bool]
 
@@ -113,3 +113,14 @@ class Waiter:
     @staticmethod
     def _late(limit: float | None) -> WaitTimeout:
         return WaitTimeout(f"not reached within {limit} s; store.state.value says where it stands")
+
+
+def connected_or_raise(state: ConnectionState) -> bool:
+    """Tell whether the socket is open.
+
+    Raises:
+        HeimdallError: the store gave up; it is `state.error`.
+    """
+    if state.status is Status.FAILED and state.error is not None:
+        raise state.error
+    return state.is_connected

@@ -28,7 +28,7 @@ FOREIGN = {
     "websockets": {"transports", "devserver"},
     "reactivex": {"bus", "subjects", "waiting", "store", "client", "cli"},
     "pydantic": {"messages", "options", "codec", "tokens", "store", "devserver", "cli"},
-    "pydantic_core": {"codec"},
+    "pydantic_core": {"codec", "tokens"},
     "rich": {"cli"},
     "typing_extensions": {"codec", "hook", "client"},
 }

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
+import json
 import threading
 from typing import Any, Literal
 
@@ -783,6 +785,37 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
 
     async def _connected(store: Any) -> None:
         await store.wait_connected(5)
+
+    run(main)
+
+
+def jwt(user: str, n: int) -> str:
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none'})}.{part({'sub': user, 'n': n})}.x"
+
+
+def test_the_last_message_and_the_queue_of_one_user_do_not_reach_the_next() -> None:
+    async def main() -> None:
+        async with peer(echo) as url, quick(url, access_token=jwt("ada", 1)) as store:
+            await store.wait_connected(2)
+            store.send(1)
+            await until(store, lambda: store.last_message.value == 1)
+            hot, last = record(store.messages), record(store.last_message)
+            for user, kept in (("ada", True), ("bob", False)):
+                store.disconnect()
+                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+                receipt = store.send(2)
+                store.set_access_token(jwt(user, 2))
+                store.connect()
+                await store.wait_connected(2)
+                assert receipt.state == ("written" if kept else "dropped")
+                if kept:
+                    await until(store, lambda: store.last_message.value == 2)
+            assert store.last_message.value is None
+            assert last == [1, 2, None]
+            assert hot == [2]
 
     run(main)
 
