@@ -9,6 +9,7 @@ import json
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,10 +134,10 @@ def test_a_provider_that_hangs_is_given_up() -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool) -> None:
     over, ended = threading.Event(), threading.Event()
-    threads: list[threading.Thread] = []
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
 
     def hangs() -> str:
-        threads.append(threading.current_thread())
+        threads.put(threading.current_thread())
         assert over.wait(5)
         if fails:
             raise ValueError(CANARY)
@@ -146,7 +147,7 @@ def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool
         with pytest.raises(TokenError, match="no answer"):
             await ask_token(hangs, 0.01)
         over.set()
-        threads[0].join(5)
+        threads.get(timeout=5).join(5)
         await asyncio.sleep(0)
         ended.set()
 
@@ -156,24 +157,25 @@ def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool
 
 def test_a_blocking_provider_may_end_after_the_loop() -> None:
     over = threading.Event()
-    threads: list[threading.Thread] = []
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
 
     def hangs() -> str:
-        threads.append(threading.current_thread())
+        threads.put(threading.current_thread())
         assert over.wait(5)
         return CANARY
 
     refusal(hangs, 0.01)
     over.set()
-    threads[0].join(5)
-    assert not threads[0].is_alive()
+    thread = threads.get(timeout=5)
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_a_wait_for_a_provider_can_be_cancelled() -> None:
-    threads: list[threading.Thread] = []
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
 
     def provider() -> Awaitable[str]:
-        threads.append(threading.current_thread())
+        threads.put(threading.current_thread())
         return async_provider()
 
     async def body() -> None:
@@ -182,7 +184,7 @@ def test_a_wait_for_a_provider_can_be_cancelled() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        threads[0].join(5)
+        threads.get(timeout=5).join(5)
         await asyncio.sleep(0)  # its coroutine arrives late, and is closed
 
     run(body)
