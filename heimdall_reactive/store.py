@@ -159,7 +159,11 @@ class WebSocketStore(Generic[In]):
     # Commands
 
     def set_access_token(self, token: Token | TokenProvider | None) -> None:
-        """Use another token or provider from the next attempt on; dial now after a failure."""
+        """Use another token or provider from the next attempt on; dial now after a failure.
+
+        Where it is another user's, what waits is dropped and `last_message` becomes None; the
+        `sub` of a JWT tells, and else every other token or provider counts as another user's.
+        """
 
         def use() -> None:
             self._connection.token = SecretStr(token) if isinstance(token, str) else token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextvars
+import hashlib
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,7 +48,21 @@ async def prepare(url: str, token: Token | TokenProvider | None, options: StoreO
     """
     secret = await ask_token(token, options.token_timeout)
     upgrade = place(url, secret, await ask_headers(options.additional_headers), options)
-    return upgrade._replace(principal=principal_of(secret))
+    return upgrade._replace(principal=principal_of(secret) or _principal_of_source(token))
+
+
+def _principal_of_source(source: Token | TokenProvider | None) -> str | None:
+    """Take a token that does not tell as its own user's, and a provider as one user's.
+
+    Two opaque tokens may be one user's: then what waited is dropped, and its receipts say so.
+    The other mistake, to send one user's message as another, could not be undone.
+    """
+    if source is None:
+        return None
+    if callable(source):
+        return f"provider {id(source)}"
+    text = source.get_secret_value() if isinstance(source, SecretStr) else source
+    return f"token {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def principal_of(token: SecretStr | None) -> str | None:

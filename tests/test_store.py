@@ -796,18 +796,29 @@ def jwt(user: str, n: int) -> str:
     return f"{part({'alg': 'none'})}.{part({'sub': user, 'n': n})}.x"
 
 
-def test_the_last_message_and_the_queue_of_one_user_do_not_reach_the_next() -> None:
+@pytest.mark.parametrize(
+    ("first", "same", "other"),
+    [
+        (jwt("ada", 1), jwt("ada", 2), jwt("bob", 1)),
+        ("opaque-a", "opaque-a", "opaque-b"),
+        (lambda: "t1", None, lambda: "t2"),
+    ],
+    ids=["jwt", "opaque", "provider"],
+)
+def test_the_last_message_and_the_queue_of_one_user_do_not_reach_the_next(
+    first: Any, same: Any, other: Any
+) -> None:
     async def main() -> None:
-        async with peer(echo) as url, quick(url, access_token=jwt("ada", 1)) as store:
+        async with peer(echo) as url, quick(url, access_token=first) as store:
             await store.wait_connected(2)
             store.send(1)
             await until(store, lambda: store.last_message.value == 1)
             hot, last = record(store.messages), record(store.last_message)
-            for user, kept in (("ada", True), ("bob", False)):
+            for token, kept in ((same or first, True), (other, False)):
                 store.disconnect()
                 await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
                 receipt = store.send(2)
-                store.set_access_token(jwt(user, 2))
+                store.set_access_token(token)
                 store.connect()
                 await store.wait_connected(2)
                 assert receipt.state == ("written" if kept else "dropped")
