@@ -108,12 +108,16 @@ class Bus:
         self._draining = False
         self._owner: int | None = None
         self._wake: Post | None = None
+        self._woken = False  # the owner was woken and has not come yet
         self._escaped: BaseException | None = None
 
     def bind(self, owner: int | None, wake: Post) -> None:
         """Let one thread deliver from now on, woken by others; None lets any thread deliver."""
         with self.lock:
-            self._owner, self._wake = owner, wake
+            self._owner, self._wake, self._woken = owner, wake, False
+            waiting = bool(self._queue)
+        if waiting:
+            self.drain()
 
     def emit(self, source: Source[T], value: T, only_replaying: bool = False) -> None:
         """Commit a value and notify the observers of its source, or those that get replays."""
@@ -150,15 +154,18 @@ class Bus:
     def drain(self) -> None:
         """Deliver what is queued: here and now if this thread may, else on the owner."""
         with self.lock:
+            mine = self._begin(queued=True)
             foreign = self._owner is not None and self._owner != threading.get_ident()
-            if not foreign and not self._begin(queued=True):
-                return
-            wake = self._wake
-        if foreign:
-            if wake is not None:
-                wake(self.drain)
-        else:
+            wake = self._wake if foreign and not self._woken else None
+            self._woken = self._woken or wake is not None
+        if mine:
             self._drain_on()
+        elif wake is not None:
+            wake(self._come)
+
+    def _come(self) -> None:
+        self._woken = False
+        self.drain()
 
     def guard(self, name: str, deliver: Callable[[T], object], value: T) -> None:
         """Call user code outside a delivery; an error is reported and goes no further."""

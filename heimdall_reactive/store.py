@@ -8,7 +8,6 @@ queues in the outbox, and has the connection flush on its loop.
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final, Generic, Self, TypeVar, overload
@@ -27,7 +26,7 @@ from .outbox import Outbox, Receipt
 from .runtime import LoopOption, Runtime
 from .state import ConnectionState, Status
 from .stats import Stats
-from .subjects import Command, Selection, State, Stream, Trigger
+from .subjects import Command, Selections, State, Stream, Trigger
 from .waiting import Waiter, connected_or_raise
 
 __all__ = ["WebSocketStore"]
@@ -65,13 +64,13 @@ class WebSocketStore(Generic[In]):
         self._bus = bus = Bus(self.report)
         self._observer_errors = 0
         self._principal: str | None = None
-        self._selections: weakref.WeakSet[Selection[ConnectionState, Any]] = weakref.WeakSet()
-        self._observed: set[Selection[ConnectionState, Any]] = set()
+        self._flush_posted = False
         self._runtime = Runtime(loop, self._bind, self._on_moved)
         self._connection = Connection(endpoint, options, codec, self._outbox, self, self._runtime)
         finish, grace = self._connection.aclose, options.close_timeout
         self._life = Life(self._runtime, finish, self._complete, grace)
         self.state: State[ConnectionState] = State(bus, "state", self._connection.state)
+        self._selections = Selections(self.state)
         self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
         self.latency: State[float | None] = State(bus, "latency", None)
@@ -114,14 +113,7 @@ class WebSocketStore(Generic[In]):
             selector: a pure function of the state; what it raises later is reported, and the
                 value stays.
         """
-        seen = self.state.value
-        selection = Selection(self._bus, selector, seen, self._keep)
-        selection.completed = self._life.ended
-        with self._bus.lock:
-            self._selections.add(selection)
-        if self.state.value is not seen:  # it changed on another thread meanwhile
-            self._bus.emit_all(selection.changes(self.state.value))
-        return selection
+        return self._selections.add(selector)
 
     @overload
     def messages_of(self, kind: type[M1], /) -> Observable[M1]: ...
@@ -179,7 +171,7 @@ class WebSocketStore(Generic[In]):
 
     def report(self, error: BaseException, source: str) -> None:
         """Report what user code raised, on `errors` and in the log."""
-        if isinstance(error, StoreError):
+        if isinstance(error, StoreError) and source != "errors":
             self.on_error(error)
             return
         self._observer_errors += 1
@@ -226,9 +218,7 @@ class WebSocketStore(Generic[In]):
             changes.append((self.is_connected, state.is_connected))
             if self.latency.value is not None:
                 changes.append((self.latency, None))
-        with self._bus.lock:
-            selections = tuple(self._selections)
-        for selection in selections:
+        for selection in self._selections.current():
             changes.extend(selection.changes(state))
         changes.append((self._transitions, (previous, state)))
         self._bus.emit_all(changes)
@@ -267,8 +257,16 @@ class WebSocketStore(Generic[In]):
             self.on_error(receipt.error)
             return receipt
         self._bus.emit(self.send, value)
-        self._life.call(self._connection.flush)
+        if self._runtime.here():
+            self._connection.flush()
+        elif not self._flush_posted:  # one wake-up for all that a thread sends meanwhile
+            self._flush_posted = True
+            self._life.call(self._flush)
         return receipt
+
+    def _flush(self) -> None:
+        self._flush_posted = False
+        self._connection.flush()
 
     def _connect(self, value: Any) -> None:
         self._life.refuse_closed()
@@ -283,22 +281,17 @@ class WebSocketStore(Generic[In]):
     def _complete(self) -> None:
         self._outbox.clear("the store was closed")
         self._bus.complete((
-            self.state, self.is_connected, self.last_message, self.latency, *self._selections,
-            self._transitions, self._errors, self.send, self.connect, self.disconnect,
+            self.state, self.is_connected, self.last_message, self.latency,
+            *self._selections.current(), self._transitions, self._errors,
+            self.send, self.connect, self.disconnect,
         ))  # fmt: skip
         # What is emitted from now on, a late error, is delivered by whoever emits it.
         self._bus.bind(None, self._runtime.post)
-
-    def _keep(self, selection: Selection[ConnectionState, Any], observed: bool) -> None:
-        """Keep a selection alive as long as it has observers; the bus's lock is held."""
-        if observed:
-            self._observed.add(selection)
-        else:
-            self._observed.discard(selection)
 
     def _bind(self) -> None:
         self._bus.bind(self._runtime.owner, self._runtime.post)
 
     def _on_moved(self) -> None:
+        self._flush_posted = False
         self._bind()
         self._runtime.post(self._connection.abandon)

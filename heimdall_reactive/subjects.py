@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -12,7 +13,7 @@ from reactivex.subject import BehaviorSubject
 from .bus import Bus, Source
 from .exceptions import ReadOnlyError, SourceError
 
-__all__ = ["Command", "Selection", "State", "Stream", "Trigger"]
+__all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -131,6 +132,44 @@ class Selection(State[R], Generic[T, R]):
     def _changed(self) -> None:
         super()._changed()
         self._keep(self, bool(self.records))
+
+
+class Selections(Generic[T]):
+    """The selections of one state: kept while somebody has or observes them.
+
+    Args:
+        state: what they are derived from.
+    """
+
+    def __init__(self, state: State[T]) -> None:
+        self._state = state
+        self._all: weakref.WeakSet[Selection[T, Any]] = weakref.WeakSet()
+        self._observed: set[Selection[T, Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, selector: Callable[[T], R]) -> Selection[T, R]:
+        """Derive one more."""
+        bus, seen = self._state.bus, self._state.value
+        selection = Selection(bus, selector, seen, self._keep)
+        selection.completed = self._state.completed
+        with bus.lock:
+            self._all.add(selection)
+        if self._state.value is not seen:  # it changed on another thread meanwhile
+            bus.emit_all(selection.changes(self._state.value))
+        return selection
+
+    def current(self) -> tuple[Selection[T, Any], ...]:
+        """Return those that somebody has or observes."""
+        with self._state.bus.lock:
+            return tuple(self._all)
+
+    def _keep(self, selection: Selection[T, Any], observed: bool) -> None:
+        if observed:
+            self._observed.add(selection)
+        else:
+            self._observed.discard(selection)
 
 
 class Command(State[T | None], Generic[T, R]):

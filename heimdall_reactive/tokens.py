@@ -7,6 +7,7 @@ import base64
 import contextvars
 import hashlib
 import inspect
+import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 from pydantic_core import from_json
 
-from .exceptions import InsecureToken, TokenError
+from .exceptions import ConnectError, InsecureToken, TokenError
 from .messages import Frame
 from .options import Headers, HeadersProvider, StoreOptions, Token, TokenProvider, is_loopback
 
@@ -23,6 +24,7 @@ __all__ = ["Upgrade", "ask_headers", "ask_token", "place", "prepare"]
 
 T = TypeVar("T")
 
+SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2
 MAX_TOKEN: Final = 8192  # characters; common servers refuse longer header lines
 
 
@@ -47,7 +49,9 @@ async def prepare(url: str, token: Token | TokenProvider | None, options: StoreO
         InsecureToken: the token would travel in clear.
     """
     secret = await ask_token(token, options.token_timeout)
-    upgrade = place(url, secret, await ask_headers(options.additional_headers), options)
+    upgrade = place(
+        url, secret, await ask_headers(options.additional_headers, options.token_timeout), options
+    )
     return upgrade._replace(principal=principal_of(secret) or _principal_of_source(token))
 
 
@@ -117,9 +121,33 @@ async def ask_token(source: Token | TokenProvider | None, timeout: float) -> Sec
     return SecretStr(text)
 
 
-async def ask_headers(source: Headers | HeadersProvider | None) -> list[tuple[str, str]]:
-    """Return the additional headers for one attempt, in order."""
-    headers = await _ask(source) if callable(source) else source
+async def ask_headers(
+    source: Headers | HeadersProvider | None, timeout: float
+) -> list[tuple[str, str]]:
+    """Return the additional headers for one attempt, in order.
+
+    Args:
+        source: headers, or a provider as in `ask_token`.
+        timeout: seconds the provider may take.
+
+    Raises:
+        ConnectError: the provider raised or took too long.
+    """
+    if not callable(source):
+        return _pairs(source)
+    failed = "the provider of additional_headers"
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return _pairs(await _ask(source))
+    except Exception as error:
+        late = isinstance(error, TimeoutError) and limit.expired()
+        what = f"gave no answer within {timeout} s" if late else f"raised {type(error).__name__}"
+        failed = f"{failed} {what}"
+    # Outside the except: the provider's error may quote a secret, also as a context.
+    raise ConnectError(failed)
+
+
+def _pairs(headers: Headers | None) -> list[tuple[str, str]]:
     pairs = headers.items() if isinstance(headers, Mapping) else (headers or ())
     return [(name, value) for name, value in pairs]
 
@@ -131,6 +159,7 @@ def place(
 
     Raises:
         InsecureToken: it would travel in clear to a host that is not loopback.
+        TokenError: it can not stand where it is to go.
     """
     subprotocols: Sequence[str] | None = options.subprotocols
     offered = list(subprotocols) if subprotocols else None
@@ -151,6 +180,11 @@ def place(
         case "header":
             return Upgrade(url, [("Authorization", f"Bearer {secret}"), *headers], offered, None)
         case "subprotocol":
+            if not SUBPROTOCOL.fullmatch(secret):
+                raise TokenError(
+                    "the access token has characters that no subprotocol may have (RFC 6455 4.1); "
+                    "use token_placement='header'"
+                )
             return Upgrade(url, headers, [*(offered or ()), f"bearer.{secret}"], None)
         case "first_message":
             frame = Frame(b'{"type":"Auth","token":"%s"}' % _json_text(secret), True)

@@ -776,6 +776,7 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
                 store.send("1")
             await asyncio.gather(*(store.aclose() for store in stores))
             await server.wait_for_connections(0)
+            gc.collect()
             assert asyncio.all_tasks() == before[2]
             assert threads() == before[1]
             assert len(descriptors()) <= len(before[0])
@@ -855,5 +856,41 @@ def test_operators_compose_over_a_reconnection() -> None:
             server.drop(1012)
             await store.wait_for(lambda s: s.session == 2, 2)
             assert seen == [(1, 1), (2, 2)]
+
+    run(main)
+
+
+def test_an_observer_of_the_errors_that_raises_them_again_does_not_loop() -> None:
+    async def main() -> None:
+        def again(error: Exception) -> None:
+            raise error
+
+        async with peer(sending("{", "1")) as url, quick(url) as store:
+            errors = record(store.errors)
+            store.errors.subscribe(again)
+            await until(store, lambda: store.last_message.value == 1)
+            assert len(errors) == 1
+
+    run(main)
+
+
+def test_the_sends_of_a_thread_share_one_wake_up() -> None:
+    async def main() -> None:
+        async with peer(echo) as url, quick(url) as store:
+            await store.wait_connected(2)
+            hot = record(store.messages)
+            posts: list[Any] = []
+            post = store._runtime.post
+
+            def counted(call: Any) -> None:
+                posts.append(call)
+                post(call)
+
+            store._bus.bind(threading.get_ident(), counted)
+            thread = threading.Thread(target=lambda: [store.send(n) for n in range(100)])
+            thread.start()
+            thread.join()  # the loop can not come meanwhile: one wake-up must do for all
+            await until(store, lambda: len(hot) == 100)
+            assert len(posts) == 1
 
     run(main)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from heimdall_reactive.exceptions import InsecureToken, TokenError
+from heimdall_reactive.exceptions import ConnectError, InsecureToken, TokenError
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import StoreOptions, TokenPlacement
 from heimdall_reactive.tokens import MAX_TOKEN, ask_headers, ask_token, place, principal_of
@@ -225,7 +225,19 @@ async def async_headers() -> dict[str, str]:
     ],
 )
 def test_headers_may_come_from_anywhere_in_order(source: Any, pairs: list[Any]) -> None:
-    assert run(lambda: ask_headers(source)) == pairs
+    assert run(lambda: ask_headers(source, 1.0)) == pairs
+
+
+@pytest.mark.parametrize("hang", [True, False])
+def test_a_provider_of_headers_that_fails_is_a_failed_attempt(hang: bool) -> None:
+    async def provider() -> dict[str, str]:
+        if hang:
+            await asyncio.Future()
+        raise ValueError(CANARY)
+
+    with pytest.raises(ConnectError) as caught:
+        run(lambda: ask_headers(provider, 0.01))
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 # Placement
@@ -254,6 +266,11 @@ def test_in_a_subprotocol_behind_those_that_are_offered() -> None:
     assert tuple(placed("subprotocol"))[:4] == (URL, HEADERS, [f"bearer.{CANARY}"], None)
     upgrade = placed("subprotocol", subprotocols=["a", "b"])
     assert upgrade.subprotocols == ["a", "b", f"bearer.{CANARY}"]
+
+
+def test_in_a_subprotocol_only_where_it_can_be_one() -> None:
+    with pytest.raises(TokenError, match="header"):
+        place(URL, SecretStr("a/b="), [], StoreOptions(token_placement="subprotocol"))
 
 
 def test_in_a_first_message() -> None:
