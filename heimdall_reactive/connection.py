@@ -35,7 +35,7 @@ from .runtime import Runtime
 from .state import ConnectionState, Status
 from .stats import Counters
 from .tokens import Upgrade, prepare
-from .transports import Dial, Wire, WireSettings
+from .transports import Dial, Wire
 from .transports.websockets_dial import dial as dial_websockets
 
 __all__ = ["Connection"]
@@ -177,7 +177,11 @@ class Connection:
             upgrade = await prepare(url, self.token, self._options)
             self._listener.on_principal(upgrade.principal)
             wire = await self._dial(
-                upgrade.url, upgrade.headers, upgrade.subprotocols, self._settings(upgrade.url)
+                upgrade.url,
+                upgrade.headers,
+                upgrade.subprotocols,
+                self._options,
+                self._tls(upgrade.url),
             )
         except NotImplementedError:
             self._dialling = None
@@ -189,13 +193,13 @@ class Connection:
             self._dialling = None
             self._opened(wire, upgrade)
 
-    def _settings(self, url: str) -> WireSettings:
+    def _tls(self, url: str) -> ssl_module.SSLContext | None:
         if not url.startswith("wss:"):
-            return WireSettings.of(self._options, None)
+            return None
         if self._context is None:
             # Once a store: loading the roots takes some 20 ms of the event loop.
             self._context = ssl_module.create_default_context()
-        return WireSettings.of(self._options, self._context)
+        return self._context
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         self._wire = wire

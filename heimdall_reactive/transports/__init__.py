@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import CloseInfo, StoreOptions
 
-__all__ = ["Dial", "Receiver", "Wire", "WireSettings", "one_line"]
+__all__ = ["Dial", "Receiver", "Wire", "one_line"]
 
 
 class Receiver(Protocol):
@@ -53,42 +52,32 @@ class Wire(Protocol):
         """Drop the socket at once; nothing is pushed any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireSettings:
-    """What a dial needs besides the endpoint, the headers and the subprotocols.
+class Dial(Protocol):
+    """Opens connections of one kind of transport."""
 
-    Names and meanings are those of `StoreOptions`.
-    """
+    async def __call__(
+        self,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        subprotocols: Sequence[str] | None,
+        options: StoreOptions,
+        ssl: ssl_module.SSLContext | None,
+    ) -> Wire:
+        """Open a connection.
 
-    ssl: ssl_module.SSLContext | None
-    proxy: str | Literal[True] | None
-    compression: Literal["deflate"] | None
-    open_timeout: float
-    ping_interval: float | None
-    ping_timeout: float
-    close_timeout: float
-    max_size: int
-    origin: str | None
+        Args:
+            url: a `ws://` or `wss://` URL.
+            headers: the headers of the upgrade, the token's among them.
+            subprotocols: the offered ones, the preferred first.
+            options: the store's; what concerns the wire has the names of `websockets`.
+            ssl: the TLS context of a `wss://` URL, else None.
 
-    @classmethod
-    def of(cls, options: StoreOptions, ssl: ssl_module.SSLContext | None) -> WireSettings:
-        """Take from the options of a store what a dial needs."""
-        return cls(
-            ssl=ssl,
-            proxy=options.proxy,
-            compression=options.compression,
-            open_timeout=options.open_timeout,
-            ping_interval=options.ping_interval,
-            ping_timeout=options.ping_timeout,
-            close_timeout=options.close_timeout,
-            max_size=options.max_size,
-            origin=options.origin,
-        )
-
-
-Dial = Callable[
-    [str, Sequence[tuple[str, str]], Sequence[str] | None, WireSettings], Awaitable[Wire]
-]
+        Raises:
+            ConnectError: the attempt failed; its subclasses say how.
+            ConfigurationError: it can never succeed.
+            NotImplementedError: the event loop can not open sockets.
+        """
+        ...
 
 
 def one_line(text: str) -> str:

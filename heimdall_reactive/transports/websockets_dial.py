@@ -20,9 +20,9 @@ from heimdall_reactive.exceptions import (
     HandshakeRefused,
     InvalidEndpoint,
 )
-from heimdall_reactive.options import is_loopback
+from heimdall_reactive.options import StoreOptions, is_loopback
 
-from . import Wire, WireSettings
+from . import Wire
 from .websockets_wire import WebSocketsWire
 
 __all__ = ["dial"]
@@ -37,37 +37,33 @@ async def dial(
     url: str,
     headers: Sequence[tuple[str, str]],
     subprotocols: Sequence[str] | None,
-    settings: WireSettings,
+    options: StoreOptions,
+    ssl: ssl_module.SSLContext | None,
 ) -> Wire:
-    """Open a connection.
-
-    Raises:
-        ConnectError: the attempt failed; its subclasses say how.
-        ConfigurationError: it can never succeed.
-    """
+    """Open a connection, see `Dial`."""
     loopback = is_loopback(urlsplit(url).hostname or "")
-    tls: dict[str, Any] = {} if settings.ssl is None else {"ssl": settings.ssl}
+    tls: dict[str, Any] = {} if ssl is None else {"ssl": ssl}
     try:
         wire = await _Dialler(
             url,
             additional_headers=list(headers),
             subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
-            proxy=None if loopback and settings.proxy is True else settings.proxy,
-            compression=settings.compression,
-            open_timeout=settings.open_timeout,
+            proxy=None if loopback and options.proxy is True else options.proxy,
+            compression=options.compression,
+            open_timeout=options.open_timeout,
             ping_interval=None,  # the wire pings by itself, see `WebSocketsWire`
-            close_timeout=settings.close_timeout,
-            max_size=settings.max_size,
-            origin=Origin(settings.origin) if settings.origin else None,
+            close_timeout=options.close_timeout,
+            max_size=options.max_size,
+            origin=Origin(options.origin) if options.origin else None,
             logger=wire_logger,
             create_connection=WebSocketsWire,
             **tls,
         )
     except Exception as error:
         # `from None`: the library's errors hold the URL, the request and its token.
-        raise _translate(error, settings.open_timeout) from None
+        raise _translate(error, options.open_timeout) from None
     assert isinstance(wire, WebSocketsWire)
-    wire.ping_interval, wire.ping_timeout = settings.ping_interval, settings.ping_timeout
+    wire.ping_interval, wire.ping_timeout = options.ping_interval, options.ping_timeout
     wire.request = None  # it holds the token
     return wire
 
