@@ -136,8 +136,9 @@ async def ask_headers(
     if not callable(source):
         return _pairs(source)
     failed = "the provider of additional_headers"
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout) as limit:
+        async with limit:
             return _pairs(await _ask(source))
     except Exception as error:
         late = isinstance(error, TimeoutError) and limit.expired()
