@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.exceptions import WaitTimeout
@@ -47,7 +46,7 @@ async def demo(options: argparse.Namespace, out: Output) -> int:
 
 async def _show(stage: Stage, seconds: float, out: Output) -> int:
     picture = Picture(show=lambda _: None, seconds=seconds)
-    picture.scenes = [Scene(chapter.title) for chapter in CHAPTERS]
+    picture.scenes = [Scene(chapter.title, chapter.text) for chapter in CHAPTERS]
     with choose_view(picture, out) as view:
         picture.show = view.show
         picture.observe(stage.store)
@@ -70,8 +69,8 @@ async def _play(stage: Stage, picture: Picture) -> str:
         due += chapter.length * stage.unit
         picture.states.clear()
         picture.tell(chapter.text)
-        with _timed(scene):
-            problem = await _act(chapter, stage, picture.states)
+        scene.told = True
+        problem = await _act(chapter, stage, picture.states)
         scene.outcome = not problem
         if problem:
             return f"{chapter.title}: {problem}"
@@ -83,15 +82,6 @@ async def _play(stage: Stage, picture: Picture) -> str:
     except WaitTimeout:
         return "the store did not disconnect"
     return f"{stage.lost} notes were lost" if stage.lost else ""
-
-
-@contextmanager
-def _timed(scene: Scene) -> Iterator[None]:
-    scene.began = time.monotonic()
-    try:
-        yield
-    finally:
-        scene.took = time.monotonic() - scene.began
 
 
 async def _act(chapter: Chapter, stage: Stage, seen: Sequence[ConnectionState]) -> str:

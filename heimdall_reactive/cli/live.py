@@ -87,7 +87,7 @@ class LiveView:
         parts = (
             _title(self._picture, width),
             _box("connection", _connection(self._picture, width - 6), width),
-            _box("story", _story(self._picture), width),
+            _box("story", map(_scene, self._picture.scenes), width),
             _box("messages", _feed(self._picture, room), width),
             _numbers(self._picture),
         )
@@ -101,9 +101,7 @@ def _box(title: str, lines: Iterable[RenderableType], width: int) -> Panel:
 
 
 def _line(*parts: str | tuple[str, str]) -> Text:
-    text = Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
-    text.end = ""
-    return text
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
 def _title(picture: Picture, width: int) -> RenderableType:
@@ -149,18 +147,13 @@ def _cause(state: ConnectionState) -> str:
     return f", {printable(str(state.error))}" if state.error else ""
 
 
-def _story(picture: Picture) -> Iterable[Text]:
-    for scene in picture.scenes:
-        yield _scene(scene, picture)
-
-
-def _scene(scene: Scene, picture: Picture) -> Text:
-    if scene.began is None:
-        return _line(("·  ", "bright_black"), (scene.title, "bright_black"))
+def _scene(scene: Scene) -> Text:
+    if not scene.told:
+        return _line((f"·  {scene.title}", "bright_black"))
     if scene.outcome is None:
-        return _line(("▶  ", "yellow"), (f"{scene.title:<10}", "bold"), picture.line)
+        return _line(("▶  ", "yellow"), (f"{scene.title:<10}", "bold"), scene.text)
     mark = ("✓  ", "green") if scene.outcome else ("✗  ", "red")
-    return _line(mark, f"{scene.title:<10}", (f"{scene.took:.1f} s", "bright_black"))
+    return _line(mark, f"{scene.title:<10}", (scene.text, "bright_black"))
 
 
 def _feed(picture: Picture, room: int) -> Iterable[Text]:

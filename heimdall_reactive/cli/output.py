@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -57,7 +58,7 @@ class Output:
     def error(self, text: str) -> None:
         """Write one line to standard error."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
         with contextlib.suppress(OSError):
             print(f"heimdall-reactive: error: {printable(text)}", file=sys.stderr, flush=True)
 

@@ -45,15 +45,15 @@ class Scene:
 
     Attributes:
         title: one or two words.
+        text: what is told of it.
         outcome: None before its end, then whether it went as told.
-        began: monotonic time, None before.
-        took: seconds, known at its end.
+        told: whether it has begun.
     """
 
     title: str
+    text: str
     outcome: bool | None = None
-    began: float | None = None
-    took: float = 0.0
+    told: bool = False
 
 
 class View(Protocol):
@@ -87,7 +87,6 @@ class Picture:
         states: every state since the chapter began.
         feed: the newest events.
         scenes: the chapters.
-        line: what the story tells now.
         began: monotonic time of the beginning.
         waited_from: when the present wait began, in seconds since the epoch.
         latency: of the newest ping.
@@ -102,7 +101,6 @@ class Picture:
     states: list[ConnectionState] = field(default_factory=list)
     feed: deque[Event] = field(default_factory=lambda: deque(maxlen=_FEED))
     scenes: list[Scene] = field(default_factory=list)
-    line: str = ""
     began: float = field(default_factory=time.monotonic)
     waited_from: float = 0.0
     latency: float | None = None
@@ -121,7 +119,6 @@ class Picture:
 
     def tell(self, text: str) -> None:
         """Go on with the story."""
-        self.line = text
         self._add("story", text)
 
     def _on_state(self, state: ConnectionState) -> None:

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 from heimdall_reactive.devserver import DEMO_TOKEN, DEMO_USER, ENDPOINTS, DevServer
 from heimdall_reactive.exceptions import ConfigurationError, WaitTimeout
@@ -19,17 +19,17 @@ from .text import clock, preview, printable
 
 __all__ = ["serve"]
 
-COMMANDS = """\
-ban [USER]                     ban a user, or everybody, and close
-revoke [USER]                  revoke tokens and close
-forgive [USER]                 undo bans
-drop [CODE]                    close all, or cut the lines where no code is given
+_COMMANDS: Final = """\
+ban [USER]                       ban a user, or everybody, and close
+revoke [USER]                    revoke tokens and close
+forgive [USER]                   undo bans
+drop [CODE]                      close all, or cut the lines where no code is given
 refuse [STATUS [TIMES [AFTER]]]  answer the next dials with an HTTP status
-stall SECONDS                  neither read nor write for so long
-restart [SECONDS]              stop listening for so long
-fire TYPE [USER]               send a server message, such as rolesUpdated"""
+stall SECONDS                    neither read nor write for so long
+restart [SECONDS]                stop listening for so long
+fire TYPE [USER]                 send a server message, such as rolesUpdated"""
 
-_KINDS = (
+_KINDS: Final = (
     "rolesUpdated",
     "permissionsUpdated",
     "emailLinkVerified",
@@ -65,7 +65,7 @@ async def serve(options: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-async def _together(work: list[Coroutine[Any, Any, None]]) -> None:
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     tasks = [asyncio.create_task(item) for item in work]
     try:
         await asyncio.gather(*tasks)
@@ -91,7 +91,7 @@ def _obey(server: DevServer, line: str, out: Output) -> None:
     """Perform a line from standard input; a wrong one is told and changes nothing."""
     line = line.partition("#")[0].strip()
     if line in ("help", "?"):
-        out.line(COMMANDS)
+        out.line(_COMMANDS)
     elif line:
         try:
             server.run(line)
