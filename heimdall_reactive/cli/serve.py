@@ -76,11 +76,11 @@ async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
 
 
 def _announce(server: DevServer, options: argparse.Namespace, out: Output) -> None:
-    url, path = server.url, "/v1/ws/user"
+    url, path = server.url, "/v1/ws"
     needs = "not needed" if options.no_token else f"{DEMO_TOKEN} (user {DEMO_USER})"
     flag = "" if options.no_token else f" --token {DEMO_TOKEN}"
     out.line(f"serving    {url}")
-    out.line(f"endpoints  {'  '.join(ENDPOINTS)}")
+    out.line(f"endpoints  {' '.join(ENDPOINTS)}")
     out.line(f"token      {needs}")
     out.line(f"try        heimdall-reactive watch {url}{path}{flag}")
     out.line("commands   one a line: drop, ban demo, refuse 503 2, ... or help; Ctrl-C ends")
