@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl as ssl_module
 import time
 from typing import Any, Final
 
@@ -87,7 +86,6 @@ class Connection:
         self._again = False
         self._ending: tuple[str, float] | None = None
         self._ended: asyncio.Event | None = None
-        self._context = options.ssl
 
     # Commands
 
@@ -153,11 +151,16 @@ class Connection:
         self._tasks.clear()
         if wire is not None:
             wire.kill()
-        if self.state.status is Status.DISCONNECTING:
-            self._move(self.state.disconnected(CloseInfo(NORMAL_CLOSURE, "", "client")))
-        elif self.state.status not in (Status.IDLE, Status.DISCONNECTED, Status.FAILED):
-            lost = ConnectionLost(1006, "the event loop was closed")
-            self._heal(Action.RETRY, CloseInfo(1006, lost.reason), lost, opened=True)
+        lost = ConnectionLost(1006, "the event loop was closed")
+        match self.state.status:
+            case Status.DISCONNECTING:
+                self._move(self.state.disconnected(CloseInfo(NORMAL_CLOSURE, "", "client")))
+            case Status.WAITING:
+                self._attempt(self.state.attempt)
+            case Status.CONNECTING:
+                self._wait(0.0, self.state.attempt, CloseInfo(1006, lost.reason), lost)
+            case Status.CONNECTED:
+                self._heal(Action.RETRY, CloseInfo(1006, lost.reason), lost, opened=True)
 
     # Dialling
 
@@ -176,13 +179,8 @@ class Connection:
             url = resolve_endpoint(self._endpoint, ws_config.ws_url)
             upgrade = await prepare(url, self.token, self._options)
             self._listener.on_principal(upgrade.principal)
-            wire = await self._dial(
-                upgrade.url,
-                upgrade.headers,
-                upgrade.subprotocols,
-                self._options,
-                self._tls(upgrade.url),
-            )
+            where = upgrade.url, upgrade.headers, upgrade.subprotocols
+            wire = await self._dial(*where, self._options)
         except NotImplementedError:
             self._dialling = None
             self._listener.on_unusable_loop()
@@ -192,14 +190,6 @@ class Connection:
         else:
             self._dialling = None
             self._opened(wire, upgrade)
-
-    def _tls(self, url: str) -> ssl_module.SSLContext | None:
-        if not url.startswith("wss:"):
-            return None
-        if self._context is None:
-            # Once a store: loading the roots takes some 20 ms of the event loop.
-            self._context = ssl_module.create_default_context()
-        return self._context
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         self._wire = wire
@@ -279,13 +269,15 @@ class Connection:
         failure = Failure(close, error, time.monotonic(), opened)
         decision = self._retries.decide(action, failure, callable(self.token))
         if decision.delay is not None:
-            attempt = decision.attempt
-            self._retry = self._runtime.loop.call_later(decision.delay, self._attempt, attempt)
-            self._move(self.state.waiting(attempt, time.time() + decision.delay, close, error))
+            self._wait(decision.delay, decision.attempt, close, error)
         elif decision.action is Action.END:
-            self._move(self.state.disconnected(close, error if action is not action.END else None))
+            self._move(self.state.disconnected(close, None if action is Action.END else error))
         else:
             self._move(self.state.failed(close, error))
+
+    def _wait(self, delay: float, attempt: int, close: CloseInfo, error: Exception) -> None:
+        self._retry = self._runtime.loop.call_later(delay, self._attempt, attempt)
+        self._move(self.state.waiting(attempt, time.time() + delay, close, error))
 
     # Parts
 

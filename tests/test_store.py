@@ -656,6 +656,26 @@ def test_a_store_outlives_the_loop_it_was_made_on() -> None:
         gc.collect()
 
 
+@pytest.mark.parametrize("phase", [Status.WAITING, Status.CONNECTING])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_store_that_was_not_yet_connected_outlives_its_loop_too(phase: Status) -> None:
+    with serve_in_thread(echo=True) as server:
+        if phase is Status.WAITING:
+            server.refuse(503, 1)
+
+        async def make() -> Any:
+            store = quick(f"{server.url}/v1/ws/status", reconnect_delay=30.0)
+            await store.wait_for(lambda s: s.status is phase, 2)
+            return store
+
+        store = asyncio.run(make())
+        assert store.send("1").result(3).state == "written"
+        assert store.state.value.session == 1
+        store.close()
+        gc.collect()
+
+
 def test_a_given_loop_of_another_thread_carries_the_store() -> None:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -689,8 +709,8 @@ def test_a_loop_that_opens_no_sockets_falls_back_to_the_thread() -> None:
     with serve_in_thread() as server:
 
         async def main() -> None:
-            async with quick(f"{server.url}/v1/ws/status") as store:
-                await store.wait_connected(2)
+            async with quick(f"{server.url}/v1/ws/status", reconnect_delay=30.0) as store:
+                await store.wait_connected(2)  # at once: it is no failure of the server's
 
         loop = NoSockets()
         try:

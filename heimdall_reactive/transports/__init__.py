@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl as ssl_module
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -61,7 +60,6 @@ class Dial(Protocol):
         headers: Sequence[tuple[str, str]],
         subprotocols: Sequence[str] | None,
         options: StoreOptions,
-        ssl: ssl_module.SSLContext | None,
     ) -> Wire:
         """Open a connection.
 
@@ -70,7 +68,6 @@ class Dial(Protocol):
             headers: the headers of the upgrade, the token's among them.
             subprotocols: the offered ones, the preferred first.
             options: the store's; what concerns the wire has the names of `websockets`.
-            ssl: the TLS context of a `wss://` URL, else None.
 
         Raises:
             ConnectError: the attempt failed; its subclasses say how.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import ssl as ssl_module
 from collections.abc import Sequence
@@ -38,11 +39,11 @@ async def dial(
     headers: Sequence[tuple[str, str]],
     subprotocols: Sequence[str] | None,
     options: StoreOptions,
-    ssl: ssl_module.SSLContext | None,
 ) -> Wire:
     """Open a connection, see `Dial`."""
     loopback = is_loopback(urlsplit(url).hostname or "")
-    tls: dict[str, Any] = {} if ssl is None else {"ssl": ssl}
+    secure = url.startswith("wss:")
+    tls: dict[str, Any] = {"ssl": options.ssl or _default_context()} if secure else {}
     try:
         wire = await _Dialler(
             url,
@@ -66,6 +67,12 @@ async def dial(
     wire.ping_interval, wire.ping_timeout = options.ping_interval, options.ping_timeout
     wire.request = None  # it holds the token
     return wire
+
+
+@functools.cache
+def _default_context() -> ssl_module.SSLContext:
+    # Once a process: loading the roots takes some 20 ms of the event loop.
+    return ssl_module.create_default_context()
 
 
 class _Dialler(connect):
