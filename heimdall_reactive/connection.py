@@ -258,11 +258,14 @@ class Connection:
     # Healing
 
     def _refused(self, error: Exception) -> None:
+        action = classify_failure(error)
         if isinstance(error, TokenError):
             self._listener.on_error(error)
+            if not callable(self.token):
+                action = Action.FAIL  # a static token does not get better
         status = getattr(error, "http_status", None)
         close = CloseInfo(1006, str(error), "network" if status is None else "server", status)
-        self._heal(classify_failure(error), close, error, opened=False)
+        self._heal(action, close, error, opened=False)
 
     def _heal(self, action: Action, close: CloseInfo, error: Exception, opened: bool) -> None:
         """Do what the table says, unless an option says otherwise."""

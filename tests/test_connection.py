@@ -229,6 +229,18 @@ def test_a_token_provider_that_fails_is_a_failed_attempt_and_a_report() -> None:
     run(main)
 
 
+def test_a_static_token_that_is_none_fails_at_once() -> None:
+    async def main() -> None:
+        async with quick("ws://127.0.0.1:9", access_token="bad token") as store:
+            errors = record(store.errors)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            assert isinstance(state.error, TokenError)
+            assert [type(e) for e in errors] == [TokenError]
+            assert store.stats.attempts == 1
+
+    run(main)
+
+
 def test_a_token_that_comes_after_the_attempt_was_given_up_is_dropped() -> None:
     async def main() -> None:
         gates: list[asyncio.Future[str]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import ssl as ssl_module
 from collections.abc import Sequence
 from typing import Any, Final
@@ -114,7 +115,9 @@ def _translate(error: Exception, open_timeout: float) -> Exception:
         case ssl_module.SSLError():
             return CertificateError(f"TLS failed ({error.reason}); is the port a TLS port?")
         case OSError():
-            return ConnectError(f"no connection: {error.strerror or type(error).__name__}")
+            # Not `strerror`: asyncio puts a sentence of its own there.
+            what = os.strerror(error.errno) if (error.errno or 0) > 0 else type(error).__name__
+            return ConnectError(f"no connection: {what}")
         case ws_exceptions.InvalidMessage():
             return ConnectError("the server closed or answered the upgrade with no HTTP response")
         case ws_exceptions.WebSocketException():
