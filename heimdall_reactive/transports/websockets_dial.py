@@ -116,7 +116,8 @@ def _translate(error: Exception, open_timeout: float) -> Exception:
             return CertificateError(f"TLS failed ({error.reason}); is the port a TLS port?")
         case OSError():
             # Not `strerror`: asyncio puts a sentence of its own there.
-            what = os.strerror(error.errno) if (error.errno or 0) > 0 else type(error).__name__
+            number = error.errno or 0
+            what = os.strerror(number) if number > 0 else type(error).__name__
             return ConnectError(f"no connection: {what}")
         case ws_exceptions.InvalidMessage():
             return ConnectError("the server closed or answered the upgrade with no HTTP response")
