@@ -19,15 +19,8 @@ from typing import Any, Final
 from .codec import Codec, InvalidUtf8
 from .exceptions import ConnectionLost, InvalidMessage, SessionEnded, TokenError
 from .listener import Listener
-from .messages import SESSION_ENDING
-from .options import (
-    CloseInfo,
-    StoreOptions,
-    Token,
-    TokenProvider,
-    resolve_endpoint,
-    ws_config,
-)
+from .messages import SESSION_ENDING, Frame
+from .options import CloseInfo, StoreOptions, TokenSource, ws_config
 from .outbox import Outbox
 from .retry import Action, Failure, Retries, classify_close, classify_failure
 from .runtime import Runtime
@@ -69,7 +62,7 @@ class Connection:
     ) -> None:
         self.state = ConnectionState()
         self.counters = Counters()
-        self.token: Token | TokenProvider | None = options.access_token
+        self.token: TokenSource = options.access_token
         self._endpoint = endpoint
         self._options = options
         self._decode = codec.decode
@@ -84,6 +77,7 @@ class Connection:
         self._retry: asyncio.TimerHandle | None = None
         self._stable: asyncio.TimerHandle | None = None
         self._again = False
+        self._closed = False
         self._ending: tuple[str, float] | None = None
         self._ended: asyncio.Event | None = None
 
@@ -93,55 +87,48 @@ class Connection:
         """Dial now, unless there is a connection or one is under way."""
         status = self.state.status
         if status is Status.DISCONNECTING:
-            self._again = True
-        elif status not in (Status.CONNECTING, Status.CONNECTED):
+            self._again = not self._closed
+        elif not self._closed and status not in (Status.CONNECTING, Status.CONNECTED):
             self._retries.reset()
             self._attempt(0)
 
-    def disconnect(self) -> None:
-        """End the connection, or what is under way to one. Drops what still waits to be sent."""
+    def disconnect(self, mark: int | None = None) -> None:
+        """End the connection, or what is under way to one.
+
+        Args:
+            mark: what was queued before it is dropped; None drops all that waits.
+        """
         self._again = False
-        self._outbox.clear("disconnect() was called")
-        match self.state.status:
-            case Status.CONNECTED if self._wire is not None:
-                self._cancel_timers()
-                wire = self._wire
-                self._move(self.state.disconnecting())
-                wire.end(NORMAL_CLOSURE)
-            case Status.CONNECTING | Status.WAITING | Status.IDLE:
-                self._cancel_timers()
-                if self._dialling is not None:
-                    self._dialling.cancel()
-                    self._dialling = None
-                self._move(self.state.disconnected())
+        self._outbox.clear("disconnect() was called", mark)
+        wire, status = self._wire, self.state.status
+        if status is Status.CONNECTED and wire is not None:
+            self._cancel_timers()
+            self._move(self.state.disconnecting())
+            wire.end(NORMAL_CLOSURE)
+        elif status not in (Status.DISCONNECTING, Status.DISCONNECTED, Status.FAILED):
+            self._cancel_timers()
+            if self._dialling is not None:
+                self._dialling.cancel()
+                self._dialling = None
+            self._move(self.state.disconnected())
 
     def flush(self) -> None:
-        """Write what waits, in order, as long as the wire takes it.
-
-        Each send is taken out of the outbox after it was written: a flush that breaks midway
-        repeats nothing and loses nothing.
-        """
-        wire = self._wire
-        if wire is None or self.state.status is not Status.CONNECTED:
-            return
-        while wire.writable and (entry := self._outbox.peek()) is not None:
-            wire.write(entry.frame)
-            self._outbox.pop()
-            self.counters.sent += 1
-            self.counters.sent_bytes += len(entry.frame.data)
-            entry.receipt.settle("written")
+        """Write what waits in the outbox, as long as the wire takes it."""
+        self._outbox.flush(self._writable, self._write)
 
     async def aclose(self) -> None:
         """Disconnect, and return when no task, socket or timer is left."""
+        self._closed = True
         self.disconnect()
         try:
             while self._wire is not None:
                 self._ended = self._ended or asyncio.Event()
                 await self._ended.wait()
             if self._tasks:
-                await asyncio.wait(self._tasks)
-        finally:
-            if self._wire is not None:  # cancelled: the event loop is about to end
+                # Bounded: a provider may refuse to be cancelled.
+                await asyncio.wait(self._tasks, timeout=self._options.close_timeout)
+        finally:  # where it is cancelled, the event loop is about to end
+            if self._wire is not None:
                 self.abandon()
 
     def abandon(self) -> None:
@@ -175,21 +162,24 @@ class Connection:
         self._move(self.state.connecting(number))
 
     async def _open(self) -> None:
+        me, wire = asyncio.current_task(), None
         try:
-            url = resolve_endpoint(self._endpoint, ws_config.ws_url)
+            url = ws_config.resolve(self._endpoint)
             upgrade = await prepare(url, self.token, self._options)
-            self._listener.on_principal(upgrade.principal)
-            where = upgrade.url, upgrade.headers, upgrade.subprotocols
-            wire = await self._dial(*where, self._options)
-        except NotImplementedError:
-            self._dialling = None
-            self._listener.on_unusable_loop()
+            if self._dialling is me:
+                self._listener.on_principal(upgrade.principal)
+                where = upgrade.url, upgrade.headers, upgrade.subprotocols
+                wire = await self._dial(*where, self._options)
         except Exception as error:
-            self._dialling = None
-            self._refused(error)
-        else:
+            if self._dialling is me:
+                self._dialling = None
+                self._refused(error.with_traceback(None))  # its frames hold the token
+            return
+        if wire is not None and self._dialling is me:
             self._dialling = None
             self._opened(wire, upgrade)
+        elif wire is not None:  # cancelled, and here all the same: what comes too late is dropped
+            wire.kill()
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         self._wire = wire
@@ -230,9 +220,7 @@ class Connection:
         """Pass the round trip of a ping on."""
         self._listener.on_latency(seconds)
 
-    def on_writable(self) -> None:
-        """Go on with the outbox."""
-        self.flush()
+    on_writable = flush
 
     def on_closed(self, close: CloseInfo) -> None:
         """Take the end of the socket: finish a disconnect, or heal."""
@@ -258,19 +246,26 @@ class Connection:
     # Healing
 
     def _refused(self, error: Exception) -> None:
-        action = classify_failure(error)
+        if isinstance(error, NotImplementedError):
+            self._listener.on_unusable_loop()
+            return
+        action, before = classify_failure(error), self.state
         if isinstance(error, TokenError):
             self._listener.on_error(error)
             if not callable(self.token):
                 action = Action.FAIL  # a static token does not get better
+        if self.state is not before:
+            return  # an observer of the error has disconnected
         status = getattr(error, "http_status", None)
         close = CloseInfo(1006, str(error), "network" if status is None else "server", status)
         self._heal(action, close, error, opened=False)
 
     def _heal(self, action: Action, close: CloseInfo, error: Exception, opened: bool) -> None:
-        """Do what the table says, unless an option says otherwise."""
-        failure = Failure(close, error, time.monotonic(), opened)
+        """Do what the table says, or an option instead."""
+        failure, before = Failure(close, error, time.monotonic(), opened), self.state
         decision = self._retries.decide(action, failure, callable(self.token))
+        if self.state is not before:
+            return  # an option's callable has disconnected
         if decision.delay is not None:
             self._wait(decision.delay, decision.attempt, close, error)
         elif decision.action is Action.END:
@@ -283,6 +278,16 @@ class Connection:
         self._move(self.state.waiting(attempt, time.time() + delay, close, error))
 
     # Parts
+
+    def _writable(self) -> bool:
+        wire = self._wire
+        return self.state.is_connected and wire is not None and wire.writable
+
+    def _write(self, frame: Frame) -> None:
+        assert self._wire is not None
+        self._wire.write(frame)
+        self.counters.sent += 1
+        self.counters.sent_bytes += len(frame.data)
 
     def _move(self, state: ConnectionState) -> None:
         self.state = state

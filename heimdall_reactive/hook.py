@@ -61,6 +61,8 @@ def use_websocket(
         >>> store = use_websocket("/v1/ws/updates", access_token=token)
         >>> store.is_connected.subscribe(print)
     """
+    if not isinstance(endpoint, str):
+        raise ConfigurationError("the endpoint must be a str: a path, or a ws:// or wss:// URL")
     try:
         checked = StoreOptions(**options)
     except TypeError as error:

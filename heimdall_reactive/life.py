@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 from .exceptions import StoreClosed
@@ -39,7 +40,7 @@ class Life:
         self._runtime = runtime
         self._finish = finish
         self._complete = complete
-        self._grace = close_timeout + CLOSE_GRACE
+        self._grace = min(close_timeout + CLOSE_GRACE, threading.TIMEOUT_MAX)
         self._closing: asyncio.Task[None] | None = None
 
     def call(self, command: Callable[[], None]) -> None:
@@ -70,7 +71,11 @@ class Life:
             runtime.loop.run_until_complete(self._close_here())
         else:
             done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
-            done.result(self._grace)
+            try:
+                done.result(self._grace)
+            except BaseException:
+                done.cancel()  # it goes on without us, and releases the loop at its end
+                raise
             runtime.release()
 
     async def aclose(self) -> None:
@@ -94,8 +99,13 @@ class Life:
         self._start().add_done_callback(lambda _: self._runtime.release())
 
     async def _close_here(self) -> None:
-        # Shielded: who gives up waiting must not leave it half closed.
-        await asyncio.shield(self._start())
+        closing = self._start()
+        try:
+            # Shielded: who gives up waiting must not leave it half closed.
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            closing.add_done_callback(lambda _: self._runtime.release())
+            raise
 
     def _start(self) -> asyncio.Task[None]:
         self.closed = True

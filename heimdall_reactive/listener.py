@@ -25,8 +25,8 @@ class Listener(Protocol):
     def on_error(self, error: StoreError) -> None:
         """Take something that went wrong and did not end the connection."""
 
-    def on_principal(self, principal: str | None) -> None:
-        """Take whose token an attempt uses, None where the token does not tell."""
+    def on_principal(self, principal: object) -> None:
+        """Take for whom, and for which URL, an attempt is: equal for equal ones."""
 
     def on_unusable_loop(self) -> None:
         """Move away from an event loop that can not open sockets."""

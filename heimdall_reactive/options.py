@@ -21,6 +21,7 @@ __all__ = [
     "RetryContext",
     "StoreOptions",
     "TokenProvider",
+    "TokenSource",
     "is_loopback",
     "redact",
     "resolve_endpoint",
@@ -44,6 +45,10 @@ class WsConfig:
     @ws_url.setter
     def ws_url(self, value: str | None) -> None:
         self._ws_url = value
+
+    def resolve(self, endpoint: str) -> str:
+        """Make the whole URL of an endpoint, see `resolve_endpoint`."""
+        return resolve_endpoint(endpoint, self.ws_url)
 
 
 ws_config = WsConfig()
@@ -83,6 +88,7 @@ class RetryContext:
 
 Token: TypeAlias = str | SecretStr
 TokenProvider: TypeAlias = Callable[[], Token | Awaitable[Token | None] | None]
+TokenSource: TypeAlias = Token | TokenProvider | None
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
@@ -93,7 +99,7 @@ TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "u
 class OptionsDict(TypedDict, total=False):
     """The keyword options of `use_websocket`; meanings and defaults stand in `StoreOptions`."""
 
-    access_token: Token | TokenProvider | None
+    access_token: TokenSource
     token_placement: TokenPlacement
     token_timeout: float
     allow_insecure_token: bool
@@ -151,7 +157,7 @@ class StoreOptions:
         origin: `Origin` header, sent only where given.
     """
 
-    access_token: Token | TokenProvider | None = None
+    access_token: TokenSource = None
     token_placement: TokenPlacement = "header"
     token_timeout: float = 10.0
     allow_insecure_token: bool = False
@@ -193,6 +199,8 @@ class StoreOptions:
         numeric = _number(delay) and delay < float("inf")
         _require(self, "reconnect_delay", callable(delay) or numeric,
                  "seconds of 0 or more, a Backoff, or a callable")  # fmt: skip
+        _require(self, "subprotocols", not isinstance(self.subprotocols, str),
+                 "a sequence of names, such as ['chat']")  # fmt: skip
         _require(
             self,
             "token_placement",

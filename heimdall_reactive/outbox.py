@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -130,10 +130,11 @@ def refuse_on_loop(call: str, instead: str) -> None:
 
 
 class Entry(NamedTuple):
-    """One waiting send."""
+    """One waiting send, and its number in the order of all."""
 
     frame: Frame
     receipt: Receipt
+    number: int
 
 
 class Outbox:
@@ -153,7 +154,10 @@ class Outbox:
         self.rejected = 0
         self._entries: deque[Entry] = deque()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._count = 0
+        self._closed: str | None = None
+        # Reentrant: a finaliser may send while this thread is in here.
+        self._lock = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -161,19 +165,49 @@ class Outbox:
     def put(self, frame: Frame) -> Receipt:
         """Queue a frame; where that would pass a bound, its receipt is rejected."""
         receipt = Receipt()
-        size = len(frame.data)
         with self._lock:
-            full = len(self._entries) >= self.limit or self._bytes + size > self.max_bytes
-            if not full:
-                self._entries.append(Entry(frame, receipt))
-                self._bytes += size
+            full, closed = self._is_full(len(frame.data)), self._closed
+            if closed is None and not full:
+                self._count += 1
+                self._entries.append(Entry(frame, receipt, self._count))
+                self._bytes += len(frame.data)
                 self.high_water = max(self.high_water, len(self._entries))
-            else:
-                self.rejected += 1
-        if full:
-            reject(receipt, f"the outbox is full ({self.limit} sends or {self.max_bytes} bytes); "
-                            "wait until connected, or raise outbox_limit")  # fmt: skip
+                return receipt
+            self.rejected += 1
+        if closed is not None:
+            receipt.settle("dropped", SendError(f"not sent: {closed}", "dropped"))
+        else:
+            reject(receipt, full)
         return receipt
+
+    def wait_for_room(self, size: int, timeout: float) -> None:
+        """Block a thread until a frame of this size fits, or the seconds have passed."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._is_full(size) or self._closed, timeout)
+
+    def mark(self) -> int:
+        """Return the number of the last send that was queued, for `clear`."""
+        return self._count
+
+    def _is_full(self, size: int) -> str:
+        if size > self.max_bytes:
+            return f"the message is larger than outbox_bytes={self.max_bytes}; raise that option"
+        if self._bytes + size > self.max_bytes:
+            return f"outbox_bytes={self.max_bytes} wait already; wait, or raise that option"
+        if len(self._entries) >= self.limit:
+            return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
+        return ""
+
+    def flush(self, writable: Callable[[], bool], write: Callable[[Frame], None]) -> None:
+        """Write what waits, in order, as long as there is somewhere to write.
+
+        Each send is taken out after it was written: a flush that breaks midway repeats nothing
+        and loses nothing.
+        """
+        while writable() and (entry := self.peek()) is not None:
+            write(entry.frame)
+            self.pop()
+            entry.receipt.settle("written")
 
     def peek(self) -> Entry | None:
         """Return the next send, which stays queued until `pop`."""
@@ -186,14 +220,31 @@ class Outbox:
         """Take away the send that `peek` returned, after it was written."""
         with self._lock:
             self._bytes -= len(self._entries.popleft().frame.data)
+            if 2 * len(self._entries) <= self.limit:
+                self._lock.notify_all()
 
-    def clear(self, reason: str) -> int:
-        """Drop everything that waits, with its receipts; return how many."""
+    def clear(self, reason: str, mark: int | None = None) -> int:
+        """Drop what waits, with its receipts; return how many.
+
+        Args:
+            reason: for the receipts.
+            mark: drop only what was queued until `mark()` returned this; None drops all.
+        """
+        dropped: list[Entry] = []
         with self._lock:
-            entries, self._entries, self._bytes = self._entries, deque(), 0
-        for entry in entries:
+            while self._entries and (mark is None or self._entries[0].number <= mark):
+                dropped.append(self._entries.popleft())
+                self._bytes -= len(dropped[-1].frame.data)
+            self._lock.notify_all()
+        for entry in dropped:
             entry.receipt.settle("dropped", SendError(f"not sent: {reason}", "dropped"))
-        return len(entries)
+        return len(dropped)
+
+    def close(self, reason: str) -> None:
+        """Drop what waits and whatever is still to come."""
+        with self._lock:
+            self._closed = reason
+        self.clear(reason)
 
 
 def reject(receipt: Receipt, reason: str) -> None:

@@ -248,7 +248,9 @@ class Retries:
         policy = self._options.reconnect_delay
         try:
             delay = next_delay(policy, context, self._flaps, self._chance)
-            return None if delay is None else max(0.0, float(delay))
+            if delay is not None and not delay >= 0:  # NaN too: it would dial without end
+                raise ValueError(delay)
+            return None if delay is None else float(delay)
         except Exception as raised:
             self._report(_broken("reconnect_delay", raised))
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -14,6 +15,7 @@ __all__ = ["LoopOption", "Runtime", "running_loop"]
 LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
 
 NOBODY = -1  # no thread has this identifier
+logger = logging.getLogger("heimdall_reactive")
 
 
 class _LoopThread:
@@ -55,7 +57,7 @@ class _LoopThread:
     def _run(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            _run_until_stopped(loop)
             tasks = asyncio.all_tasks(loop)  # async handlers that are still busy
             for task in tasks:
                 task.cancel()
@@ -63,6 +65,20 @@ class _LoopThread:
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+
+    def is_mine(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether a loop is the one of the thread."""
+        return loop is self._loop
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            loop.run_forever()
+            return
+        except (SystemExit, KeyboardInterrupt):
+            # Raised by an observer of one store: the others on this thread must live on.
+            logger.exception("an observer tried to end the background thread")
 
 
 _background = _LoopThread()
@@ -91,10 +107,11 @@ class Runtime:
         self._bound = bound
         self._moved = moved
         self._moving = threading.Lock()
+        self._released = False
         if option not in ("auto", "thread") and not isinstance(option, asyncio.AbstractEventLoop):
             raise ConfigurationError("loop must be 'auto', 'thread' or an event loop")
         loop = running_loop() if option == "auto" else None if option == "thread" else option
-        if loop is None or isinstance(loop, str) or loop.is_closed():
+        if loop is None or isinstance(loop, str) or loop.is_closed() or _background.is_mine(loop):
             self._use_thread()
         else:
             self.loop = loop
@@ -112,6 +129,8 @@ class Runtime:
         try:
             self.loop.call_soon_threadsafe(call)
         except RuntimeError:
+            if self._released:
+                return  # the store has ended
             self.fall_back()
             self.loop.call_soon_threadsafe(call)
 
@@ -126,8 +145,9 @@ class Runtime:
 
     def release(self) -> None:
         """Give the background thread back."""
-        if self.background:
-            self.background = False
+        with self._moving:
+            mine, self.background, self._released = self.background, False, True
+        if mine:
             _background.release(self.loop)
 
     def _adopt(self) -> None:

@@ -14,16 +14,15 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from pydantic import SecretStr
 from reactivex import Observable
-from reactivex import operators as ops
 
 from .bus import Bus
 from .codec import Codec, encode
 from .connection import Connection
 from .exceptions import ObserverError, StoreError
 from .life import Life
-from .options import StoreOptions, Token, TokenProvider, redact
+from .options import StoreOptions, TokenSource, redact
 from .outbox import Outbox, Receipt
-from .runtime import LoopOption, Runtime
+from .runtime import LoopOption, Runtime, running_loop
 from .state import ConnectionState, Status
 from .stats import Stats
 from .subjects import Command, Selections, State, Stream, Trigger
@@ -35,8 +34,8 @@ In = TypeVar("In")
 R = TypeVar("R")
 M1 = TypeVar("M1")
 M2 = TypeVar("M2")
-M3 = TypeVar("M3")
 
+SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while connected
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
@@ -63,7 +62,8 @@ class WebSocketStore(Generic[In]):
         self._outbox = Outbox(options.outbox_limit, options.outbox_bytes)
         self._bus = bus = Bus(self.report)
         self._observer_errors = 0
-        self._principal: str | None = None
+        self._principal: object = None
+        self._token_mark: int | None = None
         self._flush_posted = False
         self._runtime = Runtime(loop, self._bind, self._on_moved)
         self._connection = Connection(endpoint, options, codec, self._outbox, self, self._runtime)
@@ -120,14 +120,10 @@ class WebSocketStore(Generic[In]):
     @overload
     def messages_of(self, kind1: type[M1], kind2: type[M2], /) -> Observable[M1 | M2]: ...
     @overload
-    def messages_of(
-        self, kind1: type[M1], kind2: type[M2], kind3: type[M3], /
-    ) -> Observable[M1 | M2 | M3]: ...
-    @overload
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]: ...
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]:
         """Return the messages that are of one of the types, hot."""
-        return self.messages.pipe(ops.filter(lambda message: isinstance(message, kinds)))
+        return self.messages.filter(lambda message: isinstance(message, kinds))
 
     def wait_for(
         self, predicate: Callable[[ConnectionState], bool], timeout: float | None = None
@@ -150,11 +146,11 @@ class WebSocketStore(Generic[In]):
 
     # Commands
 
-    def set_access_token(self, token: Token | TokenProvider | None) -> None:
+    def set_access_token(self, token: TokenSource) -> None:
         """Use another token or provider from the next attempt on; dial now after a failure.
 
-        Where it is another user's, what waits is dropped and `last_message` becomes None; the
-        `sub` of a JWT tells, and else every other token or provider counts as another user's.
+        Where it is another user's, what waits is dropped and `last_message` reset; the `sub` of a
+        JWT tells, and else every other token or provider counts as another user's.
         """
 
         def use() -> None:
@@ -163,6 +159,7 @@ class WebSocketStore(Generic[In]):
                 self._connection.connect()
 
         if not self._life.closed:
+            self._token_mark = self._outbox.mark()
             self._life.call(use)
 
     def call_soon(self, call: Callable[[], None]) -> None:
@@ -236,12 +233,12 @@ class WebSocketStore(Generic[In]):
         logger.warning("%s: %s", self._name, error)
         self._bus.emit(self._errors, error)
 
-    def on_principal(self, principal: str | None) -> None:
-        """Forget the last message, and what waits, of another user than the token's."""
-        if principal and self._principal and principal != self._principal:
+    def on_principal(self, principal: object) -> None:
+        """Forget the last message, and what waits, of another user or URL than an attempt's."""
+        if self._principal is not None and principal != self._principal:
             self.last_message.reset(None)
-            self._outbox.clear("it was queued for another user")
-        self._principal = principal or self._principal
+            self._outbox.clear("it was queued for another user or URL", self._token_mark)
+        self._principal, self._token_mark = principal, None
 
     def on_unusable_loop(self) -> None:
         """Move to the background thread: this loop can not open sockets."""
@@ -252,6 +249,9 @@ class WebSocketStore(Generic[In]):
     def _send(self, value: Any) -> Receipt:
         self._life.refuse_closed()
         frame = encode(value)
+        if self.connected and not self._runtime.here() and running_loop() is None:
+            # A thread can be faster than the loop's: it waits, as a socket's send would.
+            self._outbox.wait_for_room(len(frame.data), SEND_PATIENCE)
         receipt = self._outbox.put(frame)
         if receipt.error is not None:
             self.on_error(receipt.error)
@@ -259,8 +259,10 @@ class WebSocketStore(Generic[In]):
         self._bus.emit(self.send, value)
         if self._runtime.here():
             self._connection.flush()
-        elif not self._flush_posted:  # one wake-up for all that a thread sends meanwhile
-            self._flush_posted = True
+        elif (
+            not self._flush_posted or self._runtime.loop.is_closed()
+        ):  # one wake-up for all that a thread sends meanwhile
+            self._flush_posted = True  # one wake-up for all that a thread sends meanwhile
             self._life.call(self._flush)
         return receipt
 
@@ -275,11 +277,12 @@ class WebSocketStore(Generic[In]):
 
     def _disconnect(self, value: Any) -> None:
         self._bus.emit(self.disconnect, value)
+        mark = self._outbox.mark()  # what is sent after it, on this thread, is not meant
         if not self._life.closed:
-            self._life.call(self._connection.disconnect)
+            self._life.call(lambda: self._connection.disconnect(mark))
 
     def _complete(self) -> None:
-        self._outbox.clear("the store was closed")
+        self._outbox.close("the store was closed")
         self._bus.complete((
             self.state, self.is_connected, self.last_message, self.latency,
             *self._selections.current(), self._transitions, self._errors,

@@ -10,8 +10,9 @@ from typing import Any, Generic, NoReturn, TypeVar
 from reactivex import abc
 from reactivex.subject import BehaviorSubject
 
-from .bus import Bus, Source
+from .bus import Bus, Emitter
 from .exceptions import ReadOnlyError, SourceError
+from .source import Source
 
 __all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger"]
 
@@ -59,7 +60,10 @@ class State(Source[T], BehaviorSubject[T]):
         return self.version
 
     def _changed(self) -> None:
-        self.observers = [record.observer for record in self.records]
+        shown: tuple[Any, ...] | None = None
+        while shown is not self.records:  # a finaliser may change them meanwhile
+            shown = self.records
+            self.observers = [record.observer for record in shown]
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -119,7 +123,7 @@ class Selection(State[R], Generic[T, R]):
         self._keep = keep
         super().__init__(bus, "select", selector(source))
 
-    def changes(self, source: T) -> list[tuple[Source[Any], Any]]:
+    def changes(self, source: T) -> list[tuple[Emitter[Any], Any]]:
         """Return what there is to commit for the source's next value: itself, or nothing."""
         try:
             value = self._selector(source)

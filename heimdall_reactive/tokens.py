@@ -16,9 +16,9 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 from pydantic_core import from_json
 
-from .exceptions import ConnectError, InsecureToken, TokenError
+from .exceptions import ConfigurationError, ConnectError, InsecureToken, TokenError
 from .messages import Frame
-from .options import Headers, HeadersProvider, StoreOptions, Token, TokenProvider, is_loopback
+from .options import Headers, HeadersProvider, StoreOptions, Token, TokenSource, is_loopback
 
 __all__ = ["Upgrade", "ask_headers", "ask_token", "place", "prepare"]
 
@@ -35,13 +35,13 @@ class Upgrade(NamedTuple):
     headers: list[tuple[str, str]]
     subprotocols: list[str] | None
     first: Frame | None
-    principal: str | None = None
+    principal: object = None
 
     def __repr__(self) -> str:
         return "<Upgrade>"  # every field may hold the token
 
 
-async def prepare(url: str, token: Token | TokenProvider | None, options: StoreOptions) -> Upgrade:
+async def prepare(url: str, token: TokenSource, options: StoreOptions) -> Upgrade:
     """Ask for the token and the headers of one attempt, and place the token.
 
     Raises:
@@ -49,24 +49,21 @@ async def prepare(url: str, token: Token | TokenProvider | None, options: StoreO
         InsecureToken: the token would travel in clear.
     """
     secret = await ask_token(token, options.token_timeout)
-    upgrade = place(
-        url, secret, await ask_headers(options.additional_headers, options.token_timeout), options
-    )
-    return upgrade._replace(principal=principal_of(secret) or _principal_of_source(token))
+    headers = await ask_headers(options.additional_headers, options.token_timeout)
+    upgrade = place(url, secret, headers, options)
+    return upgrade._replace(principal=(url, principal_of(secret) or _source_of(token)))
 
 
-def _principal_of_source(source: Token | TokenProvider | None) -> str | None:
+def _source_of(source: TokenSource) -> object:
     """Take a token that does not tell as its own user's, and a provider as one user's.
 
     Two opaque tokens may be one user's: then what waited is dropped, and its receipts say so.
     The other mistake, to send one user's message as another, could not be undone.
     """
-    if source is None:
-        return None
-    if callable(source):
-        return f"provider {id(source)}"
+    if source is None or callable(source):
+        return source
     text = source.get_secret_value() if isinstance(source, SecretStr) else source
-    return f"token {hashlib.sha256(text.encode()).hexdigest()}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def principal_of(token: SecretStr | None) -> str | None:
@@ -85,7 +82,7 @@ def principal_of(token: SecretStr | None) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-async def ask_token(source: Token | TokenProvider | None, timeout: float) -> SecretStr | None:
+async def ask_token(source: TokenSource, timeout: float) -> SecretStr | None:
     """Return the token for one attempt.
 
     Args:
@@ -140,6 +137,8 @@ async def ask_headers(
     try:
         async with limit:
             return _pairs(await _ask(source))
+    except ConfigurationError:
+        raise
     except Exception as error:
         late = isinstance(error, TimeoutError) and limit.expired()
         what = f"gave no answer within {timeout} s" if late else f"raised {type(error).__name__}"
@@ -149,8 +148,17 @@ async def ask_headers(
 
 
 def _pairs(headers: Headers | None) -> list[tuple[str, str]]:
-    pairs = headers.items() if isinstance(headers, Mapping) else (headers or ())
-    return [(name, value) for name, value in pairs]
+    try:
+        pairs = headers.items() if isinstance(headers, Mapping) else (headers or ())
+        found = [(name, value) for name, value in pairs]
+        good = all(f"{name}{value}".isprintable() for name, value in found)
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ConfigurationError(
+            "additional_headers must be a mapping or pairs of texts without control characters"
+        )
+    return found
 
 
 def place(

@@ -122,5 +122,6 @@ def connected_or_raise(state: ConnectionState) -> bool:
         HeimdallError: the store gave up; it is `state.error`.
     """
     if state.status is Status.FAILED and state.error is not None:
-        raise state.error
+        # Without its traceback, which would grow with every wait and keep the frames alive.
+        raise state.error.with_traceback(None)
     return state.is_connected

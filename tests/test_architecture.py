@@ -13,7 +13,8 @@ FLOORS: list[set[str]] = [
     {"exceptions", "messages", "options", "stats"},
     {"state", "retry", "codec", "outbox"},
     {"bus", "runtime", "tokens", "transports", "listener"},
-    {"subjects", "waiting", "life"},
+    {"source", "waiting", "life"},
+    {"subjects"},
     {"connection", "devserver"},
     {"store"},
     {"hook"},
@@ -26,7 +27,7 @@ FLOORS: list[set[str]] = [
 WITHIN = {("options", "exceptions")}
 FOREIGN = {
     "websockets": {"transports", "devserver"},
-    "reactivex": {"bus", "subjects", "waiting", "store", "client", "cli"},
+    "reactivex": {"source", "subjects", "waiting", "store", "client", "cli"},
     "pydantic": {"messages", "options", "codec", "tokens", "store", "devserver", "cli"},
     "pydantic_core": {"codec", "tokens"},
     "rich": {"cli"},

@@ -50,7 +50,7 @@ def test_the_bytes_are_bounded_and_given_back() -> None:
     refused = box.put(frame(b"x" * 5))
     assert isinstance(refused.error, SendError)
     assert (refused.state, refused.error.state) == ("rejected", "rejected")
-    assert "outbox_limit" in str(refused.error)
+    assert "outbox_bytes" in str(refused.error)
     box.pop()
     assert box.put(frame(b"x" * 10)).state == "queued"
     box.clear("test")

@@ -229,7 +229,7 @@ def test_a_callable_gets_attempt_elapsed_and_cause_and_may_stop() -> None:
 
     def policy(context: RetryContext) -> float | None:
         seen.append(context)
-        return -1.0 if context.attempt < 3 else None
+        return 0.0 if context.attempt < 3 else None
 
     row = Row(reconnect_delay=policy, max_reconnect_attempts=None)
     error = OSError()
@@ -300,3 +300,11 @@ def test_a_should_reconnect_that_raises_is_reported_and_leaves_the_table() -> No
     assert row() == Decision(RETRY, 3.0, 1)
     (error,) = row.reports
     assert str(error) == "the option should_reconnect raised KeyError; mend that callable"
+
+
+@pytest.mark.parametrize("delay", [float("nan"), -1.0])
+def test_a_callable_that_returns_no_delay_is_reported_and_stops(delay: float) -> None:
+    # Taken as 0 it would dial without end.
+    row = Row(reconnect_delay=lambda context: delay, max_reconnect_attempts=None)
+    assert row() == Decision(FAIL)
+    assert len(row.reports) == 1

@@ -1,0 +1,179 @@
+"""What observers attach to: the common part of every subject, and one record an observer."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import deque
+from typing import Any, Final, Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+from .bus import Bus
+
+__all__ = ["Source"]
+
+T = TypeVar("T")
+
+NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
+
+
+class Record(abc.DisposableBase, Generic[T]):
+    """One observer of one source, and the version it has seen."""
+
+    __slots__ = ("_ended", "_parked", "_source", "observer", "replay", "since")
+
+    def __init__(self, source: Source[T], observer: abc.ObserverBase[T], replay: bool) -> None:
+        self.observer = observer
+        self.replay = replay
+        self.since = 0
+        self._source = source
+        self._ended = False
+        # While the first value is being replayed, later ones wait here in order.
+        self._parked: deque[tuple[int, T]] | None = deque()
+
+    def notify(self, version: int, value: T) -> None:
+        """Deliver, unless the replay is still under way on another thread."""
+        if self._parked is not None:
+            with self._source.bus.lock:
+                if self._parked is not None:
+                    self._parked.append((version, value))
+                    return
+        if version > self.since:
+            self.observer.on_next(value)
+
+    def start(self, value: T) -> None:
+        """Replay the first value, then whatever was emitted meanwhile. No lock is held over it."""
+        try:
+            if self.replay:
+                self._call(value)
+            while (later := self._unpark()) is not None:
+                if later[0] > self.since:
+                    self._call(later[1])
+            if self._ended:
+                self._source.bus.guard(self._source.name, _complete, self)
+        except BaseException:  # an interrupt: left parked, the observer would collect for ever
+            self._parked = None
+            self.dispose()
+            raise
+
+    def end(self) -> None:
+        """Complete, after what waits for the end of the replay on another thread."""
+        with self._source.bus.lock:
+            if self._parked is not None:
+                self._ended = True
+                return
+        self.observer.on_completed()
+
+    def _call(self, value: T) -> None:
+        self._source.bus.guard(self._source.name, self.observer.on_next, value)
+
+    def _unpark(self) -> tuple[int, T] | None:
+        with self._source.bus.lock:
+            if self._parked:
+                return self._parked.popleft()
+            self._parked = None
+            return None
+
+    def dispose(self) -> None:
+        """Detach: nothing is delivered any more, not even what is already queued."""
+        self.since = NEVER
+        self._source.detach(self)
+
+
+def _complete(record: Record[Any]) -> None:
+    record.observer.on_completed()
+
+
+class Source(Observable[T]):
+    """What observers attach to; the common part of `State`, `Command` and `Stream`."""
+
+    bus: Bus
+    name: str
+    version: int
+    completed: bool
+    records: tuple[Record[T], ...]
+
+    def commit(self, value: T) -> int:
+        """Take the value as current; the bus's lock is held."""
+        self.version += 1
+        return self.version
+
+    def deliver(self, version: int, value: T, only_replaying: bool = False) -> None:
+        """Notify the observers; each is isolated from what the others raise."""
+        for record in self.records:
+            if only_replaying and not record.replay:
+                continue
+            # Not `guard`, which would be a second call for each observer.
+            try:
+                record.notify(version, value)
+            except BaseException as error:
+                self.bus.caught(error, self.name)
+
+    def complete(self) -> None:
+        """Tell everybody that nothing more will come."""
+        with self.bus.lock:
+            records, self.records, self.completed = self.records, (), True
+            self._changed()
+        for record in records:
+            try:
+                record.end()
+            except BaseException as error:
+                self.bus.caught(error, self.name)
+
+    def attach(self, observer: abc.ObserverBase[T], replay: bool) -> abc.DisposableBase:
+        """Add an observer; it gets the current value first where `replay` is set."""
+        record = Record(self, observer, replay)
+        with self.bus.lock:
+            value: Any = getattr(self, "value", None)
+            record.since = self.version
+            completed = self.completed
+            if not completed:
+                self._change(record, None)
+        if completed:
+            if replay:
+                self.bus.guard(self.name, observer.on_next, value)
+            self.bus.guard(self.name, _complete, record)
+            return Disposable()
+        record.start(value)
+        return record
+
+    def detach(self, record: Record[T]) -> None:
+        """Remove an observer; a second time does nothing."""
+        with self.bus.lock:
+            self._change(None, record)
+
+    def _change(self, added: Record[T] | None, removed: Record[T] | None) -> None:
+        """Change the observers; `lock` is held, but a finaliser may change them meanwhile."""
+        before: tuple[Record[T], ...] | None = None
+        while before is not self.records:
+            before = self.records
+            kept = [record for record in before if record is not removed]
+            after = (*kept, added) if added is not None else tuple(kept)
+        self.records = after
+        self._changed()
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe as to any observable.
+
+        Raises:
+            TypeError: for a coroutine function, which would be called and never awaited.
+        """
+        called = getattr(on_next, "on_next", on_next)
+        if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
+            raise TypeError(
+                "a coroutine function cannot observe a subject: nobody would await it; "
+                "use create_websocket(...).on_message, which takes async handlers"
+            )
+        return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+
+    def _changed(self) -> None:
+        """Keep what RxPY shows of the observers true; `lock` is held."""
