@@ -15,7 +15,6 @@ from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import (
     ConfigurationError,
-    ConnectionLost,
     HeimdallError,
     Status,
     StoreClosed,
@@ -25,7 +24,7 @@ from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.messages import Frame
 
 from .peers import peer, quick
-from .support import record, run, threads, until
+from .support import record, run, threads
 
 END = Status.DISCONNECTED
 
@@ -336,16 +335,5 @@ def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
         async with quick("ws://127.0.0.1:9", additional_headers=headers) as store:
             state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
             assert "additional_headers" in str(state.error)
-
-    run(main)
-
-
-def test_a_lost_connection_keeps_no_frames_alive() -> None:
-    async def main() -> None:
-        async with peer(lambda ws: ws.close(1011)) as url, quick(url) as store:
-            state = await store.wait_for(lambda s: s.status is Status.WAITING, 2)
-            assert isinstance(state.error, ConnectionLost)
-            assert state.error.__traceback__ is None
-            await until(store, lambda: True)
 
     run(main)
