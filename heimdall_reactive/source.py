@@ -146,12 +146,13 @@ class Source(Observable[T]):
 
     def _change(self, added: Record[T] | None, removed: Record[T] | None) -> None:
         """Change the observers; `lock` is held, but a finaliser may change them meanwhile."""
-        before: tuple[Record[T], ...] | None = None
-        while before is not self.records:
+        while True:
             before = self.records
             kept = [record for record in before if record is not removed]
             after = (*kept, added) if added is not None else tuple(kept)
-        self.records = after
+            if self.records is before:
+                self.records = after
+                break
         self._changed()
 
     def subscribe(

@@ -148,6 +148,7 @@ async def ask_headers(
 
 
 def _pairs(headers: Headers | None) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
     try:
         pairs = headers.items() if isinstance(headers, Mapping) else (headers or ())
         found = [(name, value) for name, value in pairs]
