@@ -140,7 +140,7 @@ class WebSocketStore(Generic[In]):
         """Wait until connected; raises `state.error` where the store gives up instead.
 
         Args:
-            timeout: seconds, or None for ever.
+            timeout: seconds, or None for ever: also while nobody dials, as when `disconnected`.
         """
         return Waiter(self.state, self._life.call, connected_or_raise, timeout)
 
