@@ -63,9 +63,9 @@ class Life:
         """Close from any thread; blocks until the end, unless this thread runs an event loop."""
         if self.ended:
             return
+        self.closed = True  # here already, so that no other thread's commands delay the end
         runtime = self._reachable()
         if running_loop() is not None:
-            self.closed = True
             runtime.post(self._begin)
         elif not runtime.background and not runtime.loop.is_running():
             runtime.loop.run_until_complete(self._close_here())
@@ -82,6 +82,7 @@ class Life:
         """Close from any event loop, and return at the end."""
         if self.ended:
             return
+        self.closed = True
         runtime = self._reachable()
         if runtime.loop is asyncio.get_running_loop():
             await self._close_here()
@@ -108,7 +109,6 @@ class Life:
             raise
 
     def _start(self) -> asyncio.Task[None]:
-        self.closed = True
         if self._closing is None:
             self._closing = self._runtime.loop.create_task(self._close(), name="heimdall-close")
         return self._closing
