@@ -259,9 +259,7 @@ class WebSocketStore(Generic[In]):
         self._bus.emit(self.send, value)
         if self._runtime.here():
             self._connection.flush()
-        elif (
-            not self._flush_posted or self._runtime.loop.is_closed()
-        ):  # one wake-up for all that a thread sends meanwhile
+        elif not self._flush_posted or self._runtime.loop.is_closed():
             self._flush_posted = True  # one wake-up for all that a thread sends meanwhile
             self._life.call(self._flush)
         return receipt
