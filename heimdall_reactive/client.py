@@ -6,13 +6,14 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from .hook import HeimdallMessage, use_websocket
+from .life import Closing
 from .options import CloseInfo, OptionsDict
 from .outbox import Receipt
 from .runtime import LoopOption
@@ -31,7 +32,7 @@ Handler = Callable[[E], object] | Callable[[E], Awaitable[object]] | Callable[[]
 HANDLER_LIMIT: Final = 1024  # calls that may wait for one async handler; then the oldest go
 
 
-class WebSocketClient(Generic[T]):
+class WebSocketClient(Closing, Generic[T]):
     """Callbacks over a store.
 
     Handlers may be functions or coroutine functions, and may take no argument. A coroutine
@@ -89,18 +90,6 @@ class WebSocketClient(Generic[T]):
     async def aclose(self) -> None:
         """Close the store and return when nothing is left."""
         await self.socket.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def _attach(
         self,

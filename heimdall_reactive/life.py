@@ -4,14 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from typing import Self
 
 from .exceptions import StoreClosed
 from .runtime import Runtime, running_loop
 
-__all__ = ["Life"]
+__all__ = ["Closing", "Life"]
 
 CLOSE_GRACE = 5.0  # seconds a blocking close waits beyond the closing handshake
+
+
+class Closing(ABC):
+    """What `with` and `async with` close at their end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close, and block until the end where that is possible."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close, and return at the end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 class Life:

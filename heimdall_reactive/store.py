@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 from pydantic import SecretStr
 from reactivex import Observable
@@ -19,7 +19,7 @@ from .bus import Bus
 from .codec import Codec, encode
 from .connection import Connection
 from .exceptions import ObserverError, StoreError
-from .life import Life
+from .life import Closing, Life
 from .options import StoreOptions, TokenSource, redact
 from .outbox import Outbox, Receipt
 from .runtime import LoopOption, Runtime, running_loop
@@ -39,7 +39,7 @@ SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while conne
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
-class WebSocketStore(Generic[In]):
+class WebSocketStore(Closing, Generic[In]):
     """A WebSocket as reactive state; made by `use_websocket`.
 
     Attributes:
@@ -189,18 +189,6 @@ class WebSocketStore(Generic[In]):
     async def aclose(self) -> None:
         """Disconnect, end every subject, and return when no task, thread or socket is left."""
         await self._life.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<WebSocketStore {self._name} {self.state.value.status}>"
