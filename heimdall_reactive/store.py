@@ -34,6 +34,7 @@ In = TypeVar("In")
 R = TypeVar("R")
 M1 = TypeVar("M1")
 M2 = TypeVar("M2")
+M3 = TypeVar("M3")
 
 SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while connected
 logger: Final = logging.getLogger("heimdall_reactive")
@@ -119,6 +120,10 @@ class WebSocketStore(Closing, Generic[In]):
     def messages_of(self, kind: type[M1], /) -> Observable[M1]: ...
     @overload
     def messages_of(self, kind1: type[M1], kind2: type[M2], /) -> Observable[M1 | M2]: ...
+    @overload
+    def messages_of(
+        self, kind1: type[M1], kind2: type[M2], kind3: type[M3], /
+    ) -> Observable[M1 | M2 | M3]: ...
     @overload
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]: ...
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]:

@@ -52,6 +52,7 @@ def test_a_store_is_typed_by_its_messages() -> None:
         assert_type(
             plain.messages_of(AccountBanned, RolesUpdated), Observable[AccountBanned | RolesUpdated]
         )
+        assert_type(plain.messages_of(A, B, RolesUpdated), Observable[A | B | RolesUpdated])
         assert_type(union.send(A()), Receipt)
         assert_type(union.errors, Observable[StoreError])
         assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
