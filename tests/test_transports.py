@@ -14,7 +14,16 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 
-from heimdall_reactive import CertificateError, ConnectError, ConnectTimeout, Status, use_websocket
+from heimdall_reactive import (
+    CertificateError,
+    CloseInfo,
+    ConnectError,
+    ConnectTimeout,
+    Status,
+    StoreOptions,
+    use_websocket,
+)
+from heimdall_reactive.transports.websockets_dial import dial
 
 from .peers import frame, peer, quick, raw_peer
 from .support import record, run, until
@@ -80,6 +89,47 @@ def test_a_frame_right_behind_the_handshake_comes_after_the_announcement() -> No
             await until(store, lambda: 1 in seen and len(seen) == 3)
             assert seen == [False, True, 1]
             assert type(seen[2]) is int
+
+    run(main)
+
+
+def test_what_comes_before_the_announcement_is_held_and_bounded() -> None:
+    async def main() -> None:
+        stuck = asyncio.Event()
+
+        async def flood(reader: Reader, writer: Writer) -> None:
+            try:
+                while True:
+                    writer.write(frame(TEXT, b"x" * 1000) * 100)
+                    await asyncio.wait_for(writer.drain(), 0.3)
+            except TimeoutError:
+                stuck.set()
+            while await reader.read(4096):
+                pass
+
+        class Count:
+            frames = 0
+            got = asyncio.Event()
+
+            def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+                self.frames += 1
+                self.got.set()
+
+            def on_latency(self, seconds: float) -> None: ...
+            def on_writable(self) -> None: ...
+            def on_closed(self, close: CloseInfo) -> None: ...
+
+        async with raw_peer(flood) as url:
+            wire = await dial(url, [], None, StoreOptions(compression=None))
+            await asyncio.wait_for(stuck.wait(), 5)  # the peer can write no more
+            count = Count()
+            wire.start(count)
+            held = count.frames
+            assert 0 < held < 1000
+            count.got.clear()
+            await asyncio.wait_for(count.got.wait(), 2)
+            assert count.frames > held
+            wire.kill()
 
     run(main)
 
@@ -278,6 +328,7 @@ def test_closing_is_quick_under_a_flood() -> None:
                 while True:
                     writer.write(frame(TEXT, b"1") * 100)
                     await writer.drain()
+                    await asyncio.sleep(0)  # on some loops drain() does not let others run
             except ConnectionError:
                 return
 

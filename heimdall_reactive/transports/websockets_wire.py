@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
@@ -48,6 +49,7 @@ class WebSocketsWire(ClientConnection):
         self._text = False
         self._heard_at = 0.0
         self._sent_at = 0.0
+        self._pinged_at = 0.0
         self._pings = 0
         self._timer: asyncio.TimerHandle | None = None
         self._reaper: asyncio.TimerHandle | None = None
@@ -64,6 +66,8 @@ class WebSocketsWire(ClientConnection):
         early, self._early = self._early, []
         for data, text in early:
             self._push(data, text)
+        if early:
+            self.transport.resume_reading()
         if self.protocol.state is State.CLOSED:
             # The socket ended between the handshake and now.
             self._report_closed()
@@ -141,6 +145,7 @@ class WebSocketsWire(ClientConnection):
     def _push(self, data: bytes | bytearray, text: bool) -> None:
         if self._receiver is None:
             self._early.append((data, text))
+            self.transport.pause_reading()  # bounds what comes before `start`
             return
         try:
             self._receiver.on_frame(data, text)
@@ -194,6 +199,7 @@ class WebSocketsWire(ClientConnection):
             return
         self._pings += 1
         self._sent_at = self.loop.time()
+        self._pinged_at = time.perf_counter()  # some loops' clocks have milliseconds only
         self.protocol.send_ping(b"%d" % self._pings)
         self._send_quietly()
         # Not `await ping()`: behind a full write buffer its time-out would never start.
@@ -203,7 +209,7 @@ class WebSocketsWire(ClientConnection):
         if payload != b"%d" % self._pings or self._receiver is None or self._timer is None:
             return
         self._timer.cancel()
-        latency = self.loop.time() - self._sent_at
+        latency = time.perf_counter() - self._pinged_at
         self._timer = self.loop.call_later(
             max(0.0, (self.ping_interval or 0) - latency), self._ping
         )
