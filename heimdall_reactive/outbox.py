@@ -182,8 +182,9 @@ class Outbox:
 
     def wait_for_room(self, size: int, timeout: float) -> None:
         """Block a thread until a frame of this size fits, or the seconds have passed."""
-        with self._lock:
-            self._lock.wait_for(lambda: not self._is_full(size) or self._closed, timeout)
+        if size <= self.max_bytes:  # a larger one never fits: its refusal should not wait
+            with self._lock:
+                self._lock.wait_for(lambda: not self._is_full(size) or self._closed, timeout)
 
     def mark(self) -> int:
         """Return the number of the last send that was queued, for `clear`."""

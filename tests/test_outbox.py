@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -247,3 +248,10 @@ def test_a_rejection_says_why() -> None:
     receipt = Receipt()
     reject(receipt, "too late")
     assert (receipt.state, str(receipt.error)) == ("rejected", "not sent: too late")
+
+
+def test_a_frame_that_can_never_fit_is_not_waited_for() -> None:
+    box = Outbox(1, 10)
+    started = time.monotonic()
+    box.wait_for_room(11, timeout=30.0)
+    assert time.monotonic() - started < 10.0
