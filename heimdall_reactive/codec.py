@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from . import messages
-from .exceptions import EncodeError, InvalidMessage
+from .exceptions import EncodeError, InvalidMessage, one_line
 from .messages import Frame
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = ["Codec", "InvalidUtf8", "encode"]
 T = TypeVar("T")
 
 MAX_REASON: Final = 200  # characters of an error's reason; the wire must not write our logs
+MAX_KIND: Final = 40  # characters of a message's type in an error
 # Kinds of validation error whose message is the same for every payload.
 CONSTANT: Final = ("missing", "_type", "int_parsing", "float_parsing", "bool_parsing")
 
@@ -173,7 +174,7 @@ def _describe(
         )
         # Other messages may quote the payload: those of a user's validators, and of tags.
         what = first["msg"] if first["type"].endswith(CONSTANT) else first["type"]
-        reason = _one_line(f"{where}: {what}" if where else what)
+        reason = one_line(f"{where}: {what}" if where else what, MAX_REASON)
         return InvalidMessage(reason, len(data), _kind(data, text))
     if isinstance(error, RecursionError) or "recursion" in str(error):
         return InvalidMessage("nested too deeply", len(data))
@@ -189,9 +190,4 @@ def _kind(data: bytes | bytearray, text: bool) -> str | None:
     except ValueError:
         return None
     kind = value.get("type") if isinstance(value, dict) else None
-    return _one_line(kind)[:40] if isinstance(kind, str) else None
-
-
-def _one_line(text: str) -> str:
-    """Bound a text and replace what could forge a log line or confuse a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text[:MAX_REASON])
+    return one_line(kind, MAX_KIND) if isinstance(kind, str) else None

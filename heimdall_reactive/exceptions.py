@@ -47,6 +47,7 @@ __all__ = [
     "StoreError",
     "TokenError",
     "WaitTimeout",
+    "one_line",
 ]
 
 
@@ -210,3 +211,13 @@ class SessionEnded(StoreError):
     def __init__(self, kind: str) -> None:
         super().__init__(f"the server ended the session ({kind}); connect() dials again")
         self.kind = kind
+
+
+def one_line(text: str, limit: int) -> str:
+    """Bound a text that the wire chose, and replace what could forge a log line.
+
+    Args:
+        text: any text.
+        limit: characters that are kept.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text[:limit])

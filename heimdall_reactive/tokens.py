@@ -18,7 +18,7 @@ from pydantic_core import from_json
 
 from .exceptions import ConfigurationError, ConnectError, InsecureToken, TokenError
 from .messages import Frame
-from .options import Headers, HeadersProvider, StoreOptions, Token, TokenSource, is_loopback
+from .options import Headers, HeadersProvider, StoreOptions, TokenSource, is_loopback
 
 __all__ = ["Upgrade", "ask_headers", "ask_token", "place", "prepare"]
 
@@ -95,18 +95,8 @@ async def ask_token(source: TokenSource, timeout: float) -> SecretStr | None:
     """
     if source is None:
         return None
-    token: Token | None = None
-    failure: str | None = None
-    limit = asyncio.timeout(timeout)
-    try:
-        async with limit:
-            token = await _ask(source) if callable(source) else source
-    except Exception as error:
-        # Only the type: the text of a provider's error may quote what it was given.
-        failure = f"raised {type(error).__name__}"
-    if limit.expired():
-        failure = f"gave no answer within {timeout} s"
-    if failure is not None:  # raised out here: not even its context may hold the secret
+    token, failure = await _ask_within(source, timeout) if callable(source) else (source, None)
+    if failure is not None:
         raise TokenError(f"the token provider {failure}")
     if token is None:
         raise TokenError("the token provider returned None; return a token, or pass none at all")
@@ -132,19 +122,10 @@ async def ask_headers(
     """
     if not callable(source):
         return _pairs(source)
-    failed = "the provider of additional_headers"
-    limit = asyncio.timeout(timeout)
-    try:
-        async with limit:
-            return _pairs(await _ask(source))
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        late = isinstance(error, TimeoutError) and limit.expired()
-        what = f"gave no answer within {timeout} s" if late else f"raised {type(error).__name__}"
-        failed = f"{failed} {what}"
-    # Outside the except: the provider's error may quote a secret, also as a context.
-    raise ConnectError(failed)
+    headers, failure = await _ask_within(source, timeout)
+    if failure is not None:
+        raise ConnectError(f"the provider of additional_headers {failure}")
+    return _pairs(headers)
 
 
 def _pairs(headers: Headers | None) -> list[tuple[str, str]]:
@@ -206,6 +187,24 @@ def place(
 
 def _json_text(text: str) -> bytes:
     return text.replace("\\", "\\\\").replace('"', '\\"').encode()
+
+
+async def _ask_within(provider: Callable[[], Any], timeout: float) -> tuple[Any, str | None]:
+    """Ask a provider; return its answer, or what became of it in words without a secret.
+
+    The words are returned, not raised from here: an error raised while its own is handled would
+    carry that along as context, and its text may quote what the provider was given.
+    """
+    answer, failure = None, None
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            answer = await _ask(provider)
+    except Exception as error:
+        failure = f"raised {type(error).__name__}"
+    if limit.expired():
+        failure = f"gave no answer within {timeout} s"
+    return answer, failure
 
 
 async def _ask(provider: Callable[[], T | Awaitable[T]]) -> T:

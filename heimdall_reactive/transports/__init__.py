@@ -8,7 +8,7 @@ from typing import Protocol
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import CloseInfo, StoreOptions
 
-__all__ = ["Dial", "Receiver", "Wire", "one_line"]
+__all__ = ["Dial", "Receiver", "Wire"]
 
 
 class Receiver(Protocol):
@@ -75,8 +75,3 @@ class Dial(Protocol):
             NotImplementedError: the event loop can not open sockets.
         """
         ...
-
-
-def one_line(text: str) -> str:
-    """Replace what could forge a log line or confuse a terminal: the peer chose this text."""
-    return "".join(c if c.isprintable() else "?" for c in text[:123])

@@ -18,9 +18,10 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from heimdall_reactive import messages
+from heimdall_reactive.exceptions import one_line
 from heimdall_reactive.options import CloseInfo
 
-from . import Receiver, one_line
+from . import Receiver
 
 __all__ = ["WebSocketsWire"]
 
@@ -182,12 +183,12 @@ class WebSocketsWire(ClientConnection):
         """Tell how it ended: by whose close frame, or by what befell the socket."""
         rcvd, sent = self.protocol.close_rcvd, self.protocol.close_sent
         if rcvd is not None and (sent is None or self.protocol.close_rcvd_then_sent):
-            return CloseInfo(int(rcvd.code), one_line(rcvd.reason), "server")
+            return CloseInfo(int(rcvd.code), one_line(rcvd.reason, MAX_REASON), "server")
         if sent is not None and (rcvd is not None or sent.code != CloseCode.NORMAL_CLOSURE):
             reason = self._cause or sent.reason
             if reason == PING_TIMEOUT:
                 return CloseInfo(1006, reason, "network")
-            return CloseInfo(int(sent.code), one_line(reason), "client")
+            return CloseInfo(int(sent.code), one_line(reason, MAX_REASON), "client")
         cause = self.connection_exc or self.protocol.parser_exc
         reason = CAUSES.get(type(cause), type(cause).__name__)
         return CloseInfo(1006, self._cause or reason, "network")
