@@ -27,8 +27,7 @@ from .runtime import Runtime
 from .state import ConnectionState, Status
 from .stats import Counters
 from .tokens import Upgrade, prepare
-from .transports import Dial, Wire
-from .transports.websockets_dial import dial as dial_websockets
+from .transports import Wire, choose
 
 __all__ = ["Connection"]
 
@@ -47,7 +46,6 @@ class Connection:
         outbox: holds what waits to be written.
         listener: is told.
         runtime: the event loop it runs on.
-        dial: opens a wire.
     """
 
     def __init__(
@@ -58,7 +56,6 @@ class Connection:
         outbox: Outbox,
         listener: Listener,
         runtime: Runtime,
-        dial: Dial = dial_websockets,
     ) -> None:
         self.state = ConnectionState()
         self.counters = Counters()
@@ -69,7 +66,7 @@ class Connection:
         self._outbox = outbox
         self._listener = listener
         self._runtime = runtime
-        self._dial = dial
+        self._dial = choose(options.transport)
         self._retries = Retries(options, random.random, listener.on_error)
         self._wire: Wire | None = None
         self._dialling: asyncio.Task[None] | None = None

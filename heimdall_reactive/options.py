@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict
 from urllib.parse import urlsplit, urlunsplit
@@ -93,6 +93,7 @@ Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
+Transport: TypeAlias = Literal["websockets"] | Callable[..., Coroutine[Any, Any, Any]]
 TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "unsafe_query"]
 
 
@@ -122,6 +123,7 @@ class OptionsDict(TypedDict, total=False):
     close_timeout: float
     max_size: int
     origin: str | None
+    transport: Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,7 @@ class StoreOptions:
         close_timeout: seconds that the closing handshake may take.
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.
+        transport: what dials: `websockets`, or a callable of the protocol `transports.Dial`.
     """
 
     access_token: TokenSource = None
@@ -180,6 +183,7 @@ class StoreOptions:
     close_timeout: float = 10.0
     max_size: int = 2**20
     origin: str | None = None
+    transport: Transport = "websockets"
 
     def __post_init__(self) -> None:
         if isinstance(self.access_token, str):  # masked wherever it may be printed
@@ -201,6 +205,8 @@ class StoreOptions:
                  "seconds of 0 or more, a Backoff, or a callable")  # fmt: skip
         _require(self, "subprotocols", not isinstance(self.subprotocols, str),
                  "a sequence of names, such as ['chat']")  # fmt: skip
+        _require(self, "transport", callable(self.transport) or self.transport == "websockets",
+                 "'websockets' or a callable that dials")  # fmt: skip
         _require(
             self,
             "token_placement",

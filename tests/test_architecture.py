@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"bus", "runtime", "tokens", "transports", "listener"},
     {"source", "waiting", "life"},
     {"subjects"},
-    {"connection", "devserver"},
+    {"connection", "devserver", "testing"},
     {"store"},
     {"hook"},
     {"client"},
@@ -26,9 +26,9 @@ FLOORS: list[set[str]] = [
 # Words may use words: an option that can not work raises an error of the tree.
 WITHIN = {("options", "exceptions")}
 FOREIGN = {
-    "websockets": {"transports", "devserver"},
+    "websockets": {"transports", "devserver", "testing"},
     "reactivex": {"source", "subjects", "waiting", "store", "client", "cli"},
-    "pydantic": {"messages", "options", "codec", "tokens", "store", "devserver", "cli"},
+    "pydantic": {"messages", "options", "codec", "tokens", "store", "devserver", "cli", "testing"},
     "pydantic_core": {"codec", "tokens"},
     "rich": {"cli"},
     "typing_extensions": {"codec", "hook", "client"},

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import CloseInfo, StoreOptions
+from heimdall_reactive.options import CloseInfo, StoreOptions, Transport
 
-__all__ = ["Dial", "Receiver", "Wire"]
+__all__ = ["Dial", "Receiver", "Wire", "choose"]
 
 
 class Receiver(Protocol):
@@ -32,7 +32,12 @@ class Wire(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether `write` would be sent on soon: open, and not more buffered than it should be."""
+        """Whether it is open, and all that was written has been handed to the operating system."""
+        ...
+
+    @property
+    def heard_at(self) -> float:
+        """When the last byte came, on the event loop's clock in seconds."""
         ...
 
     def start(self, receiver: Receiver) -> None:
@@ -46,6 +51,12 @@ class Wire(Protocol):
 
     def fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7): close with the code, await no answer."""
+
+    def lose(self, reason: str) -> None:
+        """Give the peer up as dead: drop the socket; `on_closed` follows with 1006."""
+
+    def probe(self, timeout: float) -> None:
+        """Ping now, and give the peer up unless a sign of life comes within the seconds."""
 
     def kill(self) -> None:
         """Drop the socket at once; nothing is pushed any more."""
@@ -75,3 +86,12 @@ class Dial(Protocol):
             NotImplementedError: the event loop can not open sockets.
         """
         ...
+
+
+def choose(transport: Transport) -> Dial:
+    """Return the dial of a transport; its library is imported only here."""
+    if transport == "websockets":
+        from .websockets_dial import dial
+
+        return dial
+    return transport

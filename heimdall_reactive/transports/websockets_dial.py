@@ -56,6 +56,9 @@ async def dial(
             ping_interval=None,  # the wire pings by itself, see `WebSocketsWire`
             close_timeout=options.close_timeout,
             max_size=options.max_size,
+            # `writable` then tells that the operating system has taken all that was written; TLS
+            # counts from 1, and has up to 64 KiB more in its own buffers.
+            write_limit=(1, 0) if secure else (0, 0),
             origin=Origin(options.origin) if options.origin else None,
             logger=wire_logger,
             create_connection=WebSocketsWire,

@@ -48,19 +48,22 @@ class WebSocketsWire(ClientConnection):
         self._early: list[tuple[bytes | bytearray, bool]] = []
         self._fragments: list[bytes] = []
         self._text = False
-        self._heard_at = 0.0
+        self.heard_at = self.loop.time()
         self._sent_at = 0.0
         self._pinged_at = 0.0
         self._pings = 0
         self._timer: asyncio.TimerHandle | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._cause = ""
+        self._lost = False
 
     # Wire
 
     @property
     def writable(self) -> bool:
-        return self.protocol.state is State.OPEN and not self.paused
+        if self.paused or self.protocol.state is not State.OPEN:
+            return False
+        return not self.transport.is_closing()
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -88,6 +91,16 @@ class WebSocketsWire(ClientConnection):
             self._send_quietly()
         self._expect_end()
 
+    def lose(self, reason: str) -> None:
+        self._lost = True
+        self.fail(CloseCode.INTERNAL_ERROR, reason)
+        self.transport.abort()
+
+    def probe(self, timeout: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ping(timeout)
+
     def kill(self) -> None:
         self._receiver = None
         self._cancel_timers()
@@ -100,7 +113,7 @@ class WebSocketsWire(ClientConnection):
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self.loop.time()
+        self.heard_at = self.loop.time()
         super().data_received(data)
         if self.close_deadline is not None:
             # Without this, a peer that keeps TCP open after a close frame holds us for ever.
@@ -186,7 +199,7 @@ class WebSocketsWire(ClientConnection):
             return CloseInfo(int(rcvd.code), one_line(rcvd.reason, MAX_REASON), "server")
         if sent is not None and (rcvd is not None or sent.code != CloseCode.NORMAL_CLOSURE):
             reason = self._cause or sent.reason
-            if reason == PING_TIMEOUT:
+            if self._lost:
                 return CloseInfo(1006, reason, "network")
             return CloseInfo(int(sent.code), one_line(reason, MAX_REASON), "client")
         cause = self.connection_exc or self.protocol.parser_exc
@@ -195,35 +208,36 @@ class WebSocketsWire(ClientConnection):
 
     # Liveness
 
-    def _ping(self) -> None:
+    def _ping(self, timeout: float | None = None) -> None:
         if self.protocol.state is not State.OPEN:
             return
+        patience = timeout or self.ping_timeout or 0.0
         self._pings += 1
         self._sent_at = self.loop.time()
         self._pinged_at = time.perf_counter()  # some loops' clocks have milliseconds only
         self.protocol.send_ping(b"%d" % self._pings)
         self._send_quietly()
         # Not `await ping()`: behind a full write buffer its time-out would never start.
-        self._timer = self.loop.call_later(self.ping_timeout or 0.0, self._check_alive)
+        self._timer = self.loop.call_later(patience, self._check_alive, patience)
 
     def _pong(self, payload: bytes) -> None:
         if payload != b"%d" % self._pings or self._receiver is None or self._timer is None:
             return
         self._timer.cancel()
+        self._timer = None
         latency = time.perf_counter() - self._pinged_at
-        self._timer = self.loop.call_later(
-            max(0.0, (self.ping_interval or 0) - latency), self._ping
-        )
+        if self.ping_interval is not None:  # None: this was a probe
+            delay = max(0.0, self.ping_interval - latency)
+            self._timer = self.loop.call_later(delay, self._ping)
         self._receiver.on_latency(latency)
 
-    def _check_alive(self) -> None:
+    def _check_alive(self, patience: float) -> None:
         """Give the peer the time-out anew from its last sign of life, whatever that was."""
-        left = self._heard_at + (self.ping_timeout or 0.0) - self.loop.time()
-        if left > 0.001 and self._heard_at > self._sent_at:
-            self._timer = self.loop.call_later(left, self._check_alive)
+        left = self.heard_at + patience - self.loop.time()
+        if left > 0.001 and self.heard_at > self._sent_at:
+            self._timer = self.loop.call_later(left, self._check_alive, patience)
             return
-        self.fail(CloseCode.INTERNAL_ERROR, PING_TIMEOUT)
-        self.transport.abort()
+        self.lose(PING_TIMEOUT)
 
     def _cancel_timers(self) -> None:
         for timer in (self._timer, self._reaper):
