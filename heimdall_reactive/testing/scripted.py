@@ -1,0 +1,157 @@
+"""`ScriptedPeer`: the other side of a store, in memory and under a test's command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.transports import Wire
+
+from .scripted_link import Link
+from .steps import Accept, Step
+
+__all__ = ["DialRecord", "ScriptedPeer"]
+
+BEARER: Final = "Bearer "
+BEARER_PROTOCOL: Final = "bearer."
+
+
+@dataclass(frozen=True, repr=False)
+class DialRecord:
+    """One dial that came; its repr holds no secret.
+
+    Attributes:
+        url: with query, which may hold the token.
+        headers: of the upgrade, the token's among them.
+        subprotocols: the offered ones.
+        at: when, on the loop's clock in seconds.
+        step: the answer.
+    """
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    subprotocols: tuple[str, ...]
+    at: float
+    step: Step
+
+    @property
+    def token(self) -> str | None:
+        """The access token in header, subprotocol or query; None without one."""
+        for name, value in self.headers:
+            if name.lower() == "authorization" and value.startswith(BEARER):
+                return value.removeprefix(BEARER)
+        for name in self.subprotocols:
+            if name.startswith(BEARER_PROTOCOL):
+                return name.removeprefix(BEARER_PROTOCOL)
+        return next(iter(parse_qs(urlsplit(self.url).query).get("access_token", ())), None)
+
+    def __repr__(self) -> str:
+        parts = urlsplit(self.url)
+        where = f"{parts.scheme}://{parts.hostname}{parts.path}"
+        return f"<DialRecord {where} at {self.at} s: {type(self.step).__name__}>"
+
+
+class ScriptedPeer:
+    """A peer without a socket: pass it as the option `transport` of a store.
+
+    Each dial takes the next step of the script. After the last one, dials are accepted, or meet
+    what `always` says.
+
+    Args:
+        steps: the script.
+        on_message: is called with the link and each message that comes, to answer it.
+
+    Attributes:
+        dials: what was dialled, in order.
+        links: the sessions, in order.
+    """
+
+    def __init__(
+        self, *steps: Step, on_message: Callable[[Link, Any], object] | None = None
+    ) -> None:
+        self.dials: list[DialRecord] = []
+        self.links: list[Link] = []
+        self._steps = deque(steps)
+        self._default: Step = Accept()
+        self._on_message = on_message
+        self._returned = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def script(self, *steps: Step) -> None:
+        """Put other steps in the place of those that are left."""
+        self._steps = deque(steps)
+
+    def always(self, step: Step) -> None:
+        """Let every dial from now on meet one step."""
+        self._steps.clear()
+        self._default = step
+
+    @property
+    def link(self) -> Link | None:
+        """The newest link while it is live, else None."""
+        return self.links[-1] if self.links and self.links[-1].live else None
+
+    @property
+    def live(self) -> list[Link]:
+        """The links whose store still has its socket."""
+        return [link for link in self.links if link.live]
+
+    async def accepted(self, timeout: float | None = None) -> Link:
+        """Return the next link, in the order of the dials; each is returned once.
+
+        Args:
+            timeout: seconds, None for ever.
+
+        Raises:
+            TimeoutError: no dial was accepted in time.
+        """
+        async with asyncio.timeout(timeout):
+            while self._returned == len(self.links):
+                future = asyncio.get_running_loop().create_future()
+                self._waiting.append(future)
+                await future
+        self._returned += 1
+        return self.links[self._returned - 1]
+
+    async def __call__(
+        self,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        subprotocols: Sequence[str] | None,
+        options: StoreOptions,
+    ) -> Wire:
+        """Answer a dial, see `Dial`."""
+        step = self._steps.popleft() if self._steps else self._default
+        now = asyncio.get_running_loop().time()
+        self.dials.append(DialRecord(url, tuple(headers), tuple(subprotocols or ()), now, step))
+        await step.perform(options)
+        link = self._accept(step, options)
+        try:
+            # What comes right behind the handshake arrives before anybody listens.
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            link.wire.kill()
+            raise
+        return link.wire
+
+    def _accept(self, step: Step, options: StoreOptions) -> Link:
+        link = Link(options, self._on_message)
+        self.links.append(link)
+        if isinstance(step, Accept):
+            for message in step.first_messages:
+                link.send(message)
+            if step.then is not None:
+                step.then(link)
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        return link
+
+    def __repr__(self) -> str:
+        return f"<ScriptedPeer {len(self.dials)} dials, {len(self.live)} live>"
