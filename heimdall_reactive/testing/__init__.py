@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+from .faults import (
+    BlackHole,
+    CloseWith,
+    Cut,
+    Delay,
+    DropSyn,
+    Fault,
+    FlipBit,
+    Garbage,
+    HttpAnswer,
+    MuteClose,
+    NoAnswer,
+    RefuseConnection,
+    Reset,
+    Stall,
+    Trickle,
+    redirect,
+)
+from .proxy import FaultProxy
+from .relay import Passage
 from .scripted import DialRecord, ScriptedPeer
 from .scripted_link import Link
 from .steps import Accept, BadCertificate, Fails, Hang, Refuse, Step, Unreachable
@@ -10,15 +30,33 @@ from .virtual import Deadlock, VirtualTimeLoop, run
 __all__ = [
     "Accept",
     "BadCertificate",
+    "BlackHole",
+    "CloseWith",
+    "Cut",
     "Deadlock",
+    "Delay",
     "DialRecord",
+    "DropSyn",
     "Fails",
+    "Fault",
+    "FaultProxy",
+    "FlipBit",
+    "Garbage",
     "Hang",
+    "HttpAnswer",
     "Link",
+    "MuteClose",
+    "NoAnswer",
+    "Passage",
     "Refuse",
+    "RefuseConnection",
+    "Reset",
     "ScriptedPeer",
+    "Stall",
     "Step",
+    "Trickle",
     "Unreachable",
     "VirtualTimeLoop",
+    "redirect",
     "run",
 ]
