@@ -1,6 +1,7 @@
 """A WebSocket as reactive state: BehaviorSubjects over an async connection that heals."""
 
 from .client import WebSocketClient, create_websocket
+from .endpoints import ws_config
 from .exceptions import (
     CertificateError,
     ConfigurationError,
@@ -12,14 +13,17 @@ from .exceptions import (
     HeimdallError,
     InsecureToken,
     InvalidEndpoint,
+    InvalidHandshake,
     InvalidMessage,
     ObserverError,
     ReadOnlyError,
+    RedirectRefused,
     SendError,
     SessionEnded,
     SourceError,
     StoreClosed,
     StoreError,
+    TlsError,
     TokenError,
     WaitTimeout,
 )
@@ -47,19 +51,22 @@ from .messages import (
     Unsubscribe,
     UserStatusMessage,
 )
-from .options import CloseInfo, RetryContext, StoreOptions, ws_config
-from .outbox import Receipt
+from .options import CloseInfo, Heartbeat, RetryContext, StoreOptions
+from .receipt import Receipt
 from .retry import Backoff
-from .state import ConnectionState, Status
+from .rules import DEFAULT_RULES, Action
+from .state import ConnectionState, Gap, Status
 from .stats import Stats
 from .store import WebSocketStore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_RULES",
     "AccountBanned",
     "AccountDeleted",
     "AccountLinkMessage",
+    "Action",
     "Backoff",
     "CertificateError",
     "ChannelMessage",
@@ -76,11 +83,14 @@ __all__ = [
     "EncodeError",
     "ErrorMessage",
     "ForceLogout",
+    "Gap",
     "HandshakeRefused",
+    "Heartbeat",
     "HeimdallError",
     "HeimdallMessage",
     "InsecureToken",
     "InvalidEndpoint",
+    "InvalidHandshake",
     "InvalidMessage",
     "ObserverError",
     "PermissionMessage",
@@ -89,6 +99,7 @@ __all__ = [
     "Pong",
     "ReadOnlyError",
     "Receipt",
+    "RedirectRefused",
     "RetryContext",
     "RolePermissionsChanged",
     "RolesUpdated",
@@ -103,6 +114,7 @@ __all__ = [
     "StoreError",
     "StoreOptions",
     "Subscribe",
+    "TlsError",
     "TokenError",
     "Unsubscribe",
     "UserStatusMessage",

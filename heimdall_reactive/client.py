@@ -15,7 +15,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from .hook import HeimdallMessage, use_websocket
 from .life import Closing
 from .options import CloseInfo, OptionsDict
-from .outbox import Receipt
+from .receipt import Receipt
 from .runtime import LoopOption
 from .state import ConnectionState, Status
 from .store import WebSocketStore

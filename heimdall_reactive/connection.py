@@ -1,8 +1,4 @@
-"""The supervisor: dial, read, write, heal. The one place where sockets and timers are started.
-
-Way of a frame: `on_frame` is pushed each whole message by the wire, decodes it, and hands the
-message to the listener (the store). Way of a command: the store puts frames into the outbox and
-calls `flush`, which writes as long as the wire takes them.
+"""The supervisor: dial, heal, end. The one place where attempts and their timers are started.
 
 Everything here runs on the thread of the event loop. There is no task while connected: every
 change is a plain function, whose last step is the announcement, because an observer may answer
@@ -13,27 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from typing import Any, Final
 
-from .codec import Codec, InvalidUtf8
-from .exceptions import ConnectionLost, InvalidMessage, SessionEnded, TokenError
+from .asking import Asker
+from .codec import Codec
+from .endpoints import ws_config
+from .exceptions import ConnectionLost, SessionEnded, TokenError
+from .expiry import Expiry
 from .listener import Listener
-from .messages import SESSION_ENDING, Frame
-from .options import CloseInfo, StoreOptions, TokenSource, ws_config
+from .options import CloseInfo, StoreOptions
 from .outbox import Outbox
-from .retry import Action, Failure, Retries, classify_close, classify_failure
+from .retry import Failure, Retries
+from .rules import Action
 from .runtime import Runtime
-from .state import ConnectionState, Status
+from .session import Session
+from .state import ConnectionState, Gap, Status
 from .stats import Counters
-from .tokens import Upgrade, prepare
+from .tokens import Identity, Upgrade, prepare
 from .transports import Wire, choose
+from .wake import Watch, watch
 
 __all__ = ["Connection"]
 
-SESSION_END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
 NORMAL_CLOSURE: Final = 1000
-INVALID_UTF8: Final = 1007
+PROBE_TIMEOUT: Final = 5.0  # seconds that a peer has to answer after the machine has slept
 
 
 class Connection:
@@ -59,7 +58,7 @@ class Connection:
     ) -> None:
         self.state = ConnectionState()
         self.counters = Counters()
-        self.token: TokenSource = options.access_token
+        self.identity = Identity(options.access_token, options.principal)
         self._endpoint = endpoint
         self._options = options
         self._decode = codec.decode
@@ -67,15 +66,17 @@ class Connection:
         self._listener = listener
         self._runtime = runtime
         self._dial = choose(options.transport)
+        self._asker = Asker()
         self._retries = Retries(options, random.random, listener.on_error)
-        self._wire: Wire | None = None
+        self._session: Session | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
         self._stable: asyncio.TimerHandle | None = None
+        self._expiry = Expiry(outbox, runtime, listener.on_error)
+        self._lost_at: float | None = None
         self._again = False
         self._closed = False
-        self._ending: tuple[str, float] | None = None
         self._ended: asyncio.Event | None = None
 
     # Commands
@@ -97,11 +98,11 @@ class Connection:
         """
         self._again = False
         self._outbox.clear("disconnect() was called", mark)
-        wire, status = self._wire, self.state.status
-        if status is Status.CONNECTED and wire is not None:
+        session, status = self._session, self.state.status
+        if status is Status.CONNECTED and session is not None:
             self._cancel_timers()
             self._move(self.state.disconnecting())
-            wire.end(NORMAL_CLOSURE)
+            session.end(NORMAL_CLOSURE)
         elif status not in (Status.DISCONNECTING, Status.DISCONNECTED, Status.FAILED):
             self._cancel_timers()
             if self._dialling is not None:
@@ -111,30 +112,36 @@ class Connection:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
-        self._outbox.flush(self._writable, self._write)
+        if self._session is not None and self.state.is_connected:
+            self._session.flush()
+        if self._options.send_ttl is not None:
+            self._expiry.expect()
 
     async def aclose(self) -> None:
         """Disconnect, and return when no task, socket or timer is left."""
         self._closed = True
         self.disconnect()
+        self._expiry.stop()
         try:
-            while self._wire is not None:
+            while self._session is not None:
                 self._ended = self._ended or asyncio.Event()
                 await self._ended.wait()
             if self._tasks:
-                # Bounded: a provider may refuse to be cancelled.
                 await asyncio.wait(self._tasks, timeout=self._options.close_timeout)
+            await self._asker.aclose(self._options.close_timeout)
         finally:  # where it is cancelled, the event loop is about to end
-            if self._wire is not None:
+            if self._session is not None:
                 self.abandon()
 
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; dial anew if it was in use."""
-        wire, self._wire = self._wire, None
+        session, self._session = self._session, None
         self._dialling = self._retry = self._stable = None
+        self._expiry.stop()
         self._tasks.clear()
-        if wire is not None:
-            wire.kill()
+        self._asker.forget()
+        if session is not None:
+            session.kill()
         lost = ConnectionLost(1006, "the event loop was closed")
         match self.state.status:
             case Status.DISCONNECTING:
@@ -144,7 +151,8 @@ class Connection:
             case Status.CONNECTING:
                 self._wait(0.0, self.state.attempt, CloseInfo(1006, lost.reason), lost)
             case Status.CONNECTED:
-                self._heal(Action.RETRY, CloseInfo(1006, lost.reason), lost, opened=True)
+                self._lost_at = self._runtime.wall()
+                self._heal(CloseInfo(1006, lost.reason), lost, opened=True)
 
     # Dialling
 
@@ -162,7 +170,7 @@ class Connection:
         me, wire = asyncio.current_task(), None
         try:
             url = ws_config.resolve(self._endpoint)
-            upgrade = await prepare(url, self.token, self._options)
+            upgrade = await prepare(url, self.identity, self._options, self._asker)
             if self._dialling is me:
                 self._listener.on_principal(upgrade.principal)
                 where = upgrade.url, upgrade.headers, upgrade.subprotocols
@@ -179,58 +187,44 @@ class Connection:
             wire.kill()
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
-        self._wire = wire
-        self._ending = None
+        loop = self._runtime.loop
+        session = self._session = Session(
+            wire, loop, self._decode, self._outbox, self.counters, self._listener, self._on_closed
+        )
         self.counters.reconnects += self.state.session > 0
-        self._stable = self._runtime.loop.call_later(self._options.stable_after, self._be_stable)
+        self._stable = loop.call_later(self._options.stable_after, self._be_stable)
+        self._watch.add(self._on_wake)
         if upgrade.first is not None and wire.writable:
             wire.write(upgrade.first)
-        self._move(self.state.connected(time.time()))
-        if self._wire is wire:  # an observer may have disconnected, and connected again
-            self.flush()
-            wire.start(self)
+        self._move(self.state.connected(self._runtime.wall()))
+        self._mark_gap()
+        if self._session is session:  # an observer may have disconnected, and connected again
+            session.start(self._options.heartbeat)
+
+    def _mark_gap(self) -> None:
+        since, until = self._lost_at, self.state.connected_at
+        if since is not None and until is not None and self.state.is_connected:
+            self._lost_at = None
+            self._listener.on_gap(Gap(since, until, self.state.session))
 
     def _be_stable(self) -> None:
         self._stable = None
         self._retries.reset()
 
-    # Receiver
+    # Healing
 
-    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
-        """Decode a frame and pass the message on; a bad one costs a report, not the connection."""
-        counters = self.counters
-        counters.received += 1
-        counters.received_bytes += len(data)
-        try:
-            message = self._decode(data, text)
-        except InvalidMessage as error:
-            counters.invalid += 1
-            self._listener.on_error(error)
-            if isinstance(error, InvalidUtf8) and self._wire is not None:
-                self._wire.fail(INVALID_UTF8, "invalid UTF-8")
-            return
-        if isinstance(message, SESSION_ENDING):
-            self._ending = (message.type, time.monotonic())
-        self._listener.on_message(message)
-
-    def on_latency(self, seconds: float) -> None:
-        """Pass the round trip of a ping on."""
-        self._listener.on_latency(seconds)
-
-    on_writable = flush
-
-    def on_closed(self, close: CloseInfo) -> None:
-        """Take the end of the socket: finish a disconnect, or heal."""
-        self._wire = None
+    def _on_closed(self, close: CloseInfo) -> None:
+        """Take the end of the session's socket: finish a disconnect, or heal."""
+        session, self._session = self._session, None
+        assert session is not None
+        self._lost_at = self._runtime.wall() - session.silent_for
         self._cancel_timers()
         if self.state.status is Status.DISCONNECTING:
             self._disconnected(close)
-            return
-        if self._ending is not None and time.monotonic() - self._ending[1] < SESSION_END_WINDOW:
-            self._heal(Action.FAIL, close, SessionEnded(self._ending[0]), opened=True)
+        elif (kind := session.ending) is not None:
+            self._heal(close, SessionEnded(kind), opened=True)
         else:
-            lost = ConnectionLost(close.code, close.reason)
-            self._heal(classify_close(close), close, lost, opened=True)
+            self._heal(close, ConnectionLost(close.code, close.reason), opened=True)
 
     def _disconnected(self, close: CloseInfo) -> None:
         again, self._again = self._again, False
@@ -240,57 +234,58 @@ class Connection:
         if again:
             self.connect()
 
-    # Healing
-
     def _refused(self, error: Exception) -> None:
         if isinstance(error, NotImplementedError):
             self._listener.on_unusable_loop()
             return
-        action, before = classify_failure(error), self.state
+        before = self.state
         if isinstance(error, TokenError):
             self._listener.on_error(error)
-            if not callable(self.token):
-                action = Action.FAIL  # a static token does not get better
         if self.state is not before:
             return  # an observer of the error has disconnected
         status = getattr(error, "http_status", None)
         close = CloseInfo(1006, str(error), "network" if status is None else "server", status)
-        self._heal(action, close, error, opened=False)
+        self._heal(close, error, opened=False)
 
-    def _heal(self, action: Action, close: CloseInfo, error: Exception, opened: bool) -> None:
-        """Do what the table says, or an option instead."""
-        failure, before = Failure(close, error, time.monotonic(), opened), self.state
-        decision = self._retries.decide(action, failure, callable(self.token))
+    def _heal(self, close: CloseInfo, error: Exception, opened: bool) -> None:
+        """Do what the rules say, or an option instead."""
+        failure, before = Failure(close, error, self._runtime.time(), opened), self.state
+        decision = self._retries.decide(failure, callable(self.identity.token))
         if self.state is not before:
             return  # an option's callable has disconnected
         if decision.delay is not None:
             self._wait(decision.delay, decision.attempt, close, error)
         elif decision.action is Action.END:
-            self._move(self.state.disconnected(close, None if action is Action.END else error))
+            clean = close.code == NORMAL_CLOSURE
+            self._move(self.state.disconnected(close, None if clean else error))
         else:
             self._move(self.state.failed(close, error))
 
     def _wait(self, delay: float, attempt: int, close: CloseInfo, error: Exception) -> None:
         self._retry = self._runtime.loop.call_later(delay, self._attempt, attempt)
-        self._move(self.state.waiting(attempt, time.time() + delay, close, error))
+        self._watch.add(self._on_wake)
+        self._move(self.state.waiting(attempt, self._runtime.wall() + delay, close, error))
+
+    def _on_wake(self) -> None:
+        """The machine has slept: ask whether the peer is still there, or dial if it is time."""
+        retry_at = self.state.retry_at
+        if self._session is not None and self.state.is_connected:
+            self._session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
+        elif retry_at is not None and retry_at <= self._runtime.wall():
+            self._attempt(self.state.attempt)
 
     # Parts
 
-    def _writable(self) -> bool:
-        wire = self._wire
-        return self.state.is_connected and wire is not None and wire.writable
-
-    def _write(self, frame: Frame) -> None:
-        assert self._wire is not None
-        self._wire.write(frame)
-        self.counters.sent += 1
-        self.counters.sent_bytes += len(frame.data)
+    @property
+    def _watch(self) -> Watch:
+        return watch(self._runtime.loop, self._runtime.wall)
 
     def _move(self, state: ConnectionState) -> None:
         self.state = state
         self._listener.on_state(state)
 
     def _cancel_timers(self) -> None:
+        self._watch.remove(self._on_wake)
         for timer in (self._retry, self._stable):
             if timer is not None:
                 timer.cancel()

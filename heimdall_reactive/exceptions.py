@@ -5,7 +5,8 @@
     HeimdallError
     ├── ConfigurationError (ValueError)     an option or endpoint that cannot work
     │   ├── InvalidEndpoint
-    │   └── InsecureToken                   a token would travel in clear
+    │   ├── InsecureToken                   a token would travel in clear
+    │   └── RedirectRefused                 the server redirects to another origin
     ├── ReadOnlyError (TypeError)           writing to a subject that only the store writes
     ├── StoreClosed (RuntimeError)          the store is closed for good
     ├── WaitTimeout (TimeoutError)          `wait_for` or `result` ran out of time
@@ -18,7 +19,9 @@
         │   └── EncodeError (TypeError)     a value with no JSON form
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
-        │   ├── CertificateError
+        │   ├── TlsError                    the other side speaks no TLS that we accept
+        │   │   └── CertificateError
+        │   ├── InvalidHandshake            an answer that is no WebSocket's
         │   └── HandshakeRefused            the server answered with an HTTP status
         ├── ConnectionLost                  an established connection ended
         └── SessionEnded                    the server ended the user's session
@@ -37,14 +40,17 @@ __all__ = [
     "HeimdallError",
     "InsecureToken",
     "InvalidEndpoint",
+    "InvalidHandshake",
     "InvalidMessage",
     "ObserverError",
     "ReadOnlyError",
+    "RedirectRefused",
     "SendError",
     "SessionEnded",
     "SourceError",
     "StoreClosed",
     "StoreError",
+    "TlsError",
     "TokenError",
     "WaitTimeout",
     "one_line",
@@ -58,13 +64,25 @@ class HeimdallError(Exception):
 class ConfigurationError(HeimdallError, ValueError):
     """An option or endpoint that cannot work; retrying would not help."""
 
+    cause = "options"  #: the row of `rules.DEFAULT_RULES`, here and below
+
 
 class InvalidEndpoint(ConfigurationError):
     """An endpoint that is neither a path nor a `ws://` or `wss://` URL."""
 
+    cause = "endpoint"
+
 
 class InsecureToken(ConfigurationError):
     """A token would be sent in clear to a host that is not loopback (RFC 6750 section 5.3)."""
+
+    cause = "insecure"
+
+
+class RedirectRefused(ConfigurationError):
+    """The server redirects to another origin, where the token must not go (RFC 6750 5.3)."""
+
+    cause = "redirect"
 
 
 class ReadOnlyError(HeimdallError, TypeError):
@@ -137,6 +155,8 @@ class InvalidMessage(StoreError):
 class TokenError(StoreError):
     """The token provider raised, hung, or returned something that is no token."""
 
+    cause = "token"
+
 
 class SendError(StoreError):
     """A message that was not sent, or of which nobody can tell.
@@ -155,15 +175,44 @@ class EncodeError(SendError, TypeError):
 
 
 class ConnectError(StoreError):
-    """An attempt to connect that failed."""
+    """An attempt to connect that failed.
+
+    Attributes:
+        cause: the row of `rules.DEFAULT_RULES`: `refused`, `reset`, `unreachable`, `unresolved`,
+            `timeout`, `tls`, `certificate`, `handshake`, `proxy`, `headers`, or `http 503`.
+    """
+
+    def __init__(self, message: str, cause: str = "unreachable") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class ConnectTimeout(ConnectError, TimeoutError):
     """The opening handshake took longer than `open_timeout`."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "timeout")
 
-class CertificateError(ConnectError):
+
+class TlsError(ConnectError):
+    """The other side speaks no TLS that we accept; retrying would not help."""
+
+    def __init__(self, message: str, cause: str = "tls") -> None:
+        super().__init__(message, cause)
+
+
+class CertificateError(TlsError):
     """The server's TLS certificate was not accepted; retrying would not help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "certificate")
+
+
+class InvalidHandshake(ConnectError):
+    """The server answered the upgrade with 101, but not as a WebSocket server does."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "handshake")
 
 
 class HandshakeRefused(ConnectError):
@@ -171,16 +220,17 @@ class HandshakeRefused(ConnectError):
 
     Attributes:
         http_status: that status.
-        retry_after: the text of its `Retry-After` header, or None (RFC 9110 section 10.2.3).
+        retry_after: seconds that its `Retry-After` header asks for, or None (RFC 9110 10.2.3).
     """
 
-    def __init__(self, http_status: int, retry_after: str | None = None) -> None:
+    def __init__(self, http_status: int, retry_after: float | None = None) -> None:
         advice = {
             401: "; check the access token",
             403: "; check the access token's permissions",
             404: "; check the endpoint's path",
         }.get(http_status, "")
-        super().__init__(f"the server refused the WebSocket with HTTP {http_status}{advice}")
+        sentence = f"the server refused the WebSocket with HTTP {http_status}{advice}"
+        super().__init__(sentence, f"http {http_status}")
         self.http_status = http_status
         self.retry_after = retry_after
 
@@ -199,6 +249,7 @@ class ConnectionLost(StoreError):
         )
         self.code = code
         self.reason = reason
+        self.cause = f"close {code}"
 
 
 class SessionEnded(StoreError):
@@ -211,6 +262,7 @@ class SessionEnded(StoreError):
     def __init__(self, kind: str) -> None:
         super().__init__(f"the server ended the session ({kind}); connect() dials again")
         self.kind = kind
+        self.cause = "session"
 
 
 def one_line(text: str, limit: int) -> str:

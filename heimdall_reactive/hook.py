@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from .codec import Codec
+from .codec import Codec, encode
 from .exceptions import ConfigurationError
 from .messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
 from .options import OptionsDict, StoreOptions
@@ -67,6 +67,8 @@ def use_websocket(
         checked = StoreOptions(**options)
     except TypeError as error:
         raise ConfigurationError(_unknown(options) or str(error)) from None
+    if checked.heartbeat is not None:
+        encode(checked.heartbeat.message)  # refused here, not at the first connection
     return WebSocketStore(endpoint, checked, Codec(message_type), loop)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from .exceptions import StoreError
-from .state import ConnectionState
+from .state import ConnectionState, Gap
 
 __all__ = ["Listener"]
 
@@ -27,6 +27,9 @@ class Listener(Protocol):
 
     def on_principal(self, principal: object) -> None:
         """Take for whom, and for which URL, an attempt is: equal for equal ones."""
+
+    def on_gap(self, gap: Gap) -> None:
+        """Take what a reconnection left out; it comes before the new session's messages."""
 
     def on_unusable_loop(self) -> None:
         """Move away from an event loop that can not open sockets."""

@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import re
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias, TypedDict
-from urllib.parse import urlsplit, urlunsplit
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from pydantic import SecretStr
 
-from .exceptions import ConfigurationError, InvalidEndpoint
+from .exceptions import ConfigurationError
+from .rules import Action, Rules
 
 __all__ = [
     "CloseInfo",
+    "Heartbeat",
     "OptionsDict",
     "RetryContext",
     "StoreOptions",
     "TokenProvider",
     "TokenSource",
-    "is_loopback",
-    "redact",
-    "resolve_endpoint",
-    "ws_config",
 ]
-
-MAX_URL = 8192  # characters; longer request lines are refused by common servers (RFC 9110 4.1)
-
-
-class WsConfig:
-    """Where paths lead: the base URL of every endpoint that is not a whole URL."""
-
-    def __init__(self) -> None:
-        self._ws_url: str | None = None
-
-    @property
-    def ws_url(self) -> str:
-        """Base URL: the value set here, else `HEIMDALL_WS_URL`, else `ws://localhost:3000`."""
-        return self._ws_url or os.environ.get("HEIMDALL_WS_URL") or "ws://localhost:3000"
-
-    @ws_url.setter
-    def ws_url(self, value: str | None) -> None:
-        self._ws_url = value
-
-    def resolve(self, endpoint: str) -> str:
-        """Make the whole URL of an endpoint, see `resolve_endpoint`."""
-        return resolve_endpoint(endpoint, self.ws_url)
-
-
-ws_config = WsConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +48,37 @@ class RetryContext:
         attempt: number of the attempt to come, 1 for the first after a failure.
         elapsed: seconds since the first failure in this row.
         cause: the error that ended the connection or the attempt.
+        retry_after: seconds that the server asked for, or None; honoured anyway.
     """
 
     attempt: int
     elapsed: float
     cause: Exception | None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A ping of the application: a peer that answers protocol pings only is found dead by it.
+
+    Attributes:
+        message: what is sent, as `send` takes it; default: Heimdall's `Ping`.
+        interval: seconds between two of them.
+        timeout: seconds after one within which any message must come, else the connection is
+            given up and dialled again.
+        reply: the answer, which no observer sees: a JSON object is one when it has at least these
+            fields, text or bytes when they are equal; or a predicate of the plain JSON (or text,
+            or bytes); None hides nothing. Default: Heimdall's `Pong`.
+    """
+
+    message: Any = field(default_factory=lambda: {"type": "Ping"})
+    interval: float = 30.0
+    timeout: float = 10.0
+    reply: Any = field(default_factory=lambda: {"type": "Pong"})
+
+    def __post_init__(self) -> None:
+        if not (_number(self.interval, above=0) and _number(self.timeout, above=0)):
+            raise ConfigurationError("a Heartbeat needs interval and timeout above 0 seconds")
 
 
 Token: TypeAlias = str | SecretStr
@@ -94,6 +89,7 @@ HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
 Transport: TypeAlias = Literal["websockets"] | Callable[..., Coroutine[Any, Any, Any]]
+Overflow: TypeAlias = Literal["reject", "drop_oldest", "drop_newest", "block"]
 TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "unsafe_query"]
 
 
@@ -103,15 +99,21 @@ class OptionsDict(TypedDict, total=False):
     access_token: TokenSource
     token_placement: TokenPlacement
     token_timeout: float
+    principal: str | None
     allow_insecure_token: bool
     auto_reconnect: bool
     reconnect_delay: float | DelayPolicy
     max_reconnect_attempts: int | None
     stable_after: float
     should_reconnect: ReconnectPredicate | None
+    reconnect_rules: Mapping[str, Action | str] | None
+    max_retry_after: float
+    heartbeat: Heartbeat | None
     immediate: bool
     outbox_limit: int
     outbox_bytes: int
+    outbox_overflow: Overflow
+    send_ttl: float | None
     additional_headers: Headers | HeadersProvider | None
     subprotocols: Sequence[str] | None
     ssl: ssl_module.SSLContext | None
@@ -136,16 +138,25 @@ class StoreOptions:
             (`bearer.<token>`), `first_message` (`{"type":"Auth","token":...}`), or
             `unsafe_query` (`?access_token=`, which servers and proxies log).
         token_timeout: seconds that the provider may take.
+        principal: whose token it is; None reads the `sub` of a JWT, and takes every other token
+            or provider as another user's.
         allow_insecure_token: send the token over `ws://` to hosts that are not loopback.
         auto_reconnect: dial again after a loss.
         reconnect_delay: seconds (with up to 20 % jitter on top), a `Backoff`, or a callable
             that gets a `RetryContext` and returns seconds, or None to stop.
         max_reconnect_attempts: failures in a row before giving up; None is for ever.
         stable_after: seconds of being connected after which the failures are forgotten.
-        should_reconnect: overrides the table of `retry.classify`; None from it leaves the table.
+        should_reconnect: overrides the rules; None from it leaves them.
+        reconnect_rules: rules before those of `rules.DEFAULT_RULES`: `{"close 4409": "stop"}`.
+        max_retry_after: seconds, the most of a server's `Retry-After` that is honoured.
+        heartbeat: a ping of the application, besides the protocol's; None sends none.
         immediate: dial when the store is made.
         outbox_limit: sends that may wait.
         outbox_bytes: bytes of sends that may wait.
+        outbox_overflow: what gives way to a send that passes a bound: that send, refused with a
+            report (`reject`) or dropped (`drop_newest`), the `drop_oldest`, or the thread that
+            sends, which waits for room (`block`; on an event loop that is refused).
+        send_ttl: seconds that a send may wait; None is for ever.
         additional_headers: headers of the upgrade, or a provider asked at each attempt.
         subprotocols: offered subprotocols, the preferred first.
         ssl: TLS context of `wss://`; None verifies against the system's roots.
@@ -163,15 +174,21 @@ class StoreOptions:
     access_token: TokenSource = None
     token_placement: TokenPlacement = "header"
     token_timeout: float = 10.0
+    principal: str | None = None
     allow_insecure_token: bool = False
     auto_reconnect: bool = True
     reconnect_delay: float | DelayPolicy = 3.0
     max_reconnect_attempts: int | None = 5
     stable_after: float = 5.0
     should_reconnect: ReconnectPredicate | None = None
+    reconnect_rules: Mapping[str, Action | str] | None = None
+    max_retry_after: float = 300.0
+    heartbeat: Heartbeat | None = None
     immediate: bool = True
     outbox_limit: int = 1024
     outbox_bytes: int = 16 * 2**20
+    outbox_overflow: Overflow = "reject"
+    send_ttl: float | None = None
     additional_headers: Headers | HeadersProvider | None = None
     subprotocols: Sequence[str] | None = None
     ssl: ssl_module.SSLContext | None = None
@@ -192,10 +209,20 @@ class StoreOptions:
             _require(self, name, _number(getattr(self, name), above=0), "more than 0 seconds")
         for name in ("outbox_limit", "outbox_bytes", "max_size"):
             _require(self, name, _number(getattr(self, name), above=0), "at least 1")
+        Rules(self.reconnect_rules)  # refuses what is no rule
+        heart: Any = self.heartbeat
+        _require(self, "heartbeat", heart is None or isinstance(heart, Heartbeat),
+                 "a Heartbeat, or None")  # fmt: skip
+        _require(self, "outbox_overflow", self.outbox_overflow in get_args(Overflow),
+                 ", ".join(get_args(Overflow)))  # fmt: skip
+        ttl = self.send_ttl
+        _require(self, "send_ttl", ttl is None or _number(ttl, above=0),
+                 "more than 0 seconds, or None for ever")  # fmt: skip
         interval = self.ping_interval
         _require(self, "ping_interval", interval is None or _number(interval, above=0),
                  "more than 0 seconds, or None for no pings")  # fmt: skip
-        _require(self, "stable_after", _number(self.stable_after), "0 seconds or more")
+        for name in ("stable_after", "max_retry_after"):
+            _require(self, name, _number(getattr(self, name)), "0 seconds or more")
         attempts = self.max_reconnect_attempts
         _require(self, "max_reconnect_attempts", attempts is None or _number(attempts),
                  "0 or more, or None for ever")  # fmt: skip
@@ -207,16 +234,12 @@ class StoreOptions:
                  "a sequence of names, such as ['chat']")  # fmt: skip
         _require(self, "transport", callable(self.transport) or self.transport == "websockets",
                  "'websockets' or a callable that dials")  # fmt: skip
-        _require(
-            self,
-            "token_placement",
-            self.token_placement in ("header", "subprotocol", "first_message", "unsafe_query"),
-            "header, subprotocol, first_message or unsafe_query",
-        )
+        _require(self, "token_placement", self.token_placement in get_args(TokenPlacement),
+                 ", ".join(get_args(TokenPlacement)))  # fmt: skip
 
     def __repr__(self) -> str:
         # Without what may be secret (a proxy's URL has a password): a repr ends up in logs.
-        secret = ("access_token", "additional_headers", "proxy")
+        secret = ("access_token", "additional_headers", "proxy", "principal")
         shown = (f.name for f in fields(self) if f.name not in secret)
         return f"StoreOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
@@ -232,60 +255,3 @@ def _require(options: StoreOptions, name: str, holds: bool, wanted: str) -> None
     """Refuse an option's value in one sentence."""
     if not holds:
         raise ConfigurationError(f"{name} must be {wanted}, not {getattr(options, name)!r}")
-
-
-def resolve_endpoint(endpoint: str, base: str) -> str:
-    """Make the whole URL of an endpoint.
-
-    Args:
-        endpoint: a path under `base`, or a whole `ws://` or `wss://` URL.
-        base: a `ws://` or `wss://` URL.
-
-    Raises:
-        InvalidEndpoint: where no WebSocket URL comes out of it (RFC 6455 section 3).
-    """
-    whole = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", endpoint)
-    url = endpoint if whole else f"{base.rstrip('/')}/{endpoint.lstrip('/')}"
-    advice = "give a path such as '/v1/ws', or a whole ws:// or wss:// URL"
-    if len(url) > MAX_URL or any(ord(c) <= 32 or ord(c) == 127 for c in url):
-        raise InvalidEndpoint(
-            f"the endpoint has spaces, control characters or is too long; {advice}"
-        )
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise InvalidEndpoint(f"the endpoint is no URL; {advice}") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        raise InvalidEndpoint(f"{redact(url)!r} is no WebSocket URL; {advice}")
-    if "#" in url:
-        raise InvalidEndpoint(f"{redact(url)!r} has a fragment, which WebSocket URLs may not have")
-    return parts.scheme + url[len(parts.scheme) :]  # in lower case, as all else here expects it
-
-
-def redact(url: str) -> str:
-    """Return the URL without user, password, query and fragment, which may be secret."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        netloc = f"[{host}]" if ":" in host else host
-        if parts.port is not None:
-            netloc = f"{netloc}:{parts.port}"
-    except ValueError:
-        return "<invalid URL>"
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))[:200]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host can only be this machine.
-
-    Only `localhost`, 127.0.0.0/8 and ::1 as they are usually written: a name that merely
-    begins like one, or a number in disguise, is none.
-    """
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None

@@ -1,158 +1,72 @@
-"""`Outbox`: the bounded FIFO of encoded sends; `Receipt`: what became of one."""
+"""`Outbox`: the bounded FIFO of encoded sends, and what becomes of each."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-from .exceptions import SendError, WaitTimeout
+from .exceptions import SendError
 from .messages import Frame
+from .options import Overflow
+from .receipt import Receipt, ReceiptState
+from .stats import SendCounters
 
-__all__ = ["Outbox", "Receipt", "ReceiptState"]
-
-ReceiptState: TypeAlias = Literal["queued", "written", "dropped", "expired", "rejected", "in_doubt"]
-
-_settling: Final = (
-    threading.Lock()
-)  # one for all: held for a few instructions, never over user code
+__all__ = ["Outbox", "Writer"]
 
 
-class Receipt:
-    """What became of one send.
-
-    Await it, or call `result()` from a thread: both return the receipt once the message was
-    written to the socket, and raise `SendError` where it was not. A receipt that nobody waits
-    for costs nothing and warns of nothing.
-    """
-
-    __slots__ = ("_error", "_future", "_state")
-
-    def __init__(self) -> None:
-        self._state: ReceiptState = "queued"
-        self._error: SendError | None = None
-        self._future: Future[Receipt] | None = None
+class Writer(Protocol):
+    """Where the outbox is emptied into."""
 
     @property
-    def state(self) -> ReceiptState:
-        """`queued`, and finally `written`, `dropped`, `expired`, `rejected` or `in_doubt`."""
-        return self._state
+    def writable(self) -> bool:
+        """Whether all that was written has been handed on, and more would be taken."""
+        ...
 
-    @property
-    def error(self) -> SendError | None:
-        """Why it was not written, else None."""
-        return self._error
-
-    def result(self, timeout: float | None = None) -> Receipt:
-        """Wait, from a thread without an event loop, until the message was written.
-
-        Args:
-            timeout: seconds to wait; None waits for ever.
-
-        Raises:
-            SendError: it was not written.
-            WaitTimeout: it is still queued.
-            RuntimeError: called on a thread whose event loop the wait would block.
-        """
-        if self._state == "queued":
-            refuse_on_loop("receipt.result()", "await the receipt")
-        try:
-            return self._waiter().result(timeout)
-        except TimeoutError:
-            raise WaitTimeout(f"not written within {timeout} s; it is still queued") from None
-
-    def __await__(self) -> Generator[Any, None, Receipt]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> Receipt:
-        # A future of its own, without the error: cancelling one wait must not cancel others,
-        # and a failure that comes after it must not be logged as one that nobody looked at.
-        loop = asyncio.get_running_loop()
-        settled: asyncio.Future[None] = loop.create_future()
-
-        def settle() -> None:
-            if not settled.done():
-                settled.set_result(None)
-
-        def wake(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-                loop.call_soon_threadsafe(settle)
-
-        future = self._waiter()
-        if not future.done():
-            future.add_done_callback(wake)
-            await settled
-        return future.result()
-
-    def __repr__(self) -> str:
-        return f"<Receipt {self._state}>"
-
-    def _waiter(self) -> Future[Receipt]:
-        with _settling:
-            if self._future is None:
-                self._future = Future()
-                if self._state != "queued":
-                    self._resolve(self._future)
-            return self._future
-
-    def settle(self, state: ReceiptState, error: SendError | None = None) -> None:
-        """Take the final state and wake who waits; only the store does this."""
-        with _settling:
-            self._state, self._error = state, error
-            future = self._future
-        if future is not None:
-            self._resolve(future)
-
-    def _resolve(self, future: Future[Receipt]) -> None:
-        if future.done():
-            return
-        if self._error is None:
-            future.set_result(self)
-        else:
-            future.set_exception(self._error)
-
-
-def refuse_on_loop(call: str, instead: str) -> None:
-    """Refuse a blocking wait on a thread that runs an event loop: it would stop that loop.
-
-    Raises:
-        RuntimeError: where this thread runs an event loop.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(f"{call} would block this event loop; {instead} instead")
+    def write(self, frame: Frame) -> None:
+        """Send one frame; only while `writable`."""
 
 
 class Entry(NamedTuple):
-    """One waiting send, and its number in the order of all."""
+    """One waiting send, its number in the order of all, and when it expires."""
 
     frame: Frame
     receipt: Receipt
     number: int
+    deadline: float | None
 
 
 class Outbox:
-    """Encoded sends in order, bounded by count and bytes. Thread-safe.
+    """Encoded sends in order, bounded by count, bytes and time. Thread-safe.
 
-    Attributes:
+    Args:
         limit: sends that may wait.
         max_bytes: bytes that may wait.
-        high_water: the most sends that ever waited.
-        rejected: sends refused because it was full.
+        overflow: what gives way where a send would pass a bound.
+        ttl: seconds that a send may wait, or None for ever.
+        clock: returns seconds; the event loop's.
+
+    Attributes:
+        counters: what became of the sends that were not written.
     """
 
-    def __init__(self, limit: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        max_bytes: int,
+        overflow: Overflow = "reject",
+        ttl: float | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
-        self.high_water = 0
-        self.rejected = 0
+        self.counters = SendCounters()
+        self._overflow = overflow
+        self._ttl = ttl
+        self._clock = clock
         self._entries: deque[Entry] = deque()
+        self._in_flight: Receipt | None = None
         self._bytes = 0
         self._count = 0
         self._closed: str | None = None
@@ -162,25 +76,43 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._entries)
 
+    # Into it
+
     def put(self, frame: Frame) -> Receipt:
-        """Queue a frame; where that would pass a bound, its receipt is rejected."""
+        """Queue a frame; where that would pass a bound, the overflow policy decides."""
         receipt = Receipt()
+        size = len(frame.data)
+        dropped: list[Entry] = []
         with self._lock:
-            full, closed = self._is_full(len(frame.data)), self._closed
-            if closed is None and not full:
-                self._count += 1
-                self._entries.append(Entry(frame, receipt, self._count))
-                self._bytes += len(frame.data)
-                self.high_water = max(self.high_water, len(self._entries))
-                return receipt
-            self.rejected += 1
-        if closed is not None:
-            receipt.settle("dropped", SendError(f"not sent: {closed}", "dropped"))
-        else:
-            reject(receipt, full)
+            full, closed = self._is_full(size), self._closed
+            if full and not closed and self._overflow == "drop_oldest" and size <= self.max_bytes:
+                while self._entries and self._is_full(size):
+                    dropped.append(self._take())
+                full = self._is_full(size)
+            if not full and not closed:
+                self._append(frame, receipt)
+        self._settle(dropped, "dropped", "later sends took its place (outbox_overflow)")
+        if closed:
+            self._refuse(receipt, "dropped", closed)
+        elif full:
+            state: ReceiptState = "dropped" if self._overflow == "drop_newest" else "rejected"
+            self._refuse(receipt, state, full)
         return receipt
 
-    def wait_for_room(self, size: int, timeout: float) -> None:
+    def _append(self, frame: Frame, receipt: Receipt) -> None:
+        self._count += 1
+        deadline = None
+        if self._ttl is not None and self._clock is not None:
+            deadline = self._clock() + self._ttl
+        self._entries.append(Entry(frame, receipt, self._count, deadline))
+        self._bytes += len(frame.data)
+        self.counters.queue_high_water = max(self.counters.queue_high_water, len(self._entries))
+
+    def _refuse(self, receipt: Receipt, state: ReceiptState, reason: str) -> None:
+        self.counters.add(state, 1)
+        receipt.settle(state, SendError(f"not sent: {reason}", state))
+
+    def wait_for_room(self, size: int, timeout: float | None) -> None:
         """Block a thread until a frame of this size fits, or the seconds have passed."""
         if size <= self.max_bytes:  # a larger one never fits: its refusal should not wait
             with self._lock:
@@ -199,30 +131,85 @@ class Outbox:
             return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
         return ""
 
-    def flush(self, writable: Callable[[], bool], write: Callable[[Frame], None]) -> None:
-        """Write what waits, in order, as long as there is somewhere to write.
+    # Out of it
 
-        Each send is taken out after it was written: a flush that breaks midway repeats nothing
-        and loses nothing.
+    def flush(self, wire: Writer) -> None:
+        """Write what waits, in order, as long as the wire takes it.
+
+        A send whose write raises goes back to where it was: a flush that breaks midway repeats
+        nothing and loses nothing. One that the wire could not hand on at once stays in flight: it
+        is `written` when the wire is writable again, and `in_doubt` if its connection ends before.
         """
-        while writable() and (entry := self.peek()) is not None:
-            write(entry.frame)
-            self.pop()
-            entry.receipt.settle("written")
+        if wire.writable:
+            self.land()
+        while wire.writable and (entry := self._next()) is not None:
+            try:
+                wire.write(entry.frame)
+            except BaseException:
+                self._put_back(entry)
+                raise
+            if wire.writable:
+                entry.receipt.settle("written")
+            else:
+                self._in_flight = entry.receipt
 
-    def peek(self) -> Entry | None:
-        """Return the next send, which stays queued until `pop`."""
-        try:
-            return self._entries[0]
-        except IndexError:
-            return None
+    def land(self) -> None:
+        """Settle what was in flight as written: the operating system has taken it."""
+        receipt, self._in_flight = self._in_flight, None
+        if receipt is not None:
+            receipt.settle("written")
 
-    def pop(self) -> None:
-        """Take away the send that `peek` returned, after it was written."""
+    def _next(self) -> Entry | None:
+        """Take out the next send that has not expired."""
+        self.expire()
         with self._lock:
-            self._bytes -= len(self._entries.popleft().frame.data)
+            if not self._entries:
+                return None
+            entry = self._take()
             if 2 * len(self._entries) <= self.limit:
                 self._lock.notify_all()
+            return entry
+
+    def _put_back(self, entry: Entry) -> None:
+        with self._lock:
+            self._entries.appendleft(entry)
+            self._bytes += len(entry.frame.data)
+
+    def _take(self) -> Entry:
+        entry = self._entries.popleft()
+        self._bytes -= len(entry.frame.data)
+        return entry
+
+    def doubt(self) -> int:
+        """Settle what was in flight when its connection ended: nobody can tell; return how many.
+
+        It is not sent again: that could make two of it.
+        """
+        receipt, self._in_flight = self._in_flight, None
+        if receipt is None:
+            return 0
+        self.counters.in_doubt += 1
+        reason = "the connection ended while it was being written; it may have arrived"
+        receipt.settle("in_doubt", SendError(reason, "in_doubt"))
+        return 1
+
+    def expire(self) -> int:
+        """Settle the sends that have waited longer than `send_ttl`; return how many."""
+        if self._ttl is None or self._clock is None:
+            return 0
+        now = self._clock()
+        expired = self._take_while(
+            lambda entry: entry.deadline is not None and entry.deadline <= now
+        )
+        return self._settle(expired, "expired", f"it waited longer than send_ttl={self._ttl} s")
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When the next send expires, on the clock; None where none does."""
+        try:
+            return self._entries[0].deadline
+        except IndexError:
+            return None
 
     def clear(self, reason: str, mark: int | None = None) -> int:
         """Drop what waits, with its receipts; return how many.
@@ -231,15 +218,8 @@ class Outbox:
             reason: for the receipts.
             mark: drop only what was queued until `mark()` returned this; None drops all.
         """
-        dropped: list[Entry] = []
-        with self._lock:
-            while self._entries and (mark is None or self._entries[0].number <= mark):
-                dropped.append(self._entries.popleft())
-                self._bytes -= len(dropped[-1].frame.data)
-            self._lock.notify_all()
-        for entry in dropped:
-            entry.receipt.settle("dropped", SendError(f"not sent: {reason}", "dropped"))
-        return len(dropped)
+        dropped = self._take_while(lambda entry: mark is None or entry.number <= mark)
+        return self._settle(dropped, "dropped", reason)
 
     def close(self, reason: str) -> None:
         """Drop what waits and whatever is still to come."""
@@ -247,7 +227,17 @@ class Outbox:
             self._closed = reason
         self.clear(reason)
 
+    def _take_while(self, goes: Callable[[Entry], bool]) -> list[Entry]:
+        taken: list[Entry] = []
+        with self._lock:
+            while self._entries and goes(self._entries[0]):
+                taken.append(self._take())
+            if taken or self._closed:
+                self._lock.notify_all()
+        return taken
 
-def reject(receipt: Receipt, reason: str) -> None:
-    """Settle a receipt as refused before it was queued."""
-    receipt.settle("rejected", SendError(f"not sent: {reason}", "rejected"))
+    def _settle(self, entries: list[Entry], state: ReceiptState, reason: str) -> int:
+        self.counters.add(state, len(entries))
+        for entry in entries:
+            entry.receipt.settle(state, SendError(f"not sent: {reason}", state))
+        return len(entries)

@@ -1,47 +1,30 @@
-"""When to dial again: `Backoff`, and what a refusal or a close means. Pure."""
+"""When to dial again: `Backoff`, and what follows a failure. Pure."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
-from .exceptions import (
-    CertificateError,
-    ConfigurationError,
-    ConnectError,
-    ConnectTimeout,
-    HandshakeRefused,
-    StoreError,
-    TokenError,
-)
+from .exceptions import ConfigurationError, StoreError
 from .options import CloseInfo, DelayPolicy, RetryContext, StoreOptions
+from .rules import Action, Rules
 
 __all__ = [
-    "Action",
     "Backoff",
     "Decision",
     "Failure",
     "Retries",
-    "classify_close",
-    "classify_failure",
     "next_delay",
+    "seconds_to_wait",
 ]
 
+MAX_HEADER: Final = 100  # characters; a date has 29
 JITTER: Final = 0.2  # share of a constant delay that may be added, so that clients disperse
 FLAP_CAP: Final = 30.0  # seconds; bounds the growing delays of an accept-then-close server
 FLAP_FLOOR: Final = 0.1  # seconds; they grow from this where the delay is shorter
-
-
-class Action(Enum):
-    """What a failure or a close leads to."""
-
-    RETRY = "retry"  #: dial again after a delay
-    REFRESH = "refresh"  #: ask the token provider once more, at once; then fail
-    END = "end"  #: the server ended it cleanly: disconnected
-    FAIL = "fail"  #: retrying would not help: failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,38 +89,25 @@ def next_delay(
     return delay * (1 + JITTER * chance())
 
 
-def classify_failure(error: Exception) -> Action:
-    """Tell what an attempt that failed leads to.
+def seconds_to_wait(retry_after: str | None, now: float) -> float | None:
+    """Read a `Retry-After` header (RFC 9110 section 10.2.3): seconds or a date.
 
-    401 and 403 are refusals of the token; 408, 425, 429 and 5xx pass with time (RFC 9110
-    section 15); other statuses, certificates and options do not get better by themselves.
+    Args:
+        retry_after: its text, which the server chose.
+        now: seconds since the epoch, by the server's clock where that is known.
+
+    Returns:
+        Seconds of 0 or more; None without a header that makes sense.
     """
-    match error:
-        case HandshakeRefused(http_status=401 | 403):
-            return Action.REFRESH
-        case HandshakeRefused(http_status=status):
-            return Action.RETRY if status in (408, 425, 429) or status >= 500 else Action.FAIL
-        case CertificateError() | ConfigurationError():
-            return Action.FAIL
-        case ConnectTimeout() | TokenError() | ConnectError():
-            return Action.RETRY
-        case _:
-            return Action.FAIL
-
-
-def classify_close(close: CloseInfo) -> Action:
-    """Tell what the end of an established connection leads to (codes: RFC 6455 section 7.4).
-
-    1000 from the server is final; 1008, 4401 and 4403 refuse the token. Everything else is
-    retried, and stops after `max_reconnect_attempts` because a connection that does not last
-    never resets the count: so also for 1002, 1003, 1007, 1009 and 1010, which one side's
-    defect would otherwise repeat for ever.
-    """
-    if close.code == 1000 and close.who == "server":
-        return Action.END
-    if close.code in (1008, 4401, 4403) and close.who == "server":
-        return Action.REFRESH
-    return Action.RETRY
+    text = (retry_after or "").strip()
+    if len(text) > MAX_HEADER:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
 
 
 class Failure(NamedTuple):
@@ -145,7 +115,7 @@ class Failure(NamedTuple):
 
     Attributes:
         close: how the connection or the attempt ended.
-        error: the same as an error.
+        error: the same as an error; its `cause` is looked up in the rules.
         now: monotonic time in seconds.
         opened: whether a connection had been open.
     """
@@ -160,7 +130,7 @@ class Decision(NamedTuple):
     """What comes after a failure.
 
     Attributes:
-        action: `RETRY`, `END` or `FAIL`.
+        action: `RETRY`, `END` or `STOP`.
         delay: seconds until the next attempt, None without one.
         attempt: number of that attempt.
     """
@@ -186,6 +156,7 @@ class Retries:
         report: Callable[[StoreError], None],
     ) -> None:
         self._options = options
+        self._rules = Rules(options.reconnect_rules)
         self._chance = chance
         self._report = report
         self.reset()
@@ -197,25 +168,33 @@ class Retries:
         self._since = 0.0
         self._refreshed = False
 
-    def decide(self, action: Action, failure: Failure, can_refresh: bool) -> Decision:
-        """Turn the table's action into what happens.
+    def decide(self, failure: Failure, can_refresh: bool) -> Decision:
+        """Turn the rules' action into what happens.
 
         Args:
-            action: what `classify_close` or `classify_failure` says.
             failure: what befell.
             can_refresh: whether the token comes from a provider; a static one would only be
                 refused again.
         """
-        wanted = self._ask(failure.close)
-        if wanted is not None:
-            action = Action.RETRY if wanted else Action.FAIL
-        if action is not Action.RETRY and action is not Action.REFRESH:
+        action = self._look_up(failure, can_refresh)
+        if action is Action.END or action is Action.STOP:
             return Decision(action)
         if not self._options.auto_reconnect:
-            return Decision(Action.END if failure.opened else Action.FAIL)
+            return Decision(Action.END if failure.opened else Action.STOP)
         if action is Action.REFRESH:
             return self._refresh(can_refresh)
-        return self._again(failure)
+        return self._again(failure, action)
+
+    def _look_up(self, failure: Failure, can_refresh: bool) -> Action:
+        wanted = self._ask(failure.close)
+        cause = getattr(failure.error, "cause", "")
+        action = self._rules.action(cause)
+        if wanted is None:
+            # A static token that is none does not get better.
+            return Action.STOP if cause == "token" and not can_refresh else action
+        if not wanted:
+            return Action.STOP
+        return Action.WAIT if action is Action.WAIT else Action.RETRY
 
     def _ask(self, close: CloseInfo) -> bool | None:
         predicate = self._options.should_reconnect
@@ -227,33 +206,40 @@ class Retries:
 
     def _refresh(self, can_refresh: bool) -> Decision:
         if not can_refresh or self._refreshed:
-            return Decision(Action.FAIL)
+            return Decision(Action.STOP)
         self._refreshed = True
         return Decision(Action.RETRY, 0.0, max(1, self._failures))
 
-    def _again(self, failure: Failure) -> Decision:
+    def _again(self, failure: Failure, action: Action) -> Decision:
         self._since = self._since if self._failures else failure.now
         self._failures += 1
         self._flaps = self._flaps + 1 if failure.opened else 0
         limit = self._options.max_reconnect_attempts
         delay = None
         if limit is None or self._failures <= limit:
-            delay = self._delay(failure)
+            delay = self._delay(failure, action is Action.WAIT)
         if delay is None:
-            return Decision(Action.FAIL)
+            return Decision(Action.STOP)
         return Decision(Action.RETRY, delay, self._failures)
 
-    def _delay(self, failure: Failure) -> float | None:
-        context = RetryContext(self._failures, failure.now - self._since, failure.error)
+    def _delay(self, failure: Failure, obliging: bool) -> float | None:
+        error, elapsed = failure.error, failure.now - self._since
+        asked: float | None = getattr(error, "retry_after", None) if obliging else None
+        context = RetryContext(self._failures, elapsed, error, asked)
         policy = self._options.reconnect_delay
         try:
             delay = next_delay(policy, context, self._flaps, self._chance)
             if delay is not None and not delay >= 0:  # NaN too: it would dial without end
                 raise ValueError(delay)
-            return None if delay is None else float(delay)
+            return None if delay is None else max(float(delay), self._asked_for(asked or 0.0))
         except Exception as raised:
             self._report(_broken("reconnect_delay", raised))
             return None
+
+    def _asked_for(self, seconds: float) -> float:
+        # Longer, never shorter than asked for: clients that are sent away together come back
+        # spread over time.
+        return min(seconds, self._options.max_retry_after) * (1 + JITTER * self._chance())
 
 
 def _broken(option: str, raised: Exception) -> StoreError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -123,6 +124,15 @@ class Runtime:
     def here(self) -> bool:
         """Tell whether this thread is the loop's, and the loop still works."""
         return self.owner == threading.get_ident() and not self.loop.is_closed()
+
+    def time(self) -> float:
+        """Return the event loop's clock in seconds; from any thread."""
+        return self.loop.time()
+
+    def wall(self) -> float:
+        """Return seconds since the epoch; by the loop's own clock where it has one."""
+        own: Callable[[], float] = getattr(self.loop, "wall", time.time)
+        return own()
 
     def post(self, call: Callable[[], None]) -> None:
         """Call something soon on the loop, from any thread; never raises for a closed loop."""

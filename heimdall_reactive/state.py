@@ -8,7 +8,7 @@ from typing import Final
 
 from .options import CloseInfo
 
-__all__ = ["MOVES", "CloseInfo", "ConnectionState", "Status"]
+__all__ = ["MOVES", "CloseInfo", "ConnectionState", "Gap", "Status"]
 
 
 class Status(StrEnum):
@@ -34,6 +34,21 @@ MOVES: Final[dict[Status, frozenset[Status]]] = {
     S.FAILED: frozenset({S.CONNECTING}),
 }
 """Where each status may lead; every other move is a defect of this library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a reconnection leaves between two sessions: the server's messages of that time are lost.
+
+    Attributes:
+        since: the last sign of life of the session before, in seconds since the epoch.
+        until: when the new session opened, in seconds since the epoch.
+        session: number of the new session.
+    """
+
+    since: float
+    until: float
+    session: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Counters", "Stats"]
+__all__ = ["Counters", "SendCounters", "Stats"]
 
 
 @dataclass(slots=True)
@@ -18,6 +18,22 @@ class Counters:
     invalid: int = 0
     attempts: int = 0
     reconnects: int = 0
+
+
+@dataclass(slots=True)
+class SendCounters:
+    """The counts of an outbox: what became of the sends that were not written."""
+
+    queue_high_water: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    expired: int = 0
+    in_doubt: int = 0
+
+    def add(self, state: str, count: int) -> None:
+        """Count sends that took a final state."""
+        if count:
+            setattr(self, state, getattr(self, state) + count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,10 @@ class Stats:
         queued: sends that wait now.
         queue_high_water: the most that ever waited.
         rejected: sends refused because the outbox was full.
+        dropped: sends that waited, or came last, and had to go: by the overflow policy, by
+            `disconnect()`, or because they were another user's.
+        expired: sends that waited longer than `send_ttl`.
+        in_doubt: sends whose connection ended while they were being written.
         observer_errors: times an observer raised.
     """
 
@@ -48,4 +68,7 @@ class Stats:
     queued: int
     queue_high_water: int
     rejected: int
+    dropped: int
+    expired: int
+    in_doubt: int
     observer_errors: int

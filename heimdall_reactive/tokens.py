@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextvars
 import hashlib
-import inspect
 import re
-import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from .asking import Asker
+from .endpoints import is_loopback
 from .exceptions import ConfigurationError, ConnectError, InsecureToken, TokenError
 from .messages import Frame
-from .options import Headers, HeadersProvider, StoreOptions, TokenSource, is_loopback
+from .options import Headers, HeadersProvider, StoreOptions, TokenSource
 
-__all__ = ["Upgrade", "ask_headers", "ask_token", "place", "prepare"]
-
-T = TypeVar("T")
+__all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "place", "prepare"]
 
 SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2
 MAX_TOKEN: Final = 8192  # characters; common servers refuse longer header lines
+
+
+class Identity(NamedTuple):
+    """Who dials: the token or its provider, and whose that is where the user has said so."""
+
+    token: TokenSource
+    principal: str | None = None
+
+    def __repr__(self) -> str:
+        return "<Identity>"
 
 
 class Upgrade(NamedTuple):
@@ -41,17 +47,18 @@ class Upgrade(NamedTuple):
         return "<Upgrade>"  # every field may hold the token
 
 
-async def prepare(url: str, token: TokenSource, options: StoreOptions) -> Upgrade:
+async def prepare(url: str, identity: Identity, options: StoreOptions, asker: Asker) -> Upgrade:
     """Ask for the token and the headers of one attempt, and place the token.
 
     Raises:
         TokenError: the token provider failed.
         InsecureToken: the token would travel in clear.
     """
-    secret = await ask_token(token, options.token_timeout)
-    headers = await ask_headers(options.additional_headers, options.token_timeout)
+    token, named = identity
+    secret = await ask_token(token, options.token_timeout, asker)
+    headers = await ask_headers(options.additional_headers, options.token_timeout, asker)
     upgrade = place(url, secret, headers, options)
-    return upgrade._replace(principal=(url, principal_of(secret) or _source_of(token)))
+    return upgrade._replace(principal=(url, named or principal_of(secret) or _source_of(token)))
 
 
 def _source_of(source: TokenSource) -> object:
@@ -82,20 +89,21 @@ def principal_of(token: SecretStr | None) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-async def ask_token(source: TokenSource, timeout: float) -> SecretStr | None:
+async def ask_token(source: TokenSource, timeout: float, asker: Asker) -> SecretStr | None:
     """Return the token for one attempt.
 
     Args:
         source: a token, or a provider; a sync one runs on a thread of its own, so that one that
             blocks stops nothing and can be timed out.
         timeout: seconds the provider may take.
+        asker: asks it.
 
     Raises:
         TokenError: it raised, took too long, or returned something that is no token.
     """
     if source is None:
         return None
-    token, failure = await _ask_within(source, timeout) if callable(source) else (source, None)
+    token, failure = await asker.within(source, timeout) if callable(source) else (source, None)
     if failure is not None:
         raise TokenError(f"the token provider {failure}")
     if token is None:
@@ -109,22 +117,23 @@ async def ask_token(source: TokenSource, timeout: float) -> SecretStr | None:
 
 
 async def ask_headers(
-    source: Headers | HeadersProvider | None, timeout: float
+    source: Headers | HeadersProvider | None, timeout: float, asker: Asker
 ) -> list[tuple[str, str]]:
     """Return the additional headers for one attempt, in order.
 
     Args:
         source: headers, or a provider as in `ask_token`.
         timeout: seconds the provider may take.
+        asker: asks it.
 
     Raises:
         ConnectError: the provider raised or took too long.
     """
     if not callable(source):
         return _pairs(source)
-    headers, failure = await _ask_within(source, timeout)
+    headers, failure = await asker.within(source, timeout)
     if failure is not None:
-        raise ConnectError(f"the provider of additional_headers {failure}")
+        raise ConnectError(f"the provider of additional_headers {failure}", "headers")
     return _pairs(headers)
 
 
@@ -187,66 +196,3 @@ def place(
 
 def _json_text(text: str) -> bytes:
     return text.replace("\\", "\\\\").replace('"', '\\"').encode()
-
-
-async def _ask_within(provider: Callable[[], Any], timeout: float) -> tuple[Any, str | None]:
-    """Ask a provider; return its answer, or what became of it in words without a secret.
-
-    The words are returned, not raised from here: an error raised while its own is handled would
-    carry that along as context, and its text may quote what the provider was given.
-    """
-    answer, failure = None, None
-    limit = asyncio.timeout(timeout)
-    try:
-        async with limit:
-            answer = await _ask(provider)
-    except Exception as error:
-        failure = f"raised {type(error).__name__}"
-    if limit.expired():
-        failure = f"gave no answer within {timeout} s"
-    return answer, failure
-
-
-async def _ask(provider: Callable[[], T | Awaitable[T]]) -> T:
-    """Call a provider: a coroutine function here, any other on a thread of its own."""
-    answer: Any
-    if inspect.iscoroutinefunction(provider):
-        answer = provider()
-    else:
-        answer = await _on_thread(provider)
-    return cast(T, await answer if inspect.isawaitable(answer) else answer)
-
-
-async def _on_thread(call: Callable[[], Any]) -> Any:
-    # Not `to_thread`: its pool is joined when the loop ends, and a provider that hangs would
-    # keep the program from ending.
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if answer.done():  # given up: nobody awaits what it returned either
-            if inspect.iscoroutine(value):
-                value.close()
-            return
-        if error is None:
-            answer.set_result(value)
-        else:
-            answer.set_exception(error)
-
-    def run() -> None:
-        value: Any = None
-        error: BaseException | None = None
-        try:
-            value = context.run(call)
-        except StopIteration:
-            error = RuntimeError("StopIteration")  # no future may carry one
-        except BaseException as raised:
-            error = raised
-        try:
-            loop.call_soon_threadsafe(settle, value, error)
-        except RuntimeError:
-            return  # the loop has closed: nobody waits any more
-
-    threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
-    return await answer

@@ -12,7 +12,7 @@ from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
 
 from .exceptions import StoreClosed, WaitTimeout
-from .outbox import refuse_on_loop
+from .receipt import refuse_on_loop
 from .state import ConnectionState, Status
 
 __all__ = ["Waiter", "connected_or_raise"]

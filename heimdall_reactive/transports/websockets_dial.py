@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import socket
 import ssl as ssl_module
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets import exceptions as ws_exceptions
 from websockets.asyncio.client import connect
+from websockets.http11 import Response
 from websockets.typing import Origin, Subprotocol
 
+from heimdall_reactive.endpoints import is_loopback
 from heimdall_reactive.exceptions import (
     CertificateError,
     ConfigurationError,
@@ -21,8 +25,12 @@ from heimdall_reactive.exceptions import (
     ConnectTimeout,
     HandshakeRefused,
     InvalidEndpoint,
+    InvalidHandshake,
+    RedirectRefused,
+    TlsError,
 )
-from heimdall_reactive.options import StoreOptions, is_loopback
+from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.retry import seconds_to_wait
 
 from . import Wire
 from .websockets_wire import WebSocketsWire
@@ -86,7 +94,7 @@ class _Dialler(connect):
         origin = _origin(self.uri)
         followed = super().process_redirect(exc)
         if isinstance(followed, str) and _origin(followed) != origin:
-            return ConfigurationError(
+            return RedirectRefused(
                 "the server redirects to another origin, where the token must not go; "
                 "give that server's URL as the endpoint"
             )
@@ -103,30 +111,68 @@ def _translate(error: Exception, open_timeout: float) -> Exception:
     match error:
         case ConfigurationError() | NotImplementedError():
             return error
-        case ws_exceptions.InvalidStatus():
-            headers = error.response.headers
-            return HandshakeRefused(error.response.status_code, headers.get("Retry-After"))
-        case ws_exceptions.InvalidURI():
-            return InvalidEndpoint("the endpoint, or a redirect, is no WebSocket URL")
         case TimeoutError():
             return ConnectTimeout(f"no answer to the opening handshake within {open_timeout} s")
+        case ssl_module.SSLError():
+            return _no_tls(error)
+        case OSError():
+            return _no_connection(error)
+        case ws_exceptions.WebSocketException():
+            return _no_handshake(error)
+        case _:
+            return ConfigurationError(f"dialling raised {type(error).__name__}; check the options")
+
+
+def _no_handshake(error: ws_exceptions.WebSocketException) -> Exception:
+    match error:
+        case ws_exceptions.InvalidStatus():
+            return _refused(error.response)
+        case ws_exceptions.InvalidProxyStatus(response=response) if response.status_code == 407:
+            return ConfigurationError("the proxy asks for a login (HTTP 407); put it into proxy=")
+        case ws_exceptions.ProxyError():
+            return ConnectError(f"the proxy failed ({type(error).__name__})", "proxy")
+        case ws_exceptions.InvalidURI():
+            return InvalidEndpoint("the endpoint, or a redirect, is no WebSocket URL")
+        case ws_exceptions.InvalidMessage():
+            return ConnectError(
+                "the server closed or answered the upgrade with no HTTP response", "reset"
+            )
+        case _:
+            return InvalidHandshake(
+                f"the opening handshake failed ({type(error).__name__}); is it a WebSocket server?"
+            )
+
+
+def _no_tls(error: ssl_module.SSLError) -> ConnectError:
+    match error:
         case ssl_module.SSLCertVerificationError():
             return CertificateError(
                 f"the server's certificate was not accepted ({error.verify_message}); "
                 "pass ssl= with a context that trusts it"
             )
-        case ssl_module.SSLError():
-            return CertificateError(f"TLS failed ({error.reason}); is the port a TLS port?")
-        case OSError():
-            # Not `strerror`: asyncio puts a sentence of its own there.
-            number = error.errno or 0
-            what = os.strerror(number) if number > 0 else type(error).__name__
-            return ConnectError(f"no connection: {what}")
-        case ws_exceptions.InvalidMessage():
-            return ConnectError("the server closed or answered the upgrade with no HTTP response")
-        case ws_exceptions.WebSocketException():
-            return ConfigurationError(
-                f"the opening handshake failed ({type(error).__name__}); is it a WebSocket server?"
-            )
+        case ssl_module.SSLEOFError() | ssl_module.SSLZeroReturnError():
+            return ConnectError("the server closed the socket during the TLS handshake", "reset")
         case _:
-            return ConfigurationError(f"dialling raised {type(error).__name__}; check the options")
+            return TlsError(f"TLS failed ({error.reason}); is the port a TLS port?")
+
+
+def _refused(response: Response) -> HandshakeRefused:
+    headers = response.headers
+    # By the server's own clock where it tells: ours may be wrong, and the wait with it.
+    now = seconds_to_wait(headers.get("Date"), 0.0) or time.time()
+    after = seconds_to_wait(headers.get("Retry-After"), now)
+    return HandshakeRefused(response.status_code, after)
+
+
+def _no_connection(error: OSError) -> ConnectError:
+    if isinstance(error, socket.gaierror):
+        return ConnectError("the host's name is not found; check the endpoint", "unresolved")
+    # Not `strerror`: asyncio puts a sentence of its own there.
+    number = error.errno or 0
+    what = os.strerror(number) if number > 0 else type(error).__name__
+    cause = "unreachable"
+    if isinstance(error, ConnectionRefusedError):
+        cause = "refused"
+    elif isinstance(error, ConnectionError):
+        cause = "reset"
+    return ConnectError(f"no connection: {what}", cause)

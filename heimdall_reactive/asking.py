@@ -1,0 +1,110 @@
+"""`Asker`: ask a provider of the user's within a time, on a thread where it may block."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Asker"]
+
+
+class Asker:
+    """Asks providers, one call at a time.
+
+    A provider that blocks for ever costs one thread, not one an attempt: while an earlier call of
+    it is still running, the next attempt waits for that to end before it asks anew. What the
+    earlier call returns is dropped: it was asked for by an attempt that was given up.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._running: asyncio.Future[Any] | None = None
+
+    async def within(self, provider: Callable[[], Any], timeout: float) -> tuple[Any, str | None]:
+        """Ask a provider; return its answer, or what became of it in words without a secret.
+
+        The words are returned, not raised: an error raised while the provider's is handled would
+        carry that along as context, and its text may quote what the provider was given.
+
+        Args:
+            provider: a sync one is called on a thread of its own.
+            timeout: seconds.
+        """
+        task = asyncio.get_running_loop().create_task(self._ask(provider), name="heimdall-ask")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=timeout)
+        finally:
+            # Not awaited: one that refuses to be cancelled must not hold the attempt.
+            task.cancel()
+        if not done:
+            return None, f"gave no answer within {timeout} s"
+        if task.cancelled():
+            return None, "was cancelled"
+        raised = task.exception()
+        return (
+            (task.result(), None) if raised is None else (None, f"raised {type(raised).__name__}")
+        )
+
+    async def aclose(self, timeout: float) -> None:
+        """Wait for calls that were cancelled; bounded, for one may refuse to be."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+
+    def forget(self) -> None:
+        """Give up what ran on an event loop that is closed."""
+        self._tasks.clear()
+        self._running = None
+
+    async def _ask(self, provider: Callable[[], Any]) -> Any:
+        if self._running is not None:
+            await asyncio.wait({self._running})
+        if inspect.iscoroutinefunction(provider):
+            answer: Any = provider()
+        else:
+            answer = await self._on_thread(provider)
+        if inspect.isawaitable(answer):
+            self._running = asyncio.ensure_future(answer)
+            answer = await self._running
+        return answer
+
+    async def _on_thread(self, call: Callable[[], Any]) -> Any:
+        # Not `to_thread`: its pool is joined when the loop ends, and a provider that hangs would
+        # keep the program from ending.
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[tuple[Any, Exception | None]] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def run() -> None:
+            value, error = None, None
+            try:
+                value = context.run(call)
+            except Exception as raised:
+                error = raised if not isinstance(raised, StopIteration) else RuntimeError("stopped")
+            except BaseException as raised:  # it would end the event loop
+                error = RuntimeError(type(raised).__name__)
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                loop.call_soon_threadsafe(ended.set_result, (value, error))
+
+        self._running = ended
+        threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
+        try:
+            value, error = await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            ended.add_done_callback(_discard)
+            raise
+        if error is not None:
+            raise error
+        return value
+
+
+def _discard(ended: asyncio.Future[tuple[Any, Exception | None]]) -> None:
+    """Drop a late answer; a coroutine among them would warn that nobody awaited it."""
+    if not ended.cancelled() and inspect.iscoroutine(coroutine := ended.result()[0]):
+        coroutine.close()

@@ -1,0 +1,52 @@
+"""`Expiry`: settles the sends that waited too long, when it is time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .exceptions import SendError, StoreError
+from .outbox import Outbox
+from .runtime import Runtime
+
+__all__ = ["Expiry"]
+
+
+class Expiry:
+    """One timer for the oldest send of an outbox.
+
+    Args:
+        outbox: what waits.
+        runtime: the event loop.
+        report: takes one error for all that expired together.
+    """
+
+    def __init__(
+        self, outbox: Outbox, runtime: Runtime, report: Callable[[StoreError], None]
+    ) -> None:
+        self._outbox = outbox
+        self._runtime = runtime
+        self._report = report
+        self._timer: asyncio.TimerHandle | None = None
+        self._reported = 0
+
+    def expect(self) -> None:
+        """Come when the oldest send expires; report what has expired until now."""
+        deadline = self._outbox.next_deadline
+        if deadline is not None and self._timer is None:
+            self._timer = self._runtime.loop.call_at(deadline, self._expire)
+        before, self._reported = self._reported, self._outbox.counters.expired
+        if self._reported > before:
+            text = f"not sent: {self._reported - before} sends waited longer than send_ttl"
+            self._report(SendError(text, "expired"))
+
+    def stop(self) -> None:
+        """End the timer; it may belong to an event loop that is closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._outbox.expire()
+        self.expect()

@@ -1,0 +1,140 @@
+"""`Face`: the values of a store, and how each is committed and told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar, overload
+
+from reactivex import Observable
+
+from .bus import Bus
+from .exceptions import ObserverError, StoreError
+from .state import ConnectionState, Gap
+from .subjects import Selections, State, Stream
+
+__all__ = ["Face"]
+
+In = TypeVar("In")
+R = TypeVar("R")
+M1 = TypeVar("M1")
+M2 = TypeVar("M2")
+M3 = TypeVar("M3")
+
+logger: Final = logging.getLogger("heimdall_reactive")
+
+
+class Face(Generic[In]):
+    """The read-only side of a store: what can be observed.
+
+    Args:
+        name: for the log.
+
+    Attributes:
+        is_connected: whether the socket is open; distinct.
+        last_message: the newest message, None before the first; equal ones notify too.
+        state: the whole truth as one snapshot.
+        latency: seconds a protocol ping took, None before the first of a session.
+        messages: every message in order, hot.
+        transitions: pairs of the previous and the current state, hot.
+        gaps: one for each reconnection: from when until when messages may have been missed, hot.
+        errors: what went wrong without ending anything, hot; never terminates before the store.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._observer_errors = 0
+        self._bus = bus = Bus(self.report)
+        self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
+        self.is_connected: State[bool] = State(bus, "is_connected", False)
+        self.last_message: State[In | None] = State(bus, "last_message", None)
+        self.latency: State[float | None] = State(bus, "latency", None)
+        self.messages: Observable[In] = Stream(bus, "messages", of=self.last_message)
+        self._selections = Selections(self.state)
+        self._transitions: Stream[tuple[ConnectionState, ConnectionState]] = Stream(
+            bus, "transitions"
+        )
+        self._gaps: Stream[Gap] = Stream(bus, "gaps")
+        self._errors: Stream[StoreError] = Stream(bus, "errors")
+        self.transitions: Observable[tuple[ConnectionState, ConnectionState]] = self._transitions
+        self.gaps: Observable[Gap] = self._gaps
+        self.errors: Observable[StoreError] = self._errors
+
+    @property
+    def connected(self) -> bool:
+        """Whether the socket is open, as a plain bool: `if store.connected:`."""
+        return self.is_connected.value
+
+    def select(self, selector: Callable[[ConnectionState], R]) -> State[R]:
+        """Derive a subject from the state: distinct, and committed together with it.
+
+        Args:
+            selector: a pure function of the state; what it raises later is reported, and the
+                value stays.
+        """
+        return self._selections.add(selector)
+
+    @overload
+    def messages_of(self, kind: type[M1], /) -> Observable[M1]: ...
+    @overload
+    def messages_of(self, kind1: type[M1], kind2: type[M2], /) -> Observable[M1 | M2]: ...
+    @overload
+    def messages_of(
+        self, kind1: type[M1], kind2: type[M2], kind3: type[M3], /
+    ) -> Observable[M1 | M2 | M3]: ...
+    @overload
+    def messages_of(self, *kinds: type[Any]) -> Observable[Any]: ...
+    def messages_of(self, *kinds: type[Any]) -> Observable[Any]:
+        """Return the messages that are of one of the types, hot."""
+        return self.messages.filter(lambda message: isinstance(message, kinds))
+
+    def report(self, error: BaseException, source: str) -> None:
+        """Report what user code raised, on `errors` and in the log."""
+        if isinstance(error, StoreError) and source != "errors":
+            self.on_error(error)
+            return
+        self._observer_errors += 1
+        count = self._observer_errors
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a fast stream must not drown the log
+            logger.error("%s: an observer raised (%d so far)", source, count, exc_info=error)
+        if source != "errors":  # an observer of the errors that raises must not feed itself
+            self._bus.emit(self._errors, ObserverError(error, source))
+
+    # Told by the connection, on its event loop
+
+    def on_state(self, state: ConnectionState) -> None:
+        """Commit the state and all that is derived from it, then tell everybody."""
+        previous = self.state.value
+        changes: list[tuple[Any, Any]] = [(self.state, state)]
+        if state.is_connected is not self.is_connected.value:
+            changes.append((self.is_connected, state.is_connected))
+            if self.latency.value is not None:
+                changes.append((self.latency, None))
+        for selection in self._selections.current():
+            changes.extend(selection.changes(state))
+        changes.append((self._transitions, (previous, state)))
+        self._bus.emit_all(changes)
+
+    def on_message(self, message: Any) -> None:
+        """Take the next message: one emission for `last_message` and `messages`."""
+        self._bus.emit(self.last_message, message)
+
+    def on_latency(self, seconds: float) -> None:
+        """Take the round trip of a ping."""
+        self._bus.emit(self.latency, seconds)
+
+    def on_error(self, error: StoreError) -> None:
+        """Report what ended nothing, on `errors` and in the log."""
+        logger.warning("%s: %s", self._name, error)
+        self._bus.emit(self._errors, error)
+
+    def on_gap(self, gap: Gap) -> None:
+        """Tell what a reconnection left out."""
+        self._bus.emit(self._gaps, gap)
+
+    def _complete_values(self) -> None:
+        """End what can be observed, the values first."""
+        self._bus.complete((
+            self.state, self.is_connected, self.last_message, self.latency,
+            *self._selections.current(), self._transitions, self._gaps, self._errors,
+        ))  # fmt: skip

@@ -1,0 +1,100 @@
+"""`Pulse`: sends the application's heartbeat, and tells when no answer came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from .codec import encode
+from .messages import Frame
+from .options import Heartbeat
+
+__all__ = ["Pulse"]
+
+LOST: Final = "heartbeat timeout"
+
+
+class Pulse:
+    """The heartbeat of one connection.
+
+    Every message counts as life, and costs nothing here: the count of the received ones is
+    compared. The time-out begins when the ping is due, also where the socket does not take it.
+
+    Args:
+        heartbeat: the option.
+        loop: keeps its timers.
+        write: sends a frame if the socket takes one.
+        received: returns the count of the messages received.
+        lose: is called with a reason when the time-out passes.
+    """
+
+    def __init__(
+        self,
+        heartbeat: Heartbeat,
+        loop: asyncio.AbstractEventLoop,
+        write: Callable[[Frame], None],
+        received: Callable[[], int],
+        lose: Callable[[str], None],
+    ) -> None:
+        self.awaits_reply = False
+        self._heartbeat = heartbeat
+        self._frame = encode(heartbeat.message)
+        self._loop = loop
+        self._write = write
+        self._received = received
+        self._lose = lose
+        self._before = 0
+        self._beat = loop.call_later(heartbeat.interval, self._ping)
+        self._check: asyncio.TimerHandle | None = None
+
+    def stop(self) -> None:
+        """End every timer."""
+        self._beat.cancel()
+        if self._check is not None:
+            self._check.cancel()
+
+    def takes(self, data: bytes | bytearray, text: bool) -> bool:
+        """Tell whether a frame is the reply that is awaited; nobody else is to see it then."""
+        if not is_reply(self._heartbeat.reply, data, text):
+            return False
+        self.awaits_reply = False
+        return True
+
+    def _ping(self) -> None:
+        self._beat = self._loop.call_later(self._heartbeat.interval, self._ping)
+        self._write(self._frame)
+        self.awaits_reply = self._heartbeat.reply is not None
+        if self._check is None:  # else an earlier ping is still unanswered
+            self._before = self._received()
+            self._check = self._loop.call_later(self._heartbeat.timeout, self._look)
+
+    def _look(self) -> None:
+        self._check = None
+        if self._received() == self._before:
+            self.stop()
+            self._lose(LOST)
+
+
+def is_reply(reply: Any, data: bytes | bytearray, text: bool) -> bool:
+    """Compare a frame with what `Heartbeat.reply` says.
+
+    Args:
+        reply: as there.
+        data: the payload.
+        text: whether it came as text.
+    """
+    if not text:
+        plain: Any = bytes(data)
+    else:
+        try:
+            plain = from_json(data)
+        except ValueError:
+            plain = data.decode(errors="replace")
+    if callable(reply):
+        return bool(reply(plain))
+    if isinstance(reply, dict):
+        return isinstance(plain, dict) and reply.items() <= plain.items()
+    return bool(plain == reply) or (text and isinstance(reply, str) and data == reply.encode())

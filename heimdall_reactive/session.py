@@ -1,0 +1,168 @@
+"""`Session`: one successful connection, from its opening to the end of its socket.
+
+Way of a frame: the wire pushes each whole message into `on_frame`, which decodes it and hands the
+message to the listener (the store). Way of a command: `flush` empties the outbox into the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from .codec import InvalidUtf8
+from .exceptions import InvalidMessage, SendError, StoreError
+from .heartbeat import Pulse
+from .listener import Listener
+from .messages import SESSION_ENDING, Frame
+from .options import CloseInfo, Heartbeat
+from .outbox import Outbox
+from .stats import Counters
+from .transports import Wire
+
+__all__ = ["Session"]
+
+END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
+NORMAL_CLOSURE: Final = 1000
+INVALID_UTF8: Final = 1007
+IN_DOUBT: Final = "the connection ended while a send was being written; it may have arrived"
+
+
+class Session:
+    """One successful connection. It belongs to the thread of its event loop.
+
+    Args:
+        wire: the open socket.
+        loop: its event loop.
+        decode: makes the message of a frame.
+        outbox: what waits to be written.
+        counters: are written.
+        listener: is told of messages and errors.
+        ended: is told of the end, once.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        loop: asyncio.AbstractEventLoop,
+        decode: Callable[[bytes | bytearray, bool], Any],
+        outbox: Outbox,
+        counters: Counters,
+        listener: Listener,
+        ended: Callable[[CloseInfo], None],
+    ) -> None:
+        self.wire = wire
+        self._loop = loop
+        self._decode = decode
+        self._outbox = outbox
+        self._counters = counters
+        self._listener = listener
+        self._ended = ended
+        self._pulse: Pulse | None = None
+        self._ending: tuple[str, float] | None = None
+
+    def start(self, heartbeat: Heartbeat | None) -> None:
+        """Write what waits, and take frames from now on."""
+        self.flush()
+        if heartbeat is not None:
+            self._pulse = Pulse(heartbeat, self._loop, self._beat, self._received, self.wire.lose)
+        self.wire.start(self)
+
+    def flush(self) -> None:
+        """Write what waits in the outbox, as long as the wire takes it."""
+        self._outbox.flush(self)
+
+    def end(self, code: int) -> None:
+        """Begin the closing handshake."""
+        self._stop()
+        self.wire.end(code)
+
+    def kill(self) -> None:
+        """Drop the socket; nothing is told any more."""
+        self._stop()
+        self.wire.kill()
+        self._outbox.doubt()
+
+    @property
+    def ending(self) -> str | None:
+        """The type of a message that ended the user's session just now, else None."""
+        recent = self._ending is not None and self._loop.time() - self._ending[1] < END_WINDOW
+        return self._ending[0] if self._ending is not None and recent else None
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the last byte came."""
+        return self._loop.time() - self.wire.heard_at
+
+    # Receiver
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        """Decode a frame and pass the message on; a bad one costs a report, not the connection."""
+        counters = self._counters
+        counters.received += 1
+        counters.received_bytes += len(data)
+        pulse = self._pulse
+        if pulse is not None and pulse.awaits_reply and self._is_reply(pulse, data, text):
+            return
+        try:
+            message = self._decode(data, text)
+        except InvalidMessage as error:
+            counters.invalid += 1
+            self._listener.on_error(error)
+            if isinstance(error, InvalidUtf8):
+                self.wire.fail(INVALID_UTF8, "invalid UTF-8")
+            return
+        if isinstance(message, SESSION_ENDING):
+            self._ending = (message.type, self._loop.time())
+        self._listener.on_message(message)
+
+    def on_latency(self, seconds: float) -> None:
+        """Pass the round trip of a ping on."""
+        self._listener.on_latency(seconds)
+
+    on_writable = flush
+
+    def on_closed(self, close: CloseInfo) -> None:
+        """Take the end of the socket."""
+        self._stop()
+        if close.who == "client" and close.code == NORMAL_CLOSURE:
+            self._outbox.land()  # the peer answered our close: it has read what came before
+        doubted = self._outbox.doubt()
+        self._ended(close)
+        if doubted:
+            self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
+
+    # Writer
+
+    @property
+    def writable(self) -> bool:
+        """Whether the wire takes a frame."""
+        return self.wire.writable
+
+    def write(self, frame: Frame) -> None:
+        """Send one frame, and count it."""
+        self.wire.write(frame)
+        self._counters.sent += 1
+        self._counters.sent_bytes += len(frame.data)
+
+    # Parts
+
+    def _beat(self, frame: Frame) -> None:
+        if self.wire.writable:
+            self.write(frame)
+
+    def _received(self) -> int:
+        return self._counters.received
+
+    def _is_reply(self, pulse: Pulse, data: bytes | bytearray, text: bool) -> bool:
+        try:
+            return pulse.takes(data, text)
+        except Exception as raised:
+            name = type(raised).__name__
+            self._listener.on_error(StoreError(f"Heartbeat.reply raised {name}; mend it"))
+            return False
+
+    def _stop(self) -> None:
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None

@@ -1,0 +1,64 @@
+"""`Watch`: notices that the machine has slept, by a wall clock that ran on without us."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakKeyDictionary
+
+__all__ = ["Watch", "watch"]
+
+TICK: Final = 1.0  # seconds between two looks; one timer an event loop, for all its stores
+JUMP: Final = 3.0  # seconds that the wall clock must be ahead; smaller steps are corrections of it
+
+
+class Watch:
+    """Compares the wall clock with the event loop's clock, which stands still in sleep.
+
+    While somebody watches there is one timer; a jump calls everybody.
+
+    Args:
+        loop: the event loop.
+        wall: returns seconds since the epoch.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wall: Callable[[], float]) -> None:
+        self._loop = loop
+        self._wall = wall
+        self._watchers: set[Callable[[], None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._ahead = 0.0
+
+    def add(self, on_wake: Callable[[], None]) -> None:
+        """Call a function after each sleep; a second time does nothing."""
+        self._watchers.add(on_wake)
+        if self._timer is None:
+            self._ahead = self._wall() - self._loop.time()
+            self._timer = self._loop.call_later(TICK, self._look)
+
+    def remove(self, on_wake: Callable[[], None]) -> None:
+        """Call it no more; the last to leave ends the timer."""
+        self._watchers.discard(on_wake)
+        if not self._watchers and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(TICK, self._look)
+        before, self._ahead = self._ahead, self._wall() - self._loop.time()
+        if self._ahead - before > JUMP:
+            for on_wake in tuple(self._watchers):
+                on_wake()
+
+
+_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
+
+
+def watch(loop: asyncio.AbstractEventLoop, wall: Callable[[], float] = time.time) -> Watch:
+    """Return the watch of an event loop; called on its thread."""
+    found = _watches.get(loop)
+    if found is None:
+        found = _watches[loop] = Watch(loop, wall)
+    return found
