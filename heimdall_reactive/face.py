@@ -25,20 +25,10 @@ logger: Final = logging.getLogger("heimdall_reactive")
 
 
 class Face(Generic[In]):
-    """The read-only side of a store: what can be observed.
+    """The read-only side of a store; its attributes are those of `WebSocketStore`.
 
     Args:
         name: for the log.
-
-    Attributes:
-        is_connected: whether the socket is open; distinct.
-        last_message: the newest message, None before the first; equal ones notify too.
-        state: the whole truth as one snapshot.
-        latency: seconds a protocol ping took, None before the first of a session.
-        messages: every message in order, hot.
-        transitions: pairs of the previous and the current state, hot.
-        gaps: one for each reconnection: from when until when messages may have been missed, hot.
-        errors: what went wrong without ending anything, hot; never terminates before the store.
     """
 
     def __init__(self, name: str) -> None:

@@ -37,9 +37,17 @@ SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while conne
 
 
 class WebSocketStore(Closing, Face[In]):
-    """A WebSocket as reactive state; made by `use_websocket`. What it shows is a `Face`.
+    """A WebSocket as reactive state; made by `use_websocket`.
 
     Attributes:
+        is_connected: whether the socket is open; distinct.
+        last_message: the newest message, None before the first; equal ones notify too.
+        state: the whole truth as one snapshot.
+        latency: seconds a protocol ping took, None before the first of a session.
+        messages: every message in order, hot.
+        transitions: pairs of the previous and the current state, hot.
+        gaps: one for each reconnection: from when until when messages may have been missed, hot.
+        errors: what went wrong without ending anything, hot; never terminates before the store.
         send: sends a value; a function, an observer and a subject of what was accepted.
         connect: dials now; a function, an observer and a subject.
         disconnect: ends the connection; a function, an observer and a subject.

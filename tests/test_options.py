@@ -10,16 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from heimdall_reactive.exceptions import ConfigurationError, InvalidEndpoint
-from heimdall_reactive.options import (
+from heimdall_reactive.endpoints import (
     MAX_URL,
-    OptionsDict,
-    StoreOptions,
     WsConfig,
     is_loopback,
     redact,
     resolve_endpoint,
 )
+from heimdall_reactive.exceptions import ConfigurationError, InvalidEndpoint
+from heimdall_reactive.options import OptionsDict, StoreOptions
 from heimdall_reactive.retry import Backoff
 
 CANARY = "s3cret-canary"

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from heimdall_reactive.exceptions import SendError, WaitTimeout
 from heimdall_reactive.messages import Frame
-from heimdall_reactive.outbox import Outbox, Receipt, reject
+from heimdall_reactive.outbox import Outbox
+from heimdall_reactive.receipt import Receipt
+from heimdall_reactive.stats import SendCounters
 
 from .support import run
 
@@ -23,25 +25,139 @@ def frame(data: bytes = b"x") -> Frame:
     return Frame(data, True)
 
 
+class Paper:
+    """Where an outbox writes: takes `room` frames, and then no more."""
+
+    def __init__(self, room: float = float("inf"), hands_on: bool = True) -> None:
+        self.room = room
+        self.hands_on = hands_on  # else the last frame that is taken stays in its buffer
+        self.written: list[bytes] = []
+
+    @property
+    def writable(self) -> bool:
+        return self.room > 0
+
+    def write(self, frame: Frame) -> None:
+        assert self.writable
+        self.written.append(frame.data)
+        self.room -= 1
+
+
+def take(box: Outbox) -> bytes:
+    """Write one send; tell which."""
+    paper = Paper(1)
+    box.flush(paper)
+    paper.room = 1
+    box.land()
+    return paper.written[0]
+
+
 def test_sends_leave_in_order_and_one_at_a_time() -> None:
-    box = Outbox(10, 100)
+    box, paper = Outbox(10, 100), Paper(2)
     receipts = [box.put(frame(data)) for data in (b"a", b"b", b"c")]
-    left = []
-    while (entry := box.peek()) is not None:
-        assert box.peek() is entry  # it stays until it was written
-        left.append((entry.frame.data, entry.receipt))
-        box.pop()
-    assert left == list(zip((b"a", b"b", b"c"), receipts, strict=True))
-    assert (len(box), box.high_water, box.rejected) == (0, 3, 0)
+    box.flush(paper)
+    assert paper.written == [b"a", b"b"]
+    # The second filled the wire: it is in flight, and nobody knows yet.
+    assert [receipt.state for receipt in receipts] == ["written", "queued", "queued"]
+    paper.room = 2
+    box.flush(paper)
+    assert paper.written == [b"a", b"b", b"c"]
+    assert [receipt.state for receipt in receipts] == ["written"] * 3
+    assert (len(box), box.counters) == (0, SendCounters(queue_high_water=3))
+
+
+def test_what_was_in_flight_when_the_connection_ended_is_in_doubt_and_not_sent_again() -> None:
+    box, paper = Outbox(10, 100), Paper(1)
+    first, second = box.put(frame(b"a")), box.put(frame(b"b"))
+    box.flush(paper)
+    assert (box.doubt(), box.doubt()) == (1, 0)
+    assert (first.state, second.state) == ("in_doubt", "queued")
+    assert first.error is not None
+    assert "it may have arrived" in str(first.error)
+    again = Paper()
+    box.flush(again)
+    assert again.written == [b"b"]
+    assert box.counters.in_doubt == 1
+
+
+def test_a_write_that_raises_repeats_nothing_and_loses_nothing() -> None:
+    class Broken(Paper):
+        def write(self, frame: Frame) -> None:
+            if len(self.written) == 1:
+                raise OSError
+            super().write(frame)
+
+    box, broken, paper = Outbox(10, 100), Broken(), Paper()
+    receipts = [box.put(frame(data)) for data in (b"a", b"b", b"c")]
+    with pytest.raises(OSError):
+        box.flush(broken)
+    assert [receipt.state for receipt in receipts] == ["written", "queued", "queued"]
+    box.flush(paper)
+    assert broken.written + paper.written == [b"a", b"b", b"c"]
+
+
+def test_a_flush_within_a_write_keeps_the_order() -> None:
+    class Eager(Paper):
+        def write(self, frame: Frame) -> None:
+            super().write(frame)
+            box.flush(self)
+
+    box, eager = Outbox(10, 100), Eager()
+    for data in (b"a", b"b", b"c"):
+        box.put(frame(data))
+    box.flush(eager)
+    assert eager.written == [b"a", b"b", b"c"]
+
+
+# Time
+
+
+def test_a_send_that_waits_too_long_expires_and_is_never_written() -> None:
+    now = [10.0]
+    box = Outbox(10, 100, ttl=5, clock=lambda: now[0])
+    early = box.put(frame(b"a"))
+    now[0] = 12.0
+    late = box.put(frame(b"b"))
+    assert box.next_deadline == 15.0
+    now[0] = 14.9
+    assert box.expire() == 0
+    now[0] = 15.0
+    paper = Paper()
+    box.flush(paper)  # it is not written after its time, also where no timer came in between
+    assert paper.written == [b"b"]
+    assert [early.state, late.state] == ["expired", "written"]
+    assert str(early.error) == "not sent: it waited longer than send_ttl=5 s"
+    assert box.counters.expired == 1
+    assert not box.next_deadline
+
+
+# Overflow
+
+
+def test_the_oldest_give_way_by_count_and_by_bytes() -> None:
+    box = Outbox(3, 10, overflow="drop_oldest")
+    receipts = [box.put(frame(bytes(n))) for n in (4, 4, 1, 1)]
+    assert [receipt.state for receipt in receipts] == ["dropped", "queued", "queued", "queued"]
+    receipts.append(box.put(frame(bytes(9))))  # takes the place of as many as it needs
+    assert [r.state for r in receipts] == ["dropped", "dropped", "dropped", "queued", "queued"]
+    assert box.put(frame(bytes(11))).state == "rejected"  # it never fits: nobody gives way
+    assert (len(box), box.counters.dropped, box.counters.rejected) == (2, 3, 1)
+    assert "outbox_overflow" in str(receipts[0].error)
+
+
+def test_the_newest_gives_way() -> None:
+    box = Outbox(1, 10, overflow="drop_newest")
+    assert [box.put(frame()).state for _ in range(3)] == ["queued", "dropped", "dropped"]
+    assert (box.counters.dropped, box.counters.rejected) == (2, 0)
 
 
 def test_the_count_is_bounded() -> None:
     box = Outbox(2, 100)
     states = [box.put(frame()).state for _ in range(3)]
     assert states == ["queued", "queued", "rejected"]
-    box.pop()
+    take(box)
     assert box.put(frame()).state == "queued"
-    assert (len(box), box.high_water, box.rejected) == (2, 2, 1)
+    assert (len(box), box.counters.queue_high_water, box.counters.rejected) == (2, 2, 1)
 
 
 def test_the_bytes_are_bounded_and_given_back() -> None:
@@ -52,7 +168,7 @@ def test_the_bytes_are_bounded_and_given_back() -> None:
     assert isinstance(refused.error, SendError)
     assert (refused.state, refused.error.state) == ("rejected", "rejected")
     assert "outbox_bytes" in str(refused.error)
-    box.pop()
+    take(box)
     assert box.put(frame(b"x" * 10)).state == "queued"
     box.clear("test")
     assert box.put(frame(b"x" * 10)).state == "queued"
@@ -67,7 +183,7 @@ def test_clearing_drops_every_receipt_with_the_reason() -> None:
         assert isinstance(receipt.error, SendError)
         assert str(receipt.error) == "not sent: disconnect() was called"
         assert receipt.error.state == "dropped"
-    assert box.peek() is None
+    assert box.counters.dropped == 3
 
 
 @given(st.lists(st.one_of(st.binary(max_size=6), st.sampled_from(["pop", "clear"]))))
@@ -82,10 +198,7 @@ def test_the_outbox_is_a_bounded_queue(steps: list[bytes | str]) -> None:
             assert box.clear("test") == len(model)
             model.clear()
         elif model:
-            entry = box.peek()
-            assert entry is not None
-            assert entry.frame.data == model.pop(0)
-            box.pop()
+            assert take(box) == model.pop(0)
         assert len(box) == len(model)
 
 
@@ -103,7 +216,7 @@ def test_threads_that_put_at_once_keep_the_counts() -> None:
         thread.start()
     for thread in threads:
         thread.join(5)
-    assert (len(box), box.high_water, box.rejected) == (500, 500, 300)
+    assert (len(box), box.counters.queue_high_water, box.counters.rejected) == (500, 500, 300)
     assert box.clear("test") == 500
     assert box.put(frame(b"x" * 10_000)).state == "queued"  # no byte was miscounted
 
@@ -242,12 +355,6 @@ def test_settling_twice_keeps_what_the_waiters_were_told() -> None:
     receipt.settle("written")
     receipt.settle("written")
     assert receipt.result(0) is receipt
-
-
-def test_a_rejection_says_why() -> None:
-    receipt = Receipt()
-    reject(receipt, "too late")
-    assert (receipt.state, str(receipt.error)) == ("rejected", "not sent: too late")
 
 
 def test_a_frame_that_can_never_fit_is_not_waited_for() -> None:

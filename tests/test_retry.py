@@ -14,29 +14,25 @@ from heimdall_reactive.exceptions import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
-    ConnectTimeout,
     HandshakeRefused,
-    InsecureToken,
-    InvalidEndpoint,
     StoreError,
     TokenError,
 )
 from heimdall_reactive.options import CloseInfo, RetryContext, StoreOptions
 from heimdall_reactive.retry import (
     FLAP_CAP,
-    Action,
     Backoff,
     Decision,
     Failure,
     Retries,
-    classify_close,
-    classify_failure,
     next_delay,
+    seconds_to_wait,
 )
+from heimdall_reactive.rules import Action
 
 CONTEXT = RetryContext(1, 0.0, None)
 ALMOST_1 = 1 - 2**-53
-RETRY, REFRESH, END, FAIL = Action.RETRY, Action.REFRESH, Action.END, Action.FAIL
+RETRY, WAIT, REFRESH, END, STOP = Action
 
 
 def context(attempt: int) -> RetryContext:
@@ -126,60 +122,17 @@ def test_a_callable_decides_from_the_context() -> None:
     assert next_delay(lambda _: None, given_context, 0, lambda: 0.5) is None
 
 
-# Tables
-
-
-@pytest.mark.parametrize(
-    ("statuses", "action"),
-    [
-        ((401, 403), REFRESH),
-        ((408, 425, 429, 500, 502, 503, 504, 599), RETRY),
-        ((200, 302, 400, 404, 405, 407, 410, 418, 421, 426, 451), FAIL),
-    ],
-)
-def test_the_status_of_a_refused_upgrade_decides(statuses: tuple[int, ...], action: Action) -> None:
-    assert {classify_failure(HandshakeRefused(status)) for status in statuses} == {action}
-
-
-@pytest.mark.parametrize(
-    ("error", "action"),
-    [
-        (CertificateError("certificate"), FAIL),
-        (InvalidEndpoint("url"), FAIL),
-        (InsecureToken("token"), FAIL),
-        (ConfigurationError("option"), FAIL),
-        (ConnectTimeout("slow"), RETRY),
-        (ConnectError("refused"), RETRY),
-        (TokenError("provider"), RETRY),
-        (RuntimeError("a defect"), FAIL),
-    ],
-)
-def test_the_error_of_an_attempt_decides(error: Exception, action: Action) -> None:
-    assert classify_failure(error) is action
-
-
-@pytest.mark.parametrize(
-    ("codes", "action"),
-    [
-        ((1000,), END),
-        ((1001, 1005, 1006, 1011, 1012, 1013, 1014), RETRY),
-        ((1008, 4401, 4403), REFRESH),
-        ((3000, 4000, 4999), RETRY),
-    ],
-)
-def test_the_close_code_of_the_server_decides(codes: tuple[int, ...], action: Action) -> None:
-    assert {classify_close(CloseInfo(code, "", "server")) for code in codes} == {action}
-
-
-@pytest.mark.parametrize("code", [1000, 1006, 1008])
-def test_a_socket_that_just_ended_is_retried(code: int) -> None:
-    assert classify_close(CloseInfo(code, "", "network")) is RETRY
-
-
 # Failures in a row
 
 LOST = ConnectionLost(1006, "lost")
 CLOSE = CloseInfo(1006, "lost")
+LEADS_TO: dict[Action, Exception] = {
+    RETRY: LOST,
+    WAIT: HandshakeRefused(503),
+    REFRESH: HandshakeRefused(401),
+    END: ConnectionLost(1000, "bye"),
+    STOP: CertificateError("expired"),
+}
 
 
 def failure(now: float = 0.0, opened: bool = False, error: Exception = LOST) -> Failure:
@@ -196,20 +149,23 @@ class Row:
     def __call__(
         self, action: Action = RETRY, failed: Failure | None = None, can_refresh: bool = True
     ) -> Decision:
-        return self.retries.decide(action, failed or failure(), can_refresh)
+        failed = failed or failure()
+        if failed.error is LOST:
+            failed = failed._replace(error=LEADS_TO[action])
+        return self.retries.decide(failed, can_refresh)
 
 
 def test_failures_are_counted_up_to_the_limit() -> None:
     row = Row(max_reconnect_attempts=2, reconnect_delay=3)
     assert [row() for _ in range(3)] == [
-        Decision(RETRY, 3, 1), Decision(RETRY, 3, 2), Decision(FAIL),
+        Decision(RETRY, 3, 1), Decision(RETRY, 3, 2), Decision(STOP),
     ]  # fmt: skip
     row.retries.reset()
     assert row() == Decision(RETRY, 3, 1)
 
 
 def test_no_attempt_is_made_where_none_is_allowed_and_all_where_there_is_no_limit() -> None:
-    assert Row(max_reconnect_attempts=0)() == Decision(FAIL)
+    assert Row(max_reconnect_attempts=0)() == Decision(STOP)
     row = Row(max_reconnect_attempts=None)
     assert [row().attempt for _ in range(100)] == list(range(1, 101))
 
@@ -232,9 +188,9 @@ def test_a_callable_gets_attempt_elapsed_and_cause_and_may_stop() -> None:
         return 0.0 if context.attempt < 3 else None
 
     row = Row(reconnect_delay=policy, max_reconnect_attempts=None)
-    error = OSError()
+    error = ConnectError("no route")
     decisions = [row(failed=failure(now, error=error)) for now in (100.0, 101.5, 107.0)]
-    assert decisions == [Decision(RETRY, 0.0, 1), Decision(RETRY, 0.0, 2), Decision(FAIL)]
+    assert decisions == [Decision(RETRY, 0.0, 1), Decision(RETRY, 0.0, 2), Decision(STOP)]
     assert seen == [
         RetryContext(1, 0.0, error), RetryContext(2, 1.5, error), RetryContext(3, 7.0, error),
     ]  # fmt: skip
@@ -248,14 +204,14 @@ def test_a_delay_policy_that_breaks_is_reported_and_fails(answer: Any) -> None:
         return answer  # type: ignore[no-any-return]
 
     row = Row(reconnect_delay=policy)
-    assert row() == Decision(FAIL)
+    assert row() == Decision(STOP)
     assert ["reconnect_delay raised" in str(error) for error in row.reports] == [True]
 
 
 def test_a_refused_token_is_refreshed_once_and_at_once() -> None:
     row = Row()
     assert row(REFRESH) == Decision(RETRY, 0.0, 1)
-    assert row(REFRESH) == Decision(FAIL)
+    assert row(REFRESH) == Decision(STOP)
     row.retries.reset()
     assert row() == Decision(RETRY, 3.0, 1)
     assert row() == Decision(RETRY, 3.0, 2)
@@ -263,10 +219,10 @@ def test_a_refused_token_is_refreshed_once_and_at_once() -> None:
 
 
 def test_a_static_token_is_not_asked_for_again() -> None:
-    assert Row()(REFRESH, can_refresh=False) == Decision(FAIL)
+    assert Row()(REFRESH, can_refresh=False) == Decision(STOP)
 
 
-@pytest.mark.parametrize("action", [END, FAIL])
+@pytest.mark.parametrize("action", [END, STOP])
 def test_what_is_final_is_final(action: Action) -> None:
     assert Row()(action) == Decision(action)
 
@@ -275,7 +231,7 @@ def test_what_is_final_is_final(action: Action) -> None:
 def test_without_auto_reconnect_nothing_is_dialled(action: Action) -> None:
     row = Row(auto_reconnect=False)
     assert row(action, failure(opened=True)) == Decision(END)
-    assert row(action, failure(opened=False)) == Decision(FAIL)
+    assert row(action, failure(opened=False)) == Decision(STOP)
 
 
 @pytest.mark.parametrize("action", Action)
@@ -288,7 +244,7 @@ def test_should_reconnect_overrides_every_class(action: Action) -> None:
 
     assert Row(should_reconnect=always)(action) == Decision(RETRY, 3.0, 1)
     assert seen == [CLOSE]
-    assert Row(should_reconnect=lambda _: False)(action) == Decision(FAIL)
+    assert Row(should_reconnect=lambda _: False)(action) == Decision(STOP)
     assert Row(should_reconnect=lambda _: None)(action) == Row()(action)
 
 
@@ -306,5 +262,76 @@ def test_a_should_reconnect_that_raises_is_reported_and_leaves_the_table() -> No
 def test_a_callable_that_returns_no_delay_is_reported_and_stops(delay: float) -> None:
     # Taken as 0 it would dial without end.
     row = Row(reconnect_delay=lambda context: delay, max_reconnect_attempts=None)
-    assert row() == Decision(FAIL)
+    assert row() == Decision(STOP)
     assert len(row.reports) == 1
+
+
+def test_a_static_token_that_is_none_does_not_get_better() -> None:
+    bad = failure(error=TokenError("none"))
+    assert Row()(failed=bad, can_refresh=False) == Decision(STOP)
+    assert Row()(failed=bad, can_refresh=True) == Decision(RETRY, 3.0, 1)
+
+
+# Retry-After
+
+
+def refused(seconds: float | None, status: int = 503) -> Failure:
+    return failure(error=HandshakeRefused(status, seconds))
+
+
+def test_a_server_is_not_dialled_before_it_asked_for() -> None:
+    row = Row(reconnect_delay=3, max_reconnect_attempts=None)
+    delays = [row(failed=refused(s)).delay for s in (None, 0.0, 1.0, 20.0, 1e12)]
+    assert delays == [3, 3, 3, 20, 300]  # never sooner than our own delay, and bounded
+    assert Row(max_retry_after=10)(failed=refused(20)).delay == 10
+    assert Row(max_retry_after=0)(failed=refused(20)).delay == 3
+
+
+def test_clients_that_were_sent_away_together_come_back_apart() -> None:
+    chance = random.Random(1).random
+    delays = set()
+    for _ in range(100):
+        retries = Retries(StoreOptions(reconnect_delay=0), chance, lambda _: None)
+        delays.add(retries.decide(refused(10), True).delay)
+    assert len(delays) == 100
+    assert all(delay is not None and 10 <= delay <= 12 for delay in delays)
+
+
+def test_only_a_status_that_says_wait_is_waited_for() -> None:
+    rules = {"http 404": "wait", "http 503": "retry"}
+    assert Row(reconnect_rules=rules)(failed=refused(20, 404)).delay == 20
+    assert Row(reconnect_rules=rules)(failed=refused(20, 503)).delay == 3
+
+
+def test_a_callable_sees_what_the_server_asked_for_and_can_not_be_quicker() -> None:
+    seen: list[float | None] = []
+
+    def policy(context: RetryContext) -> float:
+        seen.append(context.retry_after)
+        return 0.5
+
+    assert Row(reconnect_delay=policy)(failed=refused(20)).delay == 20
+    assert Row(reconnect_delay=policy)(failed=refused(None)).delay == 0.5
+    assert seen == [20, None]
+
+
+NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None), ("", None), ("soon", None), ("-5", None), ("1.5", None), ("0", 0.0),
+        (" 120 ", 120.0), (str(10**12), 1e12), ("\u0663", None), ("9" * 1_000_000, None),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0), ("Sun, 06 Nov 1994 08:00:00 GMT", 0.0),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0), ("Sun, 99 Nov 1994 08:50:37 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | None) -> None:
+    assert seconds_to_wait(text, NOW) == seconds
+
+
+@given(st.text(max_size=200))
+def test_a_retry_after_of_any_text_raises_nothing(text: str) -> None:
+    seconds = seconds_to_wait(text, NOW)
+    assert seconds is None or seconds >= 0

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
+from heimdall_reactive.asking import Asker
 from heimdall_reactive.exceptions import ConnectError, InsecureToken, TokenError
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import StoreOptions, TokenPlacement
@@ -30,7 +31,7 @@ URL = "wss://h.example/v1"
 
 def ask(source: Any, timeout: float = 5.0) -> str | None:
     async def body() -> str | None:
-        token = await ask_token(source, timeout)
+        token = await ask_token(source, timeout, Asker())
         assert CANARY not in repr(token)
         return None if token is None else token.get_secret_value()
 
@@ -145,7 +146,7 @@ def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool
 
     async def body() -> None:
         with pytest.raises(TokenError, match="no answer"):
-            await ask_token(hangs, 0.01)
+            await ask_token(hangs, 0.01, Asker())
         over.set()
         threads.get(timeout=5).join(5)
         await asyncio.sleep(0)
@@ -179,7 +180,7 @@ def test_a_wait_for_a_provider_can_be_cancelled() -> None:
         return async_provider()
 
     async def body() -> None:
-        task = asyncio.ensure_future(ask_token(provider, 5))
+        task = asyncio.ensure_future(ask_token(provider, 5, Asker()))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -225,7 +226,7 @@ async def async_headers() -> dict[str, str]:
     ],
 )
 def test_headers_may_come_from_anywhere_in_order(source: Any, pairs: list[Any]) -> None:
-    assert run(lambda: ask_headers(source, 1.0)) == pairs
+    assert run(lambda: ask_headers(source, 1.0, Asker())) == pairs
 
 
 @pytest.mark.parametrize("hang", [True, False])
@@ -236,7 +237,7 @@ def test_a_provider_of_headers_that_fails_is_a_failed_attempt(hang: bool) -> Non
         raise ValueError(CANARY)
 
     with pytest.raises(ConnectError) as caught:
-        run(lambda: ask_headers(provider, 0.01))
+        run(lambda: ask_headers(provider, 0.01, Asker()))
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
