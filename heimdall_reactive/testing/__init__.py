@@ -20,10 +20,14 @@ from .faults import (
     Trickle,
     redirect,
 )
+from .frames import RawFrame, build_close, build_frame
+from .peer import SocketDial, SocketPeer
 from .proxy import FaultProxy
 from .relay import Passage
 from .scripted import DialRecord, ScriptedPeer
 from .scripted_link import Link
+from .socket_link import SocketLink
+from .socket_steps import EndlessHeader, Handshake, SocketStep
 from .steps import Accept, BadCertificate, Fails, Hang, Refuse, Step, Unreachable
 from .virtual import Deadlock, VirtualTimeLoop, run
 
@@ -37,26 +41,35 @@ __all__ = [
     "Delay",
     "DialRecord",
     "DropSyn",
+    "EndlessHeader",
     "Fails",
     "Fault",
     "FaultProxy",
     "FlipBit",
     "Garbage",
+    "Handshake",
     "Hang",
     "HttpAnswer",
     "Link",
     "MuteClose",
     "NoAnswer",
     "Passage",
+    "RawFrame",
     "Refuse",
     "RefuseConnection",
     "Reset",
     "ScriptedPeer",
+    "SocketDial",
+    "SocketLink",
+    "SocketPeer",
+    "SocketStep",
     "Stall",
     "Step",
     "Trickle",
     "Unreachable",
     "VirtualTimeLoop",
+    "build_close",
+    "build_frame",
     "redirect",
     "run",
 ]

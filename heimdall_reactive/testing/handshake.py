@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
 
 from .sockets import Side
 
@@ -45,6 +46,17 @@ def request_headers(head: bytes) -> dict[str, str]:
     lines = head.decode("latin-1").split("\r\n")[1:]
     pairs = (line.partition(":") for line in lines if ":" in line)
     return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def bearer_token(path: str, headers: dict[str, str]) -> str | None:
+    """Return the access token in header, subprotocol or query; None without one."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token
+    for name in headers.get("sec-websocket-protocol", "").split(","):
+        if name.strip().startswith("bearer."):
+            return name.strip().removeprefix("bearer.")
+    return next(iter(parse_qs(urlsplit(path).query).get("access_token", ())), None)
 
 
 def http_answer(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from .faults import (
     BlackHole,
@@ -98,7 +99,7 @@ class Relay:
         self._on_open: list[Fault] = []
         self._holds = 0
         self._timers: list[asyncio.TimerHandle] = []
-        self._turn: asyncio.Future[bool] = self._loop.create_future()
+        self._turn: asyncio.Future[tuple[bool, bool]] = self._loop.create_future()
 
     async def run(self) -> None:
         """Carry the connection until it ends, and leave no socket."""
@@ -136,7 +137,7 @@ class Relay:
                 return
             await self._carry()
         if self._turn.done():
-            await self._discard(until_close=self._turn.result())
+            await self._discard(*self._turn.result())
 
     async def _carry(self) -> None:
         up = self._loop.create_task(self._up.run())
@@ -145,7 +146,8 @@ class Relay:
         down.add_done_callback(partial(self._ended_by, "server"))
         both = asyncio.gather(up, down)
         try:
-            await asyncio.wait([both, self._turn], return_when=asyncio.FIRST_COMPLETED)
+            turns: list[asyncio.Future[Any]] = [both, self._turn]
+            await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
             if both.done():
                 both.result()
         finally:
@@ -169,11 +171,12 @@ class Relay:
                 self._say(fault.data)
             case _:
                 pass
-        if isinstance(fault, HttpAnswer | Garbage) and not fault.hold:
+        hold = not isinstance(fault, HttpAnswer | Garbage) or fault.hold
+        if not hold:
             self._client.finish()
         self._end(type(fault).__name__)
         self._changed()
-        await self._discard(until_close=False)
+        await self._client.discard(hold)
 
     def _plan(self, fault: Fault) -> None:
         if isinstance(fault, Placed) and fault.handshake:
@@ -221,31 +224,31 @@ class Relay:
             return
         if isinstance(fault, CloseWith):
             self._say(build_close(fault.code, fault.reason))
-            self._leave(fault, until_close=not fault.hold)
+            self._leave(fault, hold=fault.hold, until_close=not fault.hold)
         elif isinstance(fault, Garbage):
             self._say(fault.data)
             if not fault.hold:
                 self._client.finish()
-            self._leave(fault)
+            self._leave(fault, hold=fault.hold)
 
-    def _leave(self, fault: Placed, until_close: bool = False) -> None:
+    def _leave(self, fault: Placed, hold: bool = False, until_close: bool = False) -> None:
         """Part the client from the server; what the client still sends is ignored."""
         self._end(type(fault).__name__)
         self._shape.gate.clear()
-        self._turn.set_result(until_close)
+        self._turn.set_result((hold, until_close))
         self._changed()
 
-    async def _discard(self, until_close: bool) -> None:
-        """Read what the client sends until it ends; answer its close frame with a FIN."""
+    async def _discard(self, hold: bool, until_close: bool) -> None:
+        """Ignore what the client sends until it ends; answer its close frame with a FIN."""
         self._client.hold(False)
-        while True:
-            if until_close and self._up.scanner.closes:
-                self._client.finish()
-                until_close = False
+        scanner = self._up.scanner
+        while until_close and not scanner.closes:
             if (arrival := await self._client.read()) is None:
-                return
-            if until_close:
-                self._up.scanner.feed(arrival[1])
+                break
+            scanner.feed(arrival[1])
+        if until_close:
+            self._client.finish()
+        await self._client.discard(hold)
 
     def _hold(self) -> None:
         self._holds += 1

@@ -103,6 +103,11 @@ class Side(asyncio.Protocol):
         """Whether it was ever connected."""
         return hasattr(self, "transport")
 
+    @property
+    def ended(self) -> bool:
+        """Whether the other side has sent a FIN, or the socket is lost."""
+        return self._eof
+
     def hold(self, held: bool = True) -> None:
         """Stop reading from the socket, or go on."""
         self._held = held
@@ -117,6 +122,28 @@ class Side(asyncio.Protocol):
     async def drain(self) -> None:
         """Wait until the kernel has taken everything, or the socket is lost."""
         await self._room.wait()
+
+    async def turn(self) -> None:
+        """Give the loop one turn, so that a sender in a hurry starves nobody."""
+        await asyncio.sleep(0)
+
+    async def trickle(self, data: bytes, bytes_per_second: float | None) -> None:
+        """Send bytes one by one at a rate; None sends them at once."""
+        if bytes_per_second is None:
+            self.write(data)
+            return
+        for value in data:
+            if self.ended:
+                return
+            self.write(bytes([value]))
+            await asyncio.sleep(1 / bytes_per_second)
+
+    async def discard(self, hold: bool = False) -> None:
+        """Read until the other side ends, and forget what it sends; stay open even then to hold."""
+        while await self.read() is not None:
+            pass
+        if hold:
+            await self.lost
 
     def finish(self) -> None:
         """Send a FIN behind what was written; TLS is closed altogether."""

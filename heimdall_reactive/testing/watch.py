@@ -29,7 +29,7 @@ class Watch:
             except Exception as error:
                 future.set_exception(error)
 
-    async def wait_for(self, holds: Callable[[], object], timeout: float) -> None:
+    async def wait_for(self, holds: Callable[[], object], timeout: float | None) -> None:
         """Wait until `holds()` is true.
 
         Raises:

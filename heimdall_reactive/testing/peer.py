@@ -1,0 +1,284 @@
+"""`SocketPeer`: a scripted WebSocket server on a real socket, as wrong as a test wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Reset
+from .handshake import bearer_token, http_answer, read_head, request_headers, upgrade_answer
+from .socket_link import SocketLink
+from .socket_steps import EndlessHeader, Handshake, SocketStep, check_step
+from .sockets import Listener, Side
+from .steps import Accept, Hang, Refuse
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from .scripted_link import Link
+
+__all__ = ["SocketDial", "SocketPeer"]
+
+_PIECE = b"a" * 4096
+OnMessage: TypeAlias = Callable[[SocketLink, Any], object]
+
+
+@dataclass(repr=False)
+class SocketDial:
+    """One connection that came; its repr holds no secret.
+
+    Attributes:
+        number: counted from 1.
+        at: when it was accepted, on the loop's clock in seconds.
+        step: what the peer did with it.
+        request: the bytes of the request, once they are all there; the token is among them.
+    """
+
+    number: int
+    at: float
+    step: SocketStep
+    request: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The request's target, with its query; empty while there is no request."""
+        words = self.request.decode("latin-1").split(" ", 2)
+        return words[1] if len(words) == 3 else ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The request's headers, names in lower case."""
+        return request_headers(self.request)
+
+    @property
+    def token(self) -> str | None:
+        """The access token in header, subprotocol or query; None without one."""
+        return bearer_token(self.path, self.headers)
+
+    def __repr__(self) -> str:
+        path = self.path.partition("?")[0]
+        return f"<SocketDial {self.number} {path} at {self.at} s: {type(self.step).__name__}>"
+
+
+class SocketPeer:
+    """A raw server on 127.0.0.1 that follows a script: the twin of `ScriptedPeer` with sockets.
+
+    Each connection takes the next step of the script. After the last one, dials are accepted, or
+    meet what `always` says. It leaves no task and no socket at its end.
+
+    Args:
+        steps: the script.
+        on_message: is called with the link and each message that comes, to answer it.
+        ssl: a server's context; `url` is `wss://127.0.0.1:...` then.
+
+    Attributes:
+        dials: what was dialled, in order.
+        links: the accepted connections, in order.
+    """
+
+    def __init__(
+        self,
+        *steps: SocketStep,
+        on_message: OnMessage | None = None,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        self.dials: list[SocketDial] = []
+        self.links: list[SocketLink] = []
+        self._steps: deque[SocketStep] = deque()
+        self._default: SocketStep = Accept()
+        self._on_message = on_message
+        self._scheme = "ws" if ssl is None else "wss"
+        self._listener = Listener(self._accept, ssl)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch = Watch()
+        self._returned = 0
+        self.script(*steps)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 before it has started."""
+        return self._listener.port
+
+    @property
+    def url(self) -> str:
+        """Where clients dial, without a path."""
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    def script(self, *steps: SocketStep) -> None:
+        """Put other steps in the place of those that are left.
+
+        Raises:
+            ConfigurationError: if the peer cannot do one.
+        """
+        for step in steps:
+            check_step(step)
+        self._steps = deque(steps)
+
+    def always(self, step: SocketStep) -> None:
+        """Let every dial from now on meet one step.
+
+        Raises:
+            ConfigurationError: if the peer cannot do it.
+        """
+        check_step(step)
+        self._steps.clear()
+        self._default = step
+
+    @property
+    def link(self) -> SocketLink | None:
+        """The newest link while it is live, else None."""
+        return self.links[-1] if self.links and self.links[-1].live else None
+
+    @property
+    def live(self) -> list[SocketLink]:
+        """The links whose sockets are open."""
+        return [link for link in self.links if link.live]
+
+    async def accepted(self, timeout: float | None = None) -> SocketLink:
+        """Return the next link, in the order of the handshakes; each is returned once.
+
+        Args:
+            timeout: seconds, None for ever.
+
+        Raises:
+            TimeoutError: no dial was accepted in time.
+        """
+        await self._watch.wait_for(lambda: self._returned < len(self.links), timeout)
+        self._returned += 1
+        return self.links[self._returned - 1]
+
+    async def wait_for(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
+        """Wait until a predicate holds; it is asked when a dial comes, is answered or ends.
+
+        Raises:
+            WaitTimeout: if it does not hold within `timeout` seconds.
+        """
+        await self._watch.wait_for(predicate, timeout)
+
+    async def __aenter__(self) -> SocketPeer:
+        self._listener.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._listener.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watch.close()
+
+    def __repr__(self) -> str:
+        return f"<SocketPeer {len(self.dials)} dials, {len(self.live)} live>"
+
+    def _accept(self, side: Side) -> None:
+        loop = asyncio.get_running_loop()
+        step = self._steps.popleft() if self._steps else self._default
+        dial = SocketDial(len(self.dials) + 1, loop.time(), step)
+        self.dials.append(dial)
+        task = loop.create_task(self._serve(side, dial))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        self._watch.changed()
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": "the peer failed on a connection", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+        self._watch.changed()
+
+    async def _serve(self, side: Side, dial: SocketDial) -> None:
+        try:
+            if isinstance(dial.step, Reset | Cut) and dial.step.handshake:
+                side.reset() if isinstance(dial.step, Reset) else side.finish()
+            elif (request := await read_head(side)) is not None:
+                dial.request = request
+                self._watch.changed()
+                await self._answer(side, dial)
+            await side.discard(hold=_holds(dial.step))
+        except ValueError:
+            pass  # a frame that is too long to take
+        finally:
+            side.transport.abort()
+            await side.lost
+
+    async def _answer(self, side: Side, dial: SocketDial) -> None:
+        match dial.step:
+            case Refuse(status=status, retry_after=after):
+                await asyncio.sleep(dial.step.delay)
+                headers = [] if after is None else [("Retry-After", str(after))]
+                side.write(http_answer(status, headers))
+                side.finish()
+            case HttpAnswer(status=status, headers=headers, body=body):
+                side.write(http_answer(status, headers, body))
+                _finish_unless(dial.step.hold, side)
+            case Garbage(when="handshake"):
+                side.write(dial.step.data)
+                _finish_unless(dial.step.hold, side)
+            case EndlessHeader():
+                await self._endless(side, dial.step.size)
+            case Accept() | Handshake() | CloseWith() | Garbage() | Reset() | Cut():
+                await self._open(side, dial)
+            case _:
+                pass
+
+    async def _open(self, side: Side, dial: SocketDial) -> None:
+        step = dial.step
+        if isinstance(step, Accept):
+            await asyncio.sleep(step.delay)
+        if isinstance(step, Handshake):
+            answer = upgrade_answer(dial.request, step.accept, step.subprotocol, step.headers)
+            await side.trickle(answer, step.bytes_per_second)
+        else:
+            side.write(upgrade_answer(dial.request))
+        link = SocketLink(side, dial.number, dial.request, self._on_message)
+        self.links.append(link)
+        match step:
+            case Accept():
+                for message in step.first_messages:
+                    link.send(message)
+                if step.then is not None:
+                    step.then(cast("Link", link))  # what `then` needs, both kinds of link have
+            case CloseWith():
+                link.close(step.code, step.reason, hold=step.hold)
+            case Garbage():
+                link.raw(step.data)
+                link.ignore() if step.hold else link.drop()
+            case Reset():
+                await side.drain()
+                link.reset()
+            case Cut():
+                link.drop()
+            case _:
+                pass
+        self._watch.changed()
+        await link.run()
+
+    async def _endless(self, side: Side, size: int | None) -> None:
+        side.write(b"HTTP/1.1 101 Switching Protocols\r\nX-Long: ")
+        sent = 0
+        while not side.ended and (size is None or sent < size):
+            piece = _PIECE if size is None else _PIECE[: size - sent]
+            side.write(piece)
+            sent += len(piece)
+            await side.drain()
+            await side.turn()
+
+
+def _holds(step: SocketStep) -> bool:
+    held = isinstance(step, CloseWith | Garbage | HttpAnswer) and step.hold
+    return held or isinstance(step, Hang | NoAnswer | EndlessHeader)
+
+
+def _finish_unless(hold: bool, side: Side) -> None:
+    if not hold:
+        side.finish()
