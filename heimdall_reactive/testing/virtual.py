@@ -68,6 +68,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self, *, start: float = 0.0, grace: float = 1.0, deadline: float | None = None
     ) -> None:
         self._now = start
+        self._began = time.time() - start
         self._grace = grace
         self._deadline = deadline
         self._idlers: list[asyncio.Future[None]] = []
@@ -80,6 +81,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self._now
+
+    def wall(self) -> float:
+        """Return virtual seconds since the epoch: the loop was made at the real time of then."""
+        return self._began + self._now
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: the wall clock goes on, while this clock stands still."""
+        self._began += seconds
 
     @property
     def timers(self) -> list[asyncio.TimerHandle]:
