@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from heimdall_reactive import ConfigurationError, Status, TokenError, use_websocket
-from heimdall_reactive.testing import Deadlock, ScriptedPeer, VirtualTimeLoop, run
+from heimdall_reactive.testing import Deadlock, ScriptedPeer, Unreachable, VirtualTimeLoop, run
 
 from .support import record
 
@@ -100,6 +100,51 @@ class TestClock:
                 state = await store.wait_for(lambda s: s.status is Status.FAILED)
                 assert isinstance(state.error, ConfigurationError)
                 assert "transport=ScriptedPeer()" in str(state.error)
+
+        run(main)
+
+
+class TestWallClock:
+    def test_the_times_of_a_store_are_by_the_virtual_wall_clock(self) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualTimeLoop)
+            peer = ScriptedPeer(Unreachable())
+            async with use_websocket(URL, transport=peer, reconnect_delay=lambda _: 90) as store:
+                state = await store.wait_for(lambda s: s.status is Status.WAITING)
+                assert state.retry_at == loop.wall() + 90
+                state = await store.wait_connected()
+                assert state.connected_at == loop.wall()
+                assert now() == 90
+
+        run(main)
+
+    def test_a_machine_that_slept_through_a_delay_dials_soon(self) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualTimeLoop)
+            peer = ScriptedPeer(Unreachable())
+            async with use_websocket(URL, transport=peer, reconnect_delay=3000) as store:
+                await store.wait_for(lambda s: s.status is Status.WAITING)
+                loop.suspend(8 * 3600)
+                assert now() == 0
+                await store.wait_connected()
+                assert now() < 5
+
+        run(main)
+
+    def test_a_link_that_died_in_sleep_is_found_soon(self) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualTimeLoop)
+            peer = ScriptedPeer()
+            options: dict[str, Any] = {"ping_interval": 600, "ping_timeout": 600}
+            async with use_websocket(URL, transport=peer, **options) as store:
+                await store.wait_connected()
+                (await peer.accepted()).silence()
+                loop.suspend(8 * 3600)
+                await store.wait_for(lambda s: s.session == 2)
+                assert now() < 30
 
         run(main)
 
@@ -197,10 +242,14 @@ class TestThreads:
     def test_a_provider_that_hangs_times_out_in_virtual_time(self) -> None:
         release = threading.Event()
 
+        def provide() -> str:
+            release.wait(20)
+            return "late"
+
         async def main() -> None:
             options: dict[str, Any] = {"token_timeout": 3000, "reconnect_delay": lambda _: None}
             async with use_websocket(
-                URL, transport=ScriptedPeer(), access_token=release.wait, **options
+                URL, transport=ScriptedPeer(), access_token=provide, **options
             ) as store:
                 errors = record(store.errors)
                 await store.wait_for(lambda s: s.status is Status.FAILED)

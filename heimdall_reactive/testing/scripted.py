@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from heimdall_reactive.endpoints import redact
 from heimdall_reactive.options import StoreOptions
 from heimdall_reactive.transports import Wire
 
@@ -51,9 +52,7 @@ class DialRecord:
         return next(iter(parse_qs(urlsplit(self.url).query).get("access_token", ())), None)
 
     def __repr__(self) -> str:
-        parts = urlsplit(self.url)
-        where = f"{parts.scheme}://{parts.hostname}{parts.path}"
-        return f"<DialRecord {where} at {self.at} s: {type(self.step).__name__}>"
+        return f"<DialRecord {redact(self.url)} at {self.at} s: {type(self.step).__name__}>"
 
 
 class ScriptedPeer:

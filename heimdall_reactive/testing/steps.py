@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from heimdall_reactive.exceptions import (
     CertificateError,
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from .scripted_link import Link
 
 __all__ = ["Accept", "BadCertificate", "Fails", "Hang", "Refuse", "Step", "Unreachable"]
+
+WORDS: Final = {
+    "refused": "no connection: Connection refused",
+    "reset": "no connection: Connection reset by peer",
+    "unreachable": "no connection: Network is unreachable",
+    "unresolved": "the host's name is not found; check the endpoint",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +95,13 @@ class Refuse(Step):
 
 @dataclass(frozen=True)
 class Unreachable(Step):
-    """Nobody listens there."""
+    """There is no way to the peer.
+
+    Attributes:
+        cause: what is in the way: `refused` is a port on which nobody listens.
+    """
+
+    cause: Literal["refused", "reset", "unreachable", "unresolved"] = "refused"
 
     def answer(self) -> None:
         """Fail.
@@ -96,7 +109,7 @@ class Unreachable(Step):
         Raises:
             ConnectError: always.
         """
-        raise ConnectError("no connection: Connection refused")
+        raise ConnectError(WORDS[self.cause], self.cause)
 
 
 @dataclass(frozen=True, kw_only=True)
