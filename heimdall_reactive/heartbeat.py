@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from .options import Heartbeat
 
 __all__ = ["Pulse"]
 
+MAX_OPEN: Final = 64  # pings whose time-out runs; where there are more, some are not looked at
 LOST: Final = "heartbeat timeout"
 
 
@@ -46,7 +48,7 @@ class Pulse:
         self._write = write
         self._received = received
         self._lose = lose
-        self._before = 0
+        self._open: deque[tuple[float, int]] = deque()  # each ping's deadline, and the count then
         self._beat = loop.call_later(heartbeat.interval, self._ping)
         self._check: asyncio.TimerHandle | None = None
 
@@ -67,15 +69,18 @@ class Pulse:
         self._beat = self._loop.call_later(self._heartbeat.interval, self._ping)
         self._write(self._frame)
         self.awaits_reply = self._heartbeat.reply is not None
-        if self._check is None:  # else an earlier ping is still unanswered
-            self._before = self._received()
-            self._check = self._loop.call_later(self._heartbeat.timeout, self._look)
+        if len(self._open) < MAX_OPEN:
+            self._open.append((self._loop.time() + self._heartbeat.timeout, self._received()))
+        if self._check is None:
+            self._check = self._loop.call_at(self._open[0][0], self._look)
 
     def _look(self) -> None:
         self._check = None
-        if self._received() == self._before:
+        if self._received() == self._open.popleft()[1]:
             self.stop()
             self._lose(LOST)
+        elif self._open:  # the time-out is longer than the interval
+            self._check = self._loop.call_at(self._open[0][0], self._look)
 
 
 def is_reply(reply: Any, data: bytes | bytearray, text: bool) -> bool:
