@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
+    ConnectionClosed,
     ConnectionClosedError,
     InvalidHeaderValue,
     InvalidMessage,
@@ -14,7 +19,9 @@ from websockets.exceptions import (
     NegotiationError,
 )
 
+from heimdall_reactive.exceptions import WaitTimeout
 from heimdall_reactive.testing import (
+    Accept,
     CloseWith,
     Cut,
     EndlessHeader,
@@ -24,7 +31,9 @@ from heimdall_reactive.testing import (
     HttpAnswer,
     Refuse,
     Reset,
+    SocketLink,
     SocketPeer,
+    build_frame,
     redirect,
 )
 
@@ -133,5 +142,178 @@ def test_a_step_ends_an_accepted_connection(step: Any, code: int) -> None:
                 await client.recv()
             ends = (closed.value.rcvd, closed.value.sent)
             assert code in [end.code for end in ends if end is not None] or code == 1006
+
+    run(main)
+
+
+def half_a_frame(link: SocketLink) -> None:
+    link.raw(b"\x81\x05he")
+    link.drop()
+
+
+DEEDS: list[tuple[str, Callable[[SocketLink], object], int]] = [
+    ("no code", lambda link: link.close(None), 1005),
+    ("code that must not travel", lambda link: link.close(1005), 1002),
+    ("half a code", lambda link: link.frame(8, b"\x03"), 1002),
+    ("masked", lambda link: link.frame(1, b"x", masked=True), 1002),
+    ("reserved bit", lambda link: link.frame(1, b"x", rsv=4), 1002),
+    ("reserved opcode", lambda link: link.frame(3), 1002),
+    ("orphan continuation", lambda link: link.frame(0, b"x"), 1002),
+    ("long ping", lambda link: link.ping(bytes(126)), 1002),
+    ("not UTF-8", lambda link: link.send(b"\xff", text=True), 1007),
+    ("a terabyte announced", lambda link: link.frame(2, length=1 << 40), 1009),
+    ("too long", lambda link: link.send("x" * 2000), 1009),
+    ("too many fragments", lambda link: link.fragments(*[b"x"] * 5000), 1009),
+    ("FIN inside a frame", half_a_frame, 1006),
+    ("RST", lambda link: link.reset(), 1006),
+]
+
+
+@pytest.mark.parametrize(("name", "deed", "code"), DEEDS, ids=[deed[0] for deed in DEEDS])
+def test_a_deed_ends_the_connection(
+    name: str, deed: Callable[[SocketLink], object], code: int
+) -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer, dial(peer, max_size=1000, ping_interval=0.05) as client:
+            deed(await peer.accepted(1))
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            ends = [end.code for end in (closed.value.rcvd, closed.value.sent) if end is not None]
+            assert code in (ends or [1006])
+
+    run(main)
+
+
+def test_a_deflate_bomb_is_defused() -> None:
+    async def main() -> None:
+        step = Handshake(headers=[("Sec-WebSocket-Extensions", "permessage-deflate")])
+        packer = zlib.compressobj(wbits=-15)
+        bomb = packer.compress(bytes(8 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH)
+        async with SocketPeer(step) as peer, dial(peer, compression="deflate") as client:
+            (await peer.accepted(1)).frame(2, bomb.removesuffix(b"\0\0\xff\xff"), rsv=4)
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            assert closed.value.sent is not None
+            assert closed.value.sent.code == 1009
+
+    run(main)
+
+
+def test_a_peer_that_never_pongs_is_found_out_and_one_that_does_is_not() -> None:
+    async def main() -> None:
+        options = {"ping_interval": 0.02, "ping_timeout": 0.1}
+        async with SocketPeer() as peer, dial(peer, **options) as client:
+            link = await peer.accepted(1)
+            await link.wait_for(lambda: link.pings > 3)
+            link.mute_pong()
+            with pytest.raises(ConnectionClosedError, match="keepalive ping timeout"):
+                await client.recv()
+            await link.wait_for(lambda: link.close_code == 1011)
+
+    run(main)
+
+
+def test_a_muted_close_leaves_the_client_to_its_own_time() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer, dial(peer) as client:
+            link = await peer.accepted(1)
+            link.mute_close()
+            await client.close()
+            assert client.close_code == 1006
+            assert link.close_code == 1000
+
+    run(main)
+
+
+def test_a_silence_holds_everything_back_in_order() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer, dial(peer) as client:
+            link = await peer.accepted(1)
+            link.silence()
+            link.send("one")
+            link.send("two")
+            await client.send("up")
+            with pytest.raises(TimeoutError):
+                await link.receive(0.05)
+            link.resume()
+            assert [await client.recv(), await client.recv()] == ["one", "two"]
+            assert await link.receive(1) == "up"
+
+    run(main)
+
+
+async def endless(client: ClientConnection) -> None:
+    while True:
+        await client.send(bytes(1 << 20))
+
+
+def test_a_stall_fills_the_buffers_of_the_client() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer, dial(peer) as client:
+            link = await peer.accepted(1)
+            link.stall()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(endless(client), 0.2)
+            link.resume()
+            assert await link.receive(1) == bytes(1 << 20)
+
+    run(main)
+
+
+def test_a_flood_goes_as_fast_as_the_client_takes_it() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer, dial(peer) as client:
+            link = await peer.accepted(1)
+            assert await link.flood(build_frame(1, b"drop"), 500) == 500
+            link.send("the last")
+            assert [await client.recv() for _ in range(501)][-1] == "the last"
+
+    run(main)
+
+
+def test_the_peer_answers_by_itself_if_told_how() -> None:
+    async def main() -> None:
+        first = Accept(first_messages=["welcome"], then=lambda link: link.send("and"))
+
+        def answer(link: SocketLink, message: Any) -> None:
+            link.send([message])
+
+        async with SocketPeer(first, on_message=answer) as peer, dial(peer) as client:
+            await client.send("ping")
+            assert [await client.recv() for _ in range(3)] == ["welcome", "and", '["ping"]']
+            assert repr(peer) == "<SocketPeer 1 dials, 1 live>"
+            peer.always(Refuse(429))
+            with pytest.raises(InvalidStatus):
+                await dial(peer)
+
+    run(main)
+
+
+def test_a_script_may_be_replaced_and_waiting_has_an_end() -> None:
+    async def main() -> None:
+        async with SocketPeer(Refuse(500), Refuse(500)) as peer:
+            peer.script(Refuse(403))
+            with pytest.raises(InvalidStatus, match="403"):
+                await dial(peer)
+            with pytest.raises(TimeoutError):
+                await peer.accepted(0.01)
+            waiting = asyncio.create_task(peer.accepted())
+            await peer.wait_for(lambda: len(peer.dials) == 1)
+        with pytest.raises(WaitTimeout):
+            await waiting
+
+    run(main)
+
+
+def test_a_plain_request_on_a_tls_port_and_the_other_way_round() -> None:
+    async def main() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        async with SocketPeer(ssl=context) as peer:
+            assert peer.url.startswith("wss://")
+            with pytest.raises((InvalidMessage, OSError)):
+                await connect(peer.url.replace("wss", "ws"), proxy=None, open_timeout=1)
+        async with SocketPeer() as peer:
+            with pytest.raises(ssl.SSLError):
+                await connect(peer.url.replace("ws", "wss"), proxy=None, open_timeout=1)
 
     run(main)

@@ -26,7 +26,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 async def read_head(side: Side) -> bytes | None:
-    """Return the bytes of a request head; None if the connection ends or it is too long."""
+    """Return a request's head; None if the connection ends, or if that cannot become one."""
     head = b""
     while (arrival := await side.read()) is not None:
         head += arrival[1]
@@ -36,7 +36,7 @@ async def read_head(side: Side) -> bytes | None:
             if end < len(head):
                 side.push_back(head[end:])
             return head[:end]
-        if len(head) > HEAD_LIMIT:
+        if len(head) > HEAD_LIMIT or not head[:1].isalpha():
             break
     return None
 

@@ -204,6 +204,9 @@ class SocketPeer:
                 dial.request = request
                 self._watch.changed()
                 await self._answer(side, dial)
+            else:
+                side.write(http_answer(400))
+                side.finish()
             await side.discard(hold=_holds(dial.step))
         except ValueError:
             pass  # a frame that is too long to take

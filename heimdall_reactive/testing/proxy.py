@@ -58,6 +58,7 @@ class FaultProxy:
         self._listener = Listener(self._accept)
         self._watch = Watch()
         self._reopen: asyncio.TimerHandle | None = None
+        self._running = False
 
     @property
     def url(self) -> str:
@@ -73,6 +74,11 @@ class FaultProxy:
     def live(self) -> tuple[Passage, ...]:
         """The connections whose sockets are open, those that a fault keeps open included."""
         return tuple(relay.passage for relay in self._relays.values())
+
+    @property
+    def listening(self) -> bool:
+        """Whether the port is open, not refusing or dropping."""
+        return self._listener.listening
 
     def next(self, *faults: Fault, times: int = 1) -> None:
         """Plan faults for one connection that comes; plans are used up in order.
@@ -104,12 +110,9 @@ class FaultProxy:
         """
         real = tuple(fault for fault in faults if fault is not None)
         _check(real)
-        self._keep_shut()
         self._always = real
-        if real and isinstance(real[0], RefuseConnection):
-            self._shut(real[0])
-        else:
-            self._listener.open()
+        if self._running:
+            self._settle_port()
 
     def now(self, fault: Fault) -> int:
         """Let a fault strike every open connection, or the port, now.
@@ -118,9 +121,12 @@ class FaultProxy:
             How many connections it was applied to.
 
         Raises:
-            ConfigurationError: if it is an answer to the opening handshake.
+            ConfigurationError: if it is an answer to the opening handshake, or meant for the port
+                of a proxy that does not run.
         """
         if isinstance(fault, RefuseConnection):
+            if not self._running:
+                raise ConfigurationError("the proxy is not running; enter it by `async with`")
             self._shut(fault)
             return 0
         if answers(fault):
@@ -141,7 +147,9 @@ class FaultProxy:
         await self._watch.wait_for(predicate, timeout)
 
     async def __aenter__(self) -> FaultProxy:
-        self._listener.open()
+        self._running = True
+        self._listener.open()  # also to get the port's number, if it is to be shut
+        self._settle_port()
         return self
 
     async def __aexit__(
@@ -150,6 +158,7 @@ class FaultProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._running = False
         self._keep_shut()
         await self._listener.close()
         tasks = list(self._relays)
@@ -177,6 +186,17 @@ class FaultProxy:
             asyncio.get_running_loop().call_exception_handler(context)
         self._watch.changed()
 
+    def _settle_port(self) -> None:
+        self._keep_shut()
+        if self._always and isinstance(self._always[0], RefuseConnection):
+            self._shut(self._always[0])
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        self._listener.open()
+        self._watch.changed()
+
     def _shut(self, fault: RefuseConnection) -> None:
         self._keep_shut()
         if isinstance(fault, DropSyn):
@@ -184,8 +204,7 @@ class FaultProxy:
         else:
             self._listener.refuse()
         if fault.seconds is not None:
-            loop = asyncio.get_running_loop()
-            self._reopen = loop.call_later(fault.seconds, self._listener.open)
+            self._reopen = asyncio.get_running_loop().call_later(fault.seconds, self._open)
 
     def _keep_shut(self) -> None:
         if self._reopen is not None:
