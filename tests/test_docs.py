@@ -91,7 +91,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DevServer]:
 def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: DevServer) -> None:
     namespace = {"__name__": "__main__", "token": server.issue("reader")}
     count = run_page(page, namespace)
-    if page.name in ("README.md", "tutorial.md", "sync-and-async.md", "errors.md"):
+    if page.name in (
+        "README.md",
+        "tutorial.md",
+        "sync-and-async.md",
+        "errors.md",
+        "reliability.md",
+        "testing.md",
+    ):
         assert count > 2
 
 
