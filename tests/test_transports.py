@@ -93,6 +93,18 @@ def test_a_frame_right_behind_the_handshake_comes_after_the_announcement() -> No
     run(main)
 
 
+def test_nothing_is_read_behind_a_failure_also_in_the_same_segment() -> None:
+    async def main() -> None:
+        burst = frame(TEXT, b"1") + frame(TEXT, b'"\xff"') + frame(TEXT, b"2")
+        async with raw_peer(writing(burst)) as url, quick(url, max_reconnect_attempts=0) as store:
+            seen = record(store.messages)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 5)
+            assert state.close is not None
+            assert (state.close.code, seen) == (1007, [1])
+
+    run(main)
+
+
 def test_what_comes_before_the_announcement_is_held_and_bounded() -> None:
     async def main() -> None:
         stuck = asyncio.Event()

@@ -55,6 +55,7 @@ class WebSocketsWire(ClientConnection):
         self._timer: asyncio.TimerHandle | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._cause = ""
+        self._failed = False
         self._lost = False
 
     # Wire
@@ -157,6 +158,8 @@ class WebSocketsWire(ClientConnection):
             self._push(data, self._text)
 
     def _push(self, data: bytes | bytearray, text: bool) -> None:
+        if self._failed:
+            return  # nothing is read after a failure (RFC 6455 section 7.1.7)
         if self._receiver is None:
             self._early.append((data, text))
             self.transport.pause_reading()  # bounds what comes before `start`
@@ -173,6 +176,7 @@ class WebSocketsWire(ClientConnection):
     def fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7); our code and reason are kept."""
         self._cause = self._cause or reason
+        self._failed = True
         self.protocol.fail(code, reason)
         self._send_quietly()
         self._expect_end()
