@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ from heimdall_reactive.testing import (
 
 from .peers import quick
 from .support import record, run, until
+
+
+@pytest.fixture(autouse=True)
+def the_loop_has_nothing_to_complain_about(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    records = caplog.get_records("call")
+    assert not [record for record in records if record.name == "asyncio"], caplog.text
+
 
 SHORT = {"open_timeout": 0.2, "ping_interval": 0.05, "ping_timeout": 0.1, "close_timeout": 0.1}
 TRANSIENT: list[Fault] = [

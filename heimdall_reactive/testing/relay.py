@@ -144,12 +144,14 @@ class Relay:
         down = self._loop.create_task(self._down.run())
         up.add_done_callback(partial(self._ended_by, "client"))
         down.add_done_callback(partial(self._ended_by, "server"))
-        both = asyncio.gather(up, down)
         try:
-            turns: list[asyncio.Future[Any]] = [both, self._turn]
-            await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
-            if both.done():
-                both.result()
+            while not self._turn.done() and not (up.done() and down.done()):
+                waited: list[asyncio.Future[Any]] = [up, down, self._turn]
+                left = [future for future in waited if not future.done()]
+                await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                for flow in (up, down):
+                    if flow.done():
+                        flow.result()
         finally:
             up.cancel()
             down.cancel()
