@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -36,6 +37,7 @@ class Side(asyncio.Protocol):
         self._size = 0
         self._eof = False
         self._held = False
+        self._finished = False
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -115,8 +117,8 @@ class Side(asyncio.Protocol):
             self._flow()
 
     def write(self, data: bytes) -> None:
-        """Send bytes; without a bound, unless `drain` is awaited after it."""
-        if not self.transport.is_closing():
+        """Send bytes; without a bound, unless `drain` is awaited after it. None after a FIN."""
+        if not self._finished and not self.transport.is_closing():
             self.transport.write(data)
 
     async def drain(self) -> None:
@@ -147,10 +149,12 @@ class Side(asyncio.Protocol):
 
     def finish(self) -> None:
         """Send a FIN behind what was written; TLS is closed altogether."""
-        if self.transport.is_closing():
+        if self._finished or self.transport.is_closing():
             return
+        self._finished = True
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the other side has reset it: the loop will tell
+                self.transport.write_eof()
         else:
             self.transport.close()
 
