@@ -324,3 +324,16 @@ def test_a_plain_request_on_a_tls_port_and_the_other_way_round() -> None:
                 await connect(peer.url.replace("ws", "wss"), proxy=None, open_timeout=1)
 
     run(main)
+
+
+def test_a_client_that_never_speaks_tls_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        async with SocketPeer(ssl=context) as peer:
+            _, writer = await asyncio.open_connection("127.0.0.1", peer.port)
+            with pytest.raises(WaitTimeout):
+                await peer.wait_for(lambda: peer.dials, timeout=0.05)
+        writer.close()
+        await writer.wait_closed()
+
+    run(main)

@@ -73,7 +73,8 @@ class SocketPeer:
     Args:
         steps: the script.
         on_message: is called with the link and each message that comes, to answer it.
-        ssl: a server's context; `url` is `wss://127.0.0.1:...` then.
+        ssl: a server's context; `url` is `wss://127.0.0.1:...` then, and a dial counts when the TLS
+            handshake is done.
 
     Attributes:
         dials: what was dialled, in order.
@@ -91,8 +92,8 @@ class SocketPeer:
         self._steps: deque[SocketStep] = deque()
         self._default: SocketStep = Accept()
         self._on_message = on_message
-        self._scheme = "ws" if ssl is None else "wss"
-        self._listener = Listener(self._accept, ssl)
+        self._ssl = ssl
+        self._listener = Listener(self._accept, hold=ssl is not None)
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch = Watch()
         self._returned = 0
@@ -106,7 +107,8 @@ class SocketPeer:
     @property
     def url(self) -> str:
         """Where clients dial, without a path."""
-        return f"{self._scheme}://127.0.0.1:{self.port}"
+        scheme = "ws" if self._ssl is None else "wss"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     def script(self, *steps: SocketStep) -> None:
         """Put other steps in the place of those that are left.
@@ -180,14 +182,17 @@ class SocketPeer:
         return f"<SocketPeer {len(self.dials)} dials, {len(self.live)} live>"
 
     def _accept(self, side: Side) -> None:
-        loop = asyncio.get_running_loop()
-        step = self._steps.popleft() if self._steps else self._default
-        dial = SocketDial(len(self.dials) + 1, loop.time(), step)
-        self.dials.append(dial)
-        task = loop.create_task(self._serve(side, dial))
+        dial = None if self._ssl else self._dial()
+        task = asyncio.get_running_loop().create_task(self._serve(side, dial))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+
+    def _dial(self) -> SocketDial:
+        step = self._steps.popleft() if self._steps else self._default
+        dial = SocketDial(len(self.dials) + 1, asyncio.get_running_loop().time(), step)
+        self.dials.append(dial)
         self._watch.changed()
+        return dial
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -196,7 +201,13 @@ class SocketPeer:
             asyncio.get_running_loop().call_exception_handler(context)
         self._watch.changed()
 
-    async def _serve(self, side: Side, dial: SocketDial) -> None:
+    async def _serve(self, side: Side, dial: SocketDial | None) -> None:
+        if self._ssl is not None:
+            try:
+                await side.start_tls(self._ssl)
+            except OSError:
+                return
+        dial = dial or self._dial()
         try:
             if isinstance(dial.step, Reset | Cut) and dial.step.handshake:
                 side.reset() if isinstance(dial.step, Reset) else side.finish()

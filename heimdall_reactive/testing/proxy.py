@@ -88,14 +88,16 @@ class FaultProxy:
             times: for how many connections.
 
         Raises:
-            ConfigurationError: if the faults cannot be combined, or a single connection cannot
-                have them: a port that refuses does not tell who was refused.
+            ConfigurationError: if the faults cannot be combined, `times` is less than 1, or a
+                single connection cannot have them: a port does not tell whom it refused.
         """
         if any(isinstance(fault, RefuseConnection) for fault in faults):
             raise ConfigurationError(
                 "a closed port cannot count who was refused; use always(RefuseConnection()) and "
                 "always(None), now(RefuseConnection(seconds)), or next(Reset(handshake=True))"
             )
+        if times < 1:
+            raise ConfigurationError(f"times={times!r} is no number of connections; use 1 or more")
         _check(faults)
         self._queue.extend([faults] * times)
 

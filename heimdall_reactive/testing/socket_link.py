@@ -218,7 +218,7 @@ class SocketLink:
         """Wait until a predicate holds; it is asked after every frame, and at the end.
 
         Raises:
-            WaitTimeout: if it does not hold within `timeout` seconds, or the peer ends.
+            WaitTimeout: if it does not hold within `timeout` seconds.
         """
         await self._watch.wait_for(predicate, timeout)
 

@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from ssl import SSLContext
+from typing import cast
 
 __all__ = ["Listener", "Side"]
 
@@ -28,7 +29,7 @@ class Side(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, made: Callable[[Side], None] | None = None) -> None:
+    def __init__(self, made: Callable[[Side], None] | None = None, hold: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.error: Exception | None = None
@@ -36,7 +37,7 @@ class Side(asyncio.Protocol):
         self._chunks: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._eof = False
-        self._held = False
+        self._held = hold
         self._finished = False
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -44,13 +45,28 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=0)  # so that `drain` means: the kernel has it
+        self._use(transport)
         if self._held:
-            transport.pause_reading()
+            self.transport.pause_reading()
         if self._made is not None:
             self._made(self)
+
+    async def start_tls(self, context: SSLContext) -> None:
+        """Shake hands as a TLS server; a side that is held until then misses no byte.
+
+        Raises:
+            OSError: if the client does not; the socket is closed then.
+        """
+        self._held = False
+        try:
+            transport = await self._loop.start_tls(self.transport, self, context, server_side=True)
+            if transport is None:
+                raise ConnectionError("the socket was closed during the TLS handshake")
+        except BaseException:
+            self.transport.abort()
+            await asyncio.sleep(0)  # asyncio closes the socket in a callback
+            raise
+        self._use(transport)
 
     def data_received(self, data: bytes) -> None:
         """Keep what arrived, with the time it came."""
@@ -166,6 +182,11 @@ class Side(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
+    def _use(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        # So that `drain` means: the kernel has it.
+        self.transport.set_write_buffer_limits(high=0)
+
     def _flow(self) -> None:
         if self.transport.is_closing():
             return
@@ -176,12 +197,17 @@ class Side(asyncio.Protocol):
 
 
 class Listener:
-    """A port of 127.0.0.1 that is open, refuses, or drops what knocks; the number is kept."""
+    """A port of 127.0.0.1 that is open, refuses, or drops what knocks; the number is kept.
 
-    def __init__(self, made: Callable[[Side], None], ssl: SSLContext | None = None) -> None:
+    Args:
+        made: is called with each connection.
+        hold: do not read from it yet.
+    """
+
+    def __init__(self, made: Callable[[Side], None], hold: bool = False) -> None:
         self.port = 0
         self._made = made
-        self._ssl = ssl
+        self._hold = hold
         self._sock: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -258,7 +284,7 @@ class Listener:
 
     async def _serve(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Side(self._made), sock=sock, ssl=self._ssl)
+        server = await loop.create_server(lambda: Side(self._made, self._hold), sock=sock)
         if self._sock is sock:
             self._server = server
         else:
