@@ -9,6 +9,7 @@ import socket
 import ssl as ssl_module
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -41,6 +42,8 @@ __all__ = ["dial"]
 # and a root logger at DEBUG would be enough for that.
 wire_logger: Final = logging.getLogger("heimdall_reactive.wire")
 wire_logger.setLevel(logging.INFO)
+# The level alone is not enough: `dictConfig` takes it away where it configures a logger above.
+wire_logger.addFilter(lambda record: record.levelno >= logging.INFO)
 
 
 async def dial(
@@ -77,7 +80,8 @@ async def dial(
         raise _translate(error, options.open_timeout) from None
     assert isinstance(wire, WebSocketsWire)
     wire.ping_interval, wire.ping_timeout = options.ping_interval, options.ping_timeout
-    wire.request = None  # it holds the token
+    wire.request = None  # it holds the token, and the URL may
+    wire.protocol.uri = replace(wire.protocol.uri, username=None, password=None, query="")
     return wire
 
 
@@ -93,7 +97,9 @@ class _Dialler(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         origin = _origin(self.uri)
         followed = super().process_redirect(exc)
-        if isinstance(followed, str) and _origin(followed) != origin:
+        # From wss to ws, it is an error already.
+        elsewhere = isinstance(followed, str) and _origin(followed) != origin
+        if elsewhere or (followed is not exc and isinstance(followed, Exception)):
             return RedirectRefused(
                 "the server redirects to another origin, where the token must not go; "
                 "give that server's URL as the endpoint"
@@ -133,7 +139,7 @@ def _no_handshake(error: ws_exceptions.WebSocketException) -> Exception:
             return ConnectError(f"the proxy failed ({type(error).__name__})", "proxy")
         case ws_exceptions.InvalidURI():
             return InvalidEndpoint("the endpoint, or a redirect, is no WebSocket URL")
-        case ws_exceptions.InvalidMessage():
+        case ws_exceptions.InvalidMessage() | ws_exceptions.StatusLineTooLong():
             return ConnectError(
                 "the server closed or answered the upgrade with no HTTP response", "reset"
             )

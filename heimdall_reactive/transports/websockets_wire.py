@@ -116,7 +116,9 @@ class WebSocketsWire(ClientConnection):
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()
         super().data_received(data)
-        if self.close_deadline is not None:
+        if self.response is None and self.protocol.handshake_exc is not None:
+            self.transport.abort()  # no HTTP: a peer that keeps TCP open would hide that
+        elif self.close_deadline is not None:
             # Without this, a peer that keeps TCP open after a close frame holds us for ever.
             self._expect_end()
 
