@@ -1,0 +1,229 @@
+"""The fault matrix, first half: what may befall an attempt, met once over real sockets."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from heimdall_reactive import (
+    CertificateError,
+    ConnectError,
+    ConnectTimeout,
+    HandshakeRefused,
+    InvalidEndpoint,
+    InvalidHandshake,
+    RedirectRefused,
+    Status,
+    TlsError,
+)
+from heimdall_reactive.testing import (
+    Cut,
+    DropSyn,
+    EndlessHeader,
+    FaultProxy,
+    Garbage,
+    Handshake,
+    HttpAnswer,
+    NoAnswer,
+    RefuseConnection,
+    Reset,
+    SocketPeer,
+    SocketStep,
+    redirect,
+)
+
+from .fault_stage import RESTING, SLACK, Stage, stage
+from .support import run
+
+HEALS = "connecting>waiting>connecting>connected"
+FAILS = "connecting>failed"
+TIMEOUT = 0.3  # of those attempts that are never answered
+
+
+class Row(NamedTuple):
+    """One fault, and what a store makes of it."""
+
+    name: str
+    fault: SocketStep | RefuseConnection | Sequence[SocketStep]
+    error: type[Exception]
+    cause: str
+    path: str
+    http_status: int | None = None
+    who: str = "network"
+    options: Mapping[str, Any] = MappingProxyType({})
+    waits: float = 0.0  # seconds at least until the next attempt
+
+
+def timeout(name: str, fault: Any) -> Row:
+    short = {"open_timeout": TIMEOUT}
+    return Row(name, fault, ConnectTimeout, "timeout", HEALS, options=short)
+
+
+def ends(name: str, fault: Any) -> Row:
+    return Row(name, fault, ConnectError, "reset", HEALS)
+
+
+def http(status: int, path: str, name: str = "", waits: float = 0.0, **options: Any) -> Row:
+    headers = [("Retry-After", "1")] if waits else []
+    answer = HttpAnswer(status, headers, b"<h1>no</h1>")
+    cause, name = f"http {status}", f"HTTP {status}{name}"
+    return Row(name, answer, HandshakeRefused, cause, path, status, "server", options, waits)
+
+
+def stops(name: str, fault: Any, error: type[Exception], cause: str) -> Row:
+    return Row(name, fault, error, cause, FAILS)
+
+
+ASKED: dict[str, Any] = {"access_token": lambda: "fresh"}
+WHAT = b"what is this?"
+ROWS = [
+    Row("port closed", RefuseConnection(), ConnectError, "refused", HEALS),
+    timeout("SYN black hole", DropSyn()),
+    timeout("accepted, never answered", NoAnswer()),
+    ends("RST on accept", Reset(handshake=True)),
+    ends("FIN on accept", Cut(handshake=True)),
+    http(500, HEALS),
+    http(503, HEALS),
+    http(503, HEALS, " with Retry-After", waits=1.0),
+    http(429, HEALS),
+    http(429, HEALS, " with Retry-After, capped", waits=0.15, max_retry_after=0.15),
+    http(408, HEALS),
+    http(425, HEALS),
+    http(501, HEALS),
+    http(520, HEALS),
+    http(522, HEALS),
+    http(401, FAILS),
+    http(403, FAILS),
+    http(401, HEALS, " to a provider's token", **ASKED),
+    http(403, HEALS, " to a provider's token", **ASKED),
+    http(400, FAILS),
+    http(404, FAILS),
+    http(426, FAILS),
+    http(302, FAILS, " without Location"),
+    http(200, FAILS, " of a captive portal"),
+    stops("redirect loop", [redirect("/")] * 11, InvalidHandshake, "handshake"),
+    stops("redirect to http", redirect("http://127.0.0.1:9/"), InvalidEndpoint, "endpoint"),
+    stops("redirect elsewhere", redirect("ws://127.0.0.1:9/"), RedirectRefused, "redirect"),
+    stops("wrong Accept", Handshake(accept="wrong"), InvalidHandshake, "handshake"),
+    stops("unasked subprotocol", Handshake(subprotocol="chat"), InvalidHandshake, "handshake"),
+    ends("garbage, then FIN", Garbage(WHAT, when="handshake")),
+    ends("line of garbage, then FIN", Garbage(WHAT + b"\r\n\r\n", when="handshake")),
+    timeout("garbage, TCP held", Garbage(WHAT, "handshake", hold=True)),
+    ends("line of garbage, TCP held", Garbage(WHAT + b"\r\n\r\n", when="handshake", hold=True)),
+    ends("endless line of garbage, TCP held", Garbage(WHAT * 1000, "handshake", hold=True)),
+    ends("long header, TCP held", EndlessHeader()),
+    ends("endless header", EndlessHeader(None)),
+    timeout("101 that trickles", Handshake(bytes_per_second=20)),
+]
+
+
+@asynccontextmanager
+async def facing(row: Row) -> AsyncIterator[Stage]:
+    """Let a store meet the fault once; before the next attempt the peer is healthy."""
+    port = row.fault if isinstance(row.fault, RefuseConnection) else None
+    steps = [] if isinstance(row.fault, RefuseConnection) else row.fault
+    steps = steps if isinstance(steps, Sequence) else [steps]
+    async with SocketPeer(*steps) as peer, FaultProxy(peer.url) as proxy:
+        proxy.always(port)
+        async with stage(peer, peer.url if port is None else proxy.url, **row.options) as on:
+
+            def heal(state: Any) -> None:
+                if state.status is Status.WAITING:
+                    proxy.always(None)
+
+            on.store.state.subscribe(heal)
+            yield on
+
+
+def check(row: Row, on: Stage) -> None:
+    """Compare what the first failure left in the state, and when."""
+    (began, _), (at, state) = on.states[:2]
+    assert type(state.error) is row.error
+    assert getattr(state.error, "cause", None) == row.cause
+    assert state.http_status == row.http_status
+    assert state.close is not None
+    assert (state.close.code, state.close.who) == (1006, row.who)
+    assert at - began < row.options.get("open_timeout", 0.0) + SLACK
+    assert on.reported == []
+    if row.path == HEALS:
+        assert on.states[2][0] - at >= row.waits
+        assert state.attempt == on.store.state.value.attempt + 1
+
+
+def named(peer: SocketPeer) -> str:
+    return peer.url.replace("127.0.0.1", "localhost")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_a_fault_while_connecting_heals_or_stops_as_the_table_says(row: Row) -> None:
+    async def main() -> None:
+        async with facing(row) as on:
+            await on.settles(row.path)
+            check(row, on)
+            if on.store.state.value.status in RESTING:
+                on.store.connect()
+                await on.settles(f"{row.path}>connecting>connected")
+            await on.converses()
+
+    run(main)
+
+
+def test_a_name_that_is_not_found_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up, failures = socket.getaddrinfo, [socket.gaierror(socket.EAI_NONAME, "not known")]
+
+    def resolve(*args: Any, **kwargs: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    row = Row("name not found", [], ConnectError, "unresolved", HEALS)
+
+    async def main() -> None:
+        async with SocketPeer() as peer, stage(peer, named(peer)) as on:
+            await on.settles(HEALS)
+            check(row, on)
+            await on.converses()
+
+    run(main)
+
+
+def test_wss_to_a_plaintext_port_stops() -> None:
+    async def main() -> None:
+        row = stops("plaintext", [], TlsError, "tls")
+        async with SocketPeer() as peer, stage(peer, peer.url.replace("ws", "wss")) as on:
+            await on.settles(FAILS)
+            check(row, on)
+
+    run(main)
+
+
+@pytest.mark.parametrize("fault", ["self-signed", "wrong name", "redirect to ws", None])
+def test_tls_that_can_not_be_trusted_stops(certificate: Path, fault: str | None) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+    row = stops("certificate", [], CertificateError, "certificate")
+
+    async def main() -> None:
+        steps = [redirect("ws://localhost/")] if fault == "redirect to ws" else []
+        async with SocketPeer(*steps, ssl=context) as peer:
+            url = peer.url if fault == "wrong name" else named(peer)
+            options = {} if fault == "self-signed" else {"ssl": trusting}
+            async with stage(peer, url, **options) as on:
+                await on.settles("connecting>connected" if fault is None else FAILS)
+                if fault is None:
+                    await on.converses()
+                elif steps:
+                    check(row._replace(error=RedirectRefused, cause="redirect"), on)
+                else:
+                    check(row, on)
+
+    run(main)
