@@ -254,6 +254,8 @@ class SocketPeer:
             await side.trickle(answer, step.bytes_per_second)
         else:
             side.write(upgrade_answer(dial.request))
+        if side.ended:  # the client did not wait for it
+            return
         link = SocketLink(side, dial.number, dial.request, self._on_message)
         self.links.append(link)
         match step:
