@@ -1,0 +1,1 @@
+"""Programs that measure the library and hold it to its promises; each runs by `python -m`."""

@@ -1,0 +1,271 @@
+"""Soak: stores, random faults, numbered messages both ways, and every promise held to account."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from heimdall_reactive.testing import FaultProxy
+
+from . import machine
+from .soak_faults import Mischief, blame, restarts
+from .soak_ledger import Ledger
+from .soak_report import Report
+from .soak_server import SoakServer
+from .soak_store import SoakStore
+
+__all__ = ["main", "soak"]
+
+TICK: Final = 0.04  # seconds between two sends of a store
+LEDGER_TICK: Final = 0.1
+PROGRESS: Final = 5.0  # seconds between two lines of progress
+CALM: Final = 8.0  # seconds that the stores have at the end to connect and to empty their outboxes
+HISTORY: Final = 200  # connections that a proxy remembers, far more than are undecided
+
+
+class Complaints(logging.Handler):
+    """Counts what is logged as an error: by the library, or by asyncio about a task or callback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.seen: Counter[str] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record."""
+        self.seen[f"logged: {record.name}: {record.getMessage()[:80]}"] += 1
+
+
+class Soak:
+    """One run: its parts, and the tasks that keep them busy.
+
+    Args:
+        stores: the stores.
+        proxies: one in front of the server for each.
+        server: the server.
+        report: is filled.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[SoakStore],
+        proxies: Sequence[FaultProxy],
+        server: SoakServer,
+        report: Report,
+    ) -> None:
+        self.stores = stores
+        self.proxies = proxies
+        self.report = report
+        self.ledgers = [
+            Ledger(store.events, desk, partial(blame, proxy, store))
+            for store, desk, proxy in zip(stores, server.desks, proxies, strict=True)
+        ]
+        self._server = server
+        self._began = time.monotonic()
+
+    async def run(self, seconds: float) -> None:
+        """Harm and watch for so long, let everything calm down, and close."""
+        chance = random.Random(self.report.seed)
+        kinds = self.report.faults
+        for store in self.stores:
+            store.start()
+        mischief = [
+            Mischief(store, proxy, random.Random(chance.random()), kinds)
+            for store, proxy in zip(self.stores, self.proxies, strict=True)
+        ]
+        async with _running(self._watch(), self._progress()):
+            async with _running(self._load()):
+                harm = [one.run() for one in mischief]
+                async with _running(restarts(self._server, chance, kinds), *harm):
+                    await asyncio.sleep(seconds)
+            self.report.seconds = time.monotonic() - self._began
+            await self._calm(mischief)
+            await self._close()
+
+    async def _load(self) -> None:
+        while True:
+            for store in self.stores:
+                store.tick()
+            await asyncio.sleep(TICK)
+
+    async def _watch(self) -> None:
+        """Take the notes often, so that little of them is kept; and the memory each second."""
+        sampled = 0.0
+        while True:
+            await asyncio.sleep(LEDGER_TICK)
+            self._take()
+            now = time.monotonic() - self._began
+            if now - sampled >= 1:
+                sampled = now
+                self.report.samples.append((now, machine.rss()))
+
+    def _take(self) -> None:
+        for store, ledger in zip(self.stores, self.ledgers, strict=True):
+            ledger.take()
+            store.nurse()
+
+    async def _progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS)
+            up = sum(ledger.up.states.total() for ledger in self.ledgers)
+            down = sum(ledger.down.heard for ledger in self.ledgers)
+            sessions = sum(ledger.down.sessions for ledger in self.ledgers)
+            broken = sum((ledger.broken for ledger in self.ledgers), Counter[str]()).total()
+            faults = self.report.faults.total()
+            print(
+                f"{time.monotonic() - self._began:6.0f} s  {sessions} connections  {faults} faults"
+                f"  {up} sends  {down} messages  {machine.rss():.0f} MiB  {broken} broken",
+                flush=True,
+            )
+
+    async def _calm(self, mischief: Sequence[Mischief]) -> None:
+        """Without faults, all that waits has to be written, and all that is written to arrive."""
+        for store in self.stores:
+            await asyncio.to_thread(store.stop_sending)
+        for one in mischief:
+            one.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CALM):
+                while not self._is_calm():
+                    await asyncio.sleep(LEDGER_TICK)
+
+    def _is_calm(self) -> bool:
+        connected = all(store.store.connected for store in self.stores)
+        return connected and not any(ledger.up.open for ledger in self.ledgers)
+
+    async def _close(self) -> None:
+        for store, ledger in zip(self.stores, self.ledgers, strict=True):
+            if ledger.up.open or not store.store.connected:
+                self.report.broken["stores that did not recover in the calm"] += 1
+            await store.aclose()
+        await asyncio.sleep(1.0)  # until the server has told the ends
+        self._take_last()
+
+    def _take_last(self) -> None:
+        for ledger in self.ledgers:
+            ledger.take()
+            ledger.take()  # what the server has read is taken a turn later
+            ledger.finish()
+
+    def tell(self) -> None:
+        """Add up the ledgers."""
+        report = self.report
+        for store, ledger in zip(self.stores, self.ledgers, strict=True):
+            up, down = ledger.up, ledger.down
+            report.sends += up.states
+            report.confirmed += up.confirmed
+            report.lost += up.lost
+            report.doubted += up.doubted
+            report.late += up.late
+            report.messages += down.heard
+            report.missed += down.missed
+            report.early += down.early
+            report.earliest = max(report.earliest, down.earliest)
+            report.sessions += down.sessions
+            report.gaps += down.gaps
+            report.reconnections += store.store.stats.reconnects
+            report.failures += store.errors
+            report.reports += ledger.errors
+            report.broken += ledger.broken
+
+
+@asynccontextmanager
+async def _running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run tasks beside the block, and end them with it; what one of them raises ends the block."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def soak(seconds: float, stores: int = 8, seed: int = 0) -> Report:
+    """Run a soak.
+
+    Args:
+        seconds: how long faults are injected; a few more follow.
+        stores: how many stores.
+        seed: of the random choices; the run is not repeatable for all that, for it is in real time.
+    """
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    report = Report(machine.describe(), began, seed, stores)
+    with _complaints() as complaints:
+        await asyncio.to_thread(int)  # the pool's first thread, which stays, belongs to the start
+        report.start = machine.holdings()
+        await _run(report, seconds)
+        await asyncio.sleep(0.1)
+        report.end = machine.holdings()
+    report.broken += complaints.seen
+    report.conclude()
+    return report
+
+
+async def _run(report: Report, seconds: float) -> None:
+    server = SoakServer(report.stores)
+    server.start()
+    try:
+        async with AsyncExitStack() as stack:
+            proxies = [
+                await stack.enter_async_context(
+                    FaultProxy(("127.0.0.1", server.port), history=HISTORY, seed=report.seed)
+                )
+                for _ in range(report.stores)
+            ]
+            stores = [
+                SoakStore(index, proxy.url + "/v1/ws", report.seed)
+                for index, proxy in enumerate(proxies)
+            ]
+            run = Soak(stores, proxies, server, report)
+            await run.run(seconds)
+            run.tell()
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _complaints() -> Any:
+    """Count errors in the logs, which would be thousands of lines of what is meant to happen."""
+    complaints = Complaints()
+    watched = [logging.getLogger(name) for name in ("asyncio", "heimdall_reactive")]
+    silent = logging.getLogger("benchmarks.soak.server")
+    silent.setLevel(logging.CRITICAL + 1)
+    for logger in watched:
+        logger.addHandler(complaints)
+        logger.propagate = False
+    try:
+        yield complaints
+    finally:
+        for logger in watched:
+            logger.removeHandler(complaints)
+            logger.propagate = True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a soak from the command line; return 1 where a promise is broken."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stores", type=int, default=8)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    report = asyncio.run(soak(options.minutes * 60, options.stores, options.seed))
+    print(report.table())
+    if options.json is not None:
+        options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    return 1 if report.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Random faults for the soak: each store has a proxy of its own, and the server is one for all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from heimdall_reactive.testing import (
+    BlackHole,
+    CloseWith,
+    Cut,
+    Delay,
+    FaultProxy,
+    Garbage,
+    HttpAnswer,
+    NoAnswer,
+    Passage,
+    RefuseConnection,
+    Reset,
+    Stall,
+    Trickle,
+)
+
+from .soak_server import SoakServer
+from .soak_store import SoakStore
+from .soak_words import HEADER
+
+__all__ = ["Mischief", "blame", "restarts"]
+
+CODES: Final = (1001, 1011, 1012, 4401)
+JUNK: Final = (b"\xff\xff\xff\xff", b"\x81\x02\xc3\x28", b"\x83\x00", b"\x81\xfe\x00", b"oh no\r\n")
+PAUSE: Final = 0.8  # seconds on average between two faults of a store
+RESTART: Final = 6.0  # seconds on average between two restarts of the server
+ZOMBIES: Final = 6  # connections held open by a fault, of one store, before they are cut
+SLOW: Final = (BlackHole, Stall, Delay, Trickle)
+
+
+class Mischief:
+    """Harm one store, at random.
+
+    Args:
+        store: whose connections are harmed, and which is told to disconnect now and then.
+        proxy: in front of the server.
+        chance: the source of randomness.
+        kinds: counts the faults.
+    """
+
+    def __init__(
+        self, store: SoakStore, proxy: FaultProxy, chance: random.Random, kinds: Counter[str]
+    ) -> None:
+        self._store = store
+        self._proxy = proxy
+        self._chance = chance
+        self._kinds = kinds
+
+    async def run(self) -> None:
+        """Go on until it is cancelled."""
+        deeds = self._deeds()
+        while True:
+            await asyncio.sleep(self._chance.expovariate(1 / PAUSE))
+            name = self._chance.choice(list(deeds))
+            self._kinds[name] += 1
+            deeds[name]()
+            if len(self._proxy.live) > ZOMBIES:
+                self._kinds["sweep"] += 1
+                self._proxy.now(Reset())
+
+    def end(self) -> None:
+        """Open the port, and cut what a fault holds open."""
+        self._proxy.always(None)
+        self._proxy.now(Reset())
+
+    def _deeds(self) -> Mapping[str, Callable[[], object]]:
+        now, chance = self._proxy.now, self._chance
+        return {
+            "cut": lambda: now(Cut(after=chance.randrange(2000))),
+            "reset": lambda: now(Reset(after=chance.randrange(2000))),
+            "stall": lambda: self._slow(Stall(seconds=chance.uniform(0.05, 1.2))),
+            "black hole": lambda: self._slow(BlackHole()),
+            "delay": lambda: now(Delay(chance.uniform(0.01, 0.2), jitter=0.05)),
+            "trickle": lambda: now(Trickle(chance.uniform(2_000, 20_000))),
+            "refuse": self._refuse,
+            "503": lambda: self._answer(HttpAnswer(503, [("Retry-After", "1")])),
+            "401": lambda: self._answer(HttpAnswer(401)),
+            "no answer": lambda: self._answer(NoAnswer()),
+            "garbage, upgrade": lambda: self._answer(
+                Garbage(data=chance.choice(JUNK), when="handshake")
+            ),
+            "garbage, open": lambda: now(Garbage(data=chance.choice(JUNK))),
+            "cut, upgrade": lambda: self._answer(Cut(after=chance.randrange(150), handshake=True)),
+            "close": lambda: now(CloseWith(code=chance.choice(CODES), reason="soak")),
+            "disconnect": self._disconnect,
+        }
+
+    def _slow(self, fault: BlackHole | Stall) -> None:
+        self._proxy.now(fault)
+        if self._store.may_bulk and self._chance.random() < 0.2:
+            self._kinds["bulk"] += 1
+            self._store.send_bulk()
+
+    def _refuse(self) -> None:
+        self._proxy.now(RefuseConnection(self._chance.uniform(0.05, 0.4)))
+        self._proxy.now(Reset())
+
+    def _answer(self, fault: HttpAnswer | NoAnswer | Garbage | Cut) -> None:
+        self._proxy.next(fault)
+        self._proxy.next()  # the one after it is let through
+        self._proxy.now(Cut())
+
+    def _disconnect(self) -> None:
+        self._store.store.disconnect()
+        self._store.store.connect()
+
+
+async def restarts(server: SoakServer, chance: random.Random, kinds: Counter[str]) -> None:
+    """Restart the server at random, until it is cancelled."""
+    while True:
+        await asyncio.sleep(chance.expovariate(1 / RESTART))
+        crash = chance.random() < 0.5
+        kinds["server crash" if crash else "server restart"] += 1
+        server.restart(crash, chance.uniform(0.05, 0.5))
+
+
+def dial_of(passage: Passage) -> int:
+    """Return the number of the dial that a proxy's connection belongs to; 0 without one."""
+    _, found, rest = passage.request.partition(f"{HEADER}: ".encode())
+    return int(rest.partition(b"\r")[0].partition(b"-")[2]) if found else 0
+
+
+def blame(proxy: FaultProxy, store: SoakStore, dial: int, by_server: bool) -> str:
+    """Return who ended the connection of a dial, or "" where nobody did."""
+    if by_server:
+        return "the server's restart"
+    for passage in reversed(proxy.log):
+        if dial_of(passage) == dial:
+            struck = passage.ended in {type(fault).__name__ for fault in passage.faults}
+            if struck or any(isinstance(fault, SLOW) for fault in passage.faults):
+                return "an injected fault"
+            break
+    close = store.closes.get(dial)
+    if close is not None and close.reason.endswith("timeout"):
+        return "its own time-out"  # a machine so busy that no sign of life came through in time
+    return ""

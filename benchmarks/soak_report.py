@@ -1,0 +1,136 @@
+"""What a soak has found: numbers, broken promises, one table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from .machine import Holdings, slope
+
+__all__ = ["Report"]
+
+WARM_UP: Final = 0.25  # share of the run whose memory is not looked at
+JUDGED: Final = 240.0  # seconds of samples from which on the memory's growth is judged
+MAX_SLOPE: Final = 1.0  # MiB per minute
+
+
+@dataclass
+class Report:
+    """The result of one soak.
+
+    Attributes:
+        machine: where it ran.
+        began: date and time.
+        seed: of the random choices.
+        stores: how many.
+        seconds: how long faults were injected.
+        sends: receipts by their final state.
+        confirmed: sends that the server got.
+        lost: sends whose receipt says `written` and which the server did not get, by who ended
+            their connection.
+        doubted: the same for `in_doubt`.
+        late: sends that the network held up until after a later connection's.
+        messages: that the stores heard.
+        missed: messages that were sent while no connection got them; each lies in a gap,
+        early: or was on its way when the last byte before the gap came,
+        earliest: so many seconds before it.
+        sessions: connections.
+        gaps: that were reported.
+        reconnections: connections after the first of a store.
+        faults: by kind.
+        failures: what connections and attempts failed of, by type.
+        reports: of `errors`, by type.
+        samples: seconds and MiB of memory.
+        start: what the process held before.
+        end: what it held after.
+        broken: broken promises.
+    """
+
+    machine: str
+    began: str
+    seed: int
+    stores: int
+    seconds: float = 0.0
+    sends: Counter[str] = field(default_factory=Counter)
+    confirmed: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    doubted: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    messages: int = 0
+    missed: int = 0
+    early: int = 0
+    earliest: float = 0.0
+    sessions: int = 0
+    gaps: int = 0
+    reconnections: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    reports: Counter[str] = field(default_factory=Counter)
+    samples: list[tuple[float, float]] = field(default_factory=list)
+    start: Holdings = Holdings(0.0, 0, 0, 0)
+    end: Holdings = Holdings(0.0, 0, 0, 0)
+    broken: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def growth(self) -> float:
+        """MiB per minute after the warm-up."""
+        return slope(self._judged)
+
+    @property
+    def _judged(self) -> list[tuple[float, float]]:
+        return [sample for sample in self.samples if sample[0] >= WARM_UP * self.seconds]
+
+    def conclude(self) -> None:
+        """Hold what is left, and the memory, to the promises."""
+        for name in ("tasks", "descriptors", "threads"):
+            left = getattr(self.end, name) - getattr(self.start, name)
+            if left > 0:
+                self.broken[f"{name} left"] += left
+        if self.gaps != self.reconnections:
+            self.broken["reconnections without exactly one gap"] += 1
+        judged = self._judged
+        long_enough = len(judged) > 2 and judged[-1][0] - judged[0][0] >= JUDGED
+        if long_enough and self.growth > MAX_SLOPE:
+            self.broken[f"memory grows by more than {MAX_SLOPE} MiB per minute"] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            **asdict(self),
+            "start": self.start._asdict(),
+            "end": self.end._asdict(),
+            "growth": self.growth,
+        }
+
+    def table(self) -> str:
+        """Return the summary for people."""
+        start, end = self.start, self.end
+        rows = [
+            ("machine", self.machine),
+            ("run", f"{self.began}, {self.seconds:.0f} s, {self.stores} stores, seed {self.seed}"),
+            ("reconnections", f"{self.reconnections}, with {self.gaps} gaps"),
+            ("faults", _counts(self.faults)),
+            ("failures", _counts(self.failures)),
+            ("reports", _counts(self.reports)),
+            ("sends", _counts(self.sends)),
+            ("- got by the server", f"{self.confirmed}, {self.late} of them held up on the way"),
+            ("- written, lost", _counts(self.lost)),
+            ("- in doubt, lost", _counts(self.doubted)),
+            ("messages", f"{self.messages} heard, {self.missed} missed, all in gaps"),
+            ("- on their way", f"{self.early} of them, sent up to {self.earliest:.3f} s before"),
+            ("memory", f"{start.rss:.1f} MiB -> {end.rss:.1f} MiB, {self.growth:+.2f} a minute"),
+            ("descriptors", f"{start.descriptors} -> {end.descriptors}"),
+            ("threads", f"{start.threads} -> {end.threads}"),
+            ("tasks", f"{start.tasks} -> {end.tasks}"),
+            ("broken promises", _counts(self.broken)),
+        ]
+        return "\n".join(f"{name:<20} {value}" for name, value in rows)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    if not counts:
+        return "0"
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return f"{sum(counts.values())}: " + ", ".join(f"{count} {name}" for name, count in ordered)
