@@ -154,7 +154,9 @@ def test_a_close_frame_is_put_between_two_frames(hold: bool) -> None:
         assert closed.value.sent is not None  # it went out, ignored or not
         assert proxy.log[0].ended == "CloseWith"
 
-    with_client(test, CloseWith(4401, "expired", hold=hold, after=3), ping_interval=0.05)
+    with_client(
+        test, CloseWith(4401, "expired", hold=hold, after=3), ping_interval=0.05, ping_timeout=1
+    )
 
 
 @pytest.mark.parametrize("hold", [False, True])
@@ -167,7 +169,7 @@ def test_garbage_breaks_an_open_connection(hold: bool) -> None:
         assert closed.value.sent is not None
         assert closed.value.sent.code == 1002
 
-    with_client(test, ping_interval=0.05)
+    with_client(test, ping_interval=0.05, ping_timeout=1)
 
 
 def test_garbage_answers_an_upgrade() -> None:

@@ -144,7 +144,10 @@ def test_a_redirect_leads_elsewhere() -> None:
 )
 def test_a_step_ends_an_accepted_connection(step: Any, code: int) -> None:
     async def main() -> None:
-        async with SocketPeer(step) as peer, dial(peer, ping_interval=0.05) as client:
+        async with (
+            SocketPeer(step) as peer,
+            dial(peer, ping_interval=0.05, ping_timeout=1) as client,
+        ):
             with pytest.raises(ConnectionClosedError) as closed:
                 await client.recv()
             ends = (closed.value.rcvd, closed.value.sent)
@@ -181,7 +184,10 @@ def test_a_deed_ends_the_connection(
     name: str, deed: Callable[[SocketLink], object], code: int
 ) -> None:
     async def main() -> None:
-        async with SocketPeer() as peer, dial(peer, max_size=1000, ping_interval=0.05) as client:
+        async with (
+            SocketPeer() as peer,
+            dial(peer, max_size=1000, ping_interval=0.05, ping_timeout=1) as client,
+        ):
             deed(await peer.accepted(1))
             with pytest.raises(ConnectionClosed) as closed:
                 await client.recv()

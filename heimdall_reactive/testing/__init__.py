@@ -21,13 +21,13 @@ from .faults import (
     redirect,
 )
 from .frames import RawFrame, build_close, build_frame
-from .peer import SocketDial, SocketPeer
+from .peer import SocketPeer
 from .proxy import FaultProxy
 from .relay import Passage
 from .scripted import DialRecord, ScriptedPeer
 from .scripted_link import Link
 from .socket_link import SocketLink
-from .socket_steps import EndlessHeader, Handshake, SocketStep
+from .socket_steps import EndlessHeader, Handshake, SocketDial, SocketStep
 from .steps import Accept, BadCertificate, Fails, Hang, Refuse, Step, Unreachable
 from .virtual import Deadlock, VirtualTimeLoop, run
 

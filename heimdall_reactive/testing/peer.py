@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Reset
-from .handshake import bearer_token, http_answer, read_head, request_headers, upgrade_answer
+from .handshake import http_answer, read_head, upgrade_answer
 from .socket_link import SocketLink
-from .socket_steps import EndlessHeader, Handshake, SocketStep, check_step
+from .socket_steps import EndlessHeader, Handshake, SocketDial, SocketStep, check_step
 from .sockets import Listener, Side
 from .steps import Accept, Hang, Refuse
 from .watch import Watch
@@ -21,47 +20,10 @@ from .watch import Watch
 if TYPE_CHECKING:
     from .scripted_link import Link
 
-__all__ = ["SocketDial", "SocketPeer"]
+__all__ = ["SocketPeer"]
 
 _PIECE = b"a" * 4096
 OnMessage: TypeAlias = Callable[[SocketLink, Any], object]
-
-
-@dataclass(repr=False)
-class SocketDial:
-    """One connection that came; its repr holds no secret.
-
-    Attributes:
-        number: counted from 1.
-        at: when it was accepted, on the loop's clock in seconds.
-        step: what the peer did with it.
-        request: the bytes of the request, once they are all there; the token is among them.
-    """
-
-    number: int
-    at: float
-    step: SocketStep
-    request: bytes = b""
-
-    @property
-    def path(self) -> str:
-        """The request's target, with its query; empty while there is no request."""
-        words = self.request.decode("latin-1").split(" ", 2)
-        return words[1] if len(words) == 3 else ""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The request's headers, names in lower case."""
-        return request_headers(self.request)
-
-    @property
-    def token(self) -> str | None:
-        """The access token in header, subprotocol or query; None without one."""
-        return bearer_token(self.path, self.headers)
-
-    def __repr__(self) -> str:
-        path = self.path.partition("?")[0]
-        return f"<SocketDial {self.number} {path} at {self.at} s: {type(self.step).__name__}>"
 
 
 class SocketPeer:
@@ -258,24 +220,7 @@ class SocketPeer:
             return
         link = SocketLink(side, dial.number, dial.request, self._on_message)
         self.links.append(link)
-        match step:
-            case Accept():
-                for message in step.first_messages:
-                    link.send(message)
-                if step.then is not None:
-                    step.then(cast("Link", link))  # what `then` needs, both kinds of link have
-            case CloseWith():
-                link.close(step.code, step.reason, hold=step.hold)
-            case Garbage():
-                link.raw(step.data)
-                link.ignore() if step.hold else link.drop()
-            case Reset():
-                await side.drain()
-                link.reset()
-            case Cut():
-                link.drop()
-            case _:
-                pass
+        await _begin(link, step, side)
         self._watch.changed()
         await link.run()
 
@@ -288,6 +233,28 @@ class SocketPeer:
             sent += len(piece)
             await side.drain()
             await side.turn()
+
+
+async def _begin(link: SocketLink, step: SocketStep, side: Side) -> None:
+    """Do what the step wants right behind the handshake."""
+    match step:
+        case Accept():
+            for message in step.first_messages:
+                link.send(message)
+            if step.then is not None:
+                step.then(cast("Link", link))  # what `then` needs, both kinds of link have
+        case CloseWith():
+            link.close(step.code, step.reason, hold=step.hold)
+        case Garbage():
+            link.raw(step.data)
+            link.ignore() if step.hold else link.drop()
+        case Reset():
+            await side.drain()
+            link.reset()
+        case Cut():
+            link.drop()
+        case _:
+            pass
 
 
 def _holds(step: SocketStep) -> bool:

@@ -1,4 +1,4 @@
-"""What only a peer with a socket can do with a dial: handshakes made to order."""
+"""What a peer with a socket does with a dial, and the record of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TypeAlias
 from heimdall_reactive.exceptions import ConfigurationError
 
 from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Placed, Reset
+from .handshake import bearer_token, request_headers
 from .steps import Accept, Hang, Refuse
 
-__all__ = ["EndlessHeader", "Handshake", "SocketStep", "check_step"]
+__all__ = ["EndlessHeader", "Handshake", "SocketDial", "SocketStep", "check_step"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,43 @@ SocketStep: TypeAlias = (
     | CloseWith
 )
 """What a `SocketPeer` can do with a dial."""
+
+
+@dataclass(repr=False)
+class SocketDial:
+    """One connection that came; its repr holds no secret.
+
+    Attributes:
+        number: counted from 1.
+        at: when it was accepted, on the loop's clock in seconds.
+        step: what the peer did with it.
+        request: the bytes of the request, once they are all there; the token is among them.
+    """
+
+    number: int
+    at: float
+    step: SocketStep
+    request: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The request's target, with its query; empty while there is no request."""
+        words = self.request.decode("latin-1").split(" ", 2)
+        return words[1] if len(words) == 3 else ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The request's headers, names in lower case."""
+        return request_headers(self.request)
+
+    @property
+    def token(self) -> str | None:
+        """The access token in header, subprotocol or query; None without one."""
+        return bearer_token(self.path, self.headers)
+
+    def __repr__(self) -> str:
+        path = self.path.partition("?")[0]
+        return f"<SocketDial {self.number} {path} at {self.at} s: {type(self.step).__name__}>"
 
 
 def check_step(step: SocketStep) -> None:
