@@ -11,12 +11,15 @@ import asyncio
 import random
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from .asking import Asker
 from .codec import Codec
 from .endpoints import ws_config
 from .exceptions import ConnectionLost, SessionEnded, TokenError
 from .expiry import Expiry
 from .listener import Listener
+from .masking import bare
 from .options import CloseInfo, StoreOptions
 from .outbox import Outbox
 from .retry import Failure, Retries
@@ -59,7 +62,7 @@ class Connection:
         self.state = ConnectionState()
         self.counters = Counters()
         self.identity = Identity(options.access_token, options.principal)
-        self._endpoint = endpoint
+        self._endpoint = SecretStr(endpoint)  # its user, password and query may be secret
         self._options = options
         self._decode = codec.decode
         self._outbox = outbox
@@ -169,7 +172,7 @@ class Connection:
     async def _open(self) -> None:
         me, wire = asyncio.current_task(), None
         try:
-            url = ws_config.resolve(self._endpoint)
+            url = ws_config.resolve(self._endpoint.get_secret_value())
             upgrade = await prepare(url, self.identity, self._options, self._asker)
             if self._dialling is me:
                 self._listener.on_principal(upgrade.principal)
@@ -178,7 +181,7 @@ class Connection:
         except Exception as error:
             if self._dialling is me:
                 self._dialling = None
-                self._refused(error.with_traceback(None))  # its frames hold the token
+                self._refused(bare(error))
             return
         if wire is not None and self._dialling is me:
             self._dialling = None
@@ -189,8 +192,9 @@ class Connection:
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         loop = self._runtime.loop
         session = self._session = Session(
-            wire, loop, self._decode, self._outbox, self.counters, self._listener, self._on_closed
-        )
+            wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask,
+            self._on_closed,
+        )  # fmt: skip
         self.counters.reconnects += self.state.session > 0
         self._stable = loop.call_later(self._options.stable_after, self._be_stable)
         self._watch.add(self._on_wake)

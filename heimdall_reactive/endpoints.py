@@ -8,7 +8,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from .exceptions import InvalidEndpoint
+from .exceptions import InvalidEndpoint, one_line
 
 __all__ = ["is_loopback", "redact", "resolve_endpoint", "ws_config"]
 
@@ -79,7 +79,7 @@ def redact(url: str) -> str:
             netloc = f"{netloc}:{parts.port}"
     except ValueError:
         return "<invalid URL>"
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))[:200]
+    return one_line(urlunsplit((parts.scheme, netloc, parts.path, "", "")), 200)
 
 
 def is_loopback(host: str) -> bool:

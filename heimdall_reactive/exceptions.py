@@ -29,6 +29,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 __all__ = [
     "CertificateError",
     "ConfigurationError",
@@ -56,9 +58,15 @@ __all__ = [
     "one_line",
 ]
 
+E = TypeVar("E", bound=BaseException)
+
 
 class HeimdallError(Exception):
     """Root of every error of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The constructors take other arguments than the text that Python would pickle and copy.
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(HeimdallError, ValueError):
@@ -263,6 +271,12 @@ class SessionEnded(StoreError):
         super().__init__(f"the server ended the session ({kind}); connect() dials again")
         self.kind = kind
         self.cause = "session"
+
+
+def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 def one_line(text: str, limit: int) -> str:

@@ -10,6 +10,7 @@ from reactivex import Observable
 
 from .bus import Bus
 from .exceptions import ObserverError, StoreError
+from .masking import told
 from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
 
@@ -86,7 +87,8 @@ class Face(Generic[In]):
         self._observer_errors += 1
         count = self._observer_errors
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a fast stream must not drown the log
-            logger.error("%s: an observer raised (%d so far)", source, count, exc_info=error)
+            # One line, without its text: that may quote a message, and forge a line of the log.
+            logger.error("%s: an observer raised %s (%d so far)", source, told(error), count)
         if source != "errors":  # an observer of the errors that raises must not feed itself
             self._bus.emit(self._errors, ObserverError(error, source))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from .exceptions import ConfigurationError
+from .masking import told
 
 __all__ = ["LoopOption", "Runtime", "running_loop"]
 
@@ -77,9 +78,9 @@ def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
         try:
             loop.run_forever()
             return
-        except (SystemExit, KeyboardInterrupt):
+        except (SystemExit, KeyboardInterrupt) as error:
             # Raised by an observer of one store: the others on this thread must live on.
-            logger.exception("an observer tried to end the background thread")
+            logger.error("an observer tried to end the background thread: %s", told(error))
 
 
 _background = _LoopThread()

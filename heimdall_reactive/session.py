@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from .codec import InvalidUtf8
-from .exceptions import InvalidMessage, SendError, StoreError
+from .exceptions import InvalidMessage, SendError, StoreError, one_line
 from .heartbeat import Pulse
 from .listener import Listener
+from .masking import Mask
 from .messages import SESSION_ENDING, Frame
 from .options import CloseInfo, Heartbeat
 from .outbox import Outbox
@@ -25,6 +27,7 @@ __all__ = ["Session"]
 END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
 NORMAL_CLOSURE: Final = 1000
 INVALID_UTF8: Final = 1007
+MAX_REASON: Final = 123  # as many bytes has a close reason at most (RFC 6455 section 5.5)
 IN_DOUBT: Final = "the connection ended while a send was being written; it may have arrived"
 
 
@@ -38,6 +41,7 @@ class Session:
         outbox: what waits to be written.
         counters: are written.
         listener: is told of messages and errors.
+        mask: takes the secrets of the upgrade out of what the peer says of itself.
         ended: is told of the end, once.
     """
 
@@ -49,6 +53,7 @@ class Session:
         outbox: Outbox,
         counters: Counters,
         listener: Listener,
+        mask: Mask,
         ended: Callable[[CloseInfo], None],
     ) -> None:
         self.wire = wire
@@ -57,6 +62,7 @@ class Session:
         self._outbox = outbox
         self._counters = counters
         self._listener = listener
+        self._mask = mask
         self._ended = ended
         self._pulse: Pulse | None = None
         self._ending: tuple[str, float] | None = None
@@ -108,7 +114,7 @@ class Session:
             message = self._decode(data, text)
         except InvalidMessage as error:
             counters.invalid += 1
-            self._listener.on_error(error)
+            self._listener.on_error(self._masked(error))
             if isinstance(error, InvalidUtf8):
                 self.wire.fail(INVALID_UTF8, "invalid UTF-8")
             return
@@ -128,7 +134,7 @@ class Session:
         if close.who == "client" and close.code == NORMAL_CLOSURE:
             self._outbox.land()  # the peer answered our close: it has read what came before
         doubted = self._outbox.doubt()
-        self._ended(close)
+        self._ended(replace(close, reason=self._mask(one_line(close.reason, MAX_REASON))))
         if doubted:
             self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
 
@@ -161,6 +167,11 @@ class Session:
             name = type(raised).__name__
             self._listener.on_error(StoreError(f"Heartbeat.reply raised {name}; mend it"))
             return False
+
+    def _masked(self, error: InvalidMessage) -> InvalidMessage:
+        if error.kind is None:
+            return error
+        return InvalidMessage(error.reason, error.size, self._mask(error.kind))
 
     def _stop(self) -> None:
         if self._pulse is not None:

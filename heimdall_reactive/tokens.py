@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import ssl as ssl_module
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic import SecretStr
 from pydantic_core import from_json
@@ -15,13 +16,17 @@ from pydantic_core import from_json
 from .asking import Asker
 from .endpoints import is_loopback
 from .exceptions import ConfigurationError, ConnectError, InsecureToken, TokenError
+from .masking import WINDOW, Mask
 from .messages import Frame
 from .options import Headers, HeadersProvider, StoreOptions, TokenSource
 
 __all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "place", "prepare"]
 
+PIECE: Final = re.compile(r"[\s,;=&]+")  # between the pieces of a header's value
 SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2
 MAX_TOKEN: Final = 8192  # characters; common servers refuse longer header lines
+# Headers that carry credentials (RFC 9110 11.6.2 and 11.7.2, RFC 6265; the last by custom).
+CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 
 
 class Identity(NamedTuple):
@@ -35,13 +40,17 @@ class Identity(NamedTuple):
 
 
 class Upgrade(NamedTuple):
-    """What one attempt sends: URL, headers, subprotocols, and a frame before all others."""
+    """What one attempt sends: URL, headers, subprotocols, and a frame before all others.
+
+    `principal` tells whose it is, and `mask` takes its secrets out of what the server answers.
+    """
 
     url: str
     headers: list[tuple[str, str]]
     subprotocols: list[str] | None
     first: Frame | None
     principal: object = None
+    mask: Mask = Mask()
 
     def __repr__(self) -> str:
         return "<Upgrade>"  # every field may hold the token
@@ -58,7 +67,8 @@ async def prepare(url: str, identity: Identity, options: StoreOptions, asker: As
     secret = await ask_token(token, options.token_timeout, asker)
     headers = await ask_headers(options.additional_headers, options.token_timeout, asker)
     upgrade = place(url, secret, headers, options)
-    return upgrade._replace(principal=(url, named or principal_of(secret) or _source_of(token)))
+    whose = _digest(url), named or principal_of(secret) or _source_of(token)
+    return upgrade._replace(principal=whose, mask=Mask(_secrets(url, secret, headers)))
 
 
 def _source_of(source: TokenSource) -> object:
@@ -70,7 +80,21 @@ def _source_of(source: TokenSource) -> object:
     if source is None or callable(source):
         return source
     text = source.get_secret_value() if isinstance(source, SecretStr) else source
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _secrets(url: str, token: SecretStr | None, headers: list[tuple[str, str]]) -> list[str]:
+    """Return what of an upgrade may be secret: token, user, password, query and header values."""
+    parts = urlsplit(url)
+    login = [unquote(text) for text in (parts.username, parts.password) if text]
+    values = [value for _, value in [*parse_qsl(parts.query), *headers]]
+    pieces = [piece for value in values for piece in (value, *PIECE.split(value))]
+    known = [token.get_secret_value()] if token is not None else []
+    return [*known, *login, ":".join(login), *(p for p in pieces if len(p) >= WINDOW)]
 
 
 def principal_of(token: SecretStr | None) -> str | None:
@@ -158,23 +182,18 @@ def place(
     """Put the token where `options.token_placement` says.
 
     Raises:
-        InsecureToken: it would travel in clear to a host that is not loopback.
+        InsecureToken: it, or another credential, would travel in clear to a host that is not
+            loopback.
+        ConfigurationError: the upgrade would have two headers `Authorization`.
         TokenError: it can not stand where it is to go.
     """
     subprotocols: Sequence[str] | None = options.subprotocols
     offered = list(subprotocols) if subprotocols else None
+    parts = urlsplit(url)
+    _refuse_clear(parts, token, headers, options)
+    _refuse_twice(parts, token, headers, options)
     if token is None:
         return Upgrade(url, headers, offered, None)
-    parts = urlsplit(url)
-    if (
-        parts.scheme == "ws"
-        and not options.allow_insecure_token
-        and not is_loopback(parts.hostname or "")
-    ):
-        raise InsecureToken(
-            "the access token would be sent in clear; use a wss:// endpoint, "
-            "or allow_insecure_token=True where the network is trusted"
-        )
     secret = token.get_secret_value()
     match options.token_placement:
         case "header":
@@ -192,6 +211,57 @@ def place(
         case "unsafe_query":
             mark = "&" if parts.query else "" if url.endswith("?") else "?"
             return Upgrade(f"{url}{mark}access_token={quote(secret)}", headers, offered, None)
+
+
+def _refuse_clear(
+    parts: SplitResult,
+    token: SecretStr | None,
+    headers: list[tuple[str, str]],
+    options: StoreOptions,
+) -> None:
+    """Refuse to send credentials where others may read them (RFC 6750 5.3)."""
+    named = any(name.lower() in CREDENTIALS for name, _ in headers)
+    if options.allow_insecure_token or not (token or parts.username or parts.password or named):
+        return
+    # Behind a proxy elsewhere, `localhost` is not this machine.
+    hosts = [parts.hostname or ""]
+    if isinstance(options.proxy, str):
+        hosts.append(_host(options.proxy))
+    if all(is_loopback(host) for host in hosts):
+        return
+    what = "access token" if token else "password" if not named else "credentials in the headers"
+    advice = "or allow_insecure_token=True where the network is trusted"
+    if parts.scheme == "ws":
+        raise InsecureToken(f"the {what} would be sent in clear; use a wss:// endpoint, {advice}")
+    if options.ssl is not None and options.ssl.verify_mode is ssl_module.CERT_NONE:
+        raise InsecureToken(
+            f"the {what} would go to whoever answers, as ssl= verifies no certificate; "
+            f"use a context that does, {advice}"
+        )
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _refuse_twice(
+    parts: SplitResult,
+    token: SecretStr | None,
+    headers: list[tuple[str, str]],
+    options: StoreOptions,
+) -> None:
+    """Refuse a second `Authorization`: servers disagree about which of them counts."""
+    count = sum(name.lower() == "authorization" for name, _ in headers)
+    count += token is not None and options.token_placement == "header"
+    count += bool(parts.username or parts.password)
+    if count > 1:
+        raise ConfigurationError(
+            "the upgrade would have more than one Authorization header; give the credentials once: "
+            "by access_token=, in the URL, or in additional_headers="
+        )
 
 
 def _json_text(text: str) -> bytes:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
     {"exceptions"},
-    {"messages", "endpoints", "rules", "receipt", "stats"},
+    {"messages", "endpoints", "rules", "receipt", "stats", "masking"},
     {"options"},
     {"state", "retry", "codec", "outbox"},
     {"bus", "runtime", "asking", "heartbeat", "wake", "listener"},
@@ -30,7 +30,18 @@ FLOORS: list[set[str]] = [
 FOREIGN = {
     "websockets": {"transports", "devserver", "testing"},
     "reactivex": {"source", "subjects", "waiting", "face", "client", "cli"},
-    "pydantic": {"messages", "options", "codec", "tokens", "store", "devserver", "cli", "testing"},
+    "pydantic": {
+        "messages",
+        "masking",
+        "options",
+        "codec",
+        "tokens",
+        "connection",
+        "store",
+        "devserver",
+        "cli",
+        "testing",
+    },
     "pydantic_core": {"codec", "tokens", "heartbeat"},
     "rich": {"cli"},
     "typing_extensions": {"codec", "hook", "client"},
