@@ -7,10 +7,20 @@ import contextlib
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 __all__ = ["Asker"]
+
+
+class Answer(NamedTuple):
+    """What a provider returned or raised; asyncio's debug log shows the results of futures."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    def __repr__(self) -> str:
+        return "<Answer>"
 
 
 class Asker:
@@ -22,8 +32,8 @@ class Asker:
     """
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._running: asyncio.Future[Any] | None = None
+        self._tasks: set[asyncio.Task[Answer]] = set()
+        self._running: asyncio.Future[Answer] | None = None
 
     async def within(self, provider: Callable[[], Any], timeout: float) -> tuple[Any, str | None]:
         """Ask a provider; return its answer, or what became of it in words without a secret.
@@ -47,10 +57,8 @@ class Asker:
             return None, f"gave no answer within {timeout} s"
         if task.cancelled():
             return None, "was cancelled"
-        raised = task.exception()
-        return (
-            (task.result(), None) if raised is None else (None, f"raised {type(raised).__name__}")
-        )
+        value, raised = task.result()
+        return value, None if raised is None else f"raised {type(raised).__name__}"
 
     async def aclose(self, timeout: float) -> None:
         """Wait for calls that were cancelled; bounded, for one may refuse to be."""
@@ -62,27 +70,35 @@ class Asker:
         self._tasks.clear()
         self._running = None
 
-    async def _ask(self, provider: Callable[[], Any]) -> Any:
+    async def _ask(self, provider: Callable[[], Any]) -> Answer:
+        """Ask; what is raised is returned: nobody may be left to take it from a task."""
+        try:
+            return await self._answer(provider)
+        except Exception as error:
+            return Answer(error=error)
+
+    async def _answer(self, provider: Callable[[], Any]) -> Answer:
         if self._running is not None:
             await asyncio.wait({self._running})
         if inspect.iscoroutinefunction(provider):
-            answer: Any = provider()
+            answer = Answer(provider())
         else:
             answer = await self._on_thread(provider)
-        if inspect.isawaitable(answer):
-            self._running = asyncio.ensure_future(answer)
+        if inspect.isawaitable(answer.value):
+            self._running = asyncio.ensure_future(_sealed(answer.value))
             answer = await self._running
         return answer
 
-    async def _on_thread(self, call: Callable[[], Any]) -> Any:
+    async def _on_thread(self, call: Callable[[], Any]) -> Answer:
         # Not `to_thread`: its pool is joined when the loop ends, and a provider that hangs would
         # keep the program from ending.
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[tuple[Any, Exception | None]] = loop.create_future()
+        ended: asyncio.Future[Answer] = loop.create_future()
         context = contextvars.copy_context()
 
         def run() -> None:
-            value, error = None, None
+            value: Any = None
+            error: Exception | None = None
             try:
                 value = context.run(call)
             except Exception as raised:
@@ -90,21 +106,26 @@ class Asker:
             except BaseException as raised:  # it would end the event loop
                 error = RuntimeError(type(raised).__name__)
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-                loop.call_soon_threadsafe(ended.set_result, (value, error))
+                loop.call_soon_threadsafe(ended.set_result, Answer(value, error))
 
         self._running = ended
         threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
         try:
-            value, error = await asyncio.shield(ended)
+            return await asyncio.shield(ended)
         except asyncio.CancelledError:
             ended.add_done_callback(_discard)
             raise
-        if error is not None:
-            raise error
-        return value
 
 
-def _discard(ended: asyncio.Future[tuple[Any, Exception | None]]) -> None:
+async def _sealed(awaitable: Awaitable[Any]) -> Answer:
+    """Await an answer; what it raises is returned, see `Asker._ask`."""
+    try:
+        return Answer(await awaitable)
+    except Exception as error:
+        return Answer(error=error)
+
+
+def _discard(ended: asyncio.Future[Answer]) -> None:
     """Drop a late answer; a coroutine among them would warn that nobody awaited it."""
-    if not ended.cancelled() and inspect.iscoroutine(coroutine := ended.result()[0]):
+    if not ended.cancelled() and inspect.iscoroutine(coroutine := ended.result().value):
         coroutine.close()
