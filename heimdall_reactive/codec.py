@@ -22,6 +22,7 @@ __all__ = ["Codec", "InvalidUtf8", "encode"]
 T = TypeVar("T")
 
 MAX_REASON: Final = 200  # characters of an error's reason; the wire must not write our logs
+MAX_ERRORS: Final = 100  # validation errors of one frame that are looked at; each costs 1 µs
 MAX_KIND: Final = 40  # characters of a message's type in an error
 # Kinds of validation error whose message is the same for every payload.
 CONSTANT: Final = ("missing", "_type", "int_parsing", "float_parsing", "bool_parsing")
@@ -164,6 +165,8 @@ def _describe(
         except UnicodeDecodeError:
             return InvalidUtf8("not UTF-8", len(data))
     if isinstance(error, ValidationError):
+        if (count := error.error_count()) > MAX_ERRORS:
+            return InvalidMessage(f"{count} validation errors", len(data), _kind(data, text))
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             return InvalidMessage("not JSON", len(data))

@@ -237,6 +237,14 @@ class StoreOptions:
         _require(self, "token_placement", self.token_placement in get_args(TokenPlacement),
                  ", ".join(get_args(TokenPlacement)))  # fmt: skip
 
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: always; a pickle would hold the token in clear.
+        """
+        raise TypeError("StoreOptions hold secrets and are not pickled; pass what they are made of")
+
     def __repr__(self) -> str:
         # Without what may be secret (a proxy's URL has a password): a repr ends up in logs.
         secret = ("access_token", "additional_headers", "proxy", "principal")
