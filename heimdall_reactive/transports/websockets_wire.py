@@ -19,6 +19,7 @@ from websockets.protocol import State
 
 from heimdall_reactive import messages
 from heimdall_reactive.exceptions import one_line
+from heimdall_reactive.masking import told
 from heimdall_reactive.options import CloseInfo
 
 from . import Receiver
@@ -26,6 +27,7 @@ from . import Receiver
 __all__ = ["WebSocketsWire"]
 
 MAX_FRAGMENTS: Final = 4096  # per message, as `websockets` has it; a longer one closes with 1009
+PIECE: Final = 4096  # bytes inflated at once: permessage-deflate makes up to 1,030 of one
 MAX_REASON: Final = 123  # bytes of a close reason (RFC 6455 section 5.5)
 PING_TIMEOUT: Final = "keepalive ping timeout"
 CAUSES: Final[dict[type, str]] = {
@@ -46,6 +48,7 @@ class WebSocketsWire(ClientConnection):
         super().__init__(*args, **kwargs)
         self._receiver: Receiver | None = None
         self._early: list[tuple[bytes | bytearray, bool]] = []
+        self._unread: list[bytes] = []
         self._fragments: list[bytes] = []
         self._text = False
         self.heard_at = self.loop.time()
@@ -71,6 +74,7 @@ class WebSocketsWire(ClientConnection):
         early, self._early = self._early, []
         for data, text in early:
             self._push(data, text)
+        self._read_on()
         if early:
             self.transport.resume_reading()
         if self.protocol.state is State.CLOSED:
@@ -115,12 +119,32 @@ class WebSocketsWire(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()
-        super().data_received(data)
+        if self.response is None or self.protocol.extensions:
+            # `websockets` inflates all that it is given before it hands anything on.
+            for start in range(0, len(data), PIECE):
+                self._parse(data[start : start + PIECE])
+        else:
+            self._parse(data)
         if self.response is None and self.protocol.handshake_exc is not None:
             self.transport.abort()  # no HTTP: a peer that keeps TCP open would hide that
         elif self.close_deadline is not None:
             # Without this, a peer that keeps TCP open after a close frame holds us for ever.
             self._expect_end()
+
+    def _parse(self, piece: bytes) -> None:
+        if self._early:
+            self._unread.append(piece)
+        else:
+            super().data_received(piece)
+
+    def _read_on(self) -> None:
+        unread, self._unread = self._unread, []
+        for piece in unread:
+            super().data_received(piece)
+
+    def eof_received(self) -> None:
+        self._read_on()
+        super().eof_received()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -128,6 +152,7 @@ class WebSocketsWire(ClientConnection):
             self._receiver.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._read_on()
         super().connection_lost(exc)
         self._cancel_timers()
         self._report_closed()
@@ -170,7 +195,7 @@ class WebSocketsWire(ClientConnection):
             self._receiver.on_frame(data, text)
         except Exception as error:
             # A defect in the way of the frame: raised into asyncio it would end in a mute 1006.
-            self.logger.exception("a frame could not be processed")
+            self.logger.error("a frame could not be processed: %s", told(error))
             self.fail(CloseCode.INTERNAL_ERROR, f"{type(error).__name__} while receiving")
 
     # Closing
