@@ -154,7 +154,7 @@ class Connection:
             case Status.CONNECTING:
                 self._wait(0.0, self.state.attempt, CloseInfo(1006, lost.reason), lost)
             case Status.CONNECTED:
-                self._lost_at = self._runtime.wall()
+                self._lost_at = self._lost_at or self._runtime.wall()
                 self._heal(CloseInfo(1006, lost.reason), lost, opened=True)
 
     # Dialling
@@ -221,7 +221,9 @@ class Connection:
         """Take the end of the session's socket: finish a disconnect, or heal."""
         session, self._session = self._session, None
         assert session is not None
-        self._lost_at = self._runtime.wall() - session.silent_for
+        session.on_wake(self._watch.slept)
+        # An earlier one stays where an observer ended the session before its gap was told.
+        self._lost_at = self._lost_at or self._runtime.wall() - session.silent_for
         self._cancel_timers()
         if self.state.status is Status.DISCONNECTING:
             self._disconnected(close)
@@ -270,13 +272,15 @@ class Connection:
         self._watch.add(self._on_wake)
         self._move(self.state.waiting(attempt, self._runtime.wall() + delay, close, error))
 
-    def _on_wake(self) -> None:
-        """The machine has slept: ask whether the peer is still there, or dial if it is time."""
-        retry_at = self.state.retry_at
+    def _on_wake(self, slept: float) -> None:
+        """The machine has slept: ask whether the peer is still there, or dial when it is time."""
         if self._session is not None and self.state.is_connected:
+            self._session.on_wake(slept)
             self._session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
-        elif retry_at is not None and retry_at <= self._runtime.wall():
-            self._attempt(self.state.attempt)
+        elif self._retry is not None and (retry_at := self.state.retry_at) is not None:
+            self._retry.cancel()
+            left = max(0.0, retry_at - self._runtime.wall())
+            self._retry = self._runtime.loop.call_later(left, self._attempt, self.state.attempt)
 
     # Parts
 

@@ -66,6 +66,7 @@ class Session:
         self._ended = ended
         self._pulse: Pulse | None = None
         self._ending: tuple[str, float] | None = None
+        self._slept = (0.0, 0.0)  # seconds of sleep, and what was heard last before it
 
     def start(self, heartbeat: Heartbeat | None) -> None:
         """Write what waits, and take frames from now on."""
@@ -97,8 +98,16 @@ class Session:
 
     @property
     def silent_for(self) -> float:
-        """Seconds since the last byte came."""
-        return self._loop.time() - self.wire.heard_at
+        """Seconds since the last byte came, those of the machine's sleep included."""
+        slept, heard_at = self._slept
+        silent = self._loop.time() - self.wire.heard_at
+        return silent + slept if heard_at == self.wire.heard_at else silent
+
+    def on_wake(self, slept: float) -> None:
+        """Count a sleep of the machine in: the event loop's clock stood still."""
+        before, heard_at = self._slept
+        same = heard_at == self.wire.heard_at
+        self._slept = slept + before if same else slept, self.wire.heard_at
 
     # Receiver
 

@@ -192,14 +192,15 @@ class WebSocketStore(Closing, Face[In]):
 
     def _connect(self, value: Any) -> None:
         self._life.refuse_closed()
-        self._bus.emit(self.connect, value)
+        # Before it is told: what an observer commands in turn comes after it.
         self._life.call(self._connection.connect)
+        self._bus.emit(self.connect, value)
 
     def _disconnect(self, value: Any) -> None:
-        self._bus.emit(self.disconnect, value)
         mark = self._outbox.mark()  # what is sent after it, on this thread, is not meant
         if not self._life.closed:
             self._life.call(lambda: self._connection.disconnect(mark))
+        self._bus.emit(self.disconnect, value)
 
     def _complete(self) -> None:
         self._outbox.close("the store was closed")

@@ -27,30 +27,37 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop, wall: Callable[[], float]) -> None:
         self._loop = loop
         self._wall = wall
-        self._watchers: set[Callable[[], None]] = set()
+        self._watchers: set[Callable[[float], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._ahead = 0.0
 
-    def add(self, on_wake: Callable[[], None]) -> None:
-        """Call a function after each sleep; a second time does nothing."""
+    def add(self, on_wake: Callable[[float], None]) -> None:
+        """Call a function with its seconds after each sleep; a second time does nothing."""
         self._watchers.add(on_wake)
         if self._timer is None:
             self._ahead = self._wall() - self._loop.time()
             self._timer = self._loop.call_later(TICK, self._look)
 
-    def remove(self, on_wake: Callable[[], None]) -> None:
+    def remove(self, on_wake: Callable[[float], None]) -> None:
         """Call it no more; the last to leave ends the timer."""
         self._watchers.discard(on_wake)
         if not self._watchers and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def slept(self) -> float:
+        """Seconds of a sleep that nobody was told of yet, 0 without one."""
+        jump = self._wall() - self._loop.time() - self._ahead
+        return jump if jump > JUMP else 0.0
+
     def _look(self) -> None:
         self._timer = self._loop.call_later(TICK, self._look)
-        before, self._ahead = self._ahead, self._wall() - self._loop.time()
-        if self._ahead - before > JUMP:
+        slept = self.slept
+        self._ahead = self._wall() - self._loop.time()
+        if slept:
             for on_wake in tuple(self._watchers):
-                on_wake()
+                on_wake(slept)
 
 
 _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
