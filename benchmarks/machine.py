@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Holdings", "describe", "holdings", "raise_descriptor_limit", "rss", "slope", "timers"]
+__all__ = [
+    "NOTHING",
+    "Holdings",
+    "describe",
+    "holdings",
+    "raise_descriptor_limit",
+    "rss",
+    "slope",
+    "timers",
+]
 
 
 class Holdings(NamedTuple):
@@ -28,6 +37,9 @@ class Holdings(NamedTuple):
     descriptors: int
     threads: int
     tasks: int
+
+
+NOTHING = Holdings(0.0, 0, 0, 0)
 
 
 def holdings() -> Holdings:

@@ -9,6 +9,7 @@ import json
 import logging
 import random
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -21,7 +22,7 @@ from typing import Any, Final
 from heimdall_reactive.testing import FaultProxy
 
 from . import machine
-from .soak_faults import Mischief, blame, restarts
+from .soak_faults import Mischief, blame, restarts, slowed
 from .soak_ledger import Ledger
 from .soak_report import Report
 from .soak_server import SoakServer
@@ -69,7 +70,7 @@ class Soak:
         self.proxies = proxies
         self.report = report
         self.ledgers = [
-            Ledger(store.events, desk, partial(blame, proxy, store))
+            Ledger(store.events, desk, partial(blame, proxy, store), partial(slowed, proxy))
             for store, desk, proxy in zip(stores, server.desks, proxies, strict=True)
         ]
         self._server = server
@@ -133,13 +134,13 @@ class Soak:
     async def _calm(self, mischief: Sequence[Mischief]) -> None:
         """Without faults, all that waits has to be written, and all that is written to arrive."""
         for store in self.stores:
-            await asyncio.to_thread(store.stop_sending)
+            await store.stop_sending()
         for one in mischief:
             one.end()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CALM):
-                while not self._is_calm():
-                    await asyncio.sleep(LEDGER_TICK)
+        for _ in range(int(CALM / LEDGER_TICK)):
+            if self._is_calm():
+                return
+            await asyncio.sleep(LEDGER_TICK)
 
     def _is_calm(self) -> bool:
         connected = all(store.store.connected for store in self.stores)
@@ -202,10 +203,11 @@ async def soak(seconds: float, stores: int = 8, seed: int = 0) -> Report:
     began = datetime.now(UTC).isoformat(timespec="seconds")
     report = Report(machine.describe(), began, seed, stores)
     with _complaints() as complaints:
-        await asyncio.to_thread(int)  # the pool's first thread, which stays, belongs to the start
         report.start = machine.holdings()
+        before = set(threading.enumerate())
         await _run(report, seconds)
         await asyncio.sleep(0.1)
+        report.threads_left = [each.name for each in threading.enumerate() if each not in before]
         report.end = machine.holdings()
     report.broken += complaints.seen
     report.conclude()

@@ -11,6 +11,7 @@ from .soak_words import Heard, Published, number_of
 
 __all__ = ["SLACK", "DownLedger"]
 
+SLOWED = 5.0  # seconds that one may have been on its way through a fault that slows
 SLACK = 0.15  # seconds that a message may have been on its way, beyond what was measured
 
 
@@ -63,8 +64,8 @@ class DownLedger:
             self._silent_since = self._began if self._fresh else None
             self._began, self._fresh = state.connected_at or 0.0, True
 
-    def skipped(self, gap: Gap) -> None:
-        """Take a gap."""
+    def skipped(self, gap: Gap, slowed: bool) -> None:
+        """Take a gap, and whether a fault had slowed the session before it."""
         self.gaps += 1
         state = self._state
         if self._reported or gap.session != state.session:
@@ -74,7 +75,7 @@ class DownLedger:
         self._reported = True
         # Where the session before got no message, nothing has measured how slow its way was.
         unmeasured = 0.0 if self._silent_since is None else gap.since - self._silent_since
-        self._open.append((gap, max(self._lag, unmeasured) + SLACK))
+        self._open.append((gap, SLOWED if slowed else max(self._lag, unmeasured) + SLACK))
 
     def hear(self, event: Heard) -> None:
         """Take a numbered message."""

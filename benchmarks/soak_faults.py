@@ -28,7 +28,7 @@ from .soak_server import SoakServer
 from .soak_store import SoakStore
 from .soak_words import HEADER
 
-__all__ = ["Mischief", "blame", "restarts"]
+__all__ = ["Mischief", "blame", "restarts", "slowed"]
 
 CODES: Final = (1001, 1011, 1012, 4401)
 JUNK: Final = (b"\xff\xff\xff\xff", b"\x81\x02\xc3\x28", b"\x83\x00", b"\x81\xfe\x00", b"oh no\r\n")
@@ -124,23 +124,33 @@ async def restarts(server: SoakServer, chance: random.Random, kinds: Counter[str
         server.restart(crash, chance.uniform(0.05, 0.5))
 
 
-def dial_of(passage: Passage) -> int:
-    """Return the number of the dial that a proxy's connection belongs to; 0 without one."""
-    _, found, rest = passage.request.partition(f"{HEADER}: ".encode())
-    return int(rest.partition(b"\r")[0].partition(b"-")[2]) if found else 0
-
-
 def blame(proxy: FaultProxy, store: SoakStore, dial: int, by_server: bool) -> str:
     """Return who ended the connection of a dial, or "" where nobody did."""
     if by_server:
         return "the server's restart"
-    for passage in reversed(proxy.log):
-        if dial_of(passage) == dial:
-            struck = passage.ended in {type(fault).__name__ for fault in passage.faults}
-            if struck or any(isinstance(fault, SLOW) for fault in passage.faults):
-                return "an injected fault"
-            break
+    passage = _find(proxy, dial)
+    if passage is not None:
+        struck = passage.ended in {type(fault).__name__ for fault in passage.faults}
+        if struck or slowed(proxy, dial):
+            return "an injected fault"
     close = store.closes.get(dial)
     if close is not None and close.reason.endswith("timeout"):
         return "its own time-out"  # a machine so busy that no sign of life came through in time
     return ""
+
+
+def slowed(proxy: FaultProxy, dial: int) -> bool:
+    """Return whether a fault has held up or slowed the connection of a dial."""
+    passage = _find(proxy, dial)
+    return passage is not None and any(isinstance(fault, SLOW) for fault in passage.faults)
+
+
+def _find(proxy: FaultProxy, dial: int) -> Passage | None:
+    newest_first = reversed(proxy.log)
+    return next((passage for passage in newest_first if _dial_of(passage) == dial), None)
+
+
+def _dial_of(passage: Passage) -> int:
+    """Return the number of the dial that a proxy's connection belongs to; 0 without one."""
+    _, found, rest = passage.request.partition(f"{HEADER}: ".encode())
+    return int(rest.partition(b"\r")[0].partition(b"-")[2]) if found else 0

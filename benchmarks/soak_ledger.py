@@ -39,6 +39,7 @@ class Ledger:
         client: notes of the store.
         desk: notes of the server.
         blame: returns for a dial who ended its connection, or "".
+        slowed: returns for a dial whether a fault has slowed its connection.
 
     Attributes:
         up: judges the sends.
@@ -46,7 +47,13 @@ class Ledger:
         errors: reports of the store's `errors`, by type.
     """
 
-    def __init__(self, client: ClientEvents, desk: Desk, blame: Callable[[int, bool], str]) -> None:
+    def __init__(
+        self,
+        client: ClientEvents,
+        desk: Desk,
+        blame: Callable[[int, bool], str],
+        slowed: Callable[[int], bool],
+    ) -> None:
         self.up = UpLedger(blame)
         self.down = DownLedger()
         self.errors: Counter[str] = Counter()
@@ -54,8 +61,9 @@ class Ledger:
         self._desk = desk
         self._held: list[Got | Ended] = []
         self._opened = 0
+        self._slowed = slowed
         self._session: int | None = None
-        self._connected = False
+        self._before = 0
 
     @property
     def broken(self) -> Counter[str]:
@@ -100,7 +108,7 @@ class Ledger:
             case Moved():
                 self._move(event)
             case Skipped():
-                self.down.skipped(event.gap)
+                self.down.skipped(event.gap, self._slowed(self._before))
             case Failed():
                 self.errors[event.name] += 1
 
@@ -116,8 +124,8 @@ class Ledger:
         if is_open and self._session is None:
             self._session = self._opened
         elif not is_open and self._session is not None:
-            session, self._session = self._session, None
-            self.up.left(session)
+            self._before, self._session = self._session, None
+            self.up.left(self._before)
 
 
 def _drain(notes: deque[T]) -> list[T]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from .machine import Holdings, slope
+from .machine import NOTHING, Holdings, slope
 
 __all__ = ["Report"]
 
@@ -45,6 +45,7 @@ class Report:
         samples: seconds and MiB of memory.
         start: what the process held before.
         end: what it held after.
+        threads_left: names of threads.
         broken: broken promises.
     """
 
@@ -69,8 +70,9 @@ class Report:
     failures: Counter[str] = field(default_factory=Counter)
     reports: Counter[str] = field(default_factory=Counter)
     samples: list[tuple[float, float]] = field(default_factory=list)
-    start: Holdings = Holdings(0.0, 0, 0, 0)
-    end: Holdings = Holdings(0.0, 0, 0, 0)
+    start: Holdings = NOTHING
+    end: Holdings = NOTHING
+    threads_left: list[str] = field(default_factory=list)
     broken: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -122,7 +124,7 @@ class Report:
             ("- on their way", f"{self.early} of them, sent up to {self.earliest:.3f} s before"),
             ("memory", f"{start.rss:.1f} MiB -> {end.rss:.1f} MiB, {self.growth:+.2f} a minute"),
             ("descriptors", f"{start.descriptors} -> {end.descriptors}"),
-            ("threads", f"{start.threads} -> {end.threads}"),
+            ("threads", f"{start.threads} -> {end.threads} {' '.join(self.threads_left)}"),
             ("tasks", f"{start.tasks} -> {end.tasks}"),
             ("broken promises", _counts(self.broken)),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
@@ -145,6 +146,8 @@ class SoakStore:
         self._closing = False
         self._random = random.Random(f"{seed}-{index}")
         self._stopped = threading.Event()
+        self._sent = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         loop: Literal["auto", "thread"] = "thread" if index % 2 else "auto"
         options: OptionsDict = {
             **COMMON, **KINDS[index % len(KINDS)],
@@ -166,10 +169,11 @@ class SoakStore:
         if self._from_thread:
             self._sender.start()
 
-    def stop_sending(self) -> None:
-        """Send no more."""
+    async def stop_sending(self) -> None:
+        """Send no more; return when the thread that sends has ended."""
         self._stopped.set()
         if self._from_thread:
+            await self._sent.wait()
             self._sender.join()
 
     def tick(self) -> None:
@@ -202,6 +206,7 @@ class SoakStore:
     def _send_on(self) -> None:
         while not self._stopped.wait(0.03):
             self.send(1)
+        self._loop.call_soon_threadsafe(self._sent.set)
 
     def _token(self) -> str:
         if self._random.random() < 0.01:
