@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     before_threads, before_descriptors = threads(), descriptors()
+    complaints = _Complaints()
+    logging.getLogger("asyncio").addHandler(complaints)
     yield
+    logging.getLogger("asyncio").removeHandler(complaints)
+    assert not complaints.seen, complaints.seen
     for thread in threads() - before_threads:
         thread.join(2)  # a provider's or pool's thread that is just ending
     assert threads() <= before_threads, "threads left"
@@ -43,3 +48,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
     return path
+
+
+class _Complaints(logging.Handler):
+    """What the event loop logs that nobody else is told: errors in callbacks, lost exceptions."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(self.format(record))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Reset
 from .handshake import http_answer, read_head, upgrade_answer
@@ -18,7 +18,7 @@ from .steps import Accept, Hang, Refuse
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from .scripted_link import Link
+    pass
 
 __all__ = ["SocketPeer"]
 
@@ -242,7 +242,7 @@ async def _begin(link: SocketLink, step: SocketStep, side: Side) -> None:
             for message in step.first_messages:
                 link.send(message)
             if step.then is not None:
-                step.then(cast("Link", link))  # what `then` needs, both kinds of link have
+                step.then(link)
         case CloseWith():
             link.close(step.code, step.reason, hold=step.hold)
         case Garbage():

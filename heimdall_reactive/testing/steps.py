@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from heimdall_reactive.exceptions import (
     CertificateError,
@@ -15,9 +15,6 @@ from heimdall_reactive.exceptions import (
     HandshakeRefused,
 )
 from heimdall_reactive.options import StoreOptions
-
-if TYPE_CHECKING:
-    from .scripted_link import Link
 
 __all__ = ["Accept", "BadCertificate", "Fails", "Hang", "Refuse", "Step", "Unreachable"]
 
@@ -66,7 +63,7 @@ class Accept(Step):
     """
 
     first_messages: Sequence[Any] = ()
-    then: Callable[[Link], object] | None = None
+    then: Callable[[Any], object] | None = None
 
     def answer(self) -> None:
         """Accept."""
