@@ -275,6 +275,7 @@ class SessionEnded(StoreError):
 
 def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
     error = kind.__new__(kind, *args)
+    error.args = args  # an `OSError` takes none from `__new__`
     error.__dict__.update(fields)
     return error
 

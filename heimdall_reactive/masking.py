@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import PurePath
@@ -52,8 +53,11 @@ class Mask:
 def _forms(secret: str) -> Iterator[str]:
     yield secret
     yield quote(secret, safe="")
-    yield base64.b64encode(secret.encode()).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
+    yield re.sub(r"[-._~]", lambda sign: f"%{ord(sign[0]):02X}", quote(secret, safe=""))
+    for before in range(3):  # base64 looks different by what stands before
+        data = bytes(before) + secret.encode()
+        yield base64.b64encode(data).decode().rstrip("=")
+        yield base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def bare(error: E) -> E:

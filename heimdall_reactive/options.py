@@ -205,6 +205,9 @@ class StoreOptions:
     def __post_init__(self) -> None:
         if isinstance(self.access_token, str):  # masked wherever it may be printed
             object.__setattr__(self, "access_token", SecretStr(self.access_token))
+        token: Any = self.access_token
+        if not (token is None or isinstance(token, SecretStr) or callable(token)):
+            raise ConfigurationError("access_token must be a str, a SecretStr, a provider or None")
         for name in ("token_timeout", "open_timeout", "ping_timeout", "close_timeout"):
             _require(self, name, _number(getattr(self, name), above=0), "more than 0 seconds")
         for name in ("outbox_limit", "outbox_bytes", "max_size"):

@@ -15,7 +15,7 @@ from .codec import InvalidUtf8
 from .exceptions import InvalidMessage, SendError, StoreError, one_line
 from .heartbeat import Pulse
 from .listener import Listener
-from .masking import Mask
+from .masking import Mask, bare
 from .messages import SESSION_ENDING, Frame
 from .options import CloseInfo, Heartbeat
 from .outbox import Outbox
@@ -179,7 +179,7 @@ class Session:
 
     def _masked(self, error: InvalidMessage) -> InvalidMessage:
         if error.kind is None:
-            return error
+            return bare(error)  # its frames hold the payload
         return InvalidMessage(error.reason, error.size, self._mask(error.kind))
 
     def _stop(self) -> None:
