@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from .machine import NOTHING, Holdings, slope
@@ -99,12 +99,9 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return {
-            **asdict(self),
-            "start": self.start._asdict(),
-            "end": self.end._asdict(),
-            "growth": self.growth,
-        }
+        found: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        held = {"start": self.start._asdict(), "end": self.end._asdict()}
+        return {**found, **held, "growth": self.growth}
 
     def table(self) -> str:
         """Return the summary for people."""
