@@ -96,9 +96,12 @@ class _Dialler(connect):
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         origin = _origin(self.uri)
-        followed = super().process_redirect(exc)
+        try:
+            followed = super().process_redirect(exc)
+            elsewhere = isinstance(followed, str) and _origin(followed) != origin
+        except (ValueError, LookupError):  # a Location that is no URL, or two of them
+            return InvalidEndpoint("the server redirects to what is no WebSocket URL")
         # From wss to ws, it is an error already.
-        elsewhere = isinstance(followed, str) and _origin(followed) != origin
         if elsewhere or (followed is not exc and isinstance(followed, Exception)):
             return RedirectRefused(
                 "the server redirects to another origin, where the token must not go; "
@@ -163,11 +166,16 @@ def _no_tls(error: ssl_module.SSLError) -> ConnectError:
 
 
 def _refused(response: Response) -> HandshakeRefused:
-    headers = response.headers
     # By the server's own clock where it tells: ours may be wrong, and the wait with it.
-    now = seconds_to_wait(headers.get("Date"), 0.0) or time.time()
-    after = seconds_to_wait(headers.get("Retry-After"), now)
+    now = max(_seconds(response, "Date", 0.0), default=0.0) or time.time()
+    after = max(_seconds(response, "Retry-After", now), default=None)
     return HandshakeRefused(response.status_code, after)
+
+
+def _seconds(response: Response, name: str, now: float) -> list[float]:
+    """Read a header of seconds or dates; a proxy may have put its own beside the server's."""
+    values = (seconds_to_wait(text, now) for text in response.headers.get_all(name))
+    return [value for value in values if value is not None]
 
 
 def _no_connection(error: OSError) -> ConnectError:
