@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
 from heimdall_reactive import (
-    CertificateError,
     ConnectError,
     ConnectTimeout,
     HandshakeRefused,
@@ -21,9 +19,9 @@ from heimdall_reactive import (
     InvalidHandshake,
     RedirectRefused,
     Status,
-    TlsError,
 )
 from heimdall_reactive.testing import (
+    CloseWith,
     Cut,
     DropSyn,
     EndlessHeader,
@@ -83,6 +81,7 @@ def stops(name: str, fault: Any, error: type[Exception], cause: str) -> Row:
 
 ASKED: dict[str, Any] = {"access_token": lambda: "fresh"}
 WHAT = b"what is this?"
+TRICKLING = Handshake(bytes_per_second=20)
 ROWS = [
     Row("port closed", RefuseConnection(), ConnectError, "refused", HEALS),
     timeout("SYN black hole", DropSyn()),
@@ -94,6 +93,10 @@ ROWS = [
     http(503, HEALS, " with Retry-After", waits=1.0),
     http(429, HEALS),
     http(429, HEALS, " with Retry-After, capped", waits=0.15, max_retry_after=0.15),
+    Row("HTTP 503 with two Retry-After", HttpAnswer(503, [("Retry-After", "0")] * 2),
+        HandshakeRefused, "http 503", HEALS, 503, "server"),
+    Row("HTTP 503, TCP held", HttpAnswer(503, hold=True),
+        HandshakeRefused, "http 503", HEALS, 503, "server"),
     http(408, HEALS),
     http(425, HEALS),
     http(501, HEALS),
@@ -110,6 +113,9 @@ ROWS = [
     http(200, FAILS, " of a captive portal"),
     stops("redirect loop", [redirect("/")] * 11, InvalidHandshake, "handshake"),
     stops("redirect to http", redirect("http://127.0.0.1:9/"), InvalidEndpoint, "endpoint"),
+    stops("redirect to no URL", redirect("ws://[::"), InvalidEndpoint, "endpoint"),
+    stops("two redirects", HttpAnswer(302, [("Location", "/a"), ("Location", "/b")]),
+          InvalidEndpoint, "endpoint"),
     stops("redirect elsewhere", redirect("ws://127.0.0.1:9/"), RedirectRefused, "redirect"),
     stops("wrong Accept", Handshake(accept="wrong"), InvalidHandshake, "handshake"),
     stops("unasked subprotocol", Handshake(subprotocol="chat"), InvalidHandshake, "handshake"),
@@ -120,8 +126,8 @@ ROWS = [
     ends("endless line of garbage, TCP held", Garbage(WHAT * 1000, "handshake", hold=True)),
     ends("long header, TCP held", EndlessHeader()),
     ends("endless header", EndlessHeader(None)),
-    timeout("101 that trickles", Handshake(bytes_per_second=20)),
-]
+    timeout("101 that trickles", TRICKLING),
+]  # fmt: skip
 
 
 @asynccontextmanager
@@ -175,6 +181,41 @@ def test_a_fault_while_connecting_heals_or_stops_as_the_table_says(row: Row) -> 
     run(main)
 
 
+@pytest.mark.parametrize(
+    ("step", "cause"),
+    [(Cut(), "close 1006"), (CloseWith(1011), "close 1011"), (Garbage(b"\xff"), "close 1006")],
+    ids=repr,
+)
+def test_a_connection_that_ends_right_behind_its_handshake_heals(
+    step: SocketStep, cause: str
+) -> None:
+    async def main() -> None:
+        async with SocketPeer(step) as peer, stage(peer, peer.url) as on:
+            await on.settles("connecting>connected>waiting>connecting>connected")
+            assert getattr(on.states[2][1].error, "cause", None) == cause
+            await on.converses()
+
+    run(main)
+
+
+@pytest.mark.parametrize("fault", [DropSyn(), NoAnswer(), TRICKLING], ids=repr)
+def test_aclose_abandons_an_attempt_at_once(fault: SocketStep | DropSyn) -> None:
+    row = timeout("never answered", fault)._replace(options={"open_timeout": 10.0})
+
+    async def main() -> None:
+        async with facing(row) as on:
+            if isinstance(fault, DropSyn):
+                await asyncio.sleep(0.05)  # nothing will happen
+            else:
+                await on.peer.wait_for(lambda: on.peer.dials and on.peer.dials[0].request)
+            began = asyncio.get_running_loop().time()
+            await on.store.aclose()
+            assert asyncio.get_running_loop().time() - began < SLACK
+            assert on.path == "connecting>disconnected"
+
+    run(main)
+
+
 def test_a_name_that_is_not_found_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     look_up, failures = socket.getaddrinfo, [socket.gaierror(socket.EAI_NONAME, "not known")]
 
@@ -191,39 +232,5 @@ def test_a_name_that_is_not_found_is_looked_up_again(monkeypatch: pytest.MonkeyP
             await on.settles(HEALS)
             check(row, on)
             await on.converses()
-
-    run(main)
-
-
-def test_wss_to_a_plaintext_port_stops() -> None:
-    async def main() -> None:
-        row = stops("plaintext", [], TlsError, "tls")
-        async with SocketPeer() as peer, stage(peer, peer.url.replace("ws", "wss")) as on:
-            await on.settles(FAILS)
-            check(row, on)
-
-    run(main)
-
-
-@pytest.mark.parametrize("fault", ["self-signed", "wrong name", "redirect to ws", None])
-def test_tls_that_can_not_be_trusted_stops(certificate: Path, fault: str | None) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
-    row = stops("certificate", [], CertificateError, "certificate")
-
-    async def main() -> None:
-        steps = [redirect("ws://localhost/")] if fault == "redirect to ws" else []
-        async with SocketPeer(*steps, ssl=context) as peer:
-            url = peer.url if fault == "wrong name" else named(peer)
-            options = {} if fault == "self-signed" else {"ssl": trusting}
-            async with stage(peer, url, **options) as on:
-                await on.settles("connecting>connected" if fault is None else FAILS)
-                if fault is None:
-                    await on.converses()
-                elif steps:
-                    check(row._replace(error=RedirectRefused, cause="redirect"), on)
-                else:
-                    check(row, on)
 
     run(main)
