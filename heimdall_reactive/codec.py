@@ -72,6 +72,8 @@ class Codec(Generic[T]):
         self._words: Callable[[], frozenset[str]] | None = None
         if message_type is None:
             self._validate: Callable[[bytes | bytearray, bool], Any] = _heimdall
+        elif message_type is Any:
+            self._validate = _plain
         else:
             adapter: TypeAdapter[Any] = TypeAdapter(message_type)
             self._words = cache(lambda: _words(adapter.core_schema))
@@ -99,33 +101,65 @@ def _decoder(
     union = get_origin(message_type) in (Union, UnionType)
     members = get_args(message_type) if union else (message_type,)
     raw = all(member in (str, bytes) for member in members)
+    # Not the adapter's own methods: on the way of each frame they cost 0.4 us more.
+    validate_json, validate_python = (
+        adapter.validator.validate_json,
+        adapter.validator.validate_python,
+    )
 
     def validate(data: bytes | bytearray, text: bool) -> Any:
         if not text:
             # A binary frame is bytes or nothing: a typed store must not lie about its type.
-            return adapter.validate_python(bytes(data), strict=True)
+            return validate_python(bytes(data), strict=True)
         if raw:
-            return adapter.validate_python(data.decode(), strict=True)
+            return validate_python(data.decode(), strict=True)
         if b"NaN" in data or b"Infinity" in data:
             from_json(data, allow_inf_nan=False)  # no JSON (RFC 8259 6), but taken for floats
-        return adapter.validate_json(data)
+        return validate_json(data)
 
     return validate
 
 
-_MODELS: Final[dict[str, Callable[[Any], Any]]] = {
-    model.model_fields["type"].default: model.__pydantic_validator__.validate_python
+_VALIDATORS: Final = {
+    model.model_fields["type"].default: model.__pydantic_validator__
     for model in (
         *get_args(get_args(messages.ServerMessage)[0]),
         *get_args(get_args(messages.ControlMessage)[0]),
     )
 }
+_MODELS: Final = {name: found.validate_python for name, found in _VALIDATORS.items()}
+_BY_TAG: Final = {name.encode(): found.validate_json for name, found in _VALIDATORS.items()}
+TAG: Final = b'"type":'
+
+
+def _plain(data: bytes | bytearray, text: bool) -> Any:
+    """Decode any JSON."""
+    return from_json(data, allow_inf_nan=False, cache_strings="keys") if text else bytes(data)
 
 
 def _heimdall(data: bytes | bytearray, text: bool) -> Any:
-    """Decode a Heimdall message, or plain JSON where its type is not one of ours."""
+    """Decode a Heimdall message, or plain JSON where its type is not one of ours.
+
+    What looks like a type is tried first: JSON straight into the model takes 1.2 us in place of
+    1.6. The model compares the type itself, so that a wrong guess fails, and the right way follows.
+    """
     if not text:
         return bytes(data)
+    start = data.find(TAG) + 8
+    if data[start - 1 : start] == b" ":  # as `json.dumps` writes it
+        start += 1
+    validate_json = _BY_TAG.get(bytes(data[start : data.find(b'"', start)]))
+    if validate_json is not None:
+        try:
+            message = validate_json(data)
+            if not message.__pydantic_extra__:  # else what may be in there is no JSON, as NaN
+                return message
+        except ValidationError:
+            pass
+    return _heimdall_slowly(data)
+
+
+def _heimdall_slowly(data: bytes | bytearray) -> Any:
     value = from_json(data, allow_inf_nan=False, cache_strings="keys")
     if type(value) is dict:
         kind = value.get("type")
