@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from heimdall_reactive import Backoff, ConnectionState, RetryContext, Status, use_websocket
+from heimdall_reactive import (
+    Backoff,
+    ConnectionState,
+    RetryContext,
+    Status,
+    WebSocketStore,
+    use_websocket,
+)
 from heimdall_reactive.options import OptionsDict
 
 from . import machine
@@ -63,6 +70,12 @@ class Watcher:
             if len(self.back) >= self._stores:
                 self.all_back.set()
 
+    def tell(self, outcome: Outcome) -> None:
+        """Enter what was noted, in seconds since the first loss."""
+        first = self.lost[0] if self.lost else self._clock()
+        outcome.attempts = [at - first for at in self.dials]
+        outcome.all_back = self.back[-1] - first if self.all_back.is_set() else None
+
 
 async def restart(
     server: subprocess.Popen[str], url: str, outcome: Outcome, options: OptionsDict, downtime: float
@@ -74,6 +87,21 @@ async def restart(
     stores = [
         use_websocket(url + "/v1/ws", message_type=str, **options) for _ in range(outcome.stores)
     ]
+    await _connect(stores, watcher)
+    outcome.connected, outcome.timers = machine.holdings(), machine.timers(loop)
+    watcher.armed = True
+    _command(server, f"restart {downtime}")
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(watcher.all_back.wait(), PATIENCE)
+    watcher.armed = False
+    watcher.tell(outcome)
+    await asyncio.gather(*(store.aclose() for store in stores))
+    stores.clear()
+    await asyncio.sleep(0.1)
+    outcome.after, outcome.timers_after = machine.holdings(), machine.timers(loop)
+
+
+async def _connect(stores: Sequence[WebSocketStore[str]], watcher: Watcher) -> None:
     for store in stores:
         store.transitions.subscribe(watcher)
     for start in range(0, len(stores), BATCH):
@@ -82,19 +110,6 @@ async def restart(
             store.connect()
         await asyncio.gather(*(store.wait_connected(PATIENCE) for store in batch))
     await asyncio.sleep(0.1)
-    outcome.connected, outcome.timers = machine.holdings(), machine.timers(loop)
-    watcher.armed = True
-    _command(server, f"restart {downtime}")
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(watcher.all_back.wait(), PATIENCE)
-    watcher.armed = False
-    first = watcher.lost[0] if watcher.lost else loop.time()
-    outcome.attempts = [at - first for at in watcher.dials]
-    outcome.all_back = watcher.back[-1] - first if watcher.all_back.is_set() else None
-    await asyncio.gather(*(store.aclose() for store in stores))
-    del stores, batch, store
-    await asyncio.sleep(0.1)
-    outcome.after, outcome.timers_after = machine.holdings(), machine.timers(loop)
 
 
 def _command(server: subprocess.Popen[str], line: str) -> None:
