@@ -175,9 +175,9 @@ class Connection:
             url = ws_config.resolve(self._endpoint.get_secret_value())
             upgrade = await prepare(url, self.identity, self._options, self._asker)
             if self._dialling is me:
-                self._listener.on_principal(upgrade.principal)
-                where = upgrade.url, upgrade.headers, upgrade.subprotocols
-                wire = await self._dial(*where, self._options)
+                self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
+            if self._dialling is me:  # no observer of that has disconnected
+                wire = await self._dial(*upgrade[:3], self._options)
         except Exception as error:
             if self._dialling is me:
                 self._dialling = None

@@ -25,8 +25,13 @@ class Listener(Protocol):
     def on_error(self, error: StoreError) -> None:
         """Take something that went wrong and did not end the connection."""
 
-    def on_principal(self, principal: object) -> None:
-        """Take for whom, and for which URL, an attempt is: equal for equal ones."""
+    def on_principal(self, principal: object, current: bool) -> None:
+        """Take for whom, and for which URL, an attempt is: equal for equal ones.
+
+        Args:
+            principal: the two.
+            current: whether the token was not replaced since the attempt began.
+        """
 
     def on_gap(self, gap: Gap) -> None:
         """Take what a reconnection left out; it comes before the new session's messages."""

@@ -26,7 +26,7 @@ from .runtime import LoopOption, Runtime, running_loop
 from .state import ConnectionState, Status
 from .stats import Stats
 from .subjects import Command, Trigger
-from .tokens import Identity
+from .tokens import Identity, claimed
 from .waiting import Waiter, connected_or_raise
 
 __all__ = ["WebSocketStore"]
@@ -60,6 +60,8 @@ class WebSocketStore(Closing, Face[In]):
         bus = self._bus
         self._principal: object = None
         self._token_mark: int | None = None
+        self._claimed = claimed(Identity(options.access_token, options.principal))
+        self._strange = False  # what waits up to the mark may be nobody's who was dialled for
         self._flush_posted = False
         self._runtime = Runtime(loop, self._bind, self._on_moved)
         self._overflow = options.outbox_overflow
@@ -120,14 +122,17 @@ class WebSocketStore(Closing, Face[In]):
             principal: as the option: whose it is. None reads the `sub` of a JWT, and takes every
                 other token or provider as another user's.
         """
-        secret = SecretStr(token) if isinstance(token, str) else token
+        identity = Identity(SecretStr(token) if isinstance(token, str) else token, principal)
 
         def use() -> None:
-            self._connection.identity = Identity(secret, principal)
+            self._connection.identity = identity
             if self._connection.state.status is Status.FAILED:
                 self._connection.connect()
 
         if not self._life.closed:
+            before, self._claimed = self._claimed, claimed(identity)
+            unused = self._principal is None or self._token_mark is not None
+            self._strange = self._strange or (unused and before != self._claimed)
             self._token_mark = self._outbox.mark()
             self._life.call(use)
 
@@ -152,14 +157,18 @@ class WebSocketStore(Closing, Face[In]):
 
     # Listener: called by the connection on its event loop
 
-    def on_principal(self, principal: object) -> None:
+    def on_principal(self, principal: object, current: bool) -> None:
         """Forget the last message, and what waits, of another user or URL than an attempt's."""
-        if self._principal is not None and principal != self._principal:
+        before, self._principal = self._principal, principal
+        strange, mark = self._strange and current, self._token_mark
+        if current:
+            self._token_mark, self._strange = None, False
+        other = before is not None and principal != before
+        if other:
             self.last_message.reset(None)
-            text = "it was queued for another user or URL"
-            if count := self._outbox.clear(text, self._token_mark):
-                self.on_error(SendError(f"{count} sends were dropped: {text}", "dropped"))
-        self._principal, self._token_mark = principal, None
+        text = "it was queued for another user or URL"
+        if (other or strange) and (count := self._outbox.clear(text, mark)):
+            self.on_error(SendError(f"{count} sends were dropped: {text}", "dropped"))
 
     def on_unusable_loop(self) -> None:
         """Move to the background thread: this loop can not open sockets."""
@@ -197,10 +206,10 @@ class WebSocketStore(Closing, Face[In]):
         self._bus.emit(self.connect, value)
 
     def _disconnect(self, value: Any) -> None:
-        mark = self._outbox.mark()  # what is sent after it, on this thread, is not meant
         if not self._life.closed:
+            mark = self._outbox.mark()  # what is sent after it, on this thread, is not meant
             self._life.call(lambda: self._connection.disconnect(mark))
-        self._bus.emit(self.disconnect, value)
+            self._bus.emit(self.disconnect, value)
 
     def _complete(self) -> None:
         self._outbox.close("the store was closed")

@@ -20,7 +20,7 @@ from .masking import WINDOW, Mask
 from .messages import Frame
 from .options import Headers, HeadersProvider, StoreOptions, TokenSource
 
-__all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "place", "prepare"]
+__all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "claimed", "place", "prepare"]
 
 PIECE: Final = re.compile(r"[\s,;=&]+")  # between the pieces of a header's value
 SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2
@@ -42,7 +42,8 @@ class Identity(NamedTuple):
 class Upgrade(NamedTuple):
     """What one attempt sends: URL, headers, subprotocols, and a frame before all others.
 
-    `principal` tells whose it is, and `mask` takes its secrets out of what the server answers.
+    `principal` tells whose it is, `mask` takes its secrets out of what the server answers, and
+    `identity` is what it was made of.
     """
 
     url: str
@@ -51,6 +52,7 @@ class Upgrade(NamedTuple):
     first: Frame | None
     principal: object = None
     mask: Mask = Mask()
+    identity: Identity = Identity(None)
 
     def __repr__(self) -> str:
         return "<Upgrade>"  # every field may hold the token
@@ -63,12 +65,19 @@ async def prepare(url: str, identity: Identity, options: StoreOptions, asker: As
         TokenError: the token provider failed.
         InsecureToken: the token would travel in clear.
     """
-    token, named = identity
-    secret = await ask_token(token, options.token_timeout, asker)
+    secret = await ask_token(identity.token, options.token_timeout, asker)
     headers = await ask_headers(options.additional_headers, options.token_timeout, asker)
     upgrade = place(url, secret, headers, options)
-    whose = _digest(url), named or principal_of(secret) or _source_of(token)
-    return upgrade._replace(principal=whose, mask=Mask(_secrets(url, secret, headers)))
+    whose = _digest(url), identity.principal or principal_of(secret) or _source_of(identity.token)
+    mask = Mask(_secrets(url, secret, headers))
+    return upgrade._replace(principal=whose, mask=mask, identity=identity)
+
+
+def claimed(identity: Identity) -> object:
+    """Return whose an identity is, as far as that is known before a provider was asked."""
+    token = None if callable(identity.token) else identity.token
+    secret = SecretStr(token) if isinstance(token, str) else token
+    return identity.principal or principal_of(secret) or _source_of(identity.token)
 
 
 def _source_of(source: TokenSource) -> object:

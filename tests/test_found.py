@@ -98,3 +98,110 @@ def test_a_retry_after_a_sleep_comes_when_the_state_says() -> None:
             assert abs(loop().wall() - state.retry_at) < 1
 
     run(main)
+
+
+def test_disconnect_of_a_closed_store_changes_nothing() -> None:
+    async def main() -> None:
+        store = store_of(ScriptedPeer())
+        await store.aclose()
+        store.disconnect()
+        assert store.disconnect.value is None
+
+    run(main)
+
+
+async def sent_as(peer: ScriptedPeer) -> list[tuple[str | None, list[Any]]]:
+    """Return what each link received, with the token that it was dialled with."""
+    await loop().idle()
+    return [(dial.token, link.received) for dial, link in zip(peer.dials, peer.links, strict=True)]
+
+
+def test_what_is_sent_before_the_first_dial_is_its_users_only() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, immediate=False, access_token="ada") as store:
+            before = store.send("ada's")
+            store.set_access_token("bob")
+            store.send("bob's")
+            store.connect()
+            assert await sent_as(peer) == [("bob", ["bob's"])]
+            assert before.state == "dropped"
+
+    run(main)
+
+
+def test_what_is_sent_before_the_first_dial_survives_a_new_token_of_its_user() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, immediate=False, access_token="1", principal="ada") as store:
+            store.send("ada's")
+            store.set_access_token("2", principal="ada")
+            store.connect()
+            assert await sent_as(peer) == [("2", ["ada's"])]
+
+    run(main)
+
+
+def test_what_is_sent_as_a_user_who_never_dials_reaches_nobody() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, access_token="ada") as store:
+            await store.wait_connected()
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is END)
+            store.set_access_token("bob")
+            receipt = store.send("bob's")
+            store.set_access_token("ada")
+            store.send("ada's")
+            store.connect()
+            assert await sent_as(peer) == [("ada", []), ("ada", ["ada's"])]
+            assert receipt.state == "dropped"
+
+    run(main)
+
+
+def test_a_token_that_is_set_during_an_attempt_is_for_the_next() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Unreachable())
+
+        async def slow() -> str:
+            await asyncio.sleep(1)
+            return "ada"
+
+        async with store_of(peer, access_token=slow) as store:
+            await loop().idle()
+            before = store.send("ada's")
+            store.set_access_token("bob")
+            store.send("bob's")
+            await store.wait_connected()
+            await loop().idle()
+            assert [dial.token for dial in peer.dials] == ["ada", "bob"]
+            assert peer.links[0].received == ["bob's"]
+            assert before.state == "dropped"
+
+    run(main)
+
+
+def test_disconnect_in_an_observer_of_a_users_change_prevents_the_dial() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        dial, dials = peer.__call__, []
+
+        async def transport(*args: Any) -> Any:
+            dials.append(args)
+            return await dial(*args)
+
+        async with use_websocket("ws://localhost/x", transport=transport) as store:
+            (await peer.accepted()).send(1)
+            await store.wait_for(lambda s: s.is_connected)
+            await loop().idle()
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is END)
+            store.last_message.subscribe(lambda m: store.disconnect() if m is None else None)
+            store.set_access_token("bob")
+            store.connect()
+            await loop().idle()
+            assert store.state.value.status is END
+            assert len(dials) == 1
+
+    run(main)
