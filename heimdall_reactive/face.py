@@ -112,8 +112,9 @@ class Face(Generic[In]):
         self._bus.emit(self.last_message, message)
 
     def on_latency(self, seconds: float) -> None:
-        """Take the round trip of a ping."""
-        self._bus.emit(self.latency, seconds)
+        """Take the round trip of a ping, unless it ended during the closing handshake."""
+        if self.connected:
+            self._bus.emit(self.latency, seconds)
 
     def on_error(self, error: StoreError) -> None:
         """Report what ended nothing, on `errors` and in the log."""

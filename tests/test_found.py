@@ -205,3 +205,17 @@ def test_disconnect_in_an_observer_of_a_users_change_prevents_the_dial() -> None
             assert len(dials) == 1
 
     run(main)
+
+
+def test_a_pong_during_the_closing_handshake_leaves_no_latency() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            link = await peer.accepted()
+            link.latency = 0.5
+            await asyncio.sleep(0.1)
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is END)
+            assert store.latency.value is None
+
+    run(main)
