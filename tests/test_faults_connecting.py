@@ -65,7 +65,8 @@ def timeout(name: str, fault: Any) -> Row:
 
 
 def ends(name: str, fault: Any) -> Row:
-    return Row(name, fault, ConnectError, "reset", HEALS)
+    patient = {"close_timeout": 5.0}  # which must not pass first
+    return Row(name, fault, ConnectError, "reset", HEALS, options=patient)
 
 
 def http(status: int, path: str, name: str = "", waits: float = 0.0, **options: Any) -> Row:
