@@ -34,7 +34,7 @@ TICK: Final = 0.04  # seconds between two sends of a store
 LEDGER_TICK: Final = 0.1
 PROGRESS: Final = 5.0  # seconds between two lines of progress
 CALM: Final = 8.0  # seconds that the stores have at the end to connect and to empty their outboxes
-HISTORY: Final = 200  # connections that a proxy remembers, far more than are undecided
+HISTORY: Final = 100  # connections that a proxy remembers, far more than are undecided
 
 
 class Complaints(logging.Handler):

@@ -16,7 +16,6 @@ from heimdall_reactive.testing import (
     FaultProxy,
     Garbage,
     HttpAnswer,
-    NoAnswer,
     Passage,
     RefuseConnection,
     Reset,
@@ -85,7 +84,7 @@ class Mischief:
             "refuse": self._refuse,
             "503": lambda: self._answer(HttpAnswer(503, [("Retry-After", "1")])),
             "401": lambda: self._answer(HttpAnswer(401)),
-            "no answer": lambda: self._answer(NoAnswer()),
+            "no answer": lambda: self._answer(BlackHole(handshake=True)),
             "garbage, upgrade": lambda: self._answer(
                 Garbage(data=chance.choice(JUNK), when="handshake")
             ),
@@ -105,7 +104,7 @@ class Mischief:
         self._proxy.now(RefuseConnection(self._chance.uniform(0.05, 0.4)))
         self._proxy.now(Reset())
 
-    def _answer(self, fault: HttpAnswer | NoAnswer | Garbage | Cut) -> None:
+    def _answer(self, fault: HttpAnswer | BlackHole | Garbage | Cut) -> None:
         self._proxy.next(fault)
         self._proxy.next()  # the one after it is let through
         self._proxy.now(Cut())
