@@ -29,7 +29,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 __all__ = [
     "CertificateError",
@@ -59,10 +59,14 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=BaseException)
+MAX_TEXT: Final = 1000  # characters of an error
 
 
 class HeimdallError(Exception):
-    """Root of every error of this library."""
+    """Root of every error of this library; its text is one line."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(one_line(a, MAX_TEXT) if isinstance(a, str) else a for a in args))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The constructors take other arguments than the text that Python would pickle and copy.

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from .exceptions import one_line
+
 __all__ = ["WINDOW", "Mask", "bare", "told"]
 
 E = TypeVar("E", bound=BaseException)
@@ -72,6 +74,7 @@ def told(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None:
-        return name
+        return one_line(name, 200)
     code = trace.tb_frame.f_code
-    return f"{name} at {PurePath(code.co_filename).name}:{trace.tb_lineno} in {code.co_qualname}"
+    place = f"{PurePath(code.co_filename).name}:{trace.tb_lineno} in {code.co_qualname}"
+    return one_line(f"{name} at {place}", 200)

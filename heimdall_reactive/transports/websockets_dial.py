@@ -80,8 +80,9 @@ async def dial(
         raise _translate(error, options.open_timeout) from None
     assert isinstance(wire, WebSocketsWire)
     wire.ping_interval, wire.ping_timeout = options.ping_interval, options.ping_timeout
-    wire.request = None  # it holds the token, and the URL may
+    wire.request = None  # it holds the token, and so may these
     wire.protocol.uri = replace(wire.protocol.uri, username=None, password=None, query="")
+    wire.protocol.available_subprotocols = None
     return wire
 
 
