@@ -25,7 +25,6 @@ from .transports import Wire
 __all__ = ["Session"]
 
 END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
-NORMAL_CLOSURE: Final = 1000
 INVALID_UTF8: Final = 1007
 MAX_REASON: Final = 123  # as many bytes has a close reason at most (RFC 6455 section 5.5)
 IN_DOUBT: Final = "the connection ended while a send was being written; it may have arrived"
@@ -135,13 +134,14 @@ class Session:
         """Pass the round trip of a ping on."""
         self._listener.on_latency(seconds)
 
-    on_writable = flush
+    def on_writable(self) -> None:
+        """Settle what was in flight: the operating system has taken it. Then write on."""
+        self._outbox.land()  # during the closing handshake too, when nothing more is written
+        self.flush()
 
     def on_closed(self, close: CloseInfo) -> None:
         """Take the end of the socket."""
         self._stop()
-        if close.who == "client" and close.code == NORMAL_CLOSURE:
-            self._outbox.land()  # the peer answered our close: it has read what came before
         doubted = self._outbox.doubt()
         self._ended(replace(close, reason=self._mask(one_line(close.reason, MAX_REASON))))
         if doubted:
