@@ -22,6 +22,7 @@ from typing import Any, Final
 from heimdall_reactive.testing import FaultProxy
 
 from . import machine
+from .soak_down import SLACK
 from .soak_faults import Mischief, blame, restarts, slowed
 from .soak_ledger import Ledger
 from .soak_report import Report
@@ -34,6 +35,8 @@ TICK: Final = 0.04  # seconds between two sends of a store
 LEDGER_TICK: Final = 0.1
 PROGRESS: Final = 5.0  # seconds between two lines of progress
 CALM: Final = 8.0  # seconds that the stores have at the end to connect and to empty their outboxes
+STUTTER: Final = 0.4  # seconds; the shortest time-out of a store has 0.5
+STUTTER_COUNTS: Final = 5.0  # seconds for which one excuses a loss
 HISTORY: Final = 100  # connections that a proxy remembers, far more than are undecided
 
 
@@ -70,11 +73,12 @@ class Soak:
         self.proxies = proxies
         self.report = report
         self.ledgers = [
-            Ledger(store.events, desk, partial(blame, proxy, store), partial(slowed, proxy))
+            Ledger(store.events, desk, partial(self._blame, proxy, store), partial(slowed, proxy))
             for store, desk, proxy in zip(stores, server.desks, proxies, strict=True)
         ]
         self._server = server
         self._began = time.monotonic()
+        self._stuttered = -STUTTER_COUNTS
 
     async def run(self, seconds: float) -> None:
         """Harm and watch for so long, let everything calm down, and close."""
@@ -103,14 +107,30 @@ class Soak:
 
     async def _watch(self) -> None:
         """Take the notes often, so that little of them is kept; and the memory each second."""
-        sampled = 0.0
+        sampled, looked = 0.0, time.monotonic()
         while True:
             await asyncio.sleep(LEDGER_TICK)
+            self._note_stutter(time.monotonic() - looked - LEDGER_TICK)
             self._take()
-            now = time.monotonic() - self._began
+            looked = time.monotonic()
+            now = looked - self._began
             if now - sampled >= 1:
                 sampled = now
                 self.report.samples.append((now, machine.rss()))
+
+    def _note_stutter(self, seconds: float) -> None:
+        """Note how long this process stood still: as long, messages wait that have arrived."""
+        self.report.stutter = max(self.report.stutter, seconds)
+        if seconds > STUTTER:
+            self._stuttered = time.monotonic()
+        for ledger in self.ledgers:
+            ledger.down.slack = SLACK + self.report.stutter
+
+    def _blame(self, proxy: FaultProxy, store: SoakStore, dial: int, by_server: bool) -> str:
+        found = blame(proxy, store, dial, by_server)
+        if not found and time.monotonic() - self._stuttered < STUTTER_COUNTS:
+            return "a stutter of this machine, longer than the time-outs"
+        return found
 
     def _take(self) -> None:
         for store, ledger in zip(self.stores, self.ledgers, strict=True):

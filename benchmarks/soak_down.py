@@ -12,7 +12,7 @@ from .soak_words import Heard, Published, number_of
 __all__ = ["SLACK", "DownLedger"]
 
 SLOWED = 5.0  # seconds that one may have been on its way through a fault that slows
-SLACK = 0.15  # seconds that a message may have been on its way, beyond what was measured
+SLACK = 0.15  # seconds
 
 
 class DownLedger:
@@ -27,6 +27,7 @@ class DownLedger:
         early: those of them that were sent before their gap's `since`, still on their way then.
         earliest: seconds, the most that one of them was sent before.
         sessions: connections.
+        slack: seconds that a message may have been on its way, beyond what was measured.
         gaps: reports of a gap.
         broken: broken promises.
     """
@@ -38,6 +39,7 @@ class DownLedger:
         self.earliest = 0.0
         self.sessions = 0
         self.gaps = 0
+        self.slack = SLACK
         self.broken: Counter[str] = Counter()
         self._published: deque[Published] = deque()
         self._last = 0
@@ -75,7 +77,7 @@ class DownLedger:
         self._reported = True
         # Where the session before got no message, nothing has measured how slow its way was.
         unmeasured = 0.0 if self._silent_since is None else gap.since - self._silent_since
-        self._open.append((gap, SLOWED if slowed else max(self._lag, unmeasured) + SLACK))
+        self._open.append((gap, SLOWED if slowed else max(self._lag, unmeasured) + self.slack))
 
     def hear(self, event: Heard) -> None:
         """Take a numbered message."""

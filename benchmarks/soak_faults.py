@@ -126,7 +126,7 @@ async def restarts(server: SoakServer, chance: random.Random, kinds: Counter[str
 def blame(proxy: FaultProxy, store: SoakStore, dial: int, by_server: bool) -> str:
     """Return who ended the connection of a dial, or "" where nobody did."""
     if by_server:
-        return "the server's restart"
+        return "the server"
     passage = _find(proxy, dial)
     if passage is not None:
         struck = passage.ended in {type(fault).__name__ for fault in passage.faults}

@@ -42,6 +42,7 @@ class Report:
         faults: by kind.
         failures: what connections and attempts failed of, by type.
         reports: of `errors`, by type.
+        stutter: seconds, the longest that this process stood still.
         samples: seconds and MiB of memory.
         start: what the process held before.
         end: what it held after.
@@ -69,6 +70,7 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     reports: Counter[str] = field(default_factory=Counter)
+    stutter: float = 0.0
     samples: list[tuple[float, float]] = field(default_factory=list)
     start: Holdings = NOTHING
     end: Holdings = NOTHING
@@ -120,6 +122,7 @@ class Report:
             ("messages", f"{self.messages} heard, {self.missed} missed, all in gaps"),
             ("- on their way", f"{self.early} of them, sent up to {self.earliest:.3f} s before"),
             ("memory", f"{start.rss:.1f} MiB -> {end.rss:.1f} MiB, {self.growth:+.2f} a minute"),
+            ("longest stutter", f"{self.stutter:.3f} s"),
             ("descriptors", f"{start.descriptors} -> {end.descriptors}"),
             ("threads", f"{start.threads} -> {end.threads} {' '.join(self.threads_left)}"),
             ("tasks", f"{start.tasks} -> {end.tasks}"),

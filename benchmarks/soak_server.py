@@ -13,6 +13,7 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from .soak_words import HEADER, Ended, Got, Published, number_of
@@ -72,7 +73,9 @@ class Link(ServerConnection):
     def note_end(self) -> None:
         """Note that all was read."""
         if self.desk is not None:
-            self.desk.received.append(Ended(self.dial, self.by_server))
+            sent, answered = self.protocol.close_sent, self.protocol.close_rcvd_then_sent
+            no_pong = sent is not None and sent.code == CloseCode.INTERNAL_ERROR and not answered
+            self.desk.received.append(Ended(self.dial, self.by_server or no_pong))
 
 
 class SoakServer:
