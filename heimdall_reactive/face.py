@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 from reactivex import Observable
 
 from .bus import Bus
-from .exceptions import ObserverError, StoreError, one_line
+from .exceptions import ObserverError, StoreError
 from .masking import told
 from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
@@ -22,7 +22,6 @@ M1 = TypeVar("M1")
 M2 = TypeVar("M2")
 M3 = TypeVar("M3")
 
-MAX_LINE: Final = 500  # characters of an error in the log
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
@@ -119,7 +118,7 @@ class Face(Generic[In]):
 
     def on_error(self, error: StoreError) -> None:
         """Report what ended nothing, on `errors` and in the log."""
-        logger.warning("%s: %s", self._name, one_line(str(error), MAX_LINE))
+        logger.warning("%s: %s", self._name, error)
         self._bus.emit(self._errors, error)
 
     def on_gap(self, gap: Gap) -> None:

@@ -143,6 +143,15 @@ def test_t05_a_token_is_visible_ascii_or_an_error_that_does_not_quote_it(text: s
     run(main)
 
 
+def test_t05_a_provider_that_can_not_be_called_is_a_token_error() -> None:
+    async def needs_more(user: str) -> str:
+        return user
+
+    provider: Any = needs_more
+    with pytest.raises(TokenError, match="raised TypeError"):
+        run(lambda: ask_token(provider, 5, Asker()))
+
+
 def test_t06_options_are_not_pickled_and_a_wrong_token_is_not_quoted() -> None:
     options = StoreOptions(access_token=CANARY, additional_headers={"X-Api-Key": CANARY})
     with pytest.raises(TypeError, match="not pickled"):

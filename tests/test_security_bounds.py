@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import time
 import tracemalloc
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,9 @@ from heimdall_reactive.testing import (
     SocketPeer,
     build_frame,
 )
+from heimdall_reactive.testing.handshake import upgrade_answer
 
-from .peers import quick
+from .peers import quick, raw_peer
 from .support import record, run, until
 
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
@@ -137,25 +140,32 @@ def test_t15_a_message_that_inflates_beyond_the_bound_is_not_inflated() -> None:
         tracemalloc.stop()
 
 
+async def bursts(early: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    request = await reader.readuntil(b"\r\n\r\n")
+    answer, burst = upgrade_answer(request, headers=DEFLATE.headers), deflated(MIB) * 64
+    assert len(burst) < 100_000
+    if not early:
+        writer.write(answer)
+        await reader.read(100)  # the client's first message: it is connected
+        answer = b""
+    writer.write(answer + burst)
+    await reader.read()
+
+
 @pytest.mark.parametrize("early", [False, True], ids=["connected", "behind the handshake"])
 def test_t15_a_burst_that_inflates_to_64_mib_is_not_held_at_once(early: bool) -> None:
-    burst = deflated(MIB) * 64
-    assert len(burst) < 100_000
-
     async def main() -> None:
         sizes: list[int] = []
-        async with SocketPeer(DEFLATE) as peer:
-            store = quick(peer.url, message_type=str, immediate=False)
-            async with store:
-                store.messages.subscribe(lambda message: sizes.append(len(message)))
-                tracemalloc.start()
-                store.connect()
-                link = await peer.accepted(2)
-                if not early:
-                    await store.wait_connected(2)
-                link.raw(burst)
-                await until(store, lambda: len(sizes) == 64)
-                assert tracemalloc.get_traced_memory()[1] < 20 * MIB
+        async with (
+            raw_peer(partial(bursts, early), upgrade=False) as url,
+            quick(url, message_type=str, immediate=False) as store,
+        ):
+            store.messages.subscribe(lambda message: sizes.append(len(message)))
+            store.send("ready")
+            tracemalloc.start()
+            store.connect()
+            await until(store, lambda: len(sizes) == 64)
+            assert tracemalloc.get_traced_memory()[1] < 20 * MIB
         assert set(sizes) == {MIB}
 
     try:
