@@ -140,8 +140,8 @@ class StoreOptions:
         token_timeout: seconds that the provider may take.
         principal: whose token it is; None reads the `sub` of a JWT, and takes every other token
             or provider as another user's.
-        allow_insecure_token: send credentials (token, password, cookie) over `ws://`, or where `ssl`
-            verifies no certificate, to hosts that are not loopback.
+        allow_insecure_token: send credentials (token, password, cookie) over `ws://`, or where
+            `ssl` verifies no certificate, to hosts that are not loopback.
         auto_reconnect: dial again after a loss.
         reconnect_delay: seconds (with up to 20 % jitter on top), a `Backoff`, or a callable
             that gets a `RetryContext` and returns seconds, or None to stop.
