@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import deque
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -15,8 +16,11 @@ from .bus import Bus
 __all__ = ["Source"]
 
 T = TypeVar("T")
+# The newest version that an observer has seen otherwise, and the `on_next` of all of them.
+Fan: TypeAlias = tuple[int, tuple[Callable[[Any], None], ...]]
 
 NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
+NOBODY: Final[Fan] = (0, ())
 
 
 class Record(abc.DisposableBase, Generic[T]):
@@ -74,7 +78,13 @@ class Record(abc.DisposableBase, Generic[T]):
             if self._parked:
                 return self._parked.popleft()
             self._parked = None
+            self._source.refan()
             return None
+
+    @property
+    def parked(self) -> bool:
+        """Whether the replay is still under way."""
+        return self._parked is not None
 
     def dispose(self) -> None:
         """Detach: nothing is delivered any more, not even what is already queued."""
@@ -94,6 +104,7 @@ class Source(Observable[T]):
     version: int
     completed: bool
     records: tuple[Record[T], ...]
+    fan: Fan = NOBODY
 
     def commit(self, value: T) -> int:
         """Take the value as current; the bus's lock is held."""
@@ -102,6 +113,15 @@ class Source(Observable[T]):
 
     def deliver(self, version: int, value: T, only_replaying: bool = False) -> None:
         """Notify the observers; each is isolated from what the others raise."""
+        newest, calls = self.fan
+        if version > newest and not only_replaying:
+            # Nobody has to be left out: what a stock subject does, at the same cost each.
+            for on_next in calls:
+                try:
+                    on_next(value)
+                except BaseException as error:
+                    self.bus.caught(error, self.name)
+            return
         for record in self.records:
             if only_replaying and not record.replay:
                 continue
@@ -115,6 +135,7 @@ class Source(Observable[T]):
         """Tell everybody that nothing more will come."""
         with self.bus.lock:
             records, self.records, self.completed = self.records, (), True
+            self.fan = NOBODY
             self._changed()
         for record in records:
             try:
@@ -153,7 +174,17 @@ class Source(Observable[T]):
             if self.records is before:
                 self.records = after
                 break
+        self.refan()
         self._changed()
+
+    def refan(self) -> None:
+        """Look anew whom an emission goes to; `lock` is held, but a finaliser may come."""
+        records: object = None
+        while records is not self.records:
+            records = seen = self.records
+            parked = any(record.parked for record in seen)
+            newest = NEVER if parked else max((record.since for record in seen), default=0)
+            self.fan = newest, tuple(record.observer.on_next for record in seen)
 
     def subscribe(
         self,
