@@ -119,13 +119,13 @@ class Link:
         self._stall_after = None
         inwards, self._inwards = self._inwards, deque()
         outwards, self._outwards = self._outwards, deque()
+        if self.wire.paused:  # first: a buffer is empty before the peer can answer what was in it
+            self.wire.paused = False
+            self.wire.loop.call_soon(self.wire.resume)
         for event in outwards:
             self._deliver(event)
         for event in inwards:
             self._take(event)
-        if self.wire.paused:
-            self.wire.paused = False
-            self.wire.loop.call_soon(self.wire.resume)
 
     def mute_close(self) -> None:
         """Never answer a closing handshake, and hold the socket open after one."""
