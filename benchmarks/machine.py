@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import os
 import platform
@@ -18,6 +20,7 @@ __all__ = [
     "holdings",
     "raise_descriptor_limit",
     "rss",
+    "settle",
     "slope",
     "timers",
 ]
@@ -43,8 +46,8 @@ NOTHING = Holdings(0.0, 0, 0, 0)
 
 
 def holdings() -> Holdings:
-    """Return what is held now, after a garbage collection; called in a coroutine."""
-    gc.collect()
+    """Return what is held now, after `settle`; called in a coroutine."""
+    settle()
     table = Path("/proc/self/fd")
     # The directory that is being read has a descriptor of its own.
     descriptors = len(list(table.iterdir())) - 1 if table.is_dir() else 0
@@ -58,6 +61,13 @@ def rss() -> float:
     if not path.exists():
         return 0.0
     return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def settle() -> None:
+    """Collect garbage, and have the C library give free memory back where it can (glibc)."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:

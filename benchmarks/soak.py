@@ -33,6 +33,7 @@ __all__ = ["main", "soak"]
 
 TICK: Final = 0.04  # seconds between two sends of a store
 LEDGER_TICK: Final = 0.1
+SAMPLE: Final = 5.0  # seconds between two looks at the memory
 PROGRESS: Final = 5.0  # seconds between two lines of progress
 CALM: Final = 8.0  # seconds that the stores have at the end to connect and to empty their outboxes
 STUTTER: Final = 0.4  # seconds; the shortest time-out of a store has 0.5
@@ -106,17 +107,18 @@ class Soak:
             await asyncio.sleep(TICK)
 
     async def _watch(self) -> None:
-        """Take the notes often, so that little of them is kept; and the memory each second."""
+        """Take the notes often, so that little of them is kept; and look at the memory."""
         sampled, looked = 0.0, time.monotonic()
         while True:
             await asyncio.sleep(LEDGER_TICK)
             self._note_stutter(time.monotonic() - looked - LEDGER_TICK)
             self._take()
-            looked = time.monotonic()
-            now = looked - self._began
-            if now - sampled >= 1:
+            now = time.monotonic() - self._began
+            if now - sampled >= SAMPLE:
                 sampled = now
+                machine.settle()  # without it, what the allocator keeps for later is measured
                 self.report.samples.append((now, machine.rss()))
+            looked = time.monotonic()
 
     def _note_stutter(self, seconds: float) -> None:
         """Note how long this process stood still: as long, messages wait that have arrived."""

@@ -11,8 +11,8 @@ from .machine import NOTHING, Holdings, slope
 
 __all__ = ["Report"]
 
-WARM_UP: Final = 0.25  # share of the run whose memory is not looked at
-JUDGED: Final = 240.0  # seconds of samples from which on the memory's growth is judged
+WARM_UP: Final = 60.0  # seconds whose memory is not looked at, or half of a shorter run
+JUDGED: Final = 120.0  # seconds of samples from which on the memory's growth is judged
 MAX_SLOPE: Final = 1.0  # MiB per minute
 
 
@@ -84,7 +84,8 @@ class Report:
 
     @property
     def _judged(self) -> list[tuple[float, float]]:
-        return [sample for sample in self.samples if sample[0] >= WARM_UP * self.seconds]
+        warm = min(WARM_UP, self.seconds / 2)
+        return [sample for sample in self.samples if sample[0] >= warm]
 
     def conclude(self) -> None:
         """Hold what is left, and the memory, to the promises."""
