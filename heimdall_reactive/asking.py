@@ -84,8 +84,10 @@ class Asker:
             answer = Answer(provider())
         else:
             answer = await self._on_thread(provider)
-        if inspect.isawaitable(answer.value):
-            self._running = asyncio.ensure_future(_sealed(answer.value))
+        if inspect.isawaitable(asked := answer.value):
+            self._running = asyncio.ensure_future(_sealed(asked))
+            # Cancelled before its first step, it leaves a coroutine that nobody awaited.
+            self._running.add_done_callback(lambda _: _close(asked))
             answer = await self._running
         return answer
 
@@ -126,6 +128,12 @@ async def _sealed(awaitable: Awaitable[Any]) -> Answer:
 
 
 def _discard(ended: asyncio.Future[Answer]) -> None:
-    """Drop a late answer; a coroutine among them would warn that nobody awaited it."""
-    if not ended.cancelled() and inspect.iscoroutine(coroutine := ended.result().value):
-        coroutine.close()
+    """Drop a late answer."""
+    if not ended.cancelled():
+        _close(ended.result().value)
+
+
+def _close(answer: Any) -> None:
+    """Close an answer that may be a coroutine: it would warn that nobody awaited it."""
+    if inspect.iscoroutine(answer):
+        answer.close()

@@ -184,5 +184,4 @@ class Session:
 
     def _stop(self) -> None:
         if self._pulse is not None:
-            self._pulse.stop()
-            self._pulse = None
+            self._pulse.stop()  # kept: the reply that is under way is nobody's message

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 from reactivex.operators import skip
 
-from heimdall_reactive import Status, WebSocketStore, use_websocket
+from heimdall_reactive import Heartbeat, Status, WebSocketStore, use_websocket
 from heimdall_reactive.testing import ScriptedPeer, Unreachable, VirtualTimeLoop, run
 
 from .support import record
@@ -219,3 +220,34 @@ def test_a_pong_during_the_closing_handshake_leaves_no_latency() -> None:
             assert store.latency.value is None
 
     run(main)
+
+
+def test_a_heartbeats_reply_during_the_closing_handshake_is_hidden() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(on_message=lambda link, _: link.send({"type": "Pong"}))
+        async with store_of(peer, heartbeat=Heartbeat(interval=2, timeout=1)) as store:
+            link, seen = await peer.accepted(), record(store.messages)
+            link.latency = 1
+            await asyncio.sleep(2)
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is END)
+            assert link.received == [{"type": "Ping"}]
+            assert seen == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_provider_that_is_given_up_at_any_turn_warns_of_nothing(turns: int) -> None:
+    async def main() -> None:
+        async def provider() -> str:
+            return "ada"
+
+        async with store_of(ScriptedPeer(), access_token=provider) as store:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is END)
+
+    run(main)
+    gc.collect()
