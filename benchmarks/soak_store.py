@@ -40,6 +40,7 @@ from .soak_words import (
 
 __all__ = ["SoakStore", "Tap"]
 
+REMEMBERED = 50  # connections whose close is known
 BULK = 512 * 1024  # characters of a send that is to fill the sockets' buffers
 BULKS = 14  # of them, more than two such buffers take on the systems that were looked at
 
@@ -242,7 +243,8 @@ class SoakStore:
             self.errors[type(state.error).__name__] += 1
         if pair[0].status in (Status.CONNECTED, Status.DISCONNECTING) and state.close is not None:
             self.closes[self._opened] = state.close
-            self.closes.pop(self._opened - 50, None)
+            if len(self.closes) > REMEMBERED:
+                del self.closes[next(iter(self.closes))]
 
     def _on_gap(self, gap: Gap) -> None:
         self.events.append(Skipped(gap))

@@ -111,6 +111,9 @@ class UpLedger:
     def left(self, dial: int) -> None:
         """Take the end of a session as the store tells it."""
         self._lines.setdefault(dial, _Line()).left = True
+        for old in [each for each in self._lines if each < dial - WINDOW]:
+            if not self._lines[old].written:  # it never became a session, or the server's
+                del self._lines[old]
         self._close(dial)
 
     def acknowledged(self, number: int) -> None:
