@@ -9,9 +9,10 @@ from heimdall_reactive.state import Gap
 
 from .soak_words import Heard, Published, number_of
 
-__all__ = ["SLACK", "DownLedger"]
+__all__ = ["OUTSIDE", "SLACK", "DownLedger"]
 
 SLOWED = 5.0  # seconds that one may have been on its way through a fault that slows
+OUTSIDE = "messages missing outside of a gap"
 SLACK = 0.15  # seconds
 
 
@@ -121,7 +122,7 @@ class DownLedger:
                 self.early += 1
                 self.earliest = max(self.earliest, gap.since - at)
                 return
-        self.broken["messages missing outside of a gap"] += 1
+        self.broken[OUTSIDE] += 1
 
     def _forget(self, number: int) -> None:
         while self._published and self._published[0].number <= number:

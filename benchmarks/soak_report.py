@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from .machine import NOTHING, Holdings, slope
+from .soak_down import OUTSIDE
 
 __all__ = ["Report"]
 
@@ -87,6 +88,11 @@ class Report:
         warm = min(WARM_UP, self.seconds / 2)
         return [sample for sample in self.samples if sample[0] >= warm]
 
+    @property
+    def outside(self) -> int:
+        """Messages that were missed neither in a gap nor on their way before one."""
+        return self.broken[OUTSIDE]
+
     def conclude(self) -> None:
         """Hold what is left, and the memory, to the promises."""
         for name in ("tasks", "descriptors", "threads"):
@@ -120,8 +126,9 @@ class Report:
             ("- got by the server", f"{self.confirmed}, {self.late} of them held up on the way"),
             ("- written, lost", _counts(self.lost)),
             ("- in doubt, lost", _counts(self.doubted)),
-            ("messages", f"{self.messages} heard, {self.missed} missed, all in gaps"),
-            ("- on their way", f"{self.early} of them, sent up to {self.earliest:.3f} s before"),
+            ("messages", f"{self.messages} heard, {self.missed} missed"),
+            ("- missed before", f"{self.early}, on their way, up to {self.earliest:.3f} s before"),
+            ("- missed in gaps", str(self.missed - self.early - self.outside)),
             ("memory", f"{start.rss:.1f} MiB -> {end.rss:.1f} MiB, {self.growth:+.2f} a minute"),
             ("longest stutter", f"{self.stutter:.3f} s"),
             ("descriptors", f"{start.descriptors} -> {end.descriptors}"),
