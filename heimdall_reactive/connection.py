@@ -203,7 +203,7 @@ class Connection:
         self._move(self.state.connected(self._runtime.wall()))
         self._mark_gap()
         if self._session is session:  # an observer may have disconnected, and connected again
-            session.start(self._options.heartbeat)
+            session.start(self._options.heartbeat if self.state.is_connected else None)
 
     def _mark_gap(self) -> None:
         since, until = self._lost_at, self.state.connected_at

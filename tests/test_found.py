@@ -10,7 +10,14 @@ import pytest
 from reactivex.operators import skip
 
 from heimdall_reactive import Heartbeat, Status, WebSocketStore, use_websocket
-from heimdall_reactive.testing import ScriptedPeer, Unreachable, VirtualTimeLoop, run
+from heimdall_reactive.testing import (
+    Accept,
+    Link,
+    ScriptedPeer,
+    Unreachable,
+    VirtualTimeLoop,
+    run,
+)
 
 from .support import record
 
@@ -251,3 +258,16 @@ def test_a_provider_that_is_given_up_at_any_turn_warns_of_nothing(turns: int) ->
 
     run(main)
     gc.collect()
+
+
+def test_a_session_that_ends_at_its_announcement_has_no_heartbeat() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Accept(then=Link.silence))
+        heartbeat = Heartbeat(interval=1, timeout=1)
+        async with store_of(peer, heartbeat=heartbeat, immediate=False) as store:
+            store.is_connected.subscribe(lambda up: store.disconnect() if up else None)
+            store.connect()
+            await store.wait_for(lambda s: s.status is END)
+            assert loop().time() == 10  # the close time-out, not the heartbeat's
+
+    run(main)
