@@ -119,6 +119,8 @@ def rows(world: World) -> None:
             connected_at = world.log.since[version]
         elif chain[version - 1].is_connected and world.log.since[version] >= connected_at + stable:
             row = 0
+            if state.status is Status.WAITING and world.log.since[version] > connected_at + stable:
+                assert state.attempt == 1, (state, chain)
 
 
 def bans(world: World) -> None:
@@ -173,7 +175,7 @@ def sends(world: World) -> None:
             if text[0] == "s":
                 sent = world.sent[order[text]]
                 assert record.label in sent.labels, (text, record.label, sent.labels)
-                assert sent.url in (None, record.url), (text, record.url, sent.url)
+                assert sent.urls is None or record.url in sent.urls, (record.url, sent)
 
 
 def receipts(world: World) -> None:

@@ -20,7 +20,7 @@ class Sent:
     text: str
     receipt: Receipt
     labels: set[str]
-    url: str | None
+    urls: set[str] | None  # where it may arrive; None where that is open
     at: float
 
 
@@ -78,6 +78,7 @@ class Log:
         self.told: set[int] = set()  # sessions whose gap was told
         self.spoken: set[int] = set()  # sessions that had messages
         self.session_of: dict[int, Record] = {}
+        self.leaving: dict[int, float] = {}  # when a session began to close, by the loop's clock
         self.since: list[float] = []  # when each state was seen
         self.speaker = -1  # index of the link that spoke last
 
@@ -91,6 +92,8 @@ class Log:
         if name == "state":
             self.state = value
             self.since.append(self.world.loop.time())
+            if value.status is Status.DISCONNECTING:
+                self.leaving[value.session] = self.since[-1]
             if value.is_connected and value.session not in self.session_of and self.world.links:
                 self.session_of[value.session] = self.world.links[-1]
         elif name == "messages":
@@ -120,9 +123,10 @@ class Log:
         fault(gap.since <= gap.until == state.connected_at, f"{gap} in {state}")
         before = max(self.told, default=1)
         record = self.session_of[before]
-        # What was heard within a tick of the watch after a sleep may have been heard before it.
+        # Heard between two ticks of the watch, or while closing: before or after a sleep?
         at = record.link.wire.heard_at
-        doubtful = sum(s for t, s in self.world.sleeps if at - 1.01 <= t <= at)
+        begin = min(at, self.leaving.get(before, at)) - 1.01
+        doubtful = sum(s for t, s in self.world.sleeps if begin <= t <= at)
         late = gap.since - record.heard
         fault(-doubtful - 0.01 < late < 0.01, f"{gap}, but heard until {record.heard}")
         self.told.add(gap.session)

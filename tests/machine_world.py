@@ -132,13 +132,19 @@ class World(FarSide):
 
     # Observers
 
-    def do_join(self, name: str) -> None:
+    def do_join(self, name: str, react: Callable[[], None] | None = None) -> None:
         bus, subject = self.store._bus, getattr(self.store, name)
         start = subject.version if name != "messages" and not self.completed["state"] else None
         if name == "messages" and not bus._draining and not bus._queue:
             start = len(self.seen[name])
         joined = Joined(name, start)
-        self._join(joined, joined.seen.append)
+
+        def note(value: Any) -> None:
+            joined.seen.append(value)
+            if react is not None:
+                react()
+
+        self._join(joined, note)
 
     def do_join_raising(self, name: str, times: int) -> None:
         left = [times]
@@ -156,12 +162,13 @@ class World(FarSide):
     def do_join_reacting(self, name: str, after: int, op: Op) -> None:
         left = [after]
 
-        def react(_: object) -> None:
+        def react() -> None:
             left[0] -= 1
             if left[0] == -1:
                 self.do(op)
 
-        self._join(Joined(name, None, deaf=True), react)
+        self.do_join(name, react)
+        self.do_join(name)  # who comes behind it must see the same order
 
     def do_leave(self, index: int) -> None:
         staying = [joined for joined in self.joined if not joined.left and joined.disposable]
@@ -198,9 +205,11 @@ class World(FarSide):
         full = waiting >= limit or len(text) > self.options["outbox_bytes"]
         # Known limit: what is sent between a new token and its first dial may follow a moved URL.
         fresh = self.identities[-1][0] >= self.dialled_at
-        labels, url = self._labels(), self.last_dial[1] if self.last_dial and not fresh else None
+        urls = (
+            {self.last_dial[1], ws_config.resolve("/x")} if self.last_dial and not fresh else None
+        )
         # In the list at once: an observer of `send` may send before this call returns.
-        sent = Sent(text, Receipt(), labels, url, self.loop.time())
+        sent = Sent(text, Receipt(), self._labels(), urls, self.loop.time())
         self.sent.append(sent)
         sent.receipt = self.store.send(text)
         policy = self.options["outbox_overflow"]

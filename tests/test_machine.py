@@ -89,6 +89,7 @@ COMMANDS = st.one_of(
     st.tuples(just("move"), pick([1, 2])),
 )
 SAY = st.tuples(just("say"), pick(["note", "note", "note", "bytes", "bad", "utf8", "ban", "pong"]))
+TOGGLES = pick([("connect",), ("disconnect",), ("disconnect",), ("send", 1)])
 PEER = st.one_of(
     st.tuples(just("link"), pick(["drop", "silence", "stall", "resume", "resume", "mute_close"])),
     st.tuples(just("link"), just("close"), CODES, pick(["", "bye"])),
@@ -143,6 +144,10 @@ class Machine(RuleBasedStateMachine):
     def command(self, op: Any) -> None:
         self.play((op, 0))
 
+    @rule(steps=st.lists(st.tuples(TOGGLES, st.integers(0, 5)), min_size=2, max_size=6))
+    def toggle(self, steps: Any) -> None:
+        self.play(*steps)
+
     @rule(op=PEER)
     def peer(self, op: Any) -> None:
         self.play((op, 0))
@@ -166,10 +171,15 @@ class Machine(RuleBasedStateMachine):
         self.world.loop.advance(seconds)
         self.broken = False
 
-    @rule(steps=st.lists(STEPS, min_size=1, max_size=4), seconds=SECONDS)
-    def lose(self, steps: Any, seconds: float) -> None:
-        self.play((("script", steps), 0), (("link", "drop"), 0))
+    @rule(steps=st.lists(STEPS, min_size=1, max_size=3), times=pick([1, 1, 4]), seconds=SECONDS)
+    def lose(self, steps: Any, times: int, seconds: float) -> None:
+        self.play((("script", steps * times), 0), (("link", "drop"), 0))
         self.time(seconds)
+
+    @rule(name=pick(["errors", "state", "gaps"]), op=TOGGLES, modes=st.lists(MODES, min_size=2))
+    def answer(self, name: str, op: Any, modes: Any) -> None:
+        """Let an observer answer the next loss, whose attempts meet a bad provider."""
+        self.play((("modes", modes), 0), (("join_reacting", name, 1, op), 0), (("link", "drop"), 0))
 
     @rule(seconds=pick([10.0, 3600.0]), then=SECONDS)
     def sleep(self, seconds: float, then: float) -> None:
