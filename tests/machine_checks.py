@@ -28,8 +28,8 @@ def check(world: World) -> None:
     """Check everything; the loop is idle."""
     assert not world.faults, world.faults
     for look in (
-        states, links, timers, tasks, rows, bans, gaps, messages, sends, receipts, outbox, stats,
-        observers,
+        states, links, timers, tasks, rows, refreshes, bans, gaps, messages, sends, receipts,
+        outbox, stats, observers,
     ):  # fmt: skip
         look(world)
 
@@ -121,6 +121,16 @@ def rows(world: World) -> None:
             row = 0
             if state.status is Status.WAITING and world.log.since[version] > connected_at + stable:
                 assert state.attempt == 1, (state, chain)
+
+
+def refreshes(world: World) -> None:
+    """A refused token is asked for anew once in a row."""
+    chain = world.seen["state"]
+    if world.options["should_reconnect"] is None:
+        for version in range(2, len(chain)):
+            pair = chain[version - 2], chain[version]
+            if all(s.status is Status.WAITING and s.http_status in (401, 403) for s in pair):
+                assert {version - 2, version - 1} & set(world.resets), pair
 
 
 def bans(world: World) -> None:

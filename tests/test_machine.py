@@ -109,7 +109,7 @@ OBSERVERS = st.one_of(
 )
 CLOSE = just(("close",))
 REACTIONS = pick([COMMANDS] * 6 + [PEER] * 4 + [OBSERVERS] * 3 + [CLOSE]).flatmap(lambda ops: ops)
-REACTING = st.tuples(just("join_reacting"), SUBJECT, pick([0, 1, 1, 2, 5]), REACTIONS)
+REACTING = st.tuples(just("join_reacting"), SUBJECT, pick([0, 0, 1, 1, 2, 5]), REACTIONS)
 OPS = st.one_of(COMMANDS, PEER, OBSERVERS, REACTING)
 SECONDS = pick([0.01, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 90.0])
 
@@ -175,6 +175,12 @@ class Machine(RuleBasedStateMachine):
     def lose(self, steps: Any, times: int, seconds: float) -> None:
         self.play((("script", steps * times), 0), (("link", "drop"), 0))
         self.time(seconds)
+
+    @rule(losses=st.lists(SECONDS, min_size=1, max_size=4))
+    def heal(self, losses: Any) -> None:
+        for seconds in losses:
+            self.play((("script", []), 0), (("link", "drop"), 0))
+            self.time(seconds)
 
     @rule(name=pick(["errors", "state", "gaps"]), op=TOGGLES, modes=st.lists(MODES, min_size=2))
     def answer(self, name: str, op: Any, modes: Any) -> None:
