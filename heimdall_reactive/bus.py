@@ -64,9 +64,24 @@ class Bus:
 
     def emit(self, source: Emitter[T], value: T, only_replaying: bool = False) -> None:
         """Commit a value and notify the observers of its source, or those that get replays."""
-        if self._owner == threading.get_ident() and not self._draining and not self._queue:
-            self._emit_here(source, value, only_replaying)
+        if self._draining or self._queue or self._owner != threading.get_ident():
+            self._emit_in_turn(source, value, only_replaying)
             return
+        # The owner's thread, and nothing is queued: no more than this is needed. Only the owner
+        # sets `_draining`, and whoever queues on another thread wakes the owner.
+        self._draining = True
+        with self.lock:
+            version = source.commit(value)
+        try:
+            source.deliver(version, value, only_replaying)
+        except BaseException as error:  # `report` itself failed, or a signal came
+            self._escaped = self._escaped or error
+        if self._queue or self._escaped is not None:
+            self._drain_on()
+        else:
+            self._draining = False
+
+    def _emit_in_turn(self, source: Emitter[T], value: T, only_replaying: bool) -> None:
         with self.lock:
             version = source.commit(value)
             direct = self._begin()
@@ -80,23 +95,6 @@ class Bus:
             self._drain_on()
         else:
             self.drain()
-
-    def _emit_here(self, source: Emitter[T], value: T, only_replaying: bool) -> None:
-        """Emit on the owner's thread while nothing is queued: no more than this is needed.
-
-        Only the owner sets `_draining`, and who queues on another thread wakes the owner.
-        """
-        self._draining = True
-        with self.lock:
-            version = source.commit(value)
-        try:
-            source.deliver(version, value, only_replaying)
-        except BaseException as error:  # `report` itself failed, or a signal came
-            self._escaped = self._escaped or error
-        if self._queue or self._escaped is not None:
-            self._drain_on()
-        else:
-            self._draining = False
 
     def emit_all(self, changes: Iterable[tuple[Emitter[Any], Any]]) -> None:
         """Commit every value before anybody is told of the first."""

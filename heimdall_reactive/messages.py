@@ -201,5 +201,5 @@ ControlMessage: TypeAlias = Annotated[
 ClientMessage: TypeAlias = Annotated[Subscribe | Unsubscribe | Ping, Field(discriminator="type")]
 """The control messages that go to the server."""
 
-SESSION_ENDING = (AccountDeleted, AccountBanned, SessionRevoked, ForceLogout)
+SESSION_ENDING = frozenset((AccountDeleted, AccountBanned, SessionRevoked, ForceLogout))
 """Messages after which a close by the server ends automatic reconnection."""

@@ -126,7 +126,7 @@ class Session:
             if isinstance(error, InvalidUtf8):
                 self.wire.fail(INVALID_UTF8, "invalid UTF-8")
             return
-        if isinstance(message, SESSION_ENDING):
+        if type(message) in SESSION_ENDING:  # `isinstance` takes 1 us: models are abstract classes
             self._ending = (message.type, self._loop.time())
         self._listener.on_message(message)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
@@ -23,13 +22,14 @@ from heimdall_reactive.masking import told
 from heimdall_reactive.options import CloseInfo
 
 from . import Receiver
+from .pinging import Pinger
+from .splitting import Splitter
 
 __all__ = ["WebSocketsWire"]
 
 MAX_FRAGMENTS: Final = 4096  # per message, as `websockets` has it; a longer one closes with 1009
-PIECE: Final = 4096  # bytes inflated at once: permessage-deflate makes up to 1,030 of one
 MAX_REASON: Final = 123  # bytes of a close reason (RFC 6455 section 5.5)
-PING_TIMEOUT: Final = "keepalive ping timeout"
+HEAD_END: Final = b"\r\n\r\n"
 CAUSES: Final[dict[type, str]] = {
     type(None): "the socket ended without a close frame",
     EOFError: "the socket ended without a close frame",
@@ -49,13 +49,16 @@ class WebSocketsWire(ClientConnection):
         self._receiver: Receiver | None = None
         self._early: list[tuple[bytes | bytearray, bool]] = []
         self._unread: list[bytes] = []
+        self._head = b""  # the last bytes of a response that is not whole yet
+        self._splitter = Splitter(
+            super().data_received,
+            self._is_plain,
+            self.protocol.max_message_size or 0,
+        )
         self._fragments: list[bytes] = []
         self._text = False
         self.heard_at = self.loop.time()
-        self._sent_at = 0.0
-        self._pinged_at = 0.0
-        self._pings = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._pinger: Pinger | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._cause = ""
         self._failed = False
@@ -75,13 +78,13 @@ class WebSocketsWire(ClientConnection):
         for data, text in early:
             self._push(data, text)
         self._read_on()
-        if early:
-            self.transport.resume_reading()
+        self.transport.resume_reading()
         if self.protocol.state is State.CLOSED:
             # The socket ended between the handshake and now.
             self._report_closed()
-        elif self.ping_interval is not None:
-            self._ping()
+        else:
+            timeout = self.ping_timeout or 0.0
+            self._pinger = Pinger(self, self.ping_interval, timeout, receiver.on_latency)
 
     def write(self, frame: messages.Frame) -> None:
         if frame.text:
@@ -102,12 +105,12 @@ class WebSocketsWire(ClientConnection):
         self.transport.abort()
 
     def probe(self, timeout: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._ping(timeout)
+        if self._pinger is not None:
+            self._pinger.ping(timeout)
 
     def kill(self) -> None:
         self._receiver = None
+        self._stop_reading()
         self._cancel_timers()
         try:
             self.transport.abort()
@@ -119,28 +122,47 @@ class WebSocketsWire(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()
-        if self.response is None or self.protocol.extensions:
-            # `websockets` inflates all that it is given before it hands anything on.
-            for start in range(0, len(data), PIECE):
-                self._parse(data[start : start + PIECE])
+        if self.response is None:
+            data = self._shake_hands(data)
+        if self._receiver is None and not self._failed:
+            if data:
+                self._unread.append(data)
+                self.transport.pause_reading()  # bounds what comes before `start`
         else:
-            self._parse(data)
-        if self.response is None and self.protocol.handshake_exc is not None:
-            self.transport.abort()  # no HTTP: a peer that keeps TCP open would hide that
-        elif self.close_deadline is not None:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self._splitter.feed(data, self._push)
+        else:
+            try:
+                self._splitter.feed(data, receiver.on_frame)  # straight: it is the way of a frame
+            except Exception as error:
+                self._break_off(error)
+        if self.close_deadline is not None:
             # Without this, a peer that keeps TCP open after a close frame holds us for ever.
             self._expect_end()
 
-    def _parse(self, piece: bytes) -> None:
-        if self._early:
-            self._unread.append(piece)
-        else:
-            super().data_received(piece)
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Read the HTTP response; return what came behind it."""
+        seen, self._head = self._head + data, (self._head + data)[-3:]
+        end = seen.find(HEAD_END) + len(HEAD_END)
+        behind = len(seen) - end if end >= len(HEAD_END) else 0
+        cut = len(data) - behind
+        super().data_received(data[:cut])
+        if self.protocol.handshake_exc is not None or self.response is None:
+            if cut < len(data) and not self.protocol.reader.eof:
+                super().data_received(data[cut:])  # a body, or what is no HTTP
+            cut = len(data)
+        if self.response is None and self.protocol.handshake_exc is not None:
+            self.transport.abort()  # no HTTP: a peer that keeps TCP open would hide that
+        return data[cut:]
 
     def _read_on(self) -> None:
         unread, self._unread = self._unread, []
-        for piece in unread:
-            super().data_received(piece)
+        for data in unread:
+            self._read(data)
 
     def eof_received(self) -> None:
         self._read_on()
@@ -172,8 +194,8 @@ class WebSocketsWire(ClientConnection):
                 self._fragments = [bytes(event.data)]
         elif opcode is Opcode.CONT:
             self._append(event)
-        elif opcode is Opcode.PONG:
-            self._pong(bytes(event.data))
+        elif opcode is Opcode.PONG and self._pinger is not None:
+            self._pinger.on_pong(bytes(event.data))
 
     def _append(self, event: Frame) -> None:
         self._fragments.append(bytes(event.data))
@@ -187,23 +209,35 @@ class WebSocketsWire(ClientConnection):
     def _push(self, data: bytes | bytearray, text: bool) -> None:
         if self._failed:
             return  # nothing is read after a failure (RFC 6455 section 7.1.7)
-        if self._receiver is None:
+        if self._receiver is None:  # the socket ended before `start`
             self._early.append((data, text))
-            self.transport.pause_reading()  # bounds what comes before `start`
             return
         try:
             self._receiver.on_frame(data, text)
         except Exception as error:
-            # A defect in the way of the frame: raised into asyncio it would end in a mute 1006.
-            self.logger.error("a frame could not be processed: %s", told(error))
-            self.fail(CloseCode.INTERNAL_ERROR, f"{type(error).__name__} while receiving")
+            self._break_off(error)
+
+    def _break_off(self, error: Exception) -> None:
+        # A defect in the way of the frame: raised into asyncio it would end in a mute 1006.
+        self.logger.error("a frame could not be processed: %s", told(error))
+        self.fail(CloseCode.INTERNAL_ERROR, f"{type(error).__name__} while receiving")
+
+    def _is_plain(self) -> bool:
+        """Whether a text frame is a message: nothing fragmented is open, nothing has ended."""
+        protocol = self.protocol
+        over = protocol.close_rcvd is not None or protocol.parser_exc is not None
+        return protocol.current_size is None and not over
+
+    def _stop_reading(self) -> None:
+        self._failed = True
+        self._splitter.stop()
 
     # Closing
 
     def fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7); our code and reason are kept."""
         self._cause = self._cause or reason
-        self._failed = True
+        self._stop_reading()
         self.protocol.fail(code, reason)
         self._send_quietly()
         self._expect_end()
@@ -239,38 +273,13 @@ class WebSocketsWire(ClientConnection):
 
     # Liveness
 
-    def _ping(self, timeout: float | None = None) -> None:
-        if self.protocol.state is not State.OPEN:
-            return
-        patience = timeout or self.ping_timeout or 0.0
-        self._pings += 1
-        self._sent_at = self.loop.time()
-        self._pinged_at = time.perf_counter()  # some loops' clocks have milliseconds only
-        self.protocol.send_ping(b"%d" % self._pings)
-        self._send_quietly()
-        # Not `await ping()`: behind a full write buffer its time-out would never start.
-        self._timer = self.loop.call_later(patience, self._check_alive, patience)
-
-    def _pong(self, payload: bytes) -> None:
-        if payload != b"%d" % self._pings or self._receiver is None or self._timer is None:
-            return
-        self._timer.cancel()
-        self._timer = None
-        latency = time.perf_counter() - self._pinged_at
-        if self.ping_interval is not None:  # None: this was a probe
-            delay = max(0.0, self.ping_interval - latency)
-            self._timer = self.loop.call_later(delay, self._ping)
-        self._receiver.on_latency(latency)
-
-    def _check_alive(self, patience: float) -> None:
-        """Give the peer the time-out anew from its last sign of life, whatever that was."""
-        left = self.heard_at + patience - self.loop.time()
-        if left > 0.001 and self.heard_at > self._sent_at:
-            self._timer = self.loop.call_later(left, self._check_alive, patience)
-            return
-        self.lose(PING_TIMEOUT)
+    def send_ping(self, payload: bytes) -> None:
+        if self.protocol.state is State.OPEN:
+            self.protocol.send_ping(payload)
+            self._send_quietly()
 
     def _cancel_timers(self) -> None:
-        for timer in (self._timer, self._reaper):
-            if timer is not None:
-                timer.cancel()
+        if self._pinger is not None:
+            self._pinger.stop()
+        if self._reaper is not None:
+            self._reaper.cancel()

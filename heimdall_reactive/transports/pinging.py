@@ -1,0 +1,100 @@
+"""`Pinger`: protocol pings of one wire, what they took, and whether the peer lives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+__all__ = ["Pinger"]
+
+LOST: Final = "keepalive ping timeout"
+
+
+class Pinged(Protocol):
+    """The wire, as its pinger sees it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def heard_at(self) -> float:
+        """When the last byte came."""
+        ...
+
+    def send_ping(self, payload: bytes) -> None:
+        """Send a ping, or queue it behind what the socket does not take yet."""
+
+    def lose(self, reason: str) -> None:
+        """Give the peer up as dead."""
+
+
+class Pinger:
+    """Timers of its own: one that waits for the socket to take the ping would never start.
+
+    Args:
+        wire: what is pinged.
+        interval: seconds between pings; None sends probes only.
+        timeout: seconds that a peer may be silent after one.
+        told: takes the round trip of each in seconds.
+    """
+
+    def __init__(
+        self,
+        wire: Pinged,
+        interval: float | None,
+        timeout: float,
+        told: Callable[[float], None],
+    ) -> None:
+        self._wire = wire
+        self._loop = wire.loop
+        self._interval = interval
+        self._timeout = timeout
+        self._told = told
+        self._count = 0
+        self._sent_at = 0.0
+        self._pinged_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        if interval is not None:
+            self.ping()
+
+    def ping(self, timeout: float | None = None) -> None:
+        """Ping now; where a ping is under way, this one takes its place.
+
+        Args:
+            timeout: seconds, in place of the usual ones.
+        """
+        self.stop()
+        patience = timeout or self._timeout
+        self._count += 1
+        self._sent_at = self._loop.time()
+        self._pinged_at = time.perf_counter()  # some loops' clocks have milliseconds only
+        self._timer = self._loop.call_later(patience, self._look, patience)
+        self._wire.send_ping(b"%d" % self._count)
+
+    def on_pong(self, payload: bytes) -> None:
+        """Take a pong; one that answers no ping of ours is none."""
+        if payload != b"%d" % self._count or self._timer is None:
+            return
+        self._timer.cancel()
+        self._timer = None
+        latency = time.perf_counter() - self._pinged_at
+        if self._interval is not None:
+            self._timer = self._loop.call_later(max(0.0, self._interval - latency), self.ping)
+        self._told(latency)
+
+    def stop(self) -> None:
+        """End the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self, patience: float) -> None:
+        """Give the peer the time-out anew from its last sign of life, whatever that was."""
+        heard_at = self._wire.heard_at
+        left = heard_at + patience - self._loop.time()
+        if left > 0.001 and heard_at > self._sent_at:
+            self._timer = self._loop.call_later(left, self._look, patience)
+            return
+        self._timer = None
+        self._wire.lose(LOST)
