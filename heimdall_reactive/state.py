@@ -40,6 +40,9 @@ MOVES: Final[dict[Status, frozenset[Status]]] = {
 class Gap:
     """What a reconnection leaves between two sessions: the server's messages of that time are lost.
 
+    A message that was on its way when the connection broke may have been sent a little before
+    `since`: fetch with an overlap of some seconds, and skip what is there already.
+
     Attributes:
         since: the last sign of life of the session before, in seconds since the epoch.
         until: when the new session opened, in seconds since the epoch.
