@@ -24,7 +24,7 @@ from .options import CloseInfo, StoreOptions
 from .outbox import Outbox
 from .retry import Failure, Retries
 from .rules import Action
-from .runtime import Runtime
+from .runtime import Runtime, wall_of
 from .session import Session
 from .state import ConnectionState, Gap, Status
 from .stats import Counters
@@ -286,7 +286,7 @@ class Connection:
 
     @property
     def _watch(self) -> Watch:
-        return watch(self._runtime.loop, self._runtime.wall)
+        return watch(self._runtime.loop, wall_of)
 
     def _move(self, state: ConnectionState) -> None:
         self.state = state

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from .exceptions import ConfigurationError
 from .masking import told
 
-__all__ = ["LoopOption", "Runtime", "running_loop"]
+__all__ = ["LoopOption", "Runtime", "running_loop", "wall_of"]
 
 LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
 
@@ -132,8 +132,7 @@ class Runtime:
 
     def wall(self) -> float:
         """Return seconds since the epoch; by the loop's own clock where it has one."""
-        own: Callable[[], float] = getattr(self.loop, "wall", time.time)
-        return own()
+        return wall_of(self.loop)
 
     def post(self, call: Callable[[], None]) -> None:
         """Call something soon on the loop, from any thread; never raises for a closed loop."""
@@ -168,6 +167,12 @@ class Runtime:
     def _use_thread(self) -> None:
         self.loop, self.owner = _background.acquire()
         self.background = True
+
+
+def wall_of(loop: asyncio.AbstractEventLoop) -> float:
+    """Return seconds since the epoch by a loop's own clock, where it has one."""
+    own: Callable[[], float] = getattr(loop, "wall", time.time)
+    return own()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import weakref
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 __all__ = ["Watch", "watch"]
+
+Wall: TypeAlias = Callable[[asyncio.AbstractEventLoop], float]
 
 TICK: Final = 1.0  # seconds between two looks; one timer an event loop, for all its stores
 JUMP: Final = 3.0  # seconds that the wall clock must be ahead; smaller steps are corrections of it
@@ -20,12 +22,12 @@ class Watch:
     While somebody watches there is one timer; a jump calls everybody.
 
     Args:
-        loop: the event loop.
-        wall: returns seconds since the epoch.
+        loop: the event loop; it is kept only while a timer is set.
+        wall: returns seconds since the epoch by the clock of a loop.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wall: Callable[[], float]) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, wall: Wall) -> None:
+        self._loop = weakref.ref(loop)
         self._wall = wall
         self._watchers: set[Callable[[float], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -35,8 +37,8 @@ class Watch:
         """Call a function with its seconds after each sleep; a second time does nothing."""
         self._watchers.add(on_wake)
         if self._timer is None:
-            self._ahead = self._wall() - self._loop.time()
-            self._timer = self._loop.call_later(TICK, self._look)
+            self._ahead = self._now_ahead()
+            self._timer = self._here().call_later(TICK, self._look)
 
     def remove(self, on_wake: Callable[[float], None]) -> None:
         """Call it no more; the last to leave ends the timer."""
@@ -48,24 +50,35 @@ class Watch:
     @property
     def slept(self) -> float:
         """Seconds of a sleep that nobody was told of yet, 0 without one."""
-        jump = self._wall() - self._loop.time() - self._ahead
+        jump = self._now_ahead() - self._ahead
         return jump if jump > JUMP else 0.0
 
     def _look(self) -> None:
-        self._timer = self._loop.call_later(TICK, self._look)
-        slept = self.slept
-        self._ahead = self._wall() - self._loop.time()
+        self._timer = self._here().call_later(TICK, self._look)
+        slept, self._ahead = self.slept, self._now_ahead()
         if slept:
             for on_wake in tuple(self._watchers):
                 on_wake(slept)
+
+    def _here(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop()
+        assert loop is not None  # every call comes on its thread
+        return loop
+
+    def _now_ahead(self) -> float:
+        loop = self._here()
+        return self._wall(loop) - loop.time()
 
 
 _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
 
 
-def watch(loop: asyncio.AbstractEventLoop, wall: Callable[[], float] = time.time) -> Watch:
+def watch(loop: asyncio.AbstractEventLoop, wall: Wall) -> Watch:
     """Return the watch of an event loop; called on its thread."""
     found = _watches.get(loop)
     if found is None:
+        for other in tuple(_watches):
+            if other.is_closed():  # with a timer that would keep it
+                _watches.pop(other, None)
         found = _watches[loop] = Watch(loop, wall)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -271,3 +272,14 @@ def test_a_session_that_ends_at_its_announcement_has_no_heartbeat() -> None:
             assert loop().time() == 10  # the close time-out, not the heartbeat's
 
     run(main)
+
+
+def test_an_event_loop_that_ends_is_forgotten_with_its_stores() -> None:
+    async def main() -> list[weakref.ref[Any]]:
+        async with store_of(ScriptedPeer()) as store:
+            await store.wait_connected()
+            return [weakref.ref(loop()), weakref.ref(store)]
+
+    kept = run(main)
+    gc.collect()
+    assert [ref() for ref in kept] == [None, None]
