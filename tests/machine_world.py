@@ -107,7 +107,8 @@ class World(FarSide):
             self.faults.append("connect() of a closed store did not raise")
 
     def do_disconnect(self) -> None:
-        self._forbid()
+        if not self.closing:  # else the close that has begun disconnects, a turn later
+            self._forbid()
         self.store.disconnect()
 
     def do_send(self, count: int = 1, large: bool = False) -> None:
