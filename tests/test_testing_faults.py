@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -37,13 +37,6 @@ from heimdall_reactive.testing import (
 
 from .support import run
 from .test_testing_proxy import causes, dial, proxied
-
-
-@pytest.fixture(autouse=True)
-def the_loop_has_nothing_to_complain_about(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    yield
-    records = caplog.get_records("call")
-    assert not [record for record in records if record.name == "asyncio"], caplog.text
 
 
 async def clock() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,13 +38,6 @@ from heimdall_reactive.testing import (
 )
 
 from .support import run
-
-
-@pytest.fixture(autouse=True)
-def the_loop_has_nothing_to_complain_about(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    yield
-    records = caplog.get_records("call")
-    assert not [record for record in records if record.name == "asyncio"], caplog.text
 
 
 def dial(peer: SocketPeer, **options: Any) -> connect:

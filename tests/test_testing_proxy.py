@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,13 +22,6 @@ from heimdall_reactive.testing import (
 
 from .peers import peer
 from .support import run
-
-
-@pytest.fixture(autouse=True)
-def the_loop_has_nothing_to_complain_about(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    yield
-    records = caplog.get_records("call")
-    assert not [record for record in records if record.name == "asyncio"], caplog.text
 
 
 async def echo(connection: ServerConnection) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +31,6 @@ from heimdall_reactive.testing import (
 
 from .peers import quick
 from .support import record, run, until
-
-
-@pytest.fixture(autouse=True)
-def the_loop_has_nothing_to_complain_about(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    yield
-    records = caplog.get_records("call")
-    assert not [record for record in records if record.name == "asyncio"], caplog.text
-
 
 SHORT = {"open_timeout": 0.2, "ping_interval": 0.05, "ping_timeout": 0.1, "close_timeout": 0.1}
 TRANSIENT: list[Fault] = [
@@ -144,21 +133,6 @@ def test_a_cut_at_any_byte_costs_nothing_but_a_session(place: tuple[int, bool]) 
     run(main)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate of this test, and is not installed")
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-keyout", str(path), "-out", str(path.with_suffix(".crt")), "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
-    return path
-
-
 @pytest.mark.leaky
 def test_a_peer_may_speak_tls(certificate: Path) -> None:
     async def main() -> None:
@@ -166,11 +140,11 @@ def test_a_peer_may_speak_tls(certificate: Path) -> None:
         context.load_cert_chain(certificate)
         trusting: Any = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
         async with SocketPeer(Refuse(503), ssl=context) as peer:
-            async with quick(peer.url) as store:
+            async with quick(peer.url.replace("127.0.0.1", "localhost")) as store:
                 state = await store.wait_for(lambda state: state.status is Status.FAILED, 3)
                 assert isinstance(state.error, CertificateError)
                 assert not peer.dials
-            async with quick(peer.url, ssl=trusting) as store:
+            async with quick(peer.url.replace("127.0.0.1", "localhost"), ssl=trusting) as store:
                 link = await peer.accepted(3)
                 link.send({"n": 1})
                 await until(store, lambda: store.last_message.value == {"n": 1})
