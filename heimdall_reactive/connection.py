@@ -233,10 +233,10 @@ class Connection:
             self._heal(close, ConnectionLost(close.code, close.reason), opened=True)
 
     def _disconnected(self, close: CloseInfo) -> None:
-        again, self._again = self._again, False
         if self._ended is not None:
             self._ended.set()
         self._move(self.state.disconnected(close))
+        again, self._again = self._again, False  # an observer may have disconnected
         if again:
             self.connect()
 

@@ -283,3 +283,19 @@ def test_an_event_loop_that_ends_is_forgotten_with_its_stores() -> None:
     kept = run(main)
     gc.collect()
     assert [ref() for ref in kept] == [None, None]
+
+
+def test_disconnect_in_an_observer_of_the_end_takes_back_a_connect_before_it() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            store.disconnect()
+            store.connect()  # as soon as the closing handshake has ended
+            ends = store.select(lambda s: s.status is END)
+            ends.subscribe(lambda ended: store.disconnect() if ended else None)
+            await loop().idle()
+            assert store.state.value.status is END
+            assert len(peer.dials) == 1
+
+    run(main)

@@ -224,7 +224,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=EXAMPLES or 200,
+    max_examples=EXAMPLES or 350,
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     database=None,
