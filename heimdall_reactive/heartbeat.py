@@ -28,7 +28,7 @@ class Pulse:
     Args:
         heartbeat: the option.
         loop: keeps its timers.
-        write: sends a frame if the socket takes one.
+        write: sends a frame if the socket takes one; tells whether it did.
         received: returns the count of the messages received.
         lose: is called with a reason when the time-out passes.
     """
@@ -37,11 +37,11 @@ class Pulse:
         self,
         heartbeat: Heartbeat,
         loop: asyncio.AbstractEventLoop,
-        write: Callable[[Frame], None],
+        write: Callable[[Frame], bool],
         received: Callable[[], int],
         lose: Callable[[str], None],
     ) -> None:
-        self.awaits_reply = False
+        self.awaits_reply = 0  # replies to come
         self._heartbeat = heartbeat
         self._frame = encode(heartbeat.message)
         self._loop = loop
@@ -62,13 +62,13 @@ class Pulse:
         """Tell whether a frame is the reply that is awaited; nobody else is to see it then."""
         if not is_reply(self._heartbeat.reply, data, text):
             return False
-        self.awaits_reply = False
+        self.awaits_reply -= 1
         return True
 
     def _ping(self) -> None:
         self._beat = self._loop.call_later(self._heartbeat.interval, self._ping)
-        self._write(self._frame)
-        self.awaits_reply = self._heartbeat.reply is not None
+        if self._write(self._frame) and self._heartbeat.reply is not None:
+            self.awaits_reply = min(self.awaits_reply + 1, MAX_OPEN)
         if len(self._open) < MAX_OPEN:
             self._open.append((self._loop.time() + self._heartbeat.timeout, self._received()))
         if self._check is None:

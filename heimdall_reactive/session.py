@@ -162,9 +162,11 @@ class Session:
 
     # Parts
 
-    def _beat(self, frame: Frame) -> None:
-        if self.wire.writable:
+    def _beat(self, frame: Frame) -> bool:
+        taken = self.wire.writable
+        if taken:
             self.write(frame)
+        return taken
 
     def _received(self) -> int:
         return self._counters.received

@@ -299,3 +299,20 @@ def test_disconnect_in_an_observer_of_the_end_takes_back_a_connect_before_it() -
             assert len(peer.dials) == 1
 
     run(main)
+
+
+def test_replies_that_come_together_are_all_hidden() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(on_message=lambda link, _: link.send({"type": "Pong"}))
+        heartbeat = Heartbeat(interval=2, timeout=5)
+        async with store_of(peer, heartbeat=heartbeat, ping_interval=None) as store:
+            link, seen = await peer.accepted(), record(store.messages)
+            await asyncio.sleep(1)
+            link.silence()
+            await asyncio.sleep(4)
+            link.resume()
+            await loop().idle()
+            assert len(link.received) == 2
+            assert seen == []
+
+    run(main)
