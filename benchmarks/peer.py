@@ -3,7 +3,7 @@
 Run as `python -m benchmarks.peer`; it prints its port and serves until its input ends. The first
 text message of a connection is a command:
 
-- `{"mode": "flood", "payload": p, "count": n}` sends n text frames as fast as the socket takes them.
+- `{"mode": "flood", "payload": p, "count": n}` sends n text frames without a pause.
 - `{"mode": "echo", "payload": p}` answers each frame of the first one's length with p.
 - `{"mode": "sink", "count": n}` reads n frames of the first one's length, then says `done`.
 - `{"mode": "hold"}` does nothing.
@@ -20,10 +20,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
+
+from .machine import raise_descriptor_limit
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CHUNK: Final = 64 * 1024  # bytes of frames a write
+CONNECTIONS: Final = 8192  # that may be open at once, where the system lets us
+STACK: Final = 256 * 1024  # bytes of each thread's stack
+GRACE: Final = 5.0  # seconds that the process has to end
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -125,6 +131,8 @@ class Connection:
 
 def main() -> None:
     """Serve until the standard input ends."""
+    raise_descriptor_limit(CONNECTIONS)
+    threading.stack_size(STACK)
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     print(listener.getsockname()[1], flush=True)
 
@@ -142,7 +150,7 @@ def running() -> Iterator[str]:
     """Run the peer as a process of its own; give its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.peer"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdin is not None
@@ -150,6 +158,9 @@ def running() -> Iterator[str]:
             yield f"ws://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
             process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+            process.kill()
 
 
 def command(mode: str, **arguments: Any) -> str:

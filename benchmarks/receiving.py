@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any, Final
 
-import aiohttp
-import picows
-import websocket
 import websockets
 from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive import use_websocket
 
+from .measuring import LIMIT
 from .peer import command
 
 __all__ = ["RECEIVERS", "Receiver"]
@@ -72,6 +70,8 @@ async def _behavior_subject(url: str, payload: str, count: int) -> float:
 
 
 async def _aiohttp(url: str, payload: str, count: int) -> float:
+    import aiohttp
+
     clock = Clock(count, lambda: None)
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as ws:
         await ws.send_str(command("flood", payload=payload, count=count))
@@ -82,19 +82,17 @@ async def _aiohttp(url: str, payload: str, count: int) -> float:
     return clock.seconds
 
 
-class _Listener(picows.WSListener):
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self.clock = clock
-
-    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        self.clock(json.loads(frame.get_payload_as_utf8_text()))
-
-
 async def _picows(url: str, payload: str, count: int) -> float:
+    import picows
+
     done = asyncio.Event()
     clock = Clock(count, done.set)
-    transport, _ = await picows.ws_connect(lambda: _Listener(clock), url)
+
+    class Listener(picows.WSListener):
+        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+            clock(json.loads(frame.get_payload_as_utf8_text()))
+
+    transport, _ = await picows.ws_connect(Listener, url)
     transport.send(picows.WSMsgType.TEXT, command("flood", payload=payload, count=count).encode())
     await done.wait()
     transport.disconnect(graceful=False)
@@ -103,6 +101,8 @@ async def _picows(url: str, payload: str, count: int) -> float:
 
 
 def _websocket_client(url: str, payload: str, count: int) -> float:
+    import websocket
+
     def on_open(app: websocket.WebSocketApp) -> None:
         app.send(command("flood", payload=payload, count=count))
 
@@ -111,9 +111,12 @@ def _websocket_client(url: str, payload: str, count: int) -> float:
 
     app = websocket.WebSocketApp(url, on_open=on_open, on_message=on_message)
     clock = Clock(count, app.close)
-    thread = threading.Thread(target=app.run_forever)
+    thread = threading.Thread(target=app.run_forever, daemon=True)
     thread.start()
-    thread.join()
+    thread.join(LIMIT)
+    if not clock.seconds:
+        app.close()
+        raise TimeoutError(f"not all messages came within {LIMIT} s")
     return clock.seconds
 
 
@@ -127,16 +130,21 @@ def _store(**options: Any) -> Receiver:
             await done.wait()
         return clock.seconds
 
-    return lambda url, payload, count: asyncio.run(receive(url, payload, count))
+    return _on_loop(receive)
 
 
-def _on_loop(receive: Any) -> Receiver:
-    return lambda url, payload, count: asyncio.run(receive(url, payload, count))
+def _on_loop(receive: Callable[[str, str, int], Coroutine[Any, Any, float]]) -> Receiver:
+    async def within_limit(url: str, payload: str, count: int) -> float:
+        return await asyncio.wait_for(receive(url, payload, count), LIMIT)
+
+    return lambda url, payload, count: asyncio.run(within_limit(url, payload, count))
 
 
 RECEIVERS: Final[dict[str, Receiver]] = {
     "store": _store(),
     "store, plain JSON": _store(message_type=Any),
+    "store, picows": _store(transport="picows"),
+    "store, picows, plain JSON": _store(transport="picows", message_type=Any),
     "raw websockets + json.loads": _on_loop(_raw_websockets),
     "stock BehaviorSubject by hand": _on_loop(_behavior_subject),
     "raw aiohttp + json.loads": _on_loop(_aiohttp),

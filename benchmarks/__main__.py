@@ -1,0 +1,87 @@
+"""Measure the library beside its rivals: `python -m benchmarks`; `--quick` guards the ratios."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from . import machine, report
+from .cases_receive import on_uvloop, receive
+from .measuring import Case, Result, Stage, run
+from .peer import running
+from .targets import regressions
+
+__all__ = ["CASES", "main"]
+
+ROOT: Final = Path(__file__).parent.parent
+PAGES: Final = (ROOT / "README.md", ROOT / "docs" / "performance.md")
+ROUNDS: Final = 7
+QUICK_ROUNDS: Final = 3
+
+CASES: Final[dict[str, Callable[[Stage], Case]]] = {
+    "receive": receive,
+    "uvloop": on_uvloop,
+}
+QUICK: Final = ("receive",)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="compare ratios with --out; < 1 min")
+    parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}; quick {QUICK_ROUNDS}")
+    parser.add_argument("--case", nargs="+", choices=list(CASES), metavar="NAME",
+                        help=f"of {', '.join(CASES)}")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results.json")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw there")
+    parser.add_argument("--write-docs", action="store_true",
+                        help="refresh the figures of README and docs, and the plots")  # fmt: skip
+    parser.add_argument("--no-run", action="store_true", help="only from the results there are")
+    return parser.parse_args(arguments)
+
+
+def measure(names: Sequence[str], rounds: int, quick: bool) -> list[Result]:
+    """Measure cases one after the other; the peer is a process of its own."""
+    results = []
+    for name in names:
+        began = time.monotonic()
+        with running() as url:
+            result = run(CASES[name](Stage(url, quick)), rounds)
+        results.append(result)
+        print(f"\n## {result.case.title} ({time.monotonic() - began:.0f} s)\n")
+        print(report.table(result.to_json()))
+        print("".join(f"\n{note}" for note in result.notes), end="", flush=True)
+    return results
+
+
+def _guard(results: Sequence[Result], out: Path) -> int:
+    now = {result.case.name: result.to_json() for result in results}
+    broken = regressions(now, report.load(out)["cases"])
+    for line in broken:
+        print(f"slower than it was: {line}")
+    return 1 if broken else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it from the command line; return 1 where a quick run falls short."""
+    options = _parse(arguments)
+    logging.getLogger("heimdall_reactive").setLevel(logging.CRITICAL)
+    print(machine.describe())
+    names = options.case or (QUICK if options.quick else list(CASES))
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    results = [] if options.no_run else measure(names, rounds, options.quick)
+    if options.quick:
+        return _guard(results, options.out)
+    document = report.save(options.out, results, rounds) if results else report.load(options.out)
+    print(f"\n## Targets\n\n{report.targets_table(document['cases'])}")
+    if options.write_docs:
+        report.write_docs(document, PAGES)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
