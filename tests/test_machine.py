@@ -176,6 +176,12 @@ class Machine(RuleBasedStateMachine):
         self.play((("script", steps * times), 0), (("link", "drop"), 0))
         self.time(seconds)
 
+    @rule(call=pick(["silence", "stall"]), seconds=SECONDS, count=st.integers(0, 3))
+    def hold(self, call: str, seconds: float, count: int) -> None:
+        self.play((("link", call), 0), (("send", count), 0), (("say", "note"), 0))
+        self.time(seconds)
+        self.play((("link", "resume"), 0))
+
     @rule(losses=st.lists(SECONDS, min_size=1, max_size=4))
     def heal(self, losses: Any) -> None:
         for seconds in losses:
@@ -224,7 +230,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=EXAMPLES or 350,
+    max_examples=EXAMPLES or 300,
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     database=None,
