@@ -18,7 +18,9 @@ from .exceptions import (
     ObserverError,
     ReadOnlyError,
     RedirectRefused,
+    RequestLost,
     SendError,
+    ServerError,
     SessionEnded,
     SourceError,
     StoreClosed,
@@ -52,7 +54,9 @@ from .messages import (
     UserStatusMessage,
 )
 from .options import CloseInfo, Heartbeat, RetryContext, StoreOptions
+from .protocols import ChannelProtocol
 from .receipt import Receipt
+from .requests import Request
 from .retry import Backoff
 from .rules import DEFAULT_RULES, Action
 from .state import ConnectionState, Gap, Status
@@ -70,6 +74,7 @@ __all__ = [
     "Backoff",
     "CertificateError",
     "ChannelMessage",
+    "ChannelProtocol",
     "ClientMessage",
     "CloseInfo",
     "ConfigurationError",
@@ -100,10 +105,13 @@ __all__ = [
     "ReadOnlyError",
     "Receipt",
     "RedirectRefused",
+    "Request",
+    "RequestLost",
     "RetryContext",
     "RolePermissionsChanged",
     "RolesUpdated",
     "SendError",
+    "ServerError",
     "ServerMessage",
     "SessionEnded",
     "SessionRevoked",

@@ -191,15 +191,14 @@ class Connection:
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         loop = self._runtime.loop
-        session = self._session = Session(
-            wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask,
-            self._on_closed,
-        )  # fmt: skip
+        parts = wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask
+        session = self._session = Session(*parts, self._on_closed)
         self.counters.reconnects += self.state.session > 0
         self._stable = loop.call_later(self._options.stable_after, self._be_stable)
         self._watch.add(self._on_wake)
         if upgrade.first is not None and wire.writable:
             wire.write(upgrade.first)
+        self._listener.on_session()
         self._move(self.state.connected(self._runtime.wall()))
         self._mark_gap()
         if self._session is session:  # an observer may have disconnected, and connected again

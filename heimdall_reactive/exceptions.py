@@ -23,13 +23,25 @@
         │   │   └── CertificateError
         │   ├── InvalidHandshake            an answer that is no WebSocket's
         │   └── HandshakeRefused            the server answered with an HTTP status
+        ├── ServerError                     the server complains about a control message
+        ├── RequestLost                     a request whose answer can not come any more
         ├── ConnectionLost                  an established connection ended
         └── SessionEnded                    the server ended the user's session
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from .failures import (
+    CertificateError,
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    HandshakeRefused,
+    InvalidHandshake,
+    SessionEnded,
+    TlsError,
+)
+from .roots import MAX_TEXT, HeimdallError, StoreError, one_line
 
 __all__ = [
     "CertificateError",
@@ -47,7 +59,9 @@ __all__ = [
     "ObserverError",
     "ReadOnlyError",
     "RedirectRefused",
+    "RequestLost",
     "SendError",
+    "ServerError",
     "SessionEnded",
     "SourceError",
     "StoreClosed",
@@ -57,20 +71,6 @@ __all__ = [
     "WaitTimeout",
     "one_line",
 ]
-
-E = TypeVar("E", bound=BaseException)
-MAX_TEXT: Final = 1000  # characters of an error
-
-
-class HeimdallError(Exception):
-    """Root of every error of this library; its text is one line."""
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*(one_line(a, MAX_TEXT) if isinstance(a, str) else a for a in args))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The constructors take other arguments than the text that Python would pickle and copy.
-        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(HeimdallError, ValueError):
@@ -107,10 +107,6 @@ class StoreClosed(HeimdallError, RuntimeError):
 
 class WaitTimeout(HeimdallError, TimeoutError):
     """What was waited for did not happen in time."""
-
-
-class StoreError(HeimdallError):
-    """What a store reports on `errors`, or keeps as `state.error`."""
 
 
 class ObserverError(StoreError):
@@ -186,109 +182,25 @@ class EncodeError(SendError, TypeError):
     """A value that has no JSON form."""
 
 
-class ConnectError(StoreError):
-    """An attempt to connect that failed.
+class ServerError(StoreError):
+    """The server complains about a control message, such as a channel that it refuses.
 
     Attributes:
-        cause: the row of `rules.DEFAULT_RULES`: `refused`, `reset`, `unreachable`, `unresolved`,
-            `timeout`, `tls`, `certificate`, `handshake`, `proxy`, `headers`, or `http 503`.
+        complaint: its words, one line.
     """
 
-    def __init__(self, message: str, cause: str = "unreachable") -> None:
-        super().__init__(message)
-        self.cause = cause
+    def __init__(self, complaint: str) -> None:
+        self.complaint = one_line(complaint, MAX_TEXT)
+        super().__init__(f"the server complains: {self.complaint}")
 
 
-class ConnectTimeout(ConnectError, TimeoutError):
-    """The opening handshake took longer than `open_timeout`."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "timeout")
-
-
-class TlsError(ConnectError):
-    """The other side speaks no TLS that we accept; retrying would not help."""
-
-    def __init__(self, message: str, cause: str = "tls") -> None:
-        super().__init__(message, cause)
-
-
-class CertificateError(TlsError):
-    """The server's TLS certificate was not accepted; retrying would not help."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "certificate")
-
-
-class InvalidHandshake(ConnectError):
-    """The server answered the upgrade with 101, but not as a WebSocket server does."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "handshake")
-
-
-class HandshakeRefused(ConnectError):
-    """The server answered the upgrade with an HTTP status other than 101.
+class RequestLost(StoreError):
+    """A request whose answer can not come any more: its connection was lost, or given up.
 
     Attributes:
-        http_status: that status.
-        retry_after: seconds that its `Retry-After` header asks for, or None (RFC 9110 10.2.3).
+        reason: what became of the connection.
     """
 
-    def __init__(self, http_status: int, retry_after: float | None = None) -> None:
-        advice = {
-            401: "; check the access token",
-            403: "; check the access token's permissions",
-            404: "; check the endpoint's path",
-        }.get(http_status, "")
-        sentence = f"the server refused the WebSocket with HTTP {http_status}{advice}"
-        super().__init__(sentence, f"http {http_status}")
-        self.http_status = http_status
-        self.retry_after = retry_after
-
-
-class ConnectionLost(StoreError):
-    """An established connection ended otherwise than by `disconnect()`.
-
-    Attributes:
-        code: the close code, 1006 where the socket ended without a close frame (RFC 6455 7.4.1).
-        reason: the peer's reason, cleaned of control characters.
-    """
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(
-            f"the connection ended with code {code}" + (f" ({reason})" if reason else "")
-        )
-        self.code = code
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the answer can not come any more: {reason}; ask again when connected")
         self.reason = reason
-        self.cause = f"close {code}"
-
-
-class SessionEnded(StoreError):
-    """The server ended the user's session and then the connection; it is not dialled again.
-
-    Attributes:
-        kind: type of the message that said so, such as `accountBanned`.
-    """
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"the server ended the session ({kind}); connect() dials again")
-        self.kind = kind
-        self.cause = "session"
-
-
-def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
-    error = kind.__new__(kind, *args)
-    error.args = args  # an `OSError` takes none from `__new__`
-    error.__dict__.update(fields)
-    return error
-
-
-def one_line(text: str, limit: int) -> str:
-    """Bound a text that the wire chose, and replace what could forge a log line.
-
-    Args:
-        text: any text.
-        limit: characters that are kept.
-    """
-    return "".join(c if c.isprintable() else "?" for c in text[:limit])

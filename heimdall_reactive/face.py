@@ -13,6 +13,7 @@ from .exceptions import ObserverError, StoreError
 from .masking import told
 from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
+from .waiting import Waiter, connected_or_raise
 
 __all__ = ["Face"]
 
@@ -78,6 +79,29 @@ class Face(Generic[In]):
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]:
         """Return the messages that are of one of the types, hot."""
         return self.messages.filter(lambda message: isinstance(message, kinds))
+
+    def wait_for(
+        self, predicate: Callable[[ConnectionState], bool], timeout: float | None = None
+    ) -> Waiter:
+        """Wait for a state: `await` it, or call `.result()` on it from a thread.
+
+        Args:
+            predicate: true for the state that is waited for; the current one counts.
+            timeout: seconds, or None for ever.
+        """
+        return Waiter(self.state, self.call_soon, predicate, timeout)
+
+    def wait_connected(self, timeout: float | None = None) -> Waiter:
+        """Wait until connected; raises `state.error` where the store gives up instead.
+
+        Args:
+            timeout: seconds, or None for ever: also while nobody dials, as when `disconnected`.
+        """
+        return Waiter(self.state, self.call_soon, connected_or_raise, timeout)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Call something on the store's event loop, at once where this thread is its own."""
+        raise NotImplementedError
 
     def report(self, error: BaseException, source: str) -> None:
         """Report what user code raised, on `errors` and in the log."""

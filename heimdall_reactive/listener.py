@@ -13,6 +13,9 @@ __all__ = ["Listener"]
 class Listener(Protocol):
     """What a connection tells, on the thread of its event loop."""
 
+    def on_session(self) -> None:
+        """Put ahead what is to go out first on a socket that has just opened."""
+
     def on_state(self, state: ConnectionState) -> None:
         """Take the next snapshot."""
 

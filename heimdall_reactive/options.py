@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from pydantic import SecretStr
 
 from .exceptions import ConfigurationError
+from .protocols import HEIMDALL_CHANNELS, ChannelProtocol
 from .rules import Action, Rules
 
 __all__ = [
@@ -125,6 +126,7 @@ class OptionsDict(TypedDict, total=False):
     close_timeout: float
     max_size: int
     origin: str | None
+    channel_protocol: ChannelProtocol
     transport: Transport
 
 
@@ -169,6 +171,7 @@ class StoreOptions:
         close_timeout: seconds that the closing handshake may take.
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.
+        channel_protocol: how the server is told of channels; default: Heimdall's words.
         transport: what dials: `websockets`, or a callable of the protocol `transports.Dial`.
     """
 
@@ -201,6 +204,7 @@ class StoreOptions:
     close_timeout: float = 10.0
     max_size: int = 2**20
     origin: str | None = None
+    channel_protocol: ChannelProtocol = HEIMDALL_CHANNELS
     transport: Transport = "websockets"
 
     def __post_init__(self) -> None:
@@ -219,6 +223,8 @@ class StoreOptions:
                  "a Heartbeat, or None")  # fmt: skip
         _require(self, "outbox_overflow", self.outbox_overflow in get_args(Overflow),
                  ", ".join(get_args(Overflow)))  # fmt: skip
+        words: Any = self.channel_protocol
+        _require(self, "channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
         ttl = self.send_ttl
         _require(self, "send_ttl", ttl is None or _number(ttl, above=0),
                  "more than 0 seconds, or None for ever")  # fmt: skip

@@ -66,6 +66,7 @@ class Outbox:
         self._ttl = ttl
         self._clock = clock
         self._entries: deque[Entry] = deque()
+        self._ahead: deque[Frame] = deque()  # of this session: before all that waits
         self._in_flight: Receipt | None = None
         self._bytes = 0
         self._count = 0
@@ -131,6 +132,13 @@ class Outbox:
             return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
         return ""
 
+    def put_ahead(self, frame: Frame) -> None:
+        """Queue a frame of this session before all sends, such as a channel's subscription.
+
+        It is bounded by what asks for it, not by `limit`; nobody has a receipt for it.
+        """
+        self._ahead.append(frame)
+
     # Out of it
 
     def flush(self, wire: Writer) -> None:
@@ -142,6 +150,8 @@ class Outbox:
         """
         if wire.writable:
             self.land()
+        while wire.writable and self._ahead:
+            wire.write(self._ahead.popleft())
         while wire.writable and (entry := self._next()) is not None:
             try:
                 wire.write(entry.frame)
@@ -185,6 +195,7 @@ class Outbox:
 
         It is not sent again: that could make two of it.
         """
+        self._ahead.clear()
         receipt, self._in_flight = self._in_flight, None
         if receipt is None:
             return 0

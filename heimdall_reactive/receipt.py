@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Final, Literal, TypeAlias
 
@@ -85,6 +85,10 @@ class Receipt:
             future.add_done_callback(wake)
             await settled
         return future.result()
+
+    def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
+        """Call something with the receipt when it is settled, on that thread; now if it is."""
+        self._waiter().add_done_callback(lambda _: call(self))
 
     def __repr__(self) -> str:
         return f"<Receipt {self._state}>"

@@ -7,31 +7,39 @@ queues in the outbox, and has the connection flush on its loop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pydantic import SecretStr
+from reactivex import Observable
 
+from .channels import Channels
 from .codec import Codec, encode
 from .connection import Connection
 from .endpoints import redact
 from .exceptions import SendError
 from .face import Face
 from .life import Closing, Life
+from .messages import Frame
 from .options import StoreOptions, TokenSource
 from .outbox import Outbox
 from .receipt import Receipt
+from .requests import Request
 from .runtime import LoopOption, Runtime, running_loop
-from .state import ConnectionState, Status
+from .state import Status
 from .stats import Stats
 from .subjects import Command, Trigger
 from .tokens import Identity, claimed
-from .waiting import Waiter, connected_or_raise
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 __all__ = ["WebSocketStore"]
 
 In = TypeVar("In")
+M = TypeVar("M")
 
 SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while connected
 
@@ -72,6 +80,10 @@ class WebSocketStore(Closing, Face[In]):
         self._connection = Connection(endpoint, options, codec, self._outbox, self, self._runtime)
         finish, grace = self._connection.aclose, options.close_timeout
         self._life = Life(self._runtime, finish, self._complete, grace)
+        self._channels = Channels(
+            bus, options.channel_protocol, self.messages, self._runtime.post, self._tell,
+            lambda: self._connection.state.is_connected, self.on_error,
+        )  # fmt: skip
         self.send: Command[Any, Receipt] = Command(bus, "send", self._send)
         self.connect: Trigger = Trigger(bus, "connect", self._connect)
         self.disconnect: Trigger = Trigger(bus, "disconnect", self._disconnect)
@@ -91,24 +103,35 @@ class WebSocketStore(Closing, Face[In]):
             observer_errors=self._observer_errors,
         )
 
-    def wait_for(
-        self, predicate: Callable[[ConnectionState], bool], timeout: float | None = None
-    ) -> Waiter:
-        """Wait for a state: `await` it, or call `.result()` on it from a thread.
+    @overload
+    def channel(self, name: str) -> Observable[Any]: ...
+    @overload
+    def channel(self, name: str, message_type: TypeForm[M]) -> Observable[M]: ...
+    def channel(self, name: str, message_type: Any = None) -> Observable[Any]:
+        """Return what comes on a channel, hot: subscribed on the socket while it is observed.
 
         Args:
-            predicate: true for the state that is waited for; the current one counts.
-            timeout: seconds, or None for ever.
+            name: as the server knows it, such as `user:42`.
+            message_type: what its messages are, any type pydantic can validate; plain JSON without.
         """
-        return Waiter(self.state, self._life.call, predicate, timeout)
+        return self._channels.get(name, message_type)
 
-    def wait_connected(self, timeout: float | None = None) -> Waiter:
-        """Wait until connected; raises `state.error` where the store gives up instead.
+    def request(
+        self, value: Any, *, match: Callable[[Any], bool], timeout: float = 10.0
+    ) -> Request[In]:
+        """Send a value and wait for its answer: `await` it, call `.result()`, or observe it.
 
         Args:
-            timeout: seconds, or None for ever: also while nobody dials, as when `disconnected`.
+            value: as for `send`.
+            match: true for the message that answers it; every observer of `messages` sees that.
+            timeout: seconds until the answer must have come.
+
+        Raises:
+            EncodeError: the value has no JSON form.
         """
-        return Waiter(self.state, self._life.call, connected_or_raise, timeout)
+        request: Request[In] = Request(self, match, timeout)
+        request.sent(self.send(value))
+        return request
 
     # Commands
 
@@ -135,6 +158,10 @@ class WebSocketStore(Closing, Face[In]):
             self._strange = self._strange or (unused and before != self._claimed)
             self._token_mark = self._outbox.mark()
             self._life.call(use)
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call something in some seconds; on the thread of the store's event loop only."""
+        return self._runtime.loop.call_later(delay, call)
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call something on the store's event loop, at once where this thread is its own."""
@@ -170,6 +197,10 @@ class WebSocketStore(Closing, Face[In]):
         if (other or strange) and (count := self._outbox.clear(text, mark)):
             self.on_error(SendError(f"{count} sends were dropped: {text}", "dropped"))
 
+    def on_session(self) -> None:
+        """Subscribe the channels anew, before what waits."""
+        self._channels.on_session()
+
     def on_unusable_loop(self) -> None:
         """Move to the background thread: this loop can not open sockets."""
         self._runtime.fall_back()
@@ -195,6 +226,10 @@ class WebSocketStore(Closing, Face[In]):
             self._life.call(self._flush)
         return receipt
 
+    def _tell(self, frame: Frame) -> None:
+        self._outbox.put_ahead(frame)
+        self._connection.flush()
+
     def _flush(self) -> None:
         self._flush_posted = False
         self._connection.flush()
@@ -213,6 +248,7 @@ class WebSocketStore(Closing, Face[In]):
 
     def _complete(self) -> None:
         self._outbox.close("the store was closed")
+        self._channels.complete()
         self._complete_values()
         self._bus.complete((self.send, self.connect, self.disconnect))
         # What is emitted from now on, a late error, is delivered by whoever emits it.
@@ -224,4 +260,5 @@ class WebSocketStore(Closing, Face[In]):
     def _on_moved(self) -> None:
         self._flush_posted = False
         self._bind()
+        self._channels.on_moved()
         self._runtime.post(self._connection.abandon)

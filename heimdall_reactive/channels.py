@@ -1,0 +1,193 @@
+"""Channels: one subscription on the socket for all observers of a name, over all reconnections."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from reactivex import Observable, abc
+from reactivex.abc import DisposableBase
+
+from .bus import Bus
+from .codec import Codec, encode
+from .exceptions import InvalidMessage, ServerError, StoreError
+from .messages import ErrorMessage, Frame
+from .protocols import ChannelProtocol
+from .source import Source
+
+__all__ = ["Channel", "Channels"]
+
+T = TypeVar("T")
+
+
+class Channel(Source[T]):
+    """What comes on one channel, as one type: hot, subscribed on the socket while observed.
+
+    Args:
+        owner: knows all channels.
+        name: the channel's.
+        decode: makes the value of a payload.
+    """
+
+    def __init__(self, owner: Channels, name: str, decode: Callable[[Any], T]) -> None:
+        super().__init__()
+        self.bus, self.name, self.version, self.completed = owner.bus, name, 0, False
+        self.records = ()
+        self.decode = decode
+        self._owner = owner
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> DisposableBase:
+        return self.attach(observer, replay=False)
+
+    def _changed(self) -> None:
+        self._owner.on_observers(self)
+
+
+class Channels:
+    """All channels of a store.
+
+    What the observers want and what the socket was told are compared on the store's event loop:
+    however subscribing, leaving, drops and reconnections follow upon each other, the socket is
+    told of a difference and of nothing else.
+
+    Args:
+        bus: the store's.
+        protocol: the server's words.
+        messages: all of the store's messages; observed while a channel is.
+        post: calls something soon on the event loop.
+        tell: puts a frame before what waits in the outbox, and flushes; on the event loop.
+        is_connected: whether the socket is open.
+        report: takes errors.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        protocol: ChannelProtocol,
+        messages: Observable[Any],
+        post: Callable[[Callable[[], None]], None],
+        tell: Callable[[Frame], None],
+        is_connected: Callable[[], bool],
+        report: Callable[[StoreError], None],
+    ) -> None:
+        self.bus = bus
+        self._protocol = protocol
+        self._messages = messages
+        self._post = post
+        self._tell = tell
+        self._is_connected = is_connected
+        self._report = report
+        self._known: weakref.WeakValueDictionary[tuple[str, Any], Channel[Any]]
+        self._known = weakref.WeakValueDictionary()
+        self._observed: dict[str, dict[int, Channel[Any]]] = {}
+        self._told: set[str] = set()  # what this session's socket has been asked for
+        self._changes: dict[str, None] = {}  # names to compare, in the order of their change
+        self._posted = False
+        self._dispatching: DisposableBase | None = None
+        self._closed = False
+
+    def get(self, name: str, message_type: Any = None) -> Channel[Any]:
+        """Return a channel; observers of the same name share one subscription on the socket."""
+        key = (name, message_type)
+        try:
+            found = self._known.get(key)
+        except TypeError:  # a type that has no hash
+            key, found = (name, object()), None
+        if found is None:
+            found = self._known[key] = Channel(self, name, self._decoder(message_type))
+            found.completed = self._closed
+        return found
+
+    def on_observers(self, channel: Channel[Any]) -> None:
+        """Take a change of a channel's observers; the bus's lock is held."""
+        here = self._observed.setdefault(channel.name, {})
+        if channel.records:
+            here[id(channel)] = channel
+        else:
+            here.pop(id(channel), None)
+            if not here:
+                self._observed.pop(channel.name, None)
+        self._changes[channel.name] = None
+        if not self._posted:
+            self._posted = True
+            self._post(self._compare)
+
+    def on_session(self) -> None:
+        """Subscribe anew on a socket that has just opened, before anything else goes out."""
+        self._told.clear()
+        for name in tuple(self._observed):
+            self._told.add(name)
+            self._tell(encode(self._protocol.subscribe(name)))
+
+    def on_moved(self) -> None:
+        """Compare again: what was posted to an event loop that has closed is lost."""
+        self._posted = True
+        self._post(self._compare)
+
+    def complete(self) -> None:
+        """End every channel with the store."""
+        self._closed = True
+        self.bus.complete(tuple(self._known.values()))
+
+    def _compare(self) -> None:
+        with self.bus.lock:
+            self._posted = False
+            changes, self._changes = self._changes, {}
+            wanted = {name for name in changes if name in self._observed}
+        self._dispatch_while_observed()
+        if not self._is_connected():
+            return  # the next session subscribes; an Unsubscribe would be one too many
+        for name in changes:
+            if name in wanted and name not in self._told:
+                self._told.add(name)
+                self._tell(encode(self._protocol.subscribe(name)))
+            elif name not in wanted and name in self._told:
+                self._told.discard(name)
+                self._tell(encode(self._protocol.unsubscribe(name)))
+
+    def _dispatch_while_observed(self) -> None:
+        if self._observed and self._dispatching is None:
+            self._dispatching = self._messages.subscribe(self._dispatch)
+        elif not self._observed and self._dispatching is not None:
+            self._dispatching.dispose()
+            self._dispatching = None
+
+    def _dispatch(self, message: Any) -> None:
+        if type(message) is ErrorMessage:
+            self._report(ServerError(message.message))
+            return
+        found = self._protocol.match(message)
+        if found is None:
+            return
+        for channel in tuple(self._observed.get(found[0], {}).values()):
+            try:
+                value = channel.decode(found[1])
+            except InvalidMessage as error:
+                self._report(error)
+            else:
+                self.bus.emit(channel, value)
+
+    def _decoder(self, message_type: Any) -> Callable[[Any], Any]:
+        if not self._protocol.json_text:
+            if message_type is None:
+                return lambda payload: payload
+            return _checked(TypeAdapter(message_type))
+        codec: Codec[Any] = Codec(Any if message_type is None else message_type)
+        return lambda text: codec.decode(str(text).encode(errors="surrogatepass"), True)
+
+
+def _checked(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
+    codec_like = adapter.validate_python
+
+    def decode(payload: Any) -> Any:
+        try:
+            return codec_like(payload)
+        except Exception as error:
+            name = type(error).__name__
+        raise InvalidMessage(f"the payload of the channel is not of its type ({name})", 0)
+
+    return decode

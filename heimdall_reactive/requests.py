@@ -1,0 +1,167 @@
+"""`Request`: one message out, and the one message in that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from typing import Any, Generic, Protocol, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from .exceptions import RequestLost, StoreClosed, WaitTimeout
+from .receipt import Receipt, refuse_on_loop
+from .state import ConnectionState, Status
+
+__all__ = ["Request", "Requester"]
+
+T = TypeVar("T")
+
+
+class Requester(Protocol):
+    """The store, as a request sees it."""
+
+    @property
+    def messages(self) -> Observable[Any]:
+        """Every message."""
+        ...
+
+    @property
+    def transitions(self) -> Observable[tuple[ConnectionState, ConnectionState]]:
+        """Every change of the state."""
+        ...
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Call something on the store's event loop."""
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call something later; on the event loop's thread."""
+        ...
+
+
+class Request(Observable[T], Generic[T]):
+    """A request under way: `await` it, call `result()` from a thread, or observe it.
+
+    It was sent when it was made, once, however often it is awaited or observed. As an observable
+    it emits the answer and completes, or fails: `questions.pipe(ops.flat_map(store.request...))`.
+
+    Args:
+        store: where it goes.
+        match: true for the message that answers it; what it raises fails the request.
+        timeout: seconds from now until the answer must have come.
+    """
+
+    def __init__(self, store: Requester, match: Callable[[Any], bool], timeout: float) -> None:
+        super().__init__()
+        self._store = store
+        self._match = match
+        self._timeout = timeout
+        self._future: Future[T] = Future()
+        self._watching = CompositeDisposable()
+        self._receipt: Receipt | None = None
+        self._future.add_done_callback(lambda _: store.call_soon(self._watching.dispose))
+        store.call_soon(self._watch)
+
+    def sent(self, receipt: Receipt) -> None:
+        """Take the receipt of what asks; a send that fails, fails the request."""
+        self._receipt = receipt
+        receipt.add_done_callback(self._on_settled)
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait, on a thread without an event loop, for the answer.
+
+        Args:
+            timeout: seconds, in addition to the request's own.
+
+        Raises:
+            WaitTimeout: no answer came in time.
+            RequestLost: the connection was lost after the request was written.
+            SendError: the request was not sent.
+            StoreClosed: the store was closed.
+            RuntimeError: called on a thread whose event loop the wait would block.
+        """
+        if not self._future.done():
+            refuse_on_loop("request.result()", "await it")
+        try:
+            return self._future.result(timeout)
+        except TimeoutError as error:
+            if isinstance(error, WaitTimeout):
+                raise
+            raise WaitTimeout(f"no answer within {timeout} s; the request goes on") from None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self._future).__await__()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        gone = Disposable()
+
+        def tell(future: Future[T]) -> None:
+            if gone.is_disposed:
+                return
+            try:
+                answer = future.result()
+            except (Exception, CancelledError) as error:
+                observer.on_error(
+                    error if isinstance(error, Exception) else RequestLost("cancelled")
+                )
+            else:
+                observer.on_next(answer)
+                observer.on_completed()
+
+        self._future.add_done_callback(lambda f: self._store.call_soon(lambda: tell(f)))
+        return gone
+
+    def __repr__(self) -> str:
+        return f"<Request {'answered' if self._future.done() else 'waiting'}>"
+
+    # On the store's event loop
+
+    def _watch(self) -> None:
+        if self._future.done():
+            return
+        late = WaitTimeout(f"no answer within {self._timeout} s")
+        timer = self._store.call_later(self._timeout, lambda: self._fail(late))
+        self._watching.add(Disposable(timer.cancel))
+        closed = StoreClosed("the store was closed before the answer came")
+        self._watching.add(self._store.messages.subscribe(self._look))
+        self._watching.add(
+            self._store.transitions.subscribe(
+                self._on_transition, on_completed=lambda: self._fail(closed)
+            )
+        )
+
+    def _look(self, message: Any) -> None:
+        if self._future.done():
+            return
+        try:
+            if self._match(message):
+                self._settle(message)
+        except Exception as error:
+            self._fail(error)
+
+    def _on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
+        previous, current = pair
+        written = self._receipt is not None and self._receipt.state != "queued"
+        lost = previous.is_connected and not current.is_connected and written
+        if lost or current.status in (Status.FAILED, Status.DISCONNECTED):
+            self._fail(RequestLost(str(current.error or f"the store is {current.status}")))
+
+    def _on_settled(self, receipt: Receipt) -> None:
+        error = receipt.error
+        if error is not None:
+            self._store.call_soon(lambda: self._fail(error))
+
+    def _settle(self, answer: Any) -> None:
+        try:
+            self._future.set_result(answer)
+        except InvalidStateError:
+            return  # cancelled by who awaited it
+
+    def _fail(self, error: Exception) -> None:
+        try:
+            self._future.set_exception(error)
+        except InvalidStateError:
+            return
