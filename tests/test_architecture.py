@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"__main__"},
 ]
 # Files that stand on another floor than the folder they are in.
-APART = {("testing", "plugin"): "pytest_plugin"}
+APART: dict[tuple[str, ...], str] = {("testing", "plugin"): "pytest_plugin"}
 FOREIGN = {
     "websockets": {"transports", "devserver", "testing"},
     "reactivex": {
