@@ -1,0 +1,333 @@
+"""Channels: one subscription on the socket, whatever observers, drops and reconnections do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from reactivex import operators as ops
+from reactivex.abc import DisposableBase
+
+from heimdall_reactive import (
+    ChannelMessage,
+    ChannelProtocol,
+    InvalidMessage,
+    ServerError,
+    Status,
+    WebSocketStore,
+    use_websocket,
+)
+from heimdall_reactive.devserver import DevServer
+from heimdall_reactive.testing import Link, ScriptedPeer, VirtualTimeLoop, run
+
+from . import support
+from .support import record
+
+URL = "ws://localhost/v1/ws"
+
+
+def loop() -> VirtualTimeLoop:
+    found = asyncio.get_running_loop()
+    assert isinstance(found, VirtualTimeLoop)
+    return found
+
+
+def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
+    return use_websocket(URL, transport=peer, reconnect_delay=lambda _: 1.0, **options)
+
+
+def on(channel: str, data: str) -> dict[str, str]:
+    return {"type": "Message", "channel": channel, "data": data}
+
+
+def said(link: Link) -> list[Any]:
+    return [f"{m['type']} {m['channel']}" if "channel" in m else m for m in link.received]
+
+
+def test_observers_of_a_name_share_one_subscription_and_the_last_to_leave_ends_it() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            gps = store.channel("gps")
+            seen: list[list[Any]] = [[], []]
+            first = gps.subscribe(seen[0].append)
+            await store.wait_connected()
+            second = store.channel("gps").subscribe(seen[1].append)
+            link = peer.links[0]
+            link.send(on("gps", '{"x": 1}'))
+            link.send(on("stats", '{"x": 2}'))
+            await loop().idle()
+            first.dispose()
+            await loop().idle()
+            assert said(link) == ["Subscribe gps"]
+            link.send(on("gps", "[3]"))
+            await loop().idle()
+            second.dispose()
+            await loop().idle()
+            assert said(link) == ["Subscribe gps", "Unsubscribe gps"]
+            assert seen == [[{"x": 1}], [{"x": 1}, [3]]]
+
+    run(main)
+
+
+def test_a_reconnection_subscribes_before_the_queue_and_no_one_leaves_without_a_socket() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, access_token="t", token_placement="first_message") as store:
+            subscriptions = [store.channel(name).subscribe() for name in ("a", "b", "c")]
+            await store.wait_connected()
+            await loop().idle()
+            peer.links[0].drop()
+            await store.wait_for(lambda s: s.status is Status.WAITING)
+            store.send({"type": "queued"})
+            subscriptions.pop().dispose()  # no socket: nobody is told
+            store.channel("d").subscribe()
+            await store.wait_for(lambda s: s.session == 2)
+            await loop().idle()
+            assert said(peer.links[0])[1:] == ["Subscribe a", "Subscribe b", "Subscribe c"]
+            auth, *rest = said(peer.links[1])
+            assert auth["type"] == "Auth"
+            assert rest == ["Subscribe a", "Subscribe b", "Subscribe d", {"type": "queued"}]
+
+    run(main)
+
+
+def test_coming_and_going_at_once_tells_the_server_nothing() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            for _ in range(5):
+                store.channel("gps").subscribe().dispose()
+            await loop().idle()
+            assert peer.links[0].received == []
+            kept = store.channel("gps").subscribe()
+            await loop().idle()
+            kept.dispose()
+            again = store.channel("gps").subscribe()
+            await loop().idle()
+            assert said(peer.links[0]) == ["Subscribe gps"]
+            again.dispose()
+
+    run(main)
+
+
+class Place(BaseModel):
+    x: int
+
+
+def test_the_payload_is_decoded_and_validated_per_type() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            errors = record(store.errors)
+            typed = record(store.channel("gps", Place))
+            plain = record(store.channel("gps"))
+            await store.wait_connected()
+            link = peer.links[0]
+            for data in ('{"x": 1}', '{"x": "one"}', "no JSON", '{"x": 2}'):
+                link.send(on("gps", data))
+            await loop().idle()
+            assert typed == [Place(x=1), Place(x=2)]
+            assert plain == [{"x": 1}, {"x": "one"}, {"x": 2}]
+            assert [type(error) for error in errors] == [InvalidMessage] * 3
+            assert said(link) == ["Subscribe gps"]
+            assert store.connected
+
+    run(main)
+
+
+def test_a_servers_complaint_is_reported_and_ends_nothing() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            errors, seen = record(store.errors), record(store.channel("secret"))
+            await store.wait_connected()
+            peer.links[0].send({"type": "Error", "message": "not allowed\r\nx"})
+            peer.links[0].send(on("secret", "1"))
+            await loop().idle()
+            (error,) = errors
+            assert isinstance(error, ServerError)
+            assert error.complaint == "not allowed??x"
+            assert seen == [1]
+
+    run(main)
+
+
+def test_other_servers_have_other_words() -> None:
+    words = ChannelProtocol(
+        subscribe=lambda name: {"op": "sub", "args": [name]},
+        unsubscribe=lambda name: {"op": "unsub", "args": [name]},
+        match=lambda m: (m["topic"], m["body"]) if isinstance(m, dict) and "topic" in m else None,
+        json_text=False,
+    )
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, channel_protocol=words, message_type=Any) as store:
+            seen = record(store.channel("t", Place))
+            plain = store.channel("t").subscribe(seen.append)
+            errors = record(store.errors)
+            await store.wait_connected()
+            peer.links[0].send({"topic": "t", "body": {"x": 1}})
+            peer.links[0].send({"topic": "t", "body": {"x": None}})
+            peer.links[0].send({"topic": "u", "body": {"x": 3}})
+            await loop().idle()
+            assert seen == [Place(x=1), {"x": 1}, {"x": None}]
+            assert len(errors) == 1
+            plain.dispose()
+            assert peer.links[0].received == [{"op": "sub", "args": ["t"]}]
+
+    run(main)
+
+
+def test_a_channel_ends_with_its_store() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        store = store_of(peer)
+        ends: list[str] = []
+        gps = store.channel("gps")
+        gps.subscribe(on_completed=lambda: ends.append("observed"))
+        await store.wait_connected()
+        await store.aclose()
+        gps.subscribe(on_completed=lambda: ends.append("late"))
+        store.channel("new").subscribe(on_completed=lambda: ends.append("new"))
+        assert ends == ["observed", "late", "new"]
+        assert said(peer.links[0]) == ["Subscribe gps"]  # none to leave: the socket is gone
+
+    run(main)
+
+
+def test_ten_thousand_channels_are_told_of_once_and_dispatched_by_name() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            seen: list[Any] = []
+            for n in range(10_000):
+                store.channel(f"user:{n}").subscribe(seen.append)
+            await loop().idle()
+            link = peer.links[0]
+            assert len(link.received) == len(set(said(link))) == 10_000
+            for n in (0, 5000, 9999):
+                link.send(on(f"user:{n}", str(n)))
+            await loop().idle()
+            assert seen == [0, 5000, 9999]
+
+    run(main)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("join"), st.sampled_from("abc")),
+        st.tuples(st.just("leave"), st.sampled_from("abc")),
+        st.tuples(st.sampled_from(["drop", "idle", "wait", "stall", "resume"]), st.just("")),
+        st.tuples(st.sampled_from(["disconnect", "connect"]), st.just("")),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_the_servers_set_is_the_clients_and_no_unsubscribe_is_too_many(
+    steps: list[tuple[str, str]],
+) -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, max_reconnect_attempts=None) as store:
+            joined: dict[str, list[DisposableBase]] = {"a": [], "b": [], "c": []}
+            for step, name in steps:
+                await take(store, peer, joined, step, name)
+            if peer.link is not None:
+                peer.link.resume()
+            await asyncio.sleep(60)
+            store.connect()
+            await store.wait_for(lambda s: s.is_connected)
+            await loop().idle()
+            for link in peer.links:
+                assert server_set(link) is not None
+            assert server_set(peer.links[-1]) == {name for name, held in joined.items() if held}
+
+    run(main)
+
+
+async def take(
+    store: WebSocketStore[Any],
+    peer: ScriptedPeer,
+    joined: dict[str, list[DisposableBase]],
+    step: str,
+    name: str,
+) -> None:
+    if step == "join":
+        joined[name].append(store.channel(name).subscribe())
+    elif step == "leave" and joined[name]:
+        joined[name].pop().dispose()
+    elif step in ("drop", "stall", "resume") and peer.link is not None:
+        getattr(peer.link, step)()
+    elif step in ("connect", "disconnect"):
+        getattr(store, step)()
+    elif step == "idle":
+        await loop().idle()
+    elif step == "wait":
+        await asyncio.sleep(60)
+
+
+def server_set(link: Link) -> set[str]:
+    """Replay what the store told the server; each step must change something."""
+    there: set[str] = set()
+    for message in link.received:
+        name = message["channel"]
+        if message["type"] == "Subscribe":
+            assert name not in there, "subscribed twice"
+            there.add(name)
+        else:
+            assert name in there, "an Unsubscribe too many"
+            there.discard(name)
+    return there
+
+
+def test_channels_over_a_real_server_and_a_drop() -> None:
+    async def main() -> None:
+        async with (
+            DevServer(require_token=False) as server,
+            use_websocket(server.url + "/v1/ws", reconnect_delay=0.02) as store,
+        ):
+            seen: asyncio.Queue[Place] = asyncio.Queue()
+            store.channel("gps", Place).subscribe(seen.put_nowait)
+            raw = record(store.messages.pipe(ops.filter(lambda m: isinstance(m, ChannelMessage))))
+            await store.wait_connected(5)
+            await server.wait_for_message(lambda m: "Subscribe" in str(m))
+            assert server.publish("gps", {"x": 1}) == 1
+            assert await asyncio.wait_for(seen.get(), 5) == Place(x=1)
+            server.drop()
+            # Delivered to one: the store has subscribed again.
+            await server.wait_until(lambda: server.publish("gps", {"x": 2}) == 1)
+            assert await asyncio.wait_for(seen.get(), 5) == Place(x=2)
+            assert len(raw) == 2
+
+    support.run(main)
+
+
+def test_a_subscription_from_another_thread_reaches_the_socket() -> None:
+    async def main() -> None:
+        async with (
+            DevServer(require_token=False) as server,
+            use_websocket(server.url + "/v1/ws") as store,
+        ):
+            await store.wait_connected(5)
+            subscription = await asyncio.to_thread(store.channel("gps").subscribe)
+            await server.wait_for_message(lambda m: "Subscribe" in str(m))
+            await asyncio.to_thread(subscription.dispose)
+            await server.wait_for_message(lambda m: "Unsubscribe" in str(m))
+
+    support.run(main)
+
+
+def test_a_protocol_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="a ChannelProtocol"):
+        use_websocket(URL, channel_protocol="mine")  # type: ignore[call-overload]

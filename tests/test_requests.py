@@ -1,0 +1,212 @@
+"""Requests: one message out, its answer in, or a clear failure at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import operators as ops
+
+from heimdall_reactive import (
+    EncodeError,
+    RequestLost,
+    SendError,
+    Status,
+    StoreClosed,
+    WaitTimeout,
+    WebSocketStore,
+    use_websocket,
+)
+from heimdall_reactive.testing import Hang, Link, ScriptedPeer, VirtualTimeLoop, run
+
+from . import support
+from .peers import peer as served
+from .peers import quick
+
+URL = "ws://localhost/v1/ws"
+
+
+def loop() -> VirtualTimeLoop:
+    found = asyncio.get_running_loop()
+    assert isinstance(found, VirtualTimeLoop)
+    return found
+
+
+def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
+    return use_websocket(URL, transport=peer, reconnect_delay=lambda _: 1.0, **options)
+
+
+def answers(number: int) -> Callable[[Any], bool]:
+    return lambda message: bool(message.get("id") == number)
+
+
+def test_many_requests_are_in_flight_and_each_gets_its_answer() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            requests = [store.request({"id": n}, match=answers(n)) for n in range(100)]
+            await loop().idle()
+            for message in reversed(peer.links[0].received):
+                peer.links[0].send({"id": message["id"], "answer": message["id"] * 2})
+            found = await asyncio.gather(*requests)
+            assert [message["answer"] for message in found] == [n * 2 for n in range(100)]
+            assert await requests[0] is found[0]  # however often it is awaited
+            assert len(peer.links[0].received) == 100
+
+    run(main)
+
+
+def test_a_lost_connection_fails_what_was_written_at_once_and_not_what_still_waits() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(on_message=lambda link, m: link.send(m) if m["id"] == 2 else None)
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            written = store.request({"id": 1}, match=answers(1), timeout=600)
+            await loop().idle()
+            peer.links[0].drop()
+            with pytest.raises(RequestLost, match="1006"):
+                await written
+            assert loop().time() < 1
+            queued = store.request({"id": 2}, match=answers(2), timeout=600)
+            assert await queued == {"id": 2}
+            assert store.state.value.session == 2
+
+    run(main)
+
+
+def test_an_answer_that_does_not_come_in_time_is_an_ordinary_message_later() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            seen = support.record(store.messages)
+            await store.wait_connected()
+            with pytest.raises(WaitTimeout, match="no answer within 5 s"):
+                await store.request({"id": 1}, match=answers(1), timeout=5)
+            assert loop().time() == pytest.approx(5)
+            peer.links[0].send({"id": 1})
+            await loop().idle()
+            assert seen == [{"id": 1}]
+
+    run(main)
+
+
+def test_a_request_that_can_not_be_sent_fails_with_the_reason() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Hang())
+        async with store_of(peer, outbox_limit=1, send_ttl=3, open_timeout=60) as store:
+            with pytest.raises(EncodeError):
+                store.request(object(), match=answers(1))
+            expires = store.request({"id": 1}, match=answers(1))
+            with pytest.raises(SendError, match="outbox_limit"):
+                await store.request({"id": 2}, match=answers(2))
+            with pytest.raises(SendError, match="send_ttl"):
+                await expires
+            dropped = store.request({"id": 3}, match=answers(3))
+            store.disconnect()
+            with pytest.raises((SendError, RequestLost)):
+                await dropped
+
+    run(main)
+
+
+def test_a_store_that_closes_or_gives_up_fails_its_requests() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        store = store_of(peer)
+        await store.wait_connected()
+        ended = store.request({"id": 1}, match=answers(1))
+        await loop().idle()
+        peer.links[0].close(1000)
+        with pytest.raises(RequestLost):
+            await ended
+        assert store.state.value.status is Status.DISCONNECTED
+        closing = store.request({"id": 2}, match=answers(2))
+        await store.aclose()
+        with pytest.raises((StoreClosed, SendError, RequestLost)):
+            await closing
+
+    run(main)
+
+
+def test_a_predicate_that_raises_fails_its_own_request_only() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(on_message=Link.send)
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            broken = store.request({"id": 1}, match=lambda message: message["none"])
+            good = store.request({"id": 2}, match=answers(2))
+            with pytest.raises(KeyError):
+                await broken
+            assert await good == {"id": 2}
+            assert store.connected
+
+    run(main)
+
+
+def test_a_cancelled_wait_leaves_nothing() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, ping_interval=None) as store:
+            await store.wait_connected()
+            timers = len(loop().timers)
+            task = asyncio.ensure_future(_wait(store))
+            await loop().idle()
+            assert len(loop().timers) == timers + 1
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await loop().idle()
+            assert len(loop().timers) == timers
+
+    run(main)
+
+
+async def _wait(store: WebSocketStore[Any]) -> Any:
+    return await store.request({"id": 1}, match=answers(1), timeout=600)
+
+
+def test_a_request_is_an_observable_too() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(on_message=lambda link, m: link.send(m) if m["id"] < 3 else None)
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            seen: list[Any] = []
+            reactivex.of(1, 2, 3).pipe(
+                ops.flat_map(lambda n: store.request({"id": n}, match=answers(n), timeout=5)),
+                ops.map(lambda message: message["id"]),
+            ).subscribe(seen.append, seen.append, lambda: seen.append("end"))
+            await asyncio.sleep(6)
+            assert seen[:2] == [1, 2]
+            assert isinstance(seen[2], WaitTimeout)
+            assert len(seen) == 3
+            late = store.request({"id": 0}, match=answers(0))
+            await late
+            late.subscribe(seen.append, on_completed=lambda: seen.append("end"))
+            await loop().idle()
+            assert seen[3:] == [{"id": 0}, "end"]  # sent once, observed when it likes
+            assert len(peer.links[0].received) == 4
+
+    run(main)
+
+
+def test_requests_over_a_real_socket_from_a_thread() -> None:
+    async def main() -> None:
+        async def echo(ws: Any) -> None:
+            async for message in ws:
+                await ws.send(message)
+
+        async with served(echo) as url, quick(url) as store:
+            await store.wait_connected(5)
+
+            def ask() -> Any:
+                return store.request({"id": 1}, match=answers(1)).result(5)
+
+            assert await asyncio.to_thread(ask) == {"id": 1}
+            with pytest.raises(RuntimeError, match="await it"):
+                store.request({"id": 2}, match=answers(2)).result()
+            await store.request({"id": 3}, match=answers(3))
+
+    support.run(main)
