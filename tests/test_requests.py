@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import reactivex
+from reactivex import Observable
 from reactivex import operators as ops
 
 from heimdall_reactive import (
@@ -174,10 +175,13 @@ def test_a_request_is_an_observable_too() -> None:
         async with store_of(peer) as store:
             await store.wait_connected()
             seen: list[Any] = []
-            reactivex.of(1, 2, 3).pipe(
-                ops.flat_map(lambda n: store.request({"id": n}, match=answers(n), timeout=5)),
-                ops.map(lambda message: message["id"]),
-            ).subscribe(seen.append, seen.append, lambda: seen.append("end"))
+
+            def ask(number: int) -> Observable[Any]:
+                return store.request({"id": number}, match=answers(number), timeout=5)
+
+            reactivex.of(1, 2, 3).pipe(ops.flat_map(ask)).subscribe(
+                lambda message: seen.append(message["id"]), seen.append, lambda: seen.append("end")
+            )
             await asyncio.sleep(6)
             assert seen[:2] == [1, 2]
             assert isinstance(seen[2], WaitTimeout)
