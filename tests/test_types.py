@@ -14,6 +14,7 @@ from heimdall_reactive import (
     CloseInfo,
     ConnectionState,
     Receipt,
+    Request,
     RolesUpdated,
     ServerMessage,
     StoreError,
@@ -54,6 +55,9 @@ def test_a_store_is_typed_by_its_messages() -> None:
         )
         assert_type(plain.messages_of(A, B, RolesUpdated), Observable[A | B | RolesUpdated])
         assert_type(union.send(A()), Receipt)
+        assert_type(union.channel("c", A | B), Observable[A | B])
+        assert_type(union.channel("c"), Observable[Any])
+        assert_type(union.request(A(), match=lambda message: True), Request[A | B])
         assert_type(union.errors, Observable[StoreError])
         assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
         assert_type(union.connected, bool)
