@@ -154,7 +154,7 @@ class Connection:
             case Status.CONNECTING:
                 self._wait(0.0, self.state.attempt, CloseInfo(1006, lost.reason), lost)
             case Status.CONNECTED:
-                self._lost_at = self._lost_at or self._runtime.wall()
+                self._lost_at = self._runtime.wall()
                 self._heal(CloseInfo(1006, lost.reason), lost, opened=True)
 
     # Dialling
@@ -206,7 +206,7 @@ class Connection:
 
     def _mark_gap(self) -> None:
         since, until = self._lost_at, self.state.connected_at
-        if since is not None and until is not None and self.state.is_connected:
+        if since is not None and until is not None:  # also where an observer has disconnected
             self._lost_at = None
             self._listener.on_gap(Gap(since, until, self.state.session))
 
@@ -221,8 +221,7 @@ class Connection:
         session, self._session = self._session, None
         assert session is not None
         session.on_wake(self._watch.slept)
-        # An earlier one stays where an observer ended the session before its gap was told.
-        self._lost_at = self._lost_at or self._runtime.wall() - session.silent_for
+        self._lost_at = self._runtime.wall() - session.silent_for
         self._cancel_timers()
         if self.state.status is Status.DISCONNECTING:
             self._disconnected(close)

@@ -118,7 +118,7 @@ class Log:
 
     def _gap(self, gap: Any) -> None:
         fault, state = self.world.fault, self.state
-        fault(state.is_connected and gap.session == state.session > 1, f"{gap} in {state}")
+        fault(gap.session == state.session > 1, f"{gap} in {state}")
         fault(gap.session not in self.told | self.spoken, f"{gap} twice or late")
         fault(gap.since <= gap.until == state.connected_at, f"{gap} in {state}")
         before = max(self.told, default=1)

@@ -59,21 +59,24 @@ def test_connect_in_an_observer_of_disconnect_dials_again() -> None:
     run(main)
 
 
-def test_the_gap_of_a_session_that_ended_at_its_announcement_is_told_by_the_next() -> None:
+def test_the_gap_of_a_session_that_ended_at_its_announcement_is_told() -> None:
     async def main() -> None:
         peer = ScriptedPeer()
         async with store_of(peer, reconnect_delay=1) as store:
-            gaps = record(store.gaps)
+            gaps, messages = record(store.gaps), record(store.messages)
             seconds = store.select(lambda s: s.is_connected and s.session == 2)
             seconds.subscribe(lambda second: store.disconnect() if second else None)
             await store.wait_connected()
             since = loop().wall()
+            peer.script(Accept([1]))  # it comes during the closing handshake
             (await peer.accepted()).drop()
             await store.wait_for(lambda s: s.status is END, 5)
+            assert [(gap.session, gap.since) for gap in gaps] == [(2, since)]
+            assert messages == [1]
             await asyncio.sleep(60)
             store.connect()
             await store.wait_for(lambda s: s.session == 3, 5)
-            assert [(gap.session, gap.since) for gap in gaps] == [(3, since)]
+            assert [(gap.session, gap.since) for gap in gaps[1:]] == [(3, gaps[0].until)]
 
     run(main)
 
