@@ -31,12 +31,13 @@ class Face(Generic[In]):
 
     Args:
         name: for the log.
+        bus: of another store whose connection this one shares; None makes its own.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bus: Bus | None = None) -> None:
         self._name = name
         self._observer_errors = 0
-        self._bus = bus = Bus(self.report)
+        self._bus = bus = Bus(self.report) if bus is None else bus
         self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
         self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
@@ -114,12 +115,16 @@ class Face(Generic[In]):
             # One line, without its text: that may quote a message, and forge a line of the log.
             logger.error("%s: an observer raised %s (%d so far)", source, told(error), count)
         if source != "errors":  # an observer of the errors that raises must not feed itself
-            self._bus.emit(self._errors, ObserverError(error, source))
+            self._emit_error(ObserverError(error, source))
 
     # Told by the connection, on its event loop
 
     def on_state(self, state: ConnectionState) -> None:
         """Commit the state and all that is derived from it, then tell everybody."""
+        self._bus.emit_all(self._changes(state))
+
+    def _changes(self, state: ConnectionState) -> list[tuple[Any, Any]]:
+        """Return what there is to commit for the next state."""
         previous = self.state.value
         changes: list[tuple[Any, Any]] = [(self.state, state)]
         if state.is_connected is not self.is_connected.value:
@@ -129,7 +134,7 @@ class Face(Generic[In]):
         for selection in self._selections.current():
             changes.extend(selection.changes(state))
         changes.append((self._transitions, (previous, state)))
-        self._bus.emit_all(changes)
+        return changes
 
     def on_message(self, message: Any) -> None:
         """Take the next message: one emission for `last_message` and `messages`."""
@@ -143,6 +148,9 @@ class Face(Generic[In]):
     def on_error(self, error: StoreError) -> None:
         """Report what ended nothing, on `errors` and in the log."""
         logger.warning("%s: %s", self._name, error)
+        self._emit_error(error)
+
+    def _emit_error(self, error: StoreError) -> None:
         self._bus.emit(self._errors, error)
 
     def on_gap(self, gap: Gap) -> None:

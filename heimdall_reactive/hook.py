@@ -9,6 +9,7 @@ from .exceptions import ConfigurationError
 from .messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
 from .options import OptionsDict, StoreOptions
 from .runtime import LoopOption
+from .sharing import join
 from .store import WebSocketStore
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def use_websocket(
         raise ConfigurationError(_unknown(options) or str(error)) from None
     if checked.heartbeat is not None:
         encode(checked.heartbeat.message)  # refused here, not at the first connection
+    if checked.share:
+        return join(endpoint, checked, message_type, loop)
     return WebSocketStore(endpoint, checked, Codec(message_type), loop)
 
 

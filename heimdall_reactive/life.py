@@ -48,6 +48,7 @@ class Life:
         finish: disconnects and returns when no task, timer or socket is left.
         complete: ends the subjects.
         close_timeout: seconds that the closing handshake may take.
+        release: called after the end; None gives the background thread back.
 
     Attributes:
         closed: commands are refused.
@@ -60,12 +61,14 @@ class Life:
         finish: Callable[[], Awaitable[None]],
         complete: Callable[[], None],
         close_timeout: float,
+        release: Callable[[], None] | None = None,
     ) -> None:
         self.closed = False
         self.ended = False
         self._runtime = runtime
         self._finish = finish
         self._complete = complete
+        self._release = runtime.release if release is None else release
         self._grace = min(close_timeout + CLOSE_GRACE, threading.TIMEOUT_MAX)
         self._closing: asyncio.Task[None] | None = None
 
@@ -102,7 +105,7 @@ class Life:
             except BaseException:
                 done.cancel()  # it goes on without us, and releases the loop at its end
                 raise
-            runtime.release()
+            self._release()
 
     async def aclose(self) -> None:
         """Close from any event loop, and return at the end."""
@@ -115,7 +118,7 @@ class Life:
         else:
             done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
             await asyncio.wrap_future(done)
-        runtime.release()
+        self._release()
 
     def _reachable(self) -> Runtime:
         if self._runtime.loop.is_closed():
@@ -123,7 +126,7 @@ class Life:
         return self._runtime
 
     def _begin(self) -> None:
-        self._start().add_done_callback(lambda _: self._runtime.release())
+        self._start().add_done_callback(lambda _: self._release())
 
     async def _close_here(self) -> None:
         closing = self._start()
@@ -131,7 +134,7 @@ class Life:
             # Shielded: who gives up waiting must not leave it half closed.
             await asyncio.shield(closing)
         except asyncio.CancelledError:
-            closing.add_done_callback(lambda _: self._runtime.release())
+            closing.add_done_callback(lambda _: self._release())
             raise
 
     def _start(self) -> asyncio.Task[None]:

@@ -127,6 +127,8 @@ class OptionsDict(TypedDict, total=False):
     max_size: int
     origin: str | None
     channel_protocol: ChannelProtocol
+    share: bool
+    share_linger: float
     transport: Transport
 
 
@@ -172,6 +174,8 @@ class StoreOptions:
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.
         channel_protocol: how the server is told of channels; default: Heimdall's words.
+        share: share one connection with the other stores of this endpoint and principal.
+        share_linger: seconds that a shared connection outlives its last store.
         transport: what dials: `websockets`, or a callable of the protocol `transports.Dial`.
     """
 
@@ -205,6 +209,8 @@ class StoreOptions:
     max_size: int = 2**20
     origin: str | None = None
     channel_protocol: ChannelProtocol = HEIMDALL_CHANNELS
+    share: bool = False
+    share_linger: float = 1.0
     transport: Transport = "websockets"
 
     def __post_init__(self) -> None:
@@ -231,7 +237,7 @@ class StoreOptions:
         interval = self.ping_interval
         _require(self, "ping_interval", interval is None or _number(interval, above=0),
                  "more than 0 seconds, or None for no pings")  # fmt: skip
-        for name in ("stable_after", "max_retry_after"):
+        for name in ("stable_after", "max_retry_after", "share_linger"):
             _require(self, name, _number(getattr(self, name)), "0 seconds or more")
         attempts = self.max_reconnect_attempts
         _require(self, "max_reconnect_attempts", attempts is None or _number(attempts),

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from .exceptions import ConfigurationError
 from .masking import told
 
-__all__ = ["LoopOption", "Runtime", "running_loop", "wall_of"]
+__all__ = ["LoopOption", "Runtime", "chosen", "running_loop", "wall_of"]
 
 LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
 
@@ -110,10 +110,8 @@ class Runtime:
         self._moved = moved
         self._moving = threading.Lock()
         self._released = False
-        if option not in ("auto", "thread") and not isinstance(option, asyncio.AbstractEventLoop):
-            raise ConfigurationError("loop must be 'auto', 'thread' or an event loop")
-        loop = running_loop() if option == "auto" else None if option == "thread" else option
-        if loop is None or isinstance(loop, str) or loop.is_closed() or _background.is_mine(loop):
+        loop = chosen(option)
+        if loop is None:
             self._use_thread()
         else:
             self.loop = loop
@@ -167,6 +165,20 @@ class Runtime:
     def _use_thread(self) -> None:
         self.loop, self.owner = _background.acquire()
         self.background = True
+
+
+def chosen(option: LoopOption) -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that a store would run on, None for the background thread's.
+
+    Raises:
+        ConfigurationError: the option is no loop.
+    """
+    if option not in ("auto", "thread") and not isinstance(option, asyncio.AbstractEventLoop):
+        raise ConfigurationError("loop must be 'auto', 'thread' or an event loop")
+    loop = running_loop() if option == "auto" else option
+    if loop is None or isinstance(loop, str) or loop.is_closed() or _background.is_mine(loop):
+        return None
+    return loop
 
 
 def wall_of(loop: asyncio.AbstractEventLoop) -> float:

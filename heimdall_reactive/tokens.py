@@ -20,7 +20,7 @@ from .masking import WINDOW, Mask
 from .messages import Frame
 from .options import Headers, HeadersProvider, StoreOptions, TokenSource
 
-__all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "claimed", "place", "prepare"]
+__all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "claimed", "digest", "place", "prepare"]
 
 PIECE: Final = re.compile(r"[\s,;=&]+")  # between the pieces of a header's value
 SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2
@@ -68,7 +68,7 @@ async def prepare(url: str, identity: Identity, options: StoreOptions, asker: As
     secret = await ask_token(identity.token, options.token_timeout, asker)
     headers = await ask_headers(options.additional_headers, options.token_timeout, asker)
     upgrade = place(url, secret, headers, options)
-    whose = _digest(url), identity.principal or principal_of(secret) or _source_of(identity.token)
+    whose = digest(url), identity.principal or principal_of(secret) or _source_of(identity.token)
     mask = Mask(_secrets(url, secret, headers))
     return upgrade._replace(principal=whose, mask=mask, identity=identity)
 
@@ -89,10 +89,11 @@ def _source_of(source: TokenSource) -> object:
     if source is None or callable(source):
         return source
     text = source.get_secret_value() if isinstance(source, SecretStr) else source
-    return _digest(text)
+    return digest(text)
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return what tells a text from others and does not show it."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -42,10 +42,14 @@ def test_a_store_is_typed_by_its_messages() -> None:
         raw = use_websocket("ws://127.0.0.1:9", message_type=str | bytes, immediate=False)
         mapping = use_websocket("ws://127.0.0.1:9", message_type=dict[str, int], immediate=False)
         server = use_websocket("ws://127.0.0.1:9", message_type=ServerMessage, immediate=False)
+        shared = use_websocket(
+            "/v1/ws", message_type=A, share=True, share_linger=0, immediate=False
+        )
         plain = use_websocket("/v1/ws", immediate=False)
         assert_type(union, WebSocketStore[A | B])
         assert_type(raw, WebSocketStore[str | bytes])
         assert_type(mapping, WebSocketStore[dict[str, int]])
+        assert_type(shared, WebSocketStore[A])
         assert_type(union.last_message.value, A | B | None)
         assert_type(union.messages, Observable[A | B])
         assert_type(union.messages_of(A), Observable[A])
@@ -66,7 +70,7 @@ def test_a_store_is_typed_by_its_messages() -> None:
         assert_type(union.select(lambda state: state.session), State[int])
         subject: BehaviorSubject[bool] = union.is_connected
         assert subject.value is False
-        for store in (union, raw, mapping, server, plain):
+        for store in (union, raw, mapping, server, plain, shared):
             await store.aclose()
 
     run(main)
