@@ -17,6 +17,7 @@
         ├── TokenError                      the token provider failed
         ├── SendError                       a message that was not sent
         │   └── EncodeError (TypeError)     a value with no JSON form
+        ├── RecordingError                  a recording that can not be written or read
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
         │   ├── TlsError                    the other side speaks no TLS that we accept
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidMessage",
     "ObserverError",
     "ReadOnlyError",
+    "RecordingError",
     "RedirectRefused",
     "RequestLost",
     "SendError",
@@ -158,6 +160,18 @@ class InvalidMessage(StoreError):
         self.reason = reason
         self.size = size
         self.kind = kind
+
+
+class RecordingError(StoreError):
+    """A recording that can not be written or read; `record` and `replay` tell more.
+
+    Attributes:
+        line: number of the bad line, 1 for the first; None where it is not about a line.
+    """
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason if line is None else f"line {line} of the recording: {reason}")
+        self.line = line
 
 
 class TokenError(StoreError):

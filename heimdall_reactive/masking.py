@@ -48,6 +48,14 @@ class Mask:
         runs = groupby(zip(hidden, text, strict=True), key=lambda pair: pair[0])
         return "".join(STARS if mask else "".join(c for _, c in run) for mask, run in runs)
 
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Return the size and the hash of every piece that gives a secret away."""
+        for form in self._forms:
+            secret = form.get_secret_value()
+            size = min(WINDOW, len(secret))
+            for start in range(len(secret) - size + 1):
+                yield size, hash(secret[start : start + size])
+
     def __repr__(self) -> str:
         return "<Mask>"
 

@@ -77,7 +77,7 @@ class WebSocketStore(Closing, Face[In]):
             options.outbox_limit, options.outbox_bytes, self._overflow, options.send_ttl,
             self._runtime.time,
         )  # fmt: skip
-        self._connection = Connection(endpoint, options, codec, self._outbox, self, self._runtime)
+        self._connection = self._supervise(endpoint, options, codec)
         finish, grace = self._connection.aclose, options.close_timeout
         self._life = Life(self._runtime, finish, self._complete, grace)
         self._channels = Channels(
@@ -206,6 +206,10 @@ class WebSocketStore(Closing, Face[In]):
         self._runtime.fall_back()
 
     # Parts
+
+    def _supervise(self, endpoint: str, options: StoreOptions, codec: Codec[In]) -> Connection:
+        """Make what dials and heals; a store without a network has another."""
+        return Connection(endpoint, options, codec, self._outbox, self, self._runtime)
 
     def _send(self, value: Any) -> Receipt:
         self._life.refuse_closed()

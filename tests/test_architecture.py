@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"shared"},
     {"sharing"},
     {"hook"},
-    {"client"},
+    {"client", "recording"},
     {"__init__"},
     {"cli", "pytest_plugin"},
     {"__main__"},
@@ -65,7 +65,7 @@ FOREIGN = {
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},
-    "typing_extensions": {"codec", "hook", "client", "store"},
+    "typing_extensions": {"codec", "hook", "client", "store", "recording"},
 }
 
 
