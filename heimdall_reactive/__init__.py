@@ -26,6 +26,7 @@ from .exceptions import (
     SourceError,
     StoreClosed,
     StoreError,
+    StreamOverflow,
     TlsError,
     TokenError,
     WaitTimeout,
@@ -61,7 +62,7 @@ from .requests import Request
 from .retry import Backoff
 from .rules import DEFAULT_RULES, Action
 from .state import ConnectionState, Gap, Status
-from .stats import Stats
+from .stats import ConsumerStats, Stats
 from .store import WebSocketStore
 
 __version__ = "0.1.0"
@@ -83,6 +84,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "ConnectionState",
+    "ConsumerStats",
     "ControlMessage",
     "EmailChangeVerified",
     "EmailLinkVerified",
@@ -123,6 +125,7 @@ __all__ = [
     "StoreClosed",
     "StoreError",
     "StoreOptions",
+    "StreamOverflow",
     "Subscribe",
     "TlsError",
     "TokenError",

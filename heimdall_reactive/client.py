@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from .consumers import AsyncHandler
 from .hook import HeimdallMessage, use_websocket
 from .life import Closing
 from .options import CloseInfo, OptionsDict
@@ -29,27 +29,31 @@ T = TypeVar("T")
 E = TypeVar("E")
 Handler = Callable[[E], object] | Callable[[E], Awaitable[object]] | Callable[[], object]
 
-HANDLER_LIMIT: Final = 1024  # calls that may wait for one async handler; then the oldest go
-
 
 class WebSocketClient(Closing, Generic[T]):
     """Callbacks over a store.
 
     Handlers may be functions or coroutine functions, and may take no argument. A coroutine
     function is awaited call by call, in order, on the store's event loop; while it is busy up to
-    1,024 calls wait, and `dropped` counts the older ones that had to go.
+    1,024 calls wait, and `dropped` counts the older ones that had to go. At the end it may go on
+    for 2 s, see `WebSocketStore.on_each`.
 
     Args:
         store: what the callbacks are called for.
 
     Attributes:
         socket: the store.
-        dropped: calls that an async handler was too slow for.
     """
 
     def __init__(self, store: WebSocketStore[T]) -> None:
         self.socket = store
-        self.dropped = 0
+        self._queues: list[AsyncHandler[Any]] = []
+        self._gone = 0  # dropped by those that were detached
+
+    @property
+    def dropped(self) -> int:
+        """Calls that async handlers were too slow for; `socket.stats` has them one by one."""
+        return self._gone + sum(queue.stats.dropped for queue in tuple(self._queues))
 
     @property
     def is_open(self) -> bool:
@@ -63,25 +67,22 @@ class WebSocketClient(Closing, Generic[T]):
     def on_open(self, handler: Handler[ConnectionState]) -> DisposableBase:
         """Call for each connection that opens, and at once where one is open."""
         opened = self.socket.state.pipe(ops.filter(_is_open))
-        return self._attach(opened.subscribe, handler)
+        return self._attach("on_open", opened, handler)
 
     def on_message(self, handler: Handler[T]) -> DisposableBase:
         """Call with each message, in order."""
-        return self._attach(self.socket.messages.subscribe, handler)
+        return self._attach("on_message", self.socket.messages, handler)
 
     def on_error(self, handler: Handler[Exception]) -> DisposableBase:
         """Call with each error: of a connection, an attempt, a message, a send or an observer."""
         ended = self.socket.transitions.pipe(ops.filter(_failed), ops.map(_error_of))
-
-        def subscribe(call: Callable[[Exception], None]) -> DisposableBase:
-            return CompositeDisposable(self.socket.errors.subscribe(call), ended.subscribe(call))
-
-        return self._attach(subscribe, handler)
+        told: Observable[Exception] = self.socket.errors.pipe(ops.merge(ended))
+        return self._attach("on_error", told, handler)
 
     def on_close(self, handler: Handler[CloseInfo]) -> DisposableBase:
         """Call with each end of a connection, and of an attempt to one."""
         ended = self.socket.transitions.pipe(ops.filter(_ended), ops.map(_close_of))
-        return self._attach(ended.subscribe, handler)
+        return self._attach("on_close", ended, handler)
 
     def close(self) -> None:
         """Close the store, see `WebSocketStore.close`."""
@@ -91,52 +92,17 @@ class WebSocketClient(Closing, Generic[T]):
         """Close the store and return when nothing is left."""
         await self.socket.aclose()
 
-    def _attach(
-        self,
-        subscribe: Callable[[Callable[[E], None]], DisposableBase],
-        handler: Handler[E],
-    ) -> DisposableBase:
+    def _attach(self, name: str, source: Observable[E], handler: Handler[E]) -> DisposableBase:
         call: Callable[[E], Any] = _with_argument(handler)
         if not _is_async(handler):
-            return subscribe(call)
-        queue = _Queue(self, call)
-        return CompositeDisposable(subscribe(queue.put), Disposable(queue.end))
+            return source.subscribe(call)
+        queue = self.socket.on_each(source, call, name=name)
+        self._queues.append(queue)
+        return CompositeDisposable(queue, Disposable(lambda: self._forget(queue)))
 
-
-class _Queue(Generic[E]):
-    """The calls that wait for one async handler."""
-
-    def __init__(
-        self, client: WebSocketClient[Any], call: Callable[[E], Awaitable[object]]
-    ) -> None:
-        self._client = client
-        self._call = call
-        self._waiting: deque[E] = deque()
-        self._task: asyncio.Task[None] | None = None
-
-    def put(self, value: E) -> None:
-        if len(self._waiting) >= HANDLER_LIMIT:
-            self._waiting.popleft()
-            self._client.dropped += 1
-        self._waiting.append(value)
-        self._client.socket.call_soon(self._start)
-
-    def end(self) -> None:
-        self._waiting.clear()
-
-    def _start(self) -> None:
-        if self._task is None and self._waiting:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                try:
-                    await self._call(self._waiting.popleft())
-                except Exception as error:
-                    self._client.socket.report(error, "an async handler")
-        finally:
-            self._task = None
+    def _forget(self, queue: AsyncHandler[Any]) -> None:
+        self._queues.remove(queue)
+        self._gone += queue.stats.dropped
 
 
 def _is_async(handler: object) -> bool:

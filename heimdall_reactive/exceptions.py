@@ -18,6 +18,7 @@
         ├── SendError                       a message that was not sent
         │   └── EncodeError (TypeError)     a value with no JSON form
         ├── RecordingError                  a recording that can not be written or read
+        ├── StreamOverflow                  a consumer with `overflow="error"` was too slow
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
         │   ├── TlsError                    the other side speaks no TLS that we accept
@@ -68,6 +69,7 @@ __all__ = [
     "SourceError",
     "StoreClosed",
     "StoreError",
+    "StreamOverflow",
     "TlsError",
     "TokenError",
     "WaitTimeout",
@@ -190,6 +192,21 @@ class SendError(StoreError):
     def __init__(self, message: str, state: str = "rejected") -> None:
         super().__init__(message)
         self.state = state
+
+
+class StreamOverflow(StoreError):
+    """A consumer with `overflow="error"` was too slow, and has ended.
+
+    Attributes:
+        dropped: values that had no room until now.
+    """
+
+    def __init__(self, consumer: str, dropped: int) -> None:
+        super().__init__(
+            f"{consumer!r} was too slow, {dropped} had no room; "
+            "raise its maxsize, or let it drop by another overflow policy"
+        )
+        self.dropped = dropped
 
 
 class EncodeError(SendError, TypeError):

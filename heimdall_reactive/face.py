@@ -136,7 +136,7 @@ class Face(Generic[In]):
         changes.append((self._transitions, (previous, state)))
         return changes
 
-    def on_message(self, message: Any) -> None:
+    def on_incoming(self, message: Any) -> None:
         """Take the next message: one emission for `last_message` and `messages`."""
         self._bus.emit(self.last_message, message)
 

@@ -19,7 +19,7 @@ class Listener(Protocol):
     def on_state(self, state: ConnectionState) -> None:
         """Take the next snapshot."""
 
-    def on_message(self, message: Any) -> None:
+    def on_incoming(self, message: Any) -> None:
         """Take a decoded message."""
 
     def on_latency(self, seconds: float) -> None:

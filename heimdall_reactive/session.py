@@ -128,7 +128,7 @@ class Session:
             return
         if type(message) in SESSION_ENDING:  # `isinstance` takes 1 us: models are abstract classes
             self._ending = (message.type, self._loop.time())
-        self._listener.on_message(message)
+        self._listener.on_incoming(message)
 
     def on_latency(self, seconds: float) -> None:
         """Pass the round trip of a ping on."""

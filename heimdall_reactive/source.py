@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
@@ -47,11 +47,16 @@ class Record(abc.DisposableBase, Generic[T]):
         if version > self.since:
             self.observer.on_next(value)
 
-    def start(self, value: T) -> None:
+    def park(self, values: Iterable[tuple[int, T]]) -> None:
+        """Let versions and values wait for the start; the bus's lock is held."""
+        if self._parked is not None:
+            self._parked.extend(values)
+
+    def start(self, value: T | None = None) -> None:
         """Replay the first value, then whatever was emitted meanwhile. No lock is held over it."""
         try:
             if self.replay:
-                self._call(value)
+                self._call(value)  # type: ignore[arg-type]
             while (later := self._unpark()) is not None:
                 if later[0] > self.since:
                     self._call(later[1])
@@ -203,7 +208,7 @@ class Source(Observable[T]):
         if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
             raise TypeError(
                 "a coroutine function cannot observe a subject: nobody would await it; "
-                "use create_websocket(...).on_message, which takes async handlers"
+                "use store.on_message() or store.on_each(), which await it"
             )
         return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 

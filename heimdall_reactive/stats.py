@@ -1,10 +1,10 @@
-"""`Stats`: what went through a store."""
+"""`Stats`: what went through a store, and what waits for each of its consumers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Counters", "SendCounters", "Stats"]
+__all__ = ["ConsumerStats", "Counters", "SendCounters", "Stats"]
 
 
 @dataclass(slots=True)
@@ -37,6 +37,25 @@ class SendCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerStats:
+    """Counters of one consumer with its own pace: a stream, an async handler or a view.
+
+    Attributes:
+        name: the consumer's: as it was given, or its kind and a number.
+        waiting: values that wait for it now.
+        delivered: values that it took.
+        dropped: values that it was too slow for.
+        high_water: the most that ever waited.
+    """
+
+    name: str
+    waiting: int
+    delivered: int
+    dropped: int
+    high_water: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counters of a store since it was made.
 
@@ -56,6 +75,7 @@ class Stats:
         expired: sends that waited longer than `send_ttl`.
         in_doubt: sends whose connection ended while they were being written.
         observer_errors: times an observer raised.
+        consumers: one for each stream, async handler and view that is attached now.
     """
 
     received: int
@@ -72,3 +92,4 @@ class Stats:
     expired: int
     in_doubt: int
     observer_errors: int
+    consumers: tuple[ConsumerStats, ...] = ()

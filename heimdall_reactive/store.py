@@ -1,6 +1,6 @@
 """The reactive face of a connection: every value leaves here.
 
-Way of a frame: the connection decodes it and calls `on_message`; the bus commits it as
+Way of a frame: the connection decodes it and calls `on_incoming`; the bus commits it as
 `last_message` and tells the observers. Way of a command: `send` encodes in the caller's stack,
 queues in the outbox, and has the connection flush on its loop.
 """
@@ -20,11 +20,11 @@ from .codec import Codec, encode
 from .connection import Connection
 from .endpoints import redact
 from .exceptions import SendError
-from .face import Face
 from .life import Closing, Life
 from .messages import Frame
 from .options import StoreOptions, TokenSource
 from .outbox import Outbox
+from .pace import Paced
 from .receipt import Receipt
 from .requests import Request
 from .runtime import LoopOption, Runtime, running_loop
@@ -44,7 +44,7 @@ M = TypeVar("M")
 SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while connected
 
 
-class WebSocketStore(Closing, Face[In]):
+class WebSocketStore(Closing, Paced[In]):
     """A WebSocket as reactive state; made by `use_websocket`.
 
     Attributes:
@@ -78,8 +78,8 @@ class WebSocketStore(Closing, Face[In]):
             self._runtime.time,
         )  # fmt: skip
         self._connection = self._supervise(endpoint, options, codec)
-        finish, grace = self._connection.aclose, options.close_timeout
-        self._life = Life(self._runtime, finish, self._complete, grace)
+        grace = options.close_timeout
+        self._life = Life(self._runtime, self._finish, self._complete, grace)
         self._channels = Channels(
             bus, options.channel_protocol, self.messages, self._runtime.post, self._tell,
             lambda: self._connection.state.is_connected, self.on_error,
@@ -101,6 +101,7 @@ class WebSocketStore(Closing, Face[In]):
             **asdict(self._outbox.counters),
             queued=len(self._outbox),
             observer_errors=self._observer_errors,
+            consumers=self._buffers.stats(),
         )
 
     @overload
@@ -177,6 +178,7 @@ class WebSocketStore(Closing, Face[In]):
 
     async def aclose(self) -> None:
         """Disconnect, end every subject, and return when no task, thread or socket is left."""
+        self._handlers.forgo()
         await self._life.aclose()
 
     def __repr__(self) -> str:
@@ -249,6 +251,10 @@ class WebSocketStore(Closing, Face[In]):
             mark = self._outbox.mark()  # what is sent after it, on this thread, is not meant
             self._life.call(lambda: self._connection.disconnect(mark))
             self._bus.emit(self.disconnect, value)
+
+    async def _finish(self) -> None:
+        await self._connection.aclose()
+        await self._handlers.finish()
 
     def _complete(self) -> None:
         self._outbox.close("the store was closed")

@@ -1,0 +1,165 @@
+"""`Buffer`: what waits for one consumer, bounded, with a policy for when it is full."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, get_args
+
+from .exceptions import ConfigurationError, StreamOverflow
+from .stats import ConsumerStats
+
+__all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "Overflow"]
+
+T = TypeVar("T")
+
+Overflow: TypeAlias = Literal["latest", "drop_oldest", "drop_newest", "error"]
+"""What happens to a message for which a consumer has no room."""
+
+WAITING_LIMIT: Final = 1024  # values that wait for a consumer where it does not say how many
+
+
+class Buffer(Generic[T]):
+    """A bounded FIFO between a producer that never waits and one consumer; thread-safe.
+
+    Args:
+        maxsize: how many values may wait, 1 or more; `latest` keeps one.
+        overflow: `latest` and `drop_oldest` drop the oldest value that waits, `drop_newest` the
+            one that comes, `error` as well, and ends the consumer after what waits.
+        name: the consumer's, for `stats`.
+
+    Attributes:
+        dropped: values that had no room.
+        delivered: values that were taken.
+        high_water: the most that ever waited.
+        overflowed: an `error` buffer was full once, and takes nothing more.
+
+    Raises:
+        ConfigurationError: `maxsize` is no number of values, or nobody knows the policy.
+    """
+
+    def __init__(self, maxsize: int, overflow: Overflow, name: str) -> None:
+        if isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1:
+            raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
+        if overflow not in get_args(Overflow):
+            known = ", ".join(get_args(Overflow))
+            raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}")
+        self.name = name
+        self.maxsize = 1 if overflow == "latest" else maxsize
+        self.dropped = self.delivered = self.high_water = 0
+        self.overflowed = False
+        # Reentrant: a finaliser that disposes of the consumer may run while it is held.
+        self.lock = threading.RLock()
+        self._overflow = overflow
+        self._items: deque[tuple[T, bool]] = deque()
+        self._kept = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def kept(self) -> int:
+        """How many wait that are never dropped."""
+        return self._kept
+
+    def put(self, item: T, *, keep: bool = False) -> bool:
+        """Add a value, or drop one; return whether this one waits now.
+
+        Args:
+            item: the value.
+            keep: never drop it; it takes no room of the others.
+        """
+        with self.lock:
+            if not keep and not self._make_room():
+                self.dropped += 1
+                return False
+            self._items.append((item, keep))
+            self._kept += keep
+            self.high_water = max(self.high_water, len(self._items))
+            return True
+
+    def take(self) -> T:
+        """Remove the oldest value.
+
+        Raises:
+            IndexError: nothing waits.
+        """
+        with self.lock:
+            item, kept = self._items.popleft()
+            self._kept -= kept
+            self.delivered += 1
+            return item
+
+    def clear(self) -> None:
+        """Forget what waits, uncounted: nobody wants it any more."""
+        with self.lock:
+            self._items.clear()
+            self._kept = 0
+
+    def drop_all(self) -> list[T]:
+        """Drop and count all that waits but the kept values, which are returned."""
+        with self.lock:
+            kept = [item for item, keep in self._items if keep]
+            self.dropped += len(self._items) - len(kept)
+            self.clear()
+            return kept
+
+    def overflow_error(self) -> StreamOverflow:
+        """Return what an `error` buffer ends its consumer with."""
+        return StreamOverflow(self.name, self.dropped)
+
+    def stats(self) -> ConsumerStats:
+        """Return the counters as they are now, at one moment."""
+        with self.lock:
+            return ConsumerStats(
+                self.name, len(self._items), self.delivered, self.dropped, self.high_water
+            )
+
+    def _make_room(self) -> bool:
+        if self.overflowed:
+            return False
+        if len(self._items) - self._kept < self.maxsize:
+            return True
+        if self._overflow in ("latest", "drop_oldest"):
+            self._drop_oldest()
+            return True
+        self.overflowed = self._overflow == "error"
+        return False
+
+    def _drop_oldest(self) -> None:
+        passed: list[tuple[T, bool]] = []
+        while (oldest := self._items.popleft())[1]:
+            passed.append(oldest)
+        self._items.extendleft(reversed(passed))
+        self.dropped += 1
+
+
+class Buffers:
+    """The buffers of a store's consumers, for `stats`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._all: dict[int, Buffer[Any]] = {}
+        self._made = 0
+
+    def name(self, kind: str, given: str | None) -> str:
+        """Return the name of a new consumer: the given one, or its kind and number."""
+        with self._lock:
+            self._made += 1
+            return given or f"{kind} {self._made}"
+
+    def add(self, buffer: Buffer[Any]) -> None:
+        """Show a buffer in `stats`."""
+        with self._lock:
+            self._all[id(buffer)] = buffer
+
+    def remove(self, buffer: Buffer[Any]) -> None:
+        """Forget a buffer; a second time does nothing."""
+        with self._lock:
+            self._all.pop(id(buffer), None)
+
+    def stats(self) -> tuple[ConsumerStats, ...]:
+        """Return the counters of each, in the order in which they came."""
+        with self._lock:
+            buffers = list(self._all.values())
+        return tuple(buffer.stats() for buffer in buffers)

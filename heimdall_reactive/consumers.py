@@ -1,0 +1,169 @@
+"""`AsyncHandler`: a coroutine function that is called with each value, at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import SingleAssignmentDisposable
+
+from .buffers import Buffer, Buffers
+from .exceptions import ConfigurationError
+from .runtime import Runtime
+from .stats import ConsumerStats
+
+__all__ = ["AsyncHandler", "AsyncHandlers"]
+
+E = TypeVar("E")
+
+HANDLER_GRACE: Final = 2.0  # seconds that calls may still take when the store closes
+CANCEL_GRACE: Final = 1.0  # seconds that a call may take to end after it was cancelled
+
+
+class AsyncHandlers:
+    """The async handlers of a store: where they run, and how they end with it.
+
+    Args:
+        runtime: where the store runs.
+        call_soon: calls on the store's event loop.
+        report: told of what a handler raised.
+        buffers: where the counters are shown.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        call_soon: Callable[[Callable[[], None]], None],
+        report: Callable[[BaseException, str], None],
+        buffers: Buffers,
+    ) -> None:
+        self.runtime = runtime
+        self.call_soon = call_soon
+        self.report = report
+        self.buffers = buffers
+        self.tasks: dict[asyncio.Task[None], AsyncHandler[Any]] = {}
+        self.ended = False
+
+    def forgo(self) -> None:
+        """Do not wait at the end for the task that calls this: it waits for the end itself."""
+        self.tasks.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
+
+    async def finish(self) -> None:
+        """Let the handlers go on with what waits for a grace, then cancel the calls."""
+        deadline = self.runtime.time() + HANDLER_GRACE
+        while running := self._running():
+            if (left := deadline - self.runtime.time()) <= 0:
+                break
+            await asyncio.wait(running, timeout=left)
+        self.ended = True
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=CANCEL_GRACE)
+
+    def _running(self) -> list[asyncio.Task[None]]:
+        loop = asyncio.get_running_loop()
+        return [task for task in self.tasks if task.get_loop() is loop]
+
+
+class AsyncHandler(abc.DisposableBase, Generic[E]):
+    """One async handler; `dispose()` detaches it, and lets calls that run go on to their end.
+
+    Args:
+        source: whose values it is called with.
+        call: the handler; what it raises is reported.
+        buffer: what waits for it.
+        concurrency: calls at a time, 1 or more; 1 keeps the order.
+        handlers: those of the store.
+
+    Raises:
+        ConfigurationError: `concurrency` is no number of calls.
+    """
+
+    def __init__(
+        self,
+        source: Observable[E],
+        call: Callable[[E], Awaitable[object]],
+        buffer: Buffer[E],
+        concurrency: int,
+        handlers: AsyncHandlers,
+    ) -> None:
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise ConfigurationError(f"concurrency must be 1 or more calls, not {concurrency}")
+        self._call = call
+        self._buffer = buffer
+        self._concurrency = concurrency
+        self._handlers = handlers
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken = False
+        self._failed = False
+        self._subscription = SingleAssignmentDisposable()
+        handlers.buffers.add(buffer)
+        self._subscription.disposable = source.subscribe(self._put)
+
+    @property
+    def stats(self) -> ConsumerStats:
+        """Return the counters as they are now; also after it was disposed of."""
+        return self._buffer.stats()
+
+    def dispose(self) -> None:
+        """Detach; what waits is forgotten. Idempotent, from any thread."""
+        self._subscription.dispose()
+        self._handlers.buffers.remove(self._buffer)
+        self._buffer.clear()
+
+    def _put(self, value: E) -> None:
+        self._buffer.put(value)
+        if self._handlers.ended:
+            self._buffer.drop_all()
+        elif not self._woken:  # one wake-up for all that comes meanwhile
+            self._woken = True
+            self._handlers.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._woken = False
+        if self._handlers.ended:
+            return
+        loop = self._handlers.runtime.loop
+        if any(task.get_loop() is not loop for task in self._tasks):
+            self._tasks.clear()  # the store had to leave a loop that was closed under them
+        missing = self._concurrency - len(self._tasks)
+        for _ in range(min(missing, len(self._buffer) or self._buffer.overflowed)):
+            task = loop.create_task(self._run(), name=f"heimdall-{self._buffer.name}")
+            self._tasks.add(task)
+            self._handlers.tasks[task] = self
+            task.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        while not self._handlers.ended:
+            try:
+                value = self._buffer.take()
+            except IndexError:
+                break
+            try:
+                await self._call(value)
+            except Exception as error:
+                self._handlers.report(error, self._buffer.name)
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                self._handlers.report(error, self._buffer.name)  # one of what it awaited
+        if self._buffer.overflowed and not self._failed:
+            self._failed = True
+            self._handlers.report(self._buffer.overflow_error(), self._buffer.name)
+            self.dispose()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._handlers.tasks.pop(task, None)
+        if self._handlers.ended:
+            self._buffer.drop_all()
+        elif self._buffer:  # it was cancelled, or something came just as it ended
+            self._start()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

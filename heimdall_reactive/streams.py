@@ -1,0 +1,144 @@
+"""`MessageStream`: the messages of a store as an async iterator, from any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Generic, Self, TypeVar
+
+from reactivex import Observable
+from reactivex.disposable import SingleAssignmentDisposable
+
+from .buffers import Buffer, Buffers
+from .stats import ConsumerStats
+
+__all__ = ["MessageStream"]
+
+T = TypeVar("T")
+
+
+class _Inlet(Generic[T]):
+    """What the store holds of a stream: so a stream that nobody holds can be collected."""
+
+    def __init__(self, buffer: Buffer[T]) -> None:
+        self.buffer = buffer
+        self.ended = False
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def put(self, value: T) -> None:
+        self.buffer.put(value)
+        self.wake()
+
+    def end(self) -> None:
+        self.ended = True
+        while self.wake():
+            pass
+
+    def wake(self) -> bool:
+        """Wake one that waits, on its own loop; return whether there was one."""
+        with self.buffer.lock:
+            if not self._waiters:
+                return False
+            waiter = self._waiters.popleft()
+        with suppress(RuntimeError):  # its event loop was closed, and the task with it
+            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+        return True
+
+    async def wait(self) -> None:
+        """Return when something may have come."""
+        waiter = asyncio.get_running_loop().create_future()
+        with self.buffer.lock:
+            if self.buffer or self.ended or self.buffer.overflowed:
+                return
+            self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            with self.buffer.lock:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+                    raise
+            self.wake()  # it was woken for a value, which is another's now
+            raise
+
+
+class MessageStream(AsyncIterator[T]):
+    """The messages since it was made, each once, at the pace of whoever iterates.
+
+    It may be iterated on any event loop, also by several tasks that share the messages. It ends
+    when the store closes, after what waits; `aclose()`, the end of `async with` and the garbage
+    collector detach it.
+
+    Args:
+        source: the messages.
+        buffer: what waits.
+        buffers: where the counters are shown.
+    """
+
+    def __init__(self, source: Observable[T], buffer: Buffer[T], buffers: Buffers) -> None:
+        self._buffer = buffer
+        self._failed = False
+        inlet: _Inlet[T] = _Inlet(buffer)
+        subscription = SingleAssignmentDisposable()
+        self._inlet = inlet
+        buffers.add(buffer)
+        self._detach = weakref.finalize(self, _detach, subscription, buffers, buffer)
+        self._detach.atexit = False
+        subscription.disposable = source.subscribe(inlet.put, on_completed=inlet.end)
+
+    @property
+    def stats(self) -> ConsumerStats:
+        """Return the counters as they are now; also after the end."""
+        return self._buffer.stats()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """Return the next message.
+
+        Raises:
+            StreamOverflow: an `error` stream was too slow; once, after what had still room.
+        """
+        while True:
+            with self._buffer.lock:
+                if self._buffer:
+                    return self._buffer.take()
+                if self._buffer.overflowed and not self._failed:
+                    self._failed = True
+                    self._end()
+                    raise self._buffer.overflow_error()
+            if self._inlet.ended:
+                self._end()
+                raise StopAsyncIteration
+            await self._inlet.wait()
+
+    async def aclose(self) -> None:
+        """Detach, and end the iteration; what waits is forgotten. Idempotent."""
+        self._buffer.clear()
+        self._end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _end(self) -> None:
+        self._detach()
+        self._inlet.end()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _detach(
+    subscription: SingleAssignmentDisposable, buffers: Buffers, buffer: Buffer[Any]
+) -> None:
+    subscription.dispose()
+    buffers.remove(buffer)
