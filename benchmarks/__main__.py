@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from . import machine, report
+from .cases_many import many_stores, memory, storm
+from .cases_process import fan_out, state
 from .cases_receive import on_uvloop, receive
+from .cases_start import importing
+from .cases_ways import round_trip, sending
 from .measuring import Case, Result, Stage, run
 from .peer import running
 from .targets import regressions
@@ -26,8 +30,16 @@ QUICK_ROUNDS: Final = 3
 CASES: Final[dict[str, Callable[[Stage], Case]]] = {
     "receive": receive,
     "uvloop": on_uvloop,
+    "round trip": round_trip,
+    "send": sending,
+    "fan-out": fan_out,
+    "state": state,
+    "many stores": many_stores,
+    "memory": memory,
+    "import": importing,
+    "storm": storm,
 }
-QUICK: Final = ("receive",)
+QUICK: Final = ("receive", "round trip", "fan-out", "import")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

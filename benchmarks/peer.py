@@ -4,7 +4,7 @@ Run as `python -m benchmarks.peer`; it prints its port and serves until its inpu
 text message of a connection is a command:
 
 - `{"mode": "flood", "payload": p, "count": n}` sends n text frames without a pause.
-- `{"mode": "echo", "payload": p}` answers each frame of the first one's length with p.
+- `{"mode": "echo", "payload": p, "count": n}` answers n frames of the first one's length with p.
 - `{"mode": "sink", "count": n}` reads n frames of the first one's length, then says `done`.
 - `{"mode": "hold"}` does nothing.
 """
@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,10 @@ from typing import Any, Final
 from .machine import raise_descriptor_limit
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+DEFLATE: Final = (
+    b"Sec-WebSocket-Extensions: permessage-deflate; "
+    b"server_max_window_bits=12; client_max_window_bits=12\r\n"
+)
 CHUNK: Final = 64 * 1024  # bytes of frames a write
 CONNECTIONS: Final = 8192  # that may be open at once, where the system lets us
 STACK: Final = 256 * 1024  # bytes of each thread's stack
@@ -68,11 +73,11 @@ class Connection:
             self._sock.sendall(chunk)
         self._sock.sendall(frame * (count % many))
 
-    def echo(self, payload: str) -> None:
-        """Answer each frame."""
+    def echo(self, payload: str, count: int) -> None:
+        """Answer frames."""
         frame = text_frame(payload.encode())
         size = self._frame_size()
-        while True:
+        for _ in range(count):
             self._read(size)
             self._sock.sendall(frame)
 
@@ -92,10 +97,12 @@ class Connection:
             head += self._sock.recv(4096) or self._end()
         lines = head.split(b"\r\n")
         key = next(x[18:].strip() for x in lines if x.lower().startswith(b"sec-websocket-key:"))
+        # On this path only: the peer compresses nothing, but what that takes is the client's.
+        deflate = DEFLATE if b"/deflate " in lines[0] and b"permessage-deflate" in head else b""
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         self._sock.sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n" + deflate + b"\r\n"
         )
 
     def _message(self) -> bytes:
@@ -106,7 +113,8 @@ class Connection:
                 size = int.from_bytes(self._read(2), "big")
             mask, data = self._read(4), self._read(size)
             if head[0] & 0x0F == 1:
-                return bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
+                data = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
+                return _inflated(data) if head[0] & 0x40 else data
 
     def _frame_size(self) -> int:
         """Return the length of the frames to come, by looking at the first one's head."""
@@ -127,6 +135,11 @@ class Connection:
     @staticmethod
     def _end() -> bytes:
         raise EOFError
+
+
+def _inflated(data: bytes) -> bytes:
+    """Decompress the first message of a connection (RFC 7692 section 7.2.2)."""
+    return zlib.decompressobj(wbits=-15).decompress(data + b"\x00\x00\xff\xff")
 
 
 def main() -> None:

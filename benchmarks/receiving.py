@@ -12,12 +12,12 @@ from typing import Any, Final
 import websockets
 from reactivex.subject import BehaviorSubject
 
-from heimdall_reactive import use_websocket
+from heimdall_reactive import WebSocketStore, use_websocket
 
 from .measuring import LIMIT
 from .peer import command
 
-__all__ = ["RECEIVERS", "Receiver"]
+__all__ = ["RECEIVERS", "Clock", "Receiver", "store_receiver"]
 
 Receiver = Callable[[str, str, int], float]
 WARM: Final = 10  # the first tenth of the messages is not timed
@@ -35,6 +35,7 @@ class Clock:
         self.seconds = 0.0  # a message
 
     def __call__(self, _: object) -> None:
+        """Take a message."""
         self.seen += 1
         if self.seen == self._first:
             self._began = perf_counter()
@@ -120,13 +121,25 @@ def _websocket_client(url: str, payload: str, count: int) -> float:
     return clock.seconds
 
 
-def _store(**options: Any) -> Receiver:
+def store_receiver(
+    prepare: Callable[[WebSocketStore[Any]], object] | None = None, **options: Any
+) -> Receiver:
+    """Make a receiver of a store.
+
+    Args:
+        prepare: is given the store before it dials.
+        options: the store's.
+    """
+
     async def receive(url: str, payload: str, count: int) -> float:
         done = asyncio.Event()
         clock = Clock(count, done.set)
-        async with use_websocket(url, compression=None, **options) as store:
+        async with use_websocket(url, compression=None, immediate=False, **options) as store:
+            if prepare is not None:
+                prepare(store)
             store.messages.subscribe(clock)
             store.send(command("flood", payload=payload, count=count))
+            store.connect()
             await done.wait()
         return clock.seconds
 
@@ -141,10 +154,10 @@ def _on_loop(receive: Callable[[str, str, int], Coroutine[Any, Any, float]]) -> 
 
 
 RECEIVERS: Final[dict[str, Receiver]] = {
-    "store": _store(),
-    "store, plain JSON": _store(message_type=Any),
-    "store, picows": _store(transport="picows"),
-    "store, picows, plain JSON": _store(transport="picows", message_type=Any),
+    "store": store_receiver(),
+    "store, plain JSON": store_receiver(message_type=Any),
+    "store, picows": store_receiver(transport="picows"),
+    "store, picows, plain JSON": store_receiver(transport="picows", message_type=Any),
     "raw websockets + json.loads": _on_loop(_raw_websockets),
     "stock BehaviorSubject by hand": _on_loop(_behavior_subject),
     "raw aiohttp + json.loads": _on_loop(_aiohttp),
