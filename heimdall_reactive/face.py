@@ -10,6 +10,7 @@ from reactivex import Observable
 
 from .bus import Bus
 from .exceptions import ObserverError, StoreError
+from .history import Histories
 from .masking import told
 from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
@@ -44,6 +45,7 @@ class Face(Generic[In]):
         self.latency: State[float | None] = State(bus, "latency", None)
         self.messages: Observable[In] = Stream(bus, "messages", of=self.last_message)
         self._selections = Selections(self.state)
+        self._histories: Histories[Any] = Histories(self.last_message)
         self._transitions: Stream[tuple[ConnectionState, ConnectionState]] = Stream(
             bus, "transitions"
         )
@@ -80,6 +82,19 @@ class Face(Generic[In]):
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]:
         """Return the messages that are of one of the types, hot."""
         return self.messages.filter(lambda message: isinstance(message, kinds))
+
+    def history(self, count: int) -> Observable[In]:
+        """Return the last messages, then the live ones; each observer gets every one once.
+
+        It begins to keep messages now, and ends when nobody has or observes it any more.
+
+        Args:
+            count: messages that are kept.
+
+        Raises:
+            ConfigurationError: `count` is not 1 or more.
+        """
+        return self._histories.of(count)
 
     def wait_for(
         self, predicate: Callable[[ConnectionState], bool], timeout: float | None = None

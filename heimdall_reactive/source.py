@@ -59,6 +59,7 @@ class Record(abc.DisposableBase, Generic[T]):
                 self._call(value)  # type: ignore[arg-type]
             while (later := self._unpark()) is not None:
                 if later[0] > self.since:
+                    self.since = later[0]  # what waits here may be on its way here as well
                     self._call(later[1])
             if self._ended:
                 self._source.bus.guard(self._source.name, _complete, self)

@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"bus", "runtime", "asking", "heartbeat", "wake", "listener"},
     {"tokens", "transports"},
     {"source", "waiting", "life", "session", "expiry", "streams", "consumers", "scheduler"},
-    {"subjects"},
+    {"subjects", "history"},
     {"face", "channels", "requests"},
     {"views"},
     {"pace"},
@@ -41,6 +41,7 @@ FOREIGN = {
     "reactivex": {
         "source",
         "subjects",
+        "history",
         "waiting",
         "streams",
         "consumers",
