@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heimdall_reactive import Status, WebSocketStore, use_websocket
+from heimdall_reactive.recording import record
 from heimdall_reactive.testing import (
     Accept,
     BlackHole,
@@ -19,7 +23,7 @@ from heimdall_reactive.testing import (
     SocketPeer,
 )
 
-from .canary import CANARY, FORMS, Heard, listening, search, talkative, watch
+from .canary import CANARY, FORMS, Heard, listening, refuse, search, talkative, watch
 from .canary_cases import ECHO, FAULTS, LOUD, NEVER_SENT, WAYS
 from .support import run
 
@@ -239,3 +243,36 @@ def test_a_provider_that_is_timed_out_leaves_no_orphaned_error(provider: Any) ->
                 await to_the_end(peer.url, heard, access_token=provider, token_timeout=0.02)
 
         run(main)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_recording_has_no_secret_even_where_the_server_echoes_it(
+    way: str, tmp_path: Path
+) -> None:
+    path, options = WAYS[way]
+    echoes = [{"echo": form} for form in FORMS]
+    said = [*echoes, CANARY.encode(), f"half of it: {CANARY[:14]}", END]
+    with listening() as heard:
+
+        async def main() -> None:
+            talkative(heard)
+            async with SocketPeer() as peer:
+                peer.script(Accept(first_messages=said), HttpAnswer(401, LOUD, ECHO))
+                store = canary_store(url_of(peer, path), heard, **options)
+                recorder = record(store, tmp_path / "recording")
+                await has(store, END)
+                await store.send({"token": CANARY})
+                await store.send(CANARY.encode())
+                peer.links[0].close(4401, f"no {CANARY[:14]}")
+                await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+                await store.aclose()
+                await recorder.aclose()
+
+        run(main)
+    text = (tmp_path / "recording").read_text()
+    refuse(text, "the recording")
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        refuse(base64.b64decode(line.get("binary", "")).decode("latin-1"), "the recording")
+    assert sum(line.get("event") == "received" for line in lines) == len(said)
+    assert '{"echo":"***' in text.replace('\\"', '"').replace(" ", "")

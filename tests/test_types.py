@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from heimdall_reactive import (
     AccountBanned,
     CloseInfo,
     ConnectionState,
+    HeimdallMessage,
     Receipt,
     Request,
     RolesUpdated,
@@ -23,6 +25,7 @@ from heimdall_reactive import (
     create_websocket,
     use_websocket,
 )
+from heimdall_reactive.recording import Recorder, record, replay
 from heimdall_reactive.subjects import State
 
 from .support import run
@@ -84,6 +87,26 @@ def test_waits_and_receipts_give_what_they_wait_for() -> None:
         assert_type(store.send("x").result(1.0), Receipt)
 
     assert asyncio.iscoroutinefunction(main)
+
+
+def test_a_replay_is_typed_by_its_messages(tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+
+    async def main() -> None:
+        async with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
+            recorder = record(store, path)
+            assert_type(recorder, Recorder)
+            recorder.close()
+        union = replay(path, message_type=A | B)
+        server = replay(str(path), 2.0, message_type=ServerMessage)
+        plain = replay(path, speed="instant")
+        assert_type(union, WebSocketStore[A | B])
+        assert_type(server, WebSocketStore[ServerMessage])
+        assert_type(plain, WebSocketStore[HeimdallMessage])
+        for replayed in (union, server, plain):
+            await replayed.aclose()
+
+    run(main)
 
 
 def test_a_client_types_its_handlers() -> None:
