@@ -43,7 +43,12 @@ class Buffer(Generic[T]):
             raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
         if overflow not in get_args(Overflow):
             known = ", ".join(get_args(Overflow))
-            raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}")
+            why = (
+                ": a socket that is not read loses its keep-alive"
+                if f"{overflow}" == "block"
+                else ""
+            )
+            raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}{why}")
         self.name = name
         self.maxsize = 1 if overflow == "latest" else maxsize
         self.dropped = self.delivered = self.high_water = 0

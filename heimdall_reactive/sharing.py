@@ -88,7 +88,8 @@ class SharedStore(WebSocketStore[In]):
     def stats(self) -> Stats:
         """Return the counters of the connection, which all who share it have in common."""
         stats = self._core.stats
-        return replace(stats, observer_errors=stats.observer_errors + self._observer_errors)
+        errors = stats.observer_errors + self._observer_errors
+        return replace(stats, observer_errors=errors, consumers=self._buffers.stats())
 
     def set_access_token(self, token: TokenSource, *, principal: str | None = None) -> None:
         """Use another token or provider of the same user from the next attempt on, for all.
@@ -117,6 +118,7 @@ class SharedStore(WebSocketStore[In]):
 
     async def aclose(self) -> None:
         """Leave the shared connection, and return when the subjects of this store have ended."""
+        self._handlers.forgo()
         await self._life.aclose()
         if self._core.retired:
             await self._core.aclose()
@@ -128,7 +130,8 @@ class SharedStore(WebSocketStore[In]):
             self._core.leave()
 
     async def _finish(self) -> None:
-        """End nothing but the subjects: the connection is not this store's alone."""
+        """End nothing but what is this store's alone, which the connection is not."""
+        await self._handlers.finish()
 
     def _complete(self) -> None:
         self._core.remove(self)
