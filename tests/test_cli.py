@@ -15,6 +15,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from heimdall_reactive.cli import main
 from heimdall_reactive.cli.story import CHAPTERS, Chapter
 from heimdall_reactive.cli.text import preview, printable
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
+from heimdall_reactive.recording.lines import Header, write_header
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
 DEMO = ["--token", DEMO_TOKEN]
@@ -303,6 +305,52 @@ def test_watch_ends_after_its_seconds(
     assert "-- connected, session 1" in capsys.readouterr().out
 
 
+# record and replay
+
+
+@pytest.mark.leaky
+def test_a_recording_is_replayed_as_it_was_watched(server: DevServer, tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+    with started("record", user_url(server), str(path), *DEMO, "--json", "--count", "3") as run:
+        run.line('"connected"')
+        server.send_raw('{"a": 1}')
+        server.send_raw(b"\x00\x01")
+        run.line("AAE=")
+        server.drop()
+        run.line('"session": 2')
+        server.send_raw("last")
+        assert run.end()[0] == 0
+    assert DEMO_TOKEN not in path.read_text()
+    with started("replay", str(path), "--instant", "--json") as run:
+        code, out, err = run.end()
+    assert (code, err) == (0, "")
+    shown = [json.loads(line) for line in out.splitlines()]
+    assert [record["data"] for record in shown if record["event"] == "message"] == [
+        {"a": 1}, "AAE=", "last",
+    ]  # fmt: skip
+    statuses = [record["status"] for record in shown if record["event"] == "state"]
+    assert statuses == [
+        "idle", "connecting", "connected", "waiting", "connecting", "connected",
+    ]  # fmt: skip
+    with started("replay", str(path), "--speed", "1000", "--count", "1") as run:
+        assert '{"a": 1}' in run.end()[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_record_ends_where_the_disk_is_full(
+    server: DevServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", user_url(server), "/dev/full", *DEMO]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_a_replay_tells_the_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "session.jsonl"
+    path.write_bytes(write_header(Header("/v1/ws", "0.1.0", 0.0)) + b"bad\n")
+    assert main(["replay", str(path)]) == 1
+    assert "line 2 of the recording: not JSON" in capsys.readouterr().err
+
+
 # send
 
 
@@ -346,16 +394,19 @@ def test_send_tells_that_the_line_was_cut_before_the_reply(server: DevServer) ->
         ("send", signal.SIGINT, 130),
         ("watch", signal.SIGINT, 0),
         ("watch", signal.SIGTERM, 0),
+        ("record", signal.SIGINT, 0),
+        ("record", signal.SIGTERM, 0),
     ],
 )
 def test_signals_end_a_command_cleanly(
-    server: DevServer, command: str, signum: signal.Signals, code: int
+    server: DevServer, command: str, signum: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     subscribe = '{"type":"Subscribe","channel":"public"}'
     arguments = {
         "demo": [],
         "send": [user_url(server), subscribe, *DEMO, "--wait-reply"],
         "watch": [user_url(server), *DEMO],
+        "record": [user_url(server), str(tmp_path / "file"), *DEMO],
     }
     with started(command, *arguments[command]) as run:
         if command == "send":
@@ -364,6 +415,8 @@ def test_signals_end_a_command_cleanly(
             run.line("connected, session 1")
         ended, _, err = run.end(signum)
     assert (ended, err) == (code, "")
+    if command == "record":  # it is complete all the same
+        assert (tmp_path / "file").read_text().endswith('"event":"end"}\n')
 
 
 @pytest.mark.parametrize(
@@ -375,6 +428,8 @@ def test_signals_end_a_command_cleanly(
         (["watch", "/x", "--token", " "], "the access token is empty"),
         (["watch", "/x", "--count", "0"], "'0' is no number above 0"),
         (["demo", "--seconds", "nan"], "'nan' is no number of seconds"),
+        (["replay", "x", "--speed", "0"], "'0' is no speed"),
+        (["replay", "x", "--speed", "2", "--instant"], "not allowed with"),
         (["serve", "--port", "65536"], "'65536' is no port"),
         (["serve", "--script", "1 explode"], "unknown command 'explode'"),
         (["serve", "--script", "@/does/not/exist"], "cannot read '/does/not/exist'"),
@@ -401,6 +456,9 @@ def test_failures_are_one_line_and_code_1(
             (["send", user_url(server), "x", "--token", "w-r-o-n-g"], "HTTP 401"),
             (["watch", user_url(server), "--json", "--token", "w-r-o-n-g"], "HTTP 401"),
             (["watch", "ws://example.org/", "--token", "w-r-o-n-g"], "in clear"),
+            (["record", user_url(server), "/does/not/exist"], "cannot write '/does/not/exist'"),
+            (["replay", "/does/not/exist"], "cannot read '/does/not/exist'"),
+            (["replay", __file__], "line 1 of the recording: this is no recording"),
             (["serve", "--port", str(server.port)], "cannot listen on"),
             (["demo", "--port", str(server.port)], "cannot listen on"),
         ):
@@ -422,7 +480,7 @@ def test_no_error_quotes_a_token(capsys: pytest.CaptureFixture[str]) -> None:
     assert_one_error(capsys, "unrecognized arguments: --bogus")
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "watch", "send"])
+@pytest.mark.parametrize("command", ["demo", "serve", "watch", "send", "record", "replay"])
 def test_help_names_the_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out

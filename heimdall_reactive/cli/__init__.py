@@ -1,4 +1,4 @@
-"""The console script `heimdall-reactive`: `demo`, `serve`, `watch` and `send`."""
+"""The console script: `demo`, `serve`, `watch`, `send`, `record` and `replay`."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from heimdall_reactive.exceptions import ConfigurationError
 
 from .demo import demo
 from .output import Output, UsageError, run
+from .record import record, replay
 from .send import send
 from .serve import serve
 from .watch import watch
@@ -55,7 +56,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     version = f"%(prog)s {heimdall_reactive.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for add in (_add_demo, _add_serve, _add_watch, _add_send):
+    for add in (_add_demo, _add_serve, _add_watch, _add_send, _add_record, _add_replay):
         add(commands)
     return parser.parse_args(arguments)
 
@@ -129,13 +130,7 @@ def _add_watch(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     _add_token(parser)
-    parser.add_argument(
-        "--json", action="store_true",
-        help="print JSON lines: time and event (state, message, error); messages have format "
-        "(json, text, or binary in base64) and data",
-    )  # fmt: skip
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
-    parser.add_argument("--count", type=_count, metavar="N", help="end after N messages")
+    _add_view(parser)
 
 
 def _add_send(commands: Any) -> None:
@@ -151,6 +146,43 @@ def _add_send(commands: Any) -> None:
                         help="print the first message that comes after it")  # fmt: skip
     parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="N",
                         help="seconds for everything together (default: 10)")  # fmt: skip
+
+
+def _add_record(commands: Any) -> None:
+    parser = _command(
+        commands, "record", record, "record what an endpoint sends",
+        "Watch an endpoint, and write what it sends and what becomes of the connection into a "
+        "file, one JSON object a line. Secrets are masked. An existing file is replaced.",
+        calm=True,
+    )  # fmt: skip
+    parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
+    parser.add_argument("file", metavar="FILE", help="the recording")
+    _add_token(parser)
+    _add_view(parser)
+
+
+def _add_replay(commands: Any) -> None:
+    parser = _command(
+        commands, "replay", replay, "show a recording again",
+        "Print what was recorded as watch does, in the recorded order and time; nothing is "
+        "dialled.", calm=True,
+    )  # fmt: skip
+    parser.add_argument("file", metavar="FILE", help="the recording")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--speed", type=_speed, default=1.0, metavar="X",
+                      help="how many times as fast as it happened (default: 1)")  # fmt: skip
+    pace.add_argument("--instant", action="store_true", help="as fast as possible")
+    _add_view(parser)
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print JSON lines: time and event (state, message, error); messages have format "
+        "(json, text, or binary in base64) and data",
+    )  # fmt: skip
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
+    parser.add_argument("--count", type=_count, metavar="N", help="end after N messages")
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
@@ -169,13 +201,21 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
+    return _number(text, "no number of seconds above 0")
+
+
+def _speed(text: str) -> float:
+    return _number(text, "no speed; use a number above 0, such as 2")
+
+
+def _number(text: str, complaint: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not (math.isfinite(seconds) and 0 < seconds <= 1e6):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+        number = 0.0
+    if not (math.isfinite(number) and 0 < number <= 1e6):
+        raise argparse.ArgumentTypeError(f"{text!r} is {complaint}")
+    return number
 
 
 def _count(text: str) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
@@ -19,11 +20,11 @@ from .output import CommandError, Output
 from .text import clock, describe, preview, printable
 from .tokens import given_token
 
-__all__ = ["CLOSE_TIMEOUT", "watch"]
+__all__ = ["CLOSE_TIMEOUT", "Message", "connect", "follow", "has_ended", "watch"]
 
 CLOSE_TIMEOUT = 1.0  # seconds; who pressed Ctrl-C does not want to wait for a mute server
 
-_Message: TypeAlias = str | bytes
+Message: TypeAlias = str | bytes
 _Event: TypeAlias = tuple[str, Any]
 
 
@@ -33,28 +34,57 @@ async def watch(options: argparse.Namespace, out: Output) -> int:
     Raises:
         CommandError: the store gave up.
     """
-    store: WebSocketStore[_Message] = use_websocket(
+    async with connect(options) as store:
+        await follow(store, options, out)
+    return 0
+
+
+def connect(options: argparse.Namespace) -> WebSocketStore[Message]:
+    """Make the store of a command that only listens."""
+    return use_websocket(
         options.endpoint,
-        message_type=_Message,
+        message_type=Message,
         access_token=given_token(options),
         allow_insecure_token=options.allow_insecure_token,
         close_timeout=CLOSE_TIMEOUT,
     )
+
+
+async def follow(
+    store: WebSocketStore[Message],
+    options: argparse.Namespace,
+    out: Output,
+    is_over: Callable[[Any], bool] | None = None,
+) -> None:
+    """Print states, messages and errors of a store until it, or the user's limit, ends.
+
+    Args:
+        store: is observed from now on.
+        options: of the command: `json`, `seconds`, `count`.
+        out: takes the lines.
+        is_over: tells whether a state, message or error is the last; it raises what the
+            command failed of. Default: the end of the connection.
+
+    Raises:
+        CommandError: the store gave up.
+    """
     events: asyncio.Queue[_Event] = asyncio.Queue()
-    async with store:
-        for name, source in (
-            ("state", store.state),
-            ("message", store.messages),
-            ("error", store.errors),
-        ):
-            source.subscribe(partial(_put, events, name))
-        write = _as_json if options.json else _as_text
-        try:
-            async with asyncio.timeout(options.seconds):
-                await _print(events, lambda event: out.line(write(*event)), options.count)
-        except TimeoutError:
-            return 0
-    return 0
+    for name, source in (
+        ("state", store.state),
+        ("message", store.messages),
+        ("error", store.errors),
+    ):
+        end = partial(_put, events, "end", None) if name == "error" else None
+        source.subscribe(partial(_put, events, name), on_completed=end)
+    write = _as_json if options.json else _as_text
+    with suppress(TimeoutError):
+        async with asyncio.timeout(options.seconds):
+            await _print(
+                events,
+                lambda event: out.line(write(*event)),
+                options.count,
+                is_over or has_ended,
+            )
 
 
 def _put(events: asyncio.Queue[_Event], name: str, value: Any) -> None:
@@ -62,19 +92,31 @@ def _put(events: asyncio.Queue[_Event], name: str, value: Any) -> None:
 
 
 async def _print(
-    events: asyncio.Queue[_Event], write: Callable[[_Event], None], count: int | None
+    events: asyncio.Queue[_Event],
+    write: Callable[[_Event], None],
+    count: int | None,
+    is_over: Callable[[Any], bool],
 ) -> None:
     messages = 0
     while count is None or messages < count:
         event = await events.get()
-        write(event)
         name, value = event
+        if name == "end":
+            return
+        write(event)
         messages += name == "message"
-        if name == "state" and _is_over(value):
+        if is_over(value):
             return
 
 
-def _is_over(state: ConnectionState) -> bool:
+def has_ended(state: Any) -> bool:
+    """Tell whether the connection has ended for good.
+
+    Raises:
+        CommandError: the store gave up.
+    """
+    if not isinstance(state, ConnectionState):
+        return False
     if state.status is Status.FAILED:
         raise CommandError(str(state.error))
     return state.status is Status.DISCONNECTED
