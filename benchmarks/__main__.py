@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from . import machine, report
+from . import machine, plots, report
 from .cases_many import many_stores, memory, storm
 from .cases_process import fan_out, state
 from .cases_receive import on_uvloop, receive
@@ -23,6 +23,7 @@ from .targets import regressions
 __all__ = ["CASES", "main"]
 
 ROOT: Final = Path(__file__).parent.parent
+IMAGES: Final = ROOT / "docs" / "images"
 PAGES: Final = (ROOT / "README.md", ROOT / "docs" / "performance.md")
 ROUNDS: Final = 7
 QUICK_ROUNDS: Final = 3
@@ -92,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n## Targets\n\n{report.targets_table(document['cases'])}")
     if options.write_docs:
         report.write_docs(document, PAGES)
+    folder = options.plots or (IMAGES if options.write_docs else None)
+    if folder is not None:
+        plots.draw(document["cases"], folder)
     return 0
 
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report
+from benchmarks.__main__ import CASES, PAGES, main
+from benchmarks.measuring import Case, Skipped, Step, median, ratio, run, spread
+from benchmarks.targets import Cell, judge, regressions
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+DOCUMENT: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def case(*steps: Step) -> Case:
+    return Case("receive", "A case", "µs", "size", steps)
+
+
+def results(**seconds: list[float]) -> dict[str, Any]:
+    entries = {
+        name.replace("_", " "): {"0.1 KB": {"rounds": rounds}} for name, rounds in seconds.items()
+    }
+    entries["raw websockets + json.loads"] = entries.pop("raw")
+    return {"receive": {"entries": entries}}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_figures_of_a_page_are_those_of_the_results(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert report.refresh(text, DOCUMENT) == text
+    assert report.MARK.search(text)
+
+
+def test_the_results_have_every_case_with_rounds_versions_and_machine() -> None:
+    assert set(DOCUMENT["cases"]) == set(CASES)
+    assert DOCUMENT["versions"]["websockets"]
+    assert DOCUMENT["machine"]["summary"]
+    for measured in DOCUMENT["cases"].values():
+        for columns in measured["entries"].values():
+            for cell in columns.values():
+                values = [value for value in cell["rounds"] if value is not None]
+                assert cell["median"] == pytest.approx(median(values), rel=1e-3)
+
+
+def test_a_round_has_every_rival_once_forwards_and_backwards_by_turns() -> None:
+    order: list[str] = []
+
+    def step(name: str) -> Step:
+        def measure() -> Mapping[str, float]:
+            order.append(name)
+            return {"0.1 KB": float(len(order))}
+
+        return Step(name, measure)
+
+    result = run(case(step("a"), step("b")), 3)
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert result.values["a"] == {"0.1 KB": [1.0, 4.0, 5.0]}
+
+
+def test_what_fails_is_noted_and_left_out_and_the_others_go_on() -> None:
+    tries: list[str] = []
+
+    def breaks() -> Mapping[str, float]:
+        tries.append("breaks")
+        raise OSError("gone")
+
+    def absent() -> Mapping[str, float]:
+        tries.append("absent")
+        raise Skipped("not here")
+
+    result = run(case(Step("a", breaks), Step("b", absent), Step("c", lambda: {"x": 1.0})), 4)
+    assert tries.count("breaks") == 2
+    assert tries.count("absent") == 1
+    assert result.values == {"c": {"x": [1.0] * 4}}
+    assert "b: skipped (not here)" in result.notes
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
+    assert ratio([2.0, 40.0, 9.0], [1.0, 10.0, 3.0]) == 3.0
+    assert ratio([2.0, None], [None, 1.0]) is None
+    assert median([3.0, None, 1.0, 2.0]) == 2.0
+    assert spread([1.0]) == 0.0
+    assert spread([1.0, 2.0, 3.0]) == 0.5
+
+
+def test_a_target_is_met_by_what_it_shows_and_a_quick_run_has_a_margin() -> None:
+    before = results(store=[2.0, 2.0], raw=[4.0, 4.0])
+    verdict = judge(before)[0]
+    assert verdict.target.below == Cell("receive", "store", "0.1 KB")
+    assert verdict.measured == 2.0
+    assert verdict.met
+    assert regressions(results(store=[2.0], raw=[2.6]), before) == []
+    (found,) = regressions(results(store=[2.0], raw=[2.0]), before)
+    assert "at least 1.20 is wanted" in found
+
+
+def test_the_command_measures_a_case_and_writes_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.json"
+    assert main(["--case", "state", "--rounds", "1", "--out", str(out)]) == 0
+    written = report.load(out)
+    assert set(written["cases"]["state"]["entries"]["a message from the wire"]) == {"0", "1", "100"}
+    assert "## Targets" in capsys.readouterr().out
+
+
+def test_the_quick_command_asserts_no_times_where_nothing_is_committed(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.json")
+    assert main(["--quick", "--case", "fan-out", "--rounds", "1", "--out", missing]) == 0
