@@ -90,7 +90,7 @@ def test_what_a_handler_raises_is_reported_and_the_next_call_comes() -> None:
             errors = record(store.errors)
             seen: list[int] = []
 
-            async def failing(message: int) -> None:
+            async def failing(message: Any) -> None:
                 if message == 1:
                     raise ValueError
                 if message == 2:
@@ -119,7 +119,7 @@ def test_a_slow_handler_of_each_policy(overflow: Any, left: list[int]) -> None:
             gate = asyncio.Event()
             seen: list[int] = []
 
-            async def slow(message: int) -> None:
+            async def slow(message: Any) -> None:
                 seen.append(message)
                 await gate.wait()
 
@@ -147,7 +147,7 @@ def test_a_handler_that_must_miss_nothing_is_ended_and_reported_where_it_is_too_
             errors = record(store.errors)
             seen: list[int] = []
 
-            async def slow(message: int) -> None:
+            async def slow(message: Any) -> None:
                 await asyncio.sleep(1)
                 seen.append(message)
 
@@ -173,7 +173,7 @@ def test_a_handler_that_was_disposed_of_ends_its_call_and_gets_no_other() -> Non
         async with use_websocket(URL, transport=peer) as store:
             seen: list[int] = []
 
-            async def slow(message: int) -> None:
+            async def slow(message: Any) -> None:
                 await asyncio.sleep(1)
                 seen.append(message)
 
@@ -200,7 +200,7 @@ def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() -> None:
         ends: list[float] = []
         clock = asyncio.get_running_loop().time
 
-        async def slow(message: int) -> None:
+        async def slow(message: Any) -> None:
             try:
                 await asyncio.sleep(0.75)
             finally:

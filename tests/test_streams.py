@@ -156,9 +156,9 @@ def test_several_tasks_share_a_stream() -> None:
         peer = ScriptedPeer()
         async with use_websocket(URL, transport=peer) as store:
             stream = store.stream()
-            seen: list[list[int]] = [[], []]
+            seen: list[list[Any]] = [[], []]
 
-            async def take(mine: list[int]) -> None:
+            async def take(mine: list[Any]) -> None:
                 async for message in stream:
                     mine.append(message)
                     await asyncio.sleep(1)
@@ -183,7 +183,11 @@ def test_a_task_that_is_cancelled_while_it_is_woken_leaves_the_message_to_anothe
             first, second = (asyncio.create_task(stream.__anext__()) for _ in range(2))
             link = await peer.accepted()
             await asyncio.sleep(1)
-            store.messages.subscribe(lambda _: first.cancel())
+
+            def cancel(_: Any) -> None:
+                first.cancel()
+
+            store.messages.subscribe(cancel)
             link.send(7)
             assert await second == 7
             assert first.cancelled()
@@ -201,10 +205,10 @@ def test_a_stream_that_nobody_holds_is_detached() -> None:
             async for message in stream:
                 assert message == 1
                 break
-            assert len(store.stats.consumers) == 1
+            assert [stats.name for stats in store.stats.consumers] == ["stream 1"]
             del stream
             gc.collect()
-            assert store.stats.consumers == ()
+            assert not store.stats.consumers
             waiting = store.stream()
             task = asyncio.create_task(waiting.__anext__())
             await asyncio.sleep(1)

@@ -14,19 +14,27 @@ from heimdall_reactive import (
     AccountBanned,
     CloseInfo,
     ConnectionState,
+    ConsumerStats,
     HeimdallMessage,
     Receipt,
     Request,
     RolesUpdated,
     ServerMessage,
+    Stats,
     StoreError,
     WebSocketClient,
     WebSocketStore,
     create_websocket,
     use_websocket,
 )
+from heimdall_reactive.consumers import AsyncHandler
+from heimdall_reactive.hops import Hop, QueueHop, loop_hop
 from heimdall_reactive.recording import Recorder, record, replay
+from heimdall_reactive.streams import MessageStream
 from heimdall_reactive.subjects import State
+from heimdall_reactive.testing import ScriptedPeer
+from heimdall_reactive.testing import run as virtually
+from heimdall_reactive.views import StoreView
 
 from .support import run
 
@@ -66,6 +74,8 @@ def test_a_store_is_typed_by_its_messages() -> None:
         assert_type(union.channel("c"), Observable[Any])
         assert_type(union.request(A(), match=lambda message: True), Request[A | B])
         assert_type(union.errors, Observable[StoreError])
+        assert_type(union.history(3), Observable[A | B])
+        assert_type(union.stats_every(1.0), Observable[Stats])
         assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
         assert_type(union.connected, bool)
         assert_type(union.is_connected.value, bool)
@@ -77,6 +87,42 @@ def test_a_store_is_typed_by_its_messages() -> None:
             await store.aclose()
 
     run(main)
+
+
+def test_consumers_are_typed_by_the_messages() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        store = use_websocket("ws://localhost/v1/ws", message_type=A | B, transport=peer)
+
+        async def take(message: A | B) -> None: ...
+
+        async def look(state: ConnectionState) -> None: ...
+
+        handler = store.on_message(take, concurrency=2, overflow="drop_newest")
+        assert_type(handler, AsyncHandler[A | B])
+        assert_type(store.on_each(store.state, look), AsyncHandler[ConnectionState])
+        stream = store.stream(maxsize=10, overflow="latest")
+        assert_type(stream, MessageStream[A | B])
+        view = store.observe_on(loop_hop())
+        assert_type(view, StoreView[A | B])
+        assert_type(view.messages, Observable[A | B])
+        assert_type(view.last_message.value, A | B | None)
+        assert_type(view.select(lambda state: state.session), State[int])
+        assert_type(view.send(A()), Receipt)
+        assert_type(store.stats.consumers, tuple[ConsumerStats, ...])
+        (await peer.accepted()).send({"type": "b"})
+        async for message in stream:
+            assert_type(message, A | B)
+            break
+        await store.aclose()
+        async for message in store.stream():  # in one line, as users write it
+            assert_type(message, A | B)
+
+    def send_soon() -> None: ...
+
+    hop: Hop = QueueHop()
+    hop(send_soon)
+    virtually(main)
 
 
 def test_waits_and_receipts_give_what_they_wait_for() -> None:
