@@ -11,6 +11,7 @@ from reactivex import Observable
 from .bus import Bus
 from .exceptions import ObserverError, StoreError
 from .history import Histories
+from .journal import about_error
 from .masking import told
 from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
@@ -128,7 +129,9 @@ class Face(Generic[In]):
         count = self._observer_errors
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a fast stream must not drown the log
             # One line, without its text: that may quote a message, and forge a line of the log.
-            logger.error("%s: an observer raised %s (%d so far)", source, told(error), count)
+            extra = {"endpoint": self._name, "event": "observer", "details": {"count": count}}
+            text = "%s: an observer raised %s (%d so far)"
+            logger.error(text, source, told(error), count, extra=extra)
         if source != "errors":  # an observer of the errors that raises must not feed itself
             self._emit_error(ObserverError(error, source))
 
@@ -162,7 +165,8 @@ class Face(Generic[In]):
 
     def on_error(self, error: StoreError) -> None:
         """Report what ended nothing, on `errors` and in the log."""
-        logger.warning("%s: %s", self._name, error)
+        extra = {"endpoint": self._name, "event": "error", "details": about_error(error)}
+        logger.warning("%s: %s", self._name, error, extra=extra)
         self._emit_error(error)
 
     def _emit_error(self, error: StoreError) -> None:

@@ -18,6 +18,7 @@ from .life import Life
 from .options import CloseInfo, StoreOptions, TokenSource
 from .receipt import Receipt
 from .runtime import LoopOption, chosen
+from .sampling import until_end_of
 from .shared import Shared, registry
 from .state import MOVES, Status
 from .stats import Stats
@@ -75,7 +76,7 @@ class SharedStore(WebSocketStore[In]):
         self._flush_posted = False
         self._overflow = core._overflow
         self._runtime, self._outbox = core._runtime, core._outbox
-        self._connection = core._connection
+        self._connection, self.journal = core._connection, core.journal
         self._channels: Any = _Channels(core, self)
         grace = options.close_timeout
         self._life = Life(self._runtime, self._finish, self._complete, grace, self._leave)
@@ -150,6 +151,4 @@ class _Channels:
         self._store = store
 
     def get(self, name: str, message_type: Any) -> Observable[Any]:
-        nothing = ops.ignore_elements()
-        end = reactivex.concat(self._store.state.pipe(nothing), reactivex.just(None))
-        return self._core.channel(name, message_type).pipe(ops.take_until(end))
+        return until_end_of(self._store.state, self._core.channel(name, message_type))

@@ -20,6 +20,7 @@ from .codec import Codec, encode
 from .connection import Connection
 from .endpoints import redact
 from .exceptions import SendError
+from .journal import Journal
 from .life import Closing, Life
 from .messages import Frame
 from .options import StoreOptions, TokenSource
@@ -28,6 +29,7 @@ from .pace import Paced
 from .receipt import Receipt
 from .requests import Request
 from .runtime import LoopOption, Runtime, running_loop
+from .sampling import every
 from .state import Status
 from .stats import Stats
 from .subjects import Command, Trigger
@@ -56,6 +58,7 @@ class WebSocketStore(Closing, Paced[In]):
         transitions: pairs of the previous and the current state, hot.
         gaps: one for each reconnection: from when until when messages may have been missed, hot.
         errors: what went wrong without ending anything, hot; never terminates before the store.
+        journal: the last 256 events with their times, without payloads and secrets.
         send: sends a value; a function, an observer and a subject of what was accepted.
         connect: dials now; a function, an observer and a subject.
         disconnect: ends the connection; a function, an observer and a subject.
@@ -80,6 +83,10 @@ class WebSocketStore(Closing, Paced[In]):
         self._connection = self._supervise(endpoint, options, codec)
         grace = options.close_timeout
         self._life = Life(self._runtime, self._finish, self._complete, grace)
+        self.journal = Journal(self._name, self._runtime.wall)
+        self.transitions.subscribe(self.journal.on_transition)
+        self.errors.subscribe(self.journal.on_error)
+        self.gaps.subscribe(self.journal.on_gap)
         self._channels = Channels(
             bus, options.channel_protocol, self.messages, self._runtime.post, self._tell,
             lambda: self._connection.state.is_connected, self.on_error,
@@ -103,6 +110,14 @@ class WebSocketStore(Closing, Paced[In]):
             observer_errors=self._observer_errors,
             consumers=self._buffers.stats(),
         )
+
+    def stats_every(self, seconds: float) -> Observable[Stats]:
+        """Return the counters again and again, on the store's loop, until the store ends.
+
+        Raises:
+            ConfigurationError: the seconds are not more than 0.
+        """
+        return every(seconds, lambda: self.stats, self.scheduler, self.state)
 
     @overload
     def channel(self, name: str) -> Observable[Any]: ...
@@ -158,6 +173,7 @@ class WebSocketStore(Closing, Paced[In]):
             unused = self._principal is None or self._token_mark is not None
             self._strange = self._strange or (unused and before != self._claimed)
             self._token_mark = self._outbox.mark()
+            self.journal.on_token("set")
             self._life.call(use)
 
     def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
@@ -189,6 +205,8 @@ class WebSocketStore(Closing, Paced[In]):
     def on_principal(self, principal: object, current: bool) -> None:
         """Forget the last message, and what waits, of another user or URL than an attempt's."""
         before, self._principal = self._principal, principal
+        if callable(self._connection.identity.token):
+            self.journal.on_token("provider")
         strange, mark = self._strange and current, self._token_mark
         if current:
             self._token_mark, self._strange = None, False

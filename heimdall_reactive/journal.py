@@ -1,0 +1,126 @@
+"""`Journal`: the last events of a store with their times, for whoever asks afterwards why."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from .exceptions import HeimdallError, one_line
+from .state import ConnectionState, Gap, Status
+
+__all__ = ["Journal", "JournalEntry", "about_error"]
+
+LIMIT: Final = 256  # entries that are kept
+MAX_TEXT: Final = 200  # characters of an error
+
+logger: Final = logging.getLogger("heimdall_reactive")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One event of a store. It holds no payload and no secret.
+
+    Attributes:
+        at: when, in seconds since the epoch.
+        event: `dial`, `state`, `error`, `gap` or `token`.
+        details: plain values by name; which ones depends on the event.
+    """
+
+    at: float
+    event: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return a flat dict of plain JSON values."""
+        return {"at": self.at, "event": self.event, **self.details}
+
+    def __str__(self) -> str:
+        when = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
+        return " ".join([when, self.event, *(f"{k}={v!r}" for k, v in self.details.items())])
+
+
+class Journal:
+    """The last 256 events of a store, the oldest first; `print` shows one a line.
+
+    A message makes no entry. A dial, a change of the state, an error, a gap and a token do.
+
+    Args:
+        name: of the store, for the log.
+        now: gives seconds since the epoch.
+    """
+
+    def __init__(self, name: str, now: Callable[[], float]) -> None:
+        self._name = name
+        self._now = now
+        self._entries: deque[JournalEntry] = deque(maxlen=LIMIT)
+
+    def __iter__(self) -> Iterator[JournalEntry]:
+        return iter(tuple(self._entries))  # others may write meanwhile
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def as_json(self) -> str:
+        """Return the entries as JSON lines."""
+        return "\n".join(json.dumps(entry.as_dict()) for entry in self)
+
+    def add(self, event: str, details: dict[str, Any]) -> None:
+        """Add an entry, and write it to the log at level `DEBUG`."""
+        entry = JournalEntry(self._now(), event, details)
+        self._entries.append(entry)
+        if logger.isEnabledFor(logging.DEBUG):
+            text = " ".join(f"{key}={value!r}" for key, value in details.items())
+            extra = {"endpoint": self._name, "event": event, "details": details}
+            logger.debug("%s: %s %s", self._name, event, text, extra=extra)
+
+    def on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
+        """Note a change of the state; the start of an attempt is a `dial`."""
+        state = pair[1]
+        if state.status is Status.CONNECTING:
+            self.add("dial", {"attempt": state.attempt, "session": state.session})
+        else:
+            self.add("state", _about_state(state))
+
+    def on_error(self, error: Exception) -> None:
+        """Note what ended nothing."""
+        self._entries.append(JournalEntry(self._now(), "error", about_error(error)))
+
+    def on_gap(self, gap: Gap) -> None:
+        """Note what a reconnection left out."""
+        self.add("gap", {"since": gap.since, "until": gap.until, "session": gap.session})
+
+    def on_token(self, source: str) -> None:
+        """Note that there is a token: of a `provider`, or `set` by the program."""
+        self.add("token", {"source": source})
+
+
+def about_error(error: BaseException) -> dict[str, Any]:
+    """Describe an error in plain values; the text of a foreign one may quote anything."""
+    details: dict[str, Any] = {"error": type(error).__name__}
+    if isinstance(error, HeimdallError):
+        details["text"] = one_line(str(error), MAX_TEXT)
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, str):
+        details["cause"] = cause
+    return details
+
+
+def _about_state(state: ConnectionState) -> dict[str, Any]:
+    details: dict[str, Any] = {"status": str(state.status), "session": state.session}
+    if state.status is Status.WAITING:
+        details |= {"attempt": state.attempt, "retry_at": state.retry_at}
+    if state.close is not None:
+        details |= {"code": state.close.code, "reason": state.close.reason, "who": state.close.who}
+    if state.http_status is not None:
+        details["http_status"] = state.http_status
+    if state.error is not None:
+        details |= about_error(state.error)
+    return details
