@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple
 
 from .exceptions import ConfigurationError
@@ -86,7 +87,7 @@ class Rules:
     """
 
     def __init__(self, own: Mapping[str, Action | str] | None = None) -> None:
-        self._rules = [*_sorted(own or {}), *_sorted(DEFAULT_RULES)]
+        self._rules = (*_sorted(own), *_defaults()) if own else _defaults()
 
     def action(self, cause: str) -> Action:
         """Return what a cause leads to.
@@ -100,6 +101,12 @@ class Rules:
             if rule.kind == kind and rule.low <= value <= rule.high:
                 return rule.action
         return Action.STOP
+
+
+@cache
+def _defaults() -> tuple[_Rule, ...]:
+    # Once a process: they are most of what a store of its own would hold.
+    return tuple(_sorted(DEFAULT_RULES))
 
 
 def _sorted(table: Mapping[str, Action | str]) -> list[_Rule]:
