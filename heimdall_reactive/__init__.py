@@ -1,6 +1,7 @@
 """A WebSocket as reactive state: BehaviorSubjects over an async connection that heals."""
 
 from .client import WebSocketClient, create_websocket
+from .consumers import AsyncHandler
 from .endpoints import ws_config
 from .exceptions import (
     CertificateError,
@@ -32,6 +33,7 @@ from .exceptions import (
     WaitTimeout,
 )
 from .hook import HeimdallMessage, use_websocket
+from .hops import Hop, QueueHop, loop_hop
 from .messages import (
     AccountBanned,
     AccountDeleted,
@@ -64,6 +66,8 @@ from .rules import DEFAULT_RULES, Action
 from .state import ConnectionState, Gap, Status
 from .stats import ConsumerStats, Stats
 from .store import WebSocketStore
+from .streams import MessageStream
+from .views import StoreView
 
 __version__ = "0.1.0"
 
@@ -73,6 +77,7 @@ __all__ = [
     "AccountDeleted",
     "AccountLinkMessage",
     "Action",
+    "AsyncHandler",
     "Backoff",
     "CertificateError",
     "ChannelMessage",
@@ -96,15 +101,18 @@ __all__ = [
     "Heartbeat",
     "HeimdallError",
     "HeimdallMessage",
+    "Hop",
     "InsecureToken",
     "InvalidEndpoint",
     "InvalidHandshake",
     "InvalidMessage",
+    "MessageStream",
     "ObserverError",
     "PermissionMessage",
     "PermissionsUpdated",
     "Ping",
     "Pong",
+    "QueueHop",
     "ReadOnlyError",
     "Receipt",
     "RecordingError",
@@ -125,6 +133,7 @@ __all__ = [
     "StoreClosed",
     "StoreError",
     "StoreOptions",
+    "StoreView",
     "StreamOverflow",
     "Subscribe",
     "TlsError",
@@ -135,6 +144,7 @@ __all__ = [
     "WebSocketClient",
     "WebSocketStore",
     "create_websocket",
+    "loop_hop",
     "use_websocket",
     "ws_config",
 ]

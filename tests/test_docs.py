@@ -96,6 +96,7 @@ def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: D
         "tutorial.md",
         "sync-and-async.md",
         "errors.md",
+        "consumers.md",
         "reliability.md",
         "testing.md",
     ):
