@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"face", "channels", "requests"},
     {"views"},
     {"pace"},
+    {"marbles"},
     {"connection", "devserver", "testing"},
     {"store"},
     {"shared"},
@@ -35,7 +36,10 @@ FLOORS: list[set[str]] = [
     {"__main__"},
 ]
 # Files that stand on another floor than the folder they are in.
-APART: dict[tuple[str, ...], str] = {("testing", "plugin"): "pytest_plugin"}
+APART: dict[tuple[str, ...], str] = {
+    ("testing", "plugin"): "pytest_plugin",
+    ("testing", "marbles"): "marbles",
+}
 FOREIGN = {
     "websockets": {"transports", "devserver", "testing"},
     "reactivex": {
@@ -55,6 +59,7 @@ FOREIGN = {
         "store",
         "sharing",
         "client",
+        "marbles",
         "cli",
     },
     "pydantic": {

@@ -21,6 +21,7 @@ from .faults import (
     redirect,
 )
 from .frames import RawFrame, build_close, build_frame
+from .marbles import LoopTestScheduler, MarbleRecord, expect_marbles, record_marbles
 from .peer import SocketPeer
 from .proxy import FaultProxy
 from .relay import Passage
@@ -51,6 +52,8 @@ __all__ = [
     "Hang",
     "HttpAnswer",
     "Link",
+    "LoopTestScheduler",
+    "MarbleRecord",
     "MuteClose",
     "NoAnswer",
     "Passage",
@@ -70,6 +73,8 @@ __all__ = [
     "VirtualTimeLoop",
     "build_close",
     "build_frame",
+    "expect_marbles",
+    "record_marbles",
     "redirect",
     "run",
 ]

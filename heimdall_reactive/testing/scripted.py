@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +13,7 @@ from heimdall_reactive.endpoints import redact
 from heimdall_reactive.options import StoreOptions
 from heimdall_reactive.transports import Wire
 
+from .marbles import cues
 from .scripted_link import Link
 from .steps import Accept, Step
 
@@ -20,6 +21,7 @@ __all__ = ["DialRecord", "ScriptedPeer"]
 
 BEARER: Final = "Bearer "
 BEARER_PROTOCOL: Final = "bearer."
+COMMANDS: Final = frozenset({"close", "drop", "mute_close", "resume", "silence", "stall"})
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,6 +91,36 @@ class ScriptedPeer:
         """Let every dial from now on meet one step."""
         self._steps.clear()
         self._default = step
+
+    async def play(
+        self, marbles: str, values: Mapping[str, Any] | None = None, *, step: float = 1.0
+    ) -> None:
+        """Do what a marble diagram says, each at its time, and return at the diagram's end.
+
+        Args:
+            marbles: as for `expect_marbles`. `a` sends the value of that name, `#` drops the link,
+                `|` closes it, and `(drop)`, `(silence)`, `(stall)`, `(resume)`, `(mute_close)`,
+                `(close)` are the calls of `Link`. A new session is played on, too.
+            values: what the names stand for, see `Link.send`; a single character or a number
+                without a value stands for itself, as JSON.
+            step: seconds of one character.
+
+        Raises:
+            ConfigurationError: a name is neither a value nor a call.
+            ConnectionError: nobody is connected when it is time for something.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for at, name, value in list(cues(marbles, values or {}, step, COMMANDS)):
+            await asyncio.sleep(began + at - loop.time())
+            if not name:
+                break
+            if (link := self.link) is None:
+                raise ConnectionError(f"{name} at {at} s of {marbles!r}: nobody is connected")
+            if name == "send":
+                link.send(value)
+            else:
+                getattr(link, name)()
 
     @property
     def link(self) -> Link | None:
