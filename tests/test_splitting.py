@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,9 +27,8 @@ class Sides:
             self.splitter.feed(piece, self._push)
 
     def _push(self, data: bytes, text: bool) -> None:
-        assert text
         assert type(data) is bytes
-        self.log.append(("pushed", data))
+        self.log.append(("pushed" if text else "pushed binary", data))
 
     def _parse(self, data: bytes) -> None:
         self.log.append(("parsed", data))
@@ -39,7 +39,7 @@ class Sides:
 
     @property
     def pushed(self) -> list[bytes]:
-        return [data for side, data in self.log if side == "pushed"]
+        return [data for side, data in self.log if side != "parsed"]
 
 
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 300, 65535, 65536, LIMIT, LIMIT + 1])
@@ -68,13 +68,16 @@ def test_nothing_is_lost_and_frames_keep_their_order_however_the_stream_is_cut(
     sides = Sides()
     sides.feed(*pieces)
     # What was pushed, framed anew, and what was parsed make the stream again.
-    again = b"".join(part if side == "parsed" else frame(TEXT, part) for side, part in sides.log)
+    opcodes = {"pushed": TEXT, "pushed binary": BINARY}
+    again = b"".join(
+        part if side == "parsed" else frame(opcodes[side], part) for side, part in sides.log
+    )
     left = stream[len(again) :]
     assert again + left == stream
     assert len(left) < 10  # the beginning of a head at most
     if len(pieces) == 1:
         assert len(sides.pushed) == sum(
-            raw[0] == 0x81 and len(payload) <= LIMIT for _, payload, raw in built
+            raw[0] in (0x81, 0x82) and len(payload) <= LIMIT for _, payload, raw in built
         )
 
 
@@ -122,3 +125,15 @@ def test_a_stop_from_within_a_push_hands_the_rest_to_the_parser() -> None:
     sides.splitter.feed(frame(TEXT, b"c"), push)
     assert sides.pushed == [b"a"]
     assert sides.parsed == frame(TEXT, b"b") + frame(TEXT, b"c")
+
+
+def test_what_follows_an_interruption_is_not_lost() -> None:
+    sides = Sides()
+
+    def push(data: bytes, _: bool) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sides.splitter.feed(frame(TEXT, b"a") + frame(TEXT, b"b") + b"\x81", push)
+    sides.feed(b"\x01c")
+    assert sides.pushed == [b"b", b"c"]
