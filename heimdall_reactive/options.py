@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from pydantic import SecretStr
 
@@ -89,7 +89,8 @@ Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
-Transport: TypeAlias = Literal["websockets"] | Callable[..., Coroutine[Any, Any, Any]]
+Transport: TypeAlias = Literal["websockets", "picows"] | Callable[..., Coroutine[Any, Any, Any]]
+TRANSPORTS: Final = ("websockets", "picows")
 Overflow: TypeAlias = Literal["reject", "drop_oldest", "drop_newest", "block"]
 TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "unsafe_query"]
 
@@ -176,7 +177,8 @@ class StoreOptions:
         channel_protocol: how the server is told of channels; default: Heimdall's words.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
-        transport: what dials: `websockets`, or a callable of the protocol `transports.Dial`.
+        transport: what dials: `websockets`, `picows` (extra `fast`), or a callable of the
+            protocol `transports.Dial`.
     """
 
     access_token: TokenSource = None
@@ -248,8 +250,8 @@ class StoreOptions:
                  "seconds of 0 or more, a Backoff, or a callable")  # fmt: skip
         _require(self, "subprotocols", not isinstance(self.subprotocols, str),
                  "a sequence of names, such as ['chat']")  # fmt: skip
-        _require(self, "transport", callable(self.transport) or self.transport == "websockets",
-                 "'websockets' or a callable that dials")  # fmt: skip
+        _require(self, "transport", callable(self.transport) or self.transport in TRANSPORTS,
+                 "'websockets', 'picows' or a callable that dials")  # fmt: skip
         _require(self, "token_placement", self.token_placement in get_args(TokenPlacement),
                  ", ".join(get_args(TokenPlacement)))  # fmt: skip
 

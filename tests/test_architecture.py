@@ -42,6 +42,7 @@ APART: dict[tuple[str, ...], str] = {
 }
 FOREIGN = {
     "websockets": {"transports", "devserver", "testing"},
+    "picows": {"transports"},
     "reactivex": {
         "source",
         "subjects",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
 
+from heimdall_reactive.exceptions import ConfigurationError
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import CloseInfo, StoreOptions, Transport
 
@@ -65,14 +66,14 @@ class Wire(Protocol):
 class Dial(Protocol):
     """Opens connections of one kind of transport."""
 
-    async def __call__(
+    def __call__(
         self,
         url: str,
         headers: Sequence[tuple[str, str]],
         subprotocols: Sequence[str] | None,
         options: StoreOptions,
-    ) -> Wire:
-        """Open a connection.
+    ) -> Coroutine[Any, Any, Wire]:
+        """Open a connection; usually an `async def`.
 
         Args:
             url: a `ws://` or `wss://` URL.
@@ -89,9 +90,21 @@ class Dial(Protocol):
 
 
 def choose(transport: Transport) -> Dial:
-    """Return the dial of a transport; its library is imported only here."""
+    """Return the dial of a transport; its library is imported only here.
+
+    Raises:
+        ConfigurationError: the library is not installed.
+    """
     if transport == "websockets":
         from .websockets_dial import dial
 
         return dial
+    if transport == "picows":
+        try:
+            from .picows_dial import dial as picows_dial
+        except ImportError:
+            raise ConfigurationError(
+                "transport='picows' needs a library: pip install 'heimdall-reactive[fast]'"
+            ) from None
+        return picows_dial
     return transport

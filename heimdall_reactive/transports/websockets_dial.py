@@ -36,7 +36,7 @@ from heimdall_reactive.retry import seconds_to_wait
 from . import Wire
 from .websockets_wire import WebSocketsWire
 
-__all__ = ["dial"]
+__all__ = ["dial", "open_wire"]
 
 # Ours and pinned: at DEBUG `websockets` logs the request line and every header, tokens included,
 # and a root logger at DEBUG would be enough for that.
@@ -53,6 +53,17 @@ async def dial(
     options: StoreOptions,
 ) -> Wire:
     """Open a connection, see `Dial`."""
+    return await open_wire(WebSocketsWire, url, headers, subprotocols, options)
+
+
+async def open_wire(
+    kind: type[WebSocketsWire],
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    subprotocols: Sequence[str] | None,
+    options: StoreOptions,
+) -> Wire:
+    """Open a connection with a wire of a kind, see `Dial`."""
     loopback = is_loopback(urlsplit(url).hostname or "")
     secure = url.startswith("wss:")
     tls: dict[str, Any] = {"ssl": options.ssl or _default_context()} if secure else {}
@@ -72,7 +83,7 @@ async def dial(
             write_limit=(1, 0) if secure else (0, 0),
             origin=Origin(options.origin) if options.origin else None,
             logger=wire_logger,
-            create_connection=WebSocketsWire,
+            create_connection=kind,
             **tls,
         )
     except Exception as error:

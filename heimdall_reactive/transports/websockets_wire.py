@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from websockets.asyncio.client import ClientConnection
 from websockets.frames import CloseCode, Frame, Opcode
@@ -23,9 +24,11 @@ from heimdall_reactive.options import CloseInfo
 
 from . import Receiver
 from .pinging import Pinger
-from .splitting import Splitter
+from .splitting import Splits, Splitter
 
 __all__ = ["WebSocketsWire"]
+
+T = TypeVar("T")
 
 MAX_FRAGMENTS: Final = 4096  # per message, as `websockets` has it; a longer one closes with 1009
 MAX_REASON: Final = 123  # bytes of a close reason (RFC 6455 section 5.5)
@@ -50,11 +53,9 @@ class WebSocketsWire(ClientConnection):
         self._early: list[tuple[bytes | bytearray, bool]] = []
         self._unread: list[bytes] = []
         self._head = b""  # the last bytes of a response that is not whole yet
-        self._splitter = Splitter(
-            super().data_received,
-            self._is_plain,
-            self.protocol.max_message_size or 0,
-        )
+        self._parse = super().data_received
+        limit = self.protocol.max_message_size or 0
+        self._splitter: Splits = Splitter(self._parse, self._is_plain, limit)
         self._fragments: list[bytes] = []
         self._text = False
         self.heard_at = self.loop.time()
@@ -129,15 +130,15 @@ class WebSocketsWire(ClientConnection):
                 self._unread.append(data)
                 self.transport.pause_reading()  # bounds what comes before `start`
         else:
-            self._read(data)
+            self._read(self._splitter.feed, data)
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, feed: Callable[[T, Callable[[bytes, bool], None]], None], data: T) -> None:
         receiver = self._receiver
         if receiver is None:
-            self._splitter.feed(data, self._push)
+            feed(data, self._push)
         else:
             try:
-                self._splitter.feed(data, receiver.on_frame)  # straight: it is the way of a frame
+                feed(data, receiver.on_frame)  # straight: it is the way of a frame
             except Exception as error:
                 self._break_off(error)
         if self.close_deadline is not None:
@@ -162,7 +163,7 @@ class WebSocketsWire(ClientConnection):
     def _read_on(self) -> None:
         unread, self._unread = self._unread, []
         for data in unread:
-            self._read(data)
+            self._read(self._splitter.feed, data)
 
     def eof_received(self) -> None:
         self._read_on()
