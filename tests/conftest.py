@@ -11,7 +11,29 @@ from pathlib import Path
 
 import pytest
 
+from heimdall_reactive import connection
+from heimdall_reactive.options import Transport
+from heimdall_reactive.transports import Dial, choose
+
 from .support import descriptors, threads
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module with `TRANSPORTS` over each of them."""
+    if transports := getattr(metafunc.module, "TRANSPORTS", ()):
+        metafunc.parametrize("transport", transports, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Transport:
+    """Make a transport the default; return its name."""
+    default: Transport = getattr(request, "param", "websockets")
+
+    def chosen(given: Transport) -> Dial:
+        return choose(default if given == "websockets" else given)
+
+    monkeypatch.setattr(connection, "choose", chosen)
+    return default
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from .peers import peer
 from .support import record, run, until
 
+TRANSPORTS = ("websockets", "picows")
+
 
 async def echo(ws: ServerConnection) -> None:
     async for message in ws:

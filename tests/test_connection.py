@@ -26,6 +26,8 @@ from heimdall_reactive.devserver import DEMO_TOKEN, DevServer
 from .peers import peer, quick, raw_peer
 from .support import record, run
 
+TRANSPORTS = ("websockets", "picows")
+
 Refuse = Callable[[ServerConnection, Request], Response | None]
 
 

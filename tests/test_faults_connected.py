@@ -34,6 +34,8 @@ from heimdall_reactive.testing import (
 from .fault_stage import RESTING, SLACK, Stage, stage
 from .support import run, until
 
+TRANSPORTS = ("websockets", "picows")
+
 HEALS = "connecting>connected>waiting>connecting>connected"
 FAILS = "connecting>connected>failed"
 ENDS = "connecting>connected>disconnected"

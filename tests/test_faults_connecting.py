@@ -40,6 +40,8 @@ from heimdall_reactive.testing import (
 from .fault_stage import RESTING, SLACK, Stage, stage
 from .support import run
 
+TRANSPORTS = ("websockets", "picows")
+
 HEALS = "connecting>waiting>connecting>connected"
 FAILS = "connecting>failed"
 TIMEOUT = 0.3  # of those attempts that are never answered

@@ -28,6 +28,8 @@ from .fault_stage import stage
 from .support import run
 from .test_faults_connecting import FAILS, HEALS, Row, check, named, stops
 
+TRANSPORTS = ("websockets", "picows")
+
 
 def contexts(certificate: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the server's context, and one that trusts it."""

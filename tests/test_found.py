@@ -22,6 +22,8 @@ from heimdall_reactive.testing import (
 
 from .support import record
 
+TRANSPORTS = ("websockets", "picows")
+
 END = Status.DISCONNECTED
 
 

@@ -34,6 +34,8 @@ from heimdall_reactive.testing import (
 
 from .support import record
 
+TRANSPORTS = ("websockets", "picows")
+
 URL = "ws://localhost/v1/ws"
 
 

@@ -30,6 +30,8 @@ from heimdall_reactive.testing import (
 
 from .support import record
 
+TRANSPORTS = ("websockets", "picows")
+
 URL = "ws://localhost/v1/ws"
 ENDED = (Status.DISCONNECTED, Status.FAILED)
 

@@ -26,6 +26,8 @@ from heimdall_reactive.messages import Frame
 from .peers import peer, quick
 from .support import record, run, threads
 
+TRANSPORTS = ("websockets", "picows")
+
 END = Status.DISCONNECTED
 
 

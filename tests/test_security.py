@@ -33,6 +33,8 @@ from .canary import CANARY, FORMS, listening, search
 from .peers import quick
 from .support import run
 
+TRANSPORTS = ("websockets", "picows")
+
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "security.md"
 

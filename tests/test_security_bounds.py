@@ -34,6 +34,8 @@ from heimdall_reactive.testing.handshake import upgrade_answer
 from .peers import quick, raw_peer
 from .support import record, run, until
 
+TRANSPORTS = ("websockets", "picows")
+
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 TEXT, BINARY, CONT, PING = 1, 2, 0, 9
 MIB = 2**20

@@ -35,6 +35,8 @@ from heimdall_reactive.testing import (
 from .peers import quick
 from .support import record, run, until
 
+TRANSPORTS = ("websockets", "picows")
+
 TEXT = 1
 MIB = 2**20
 EVIL = "x\r\nCRITICAL forged\x1b[2J\u202e\x85\u2028\x00y"

@@ -27,6 +27,8 @@ from .canary import CANARY
 from .peers import quick
 from .support import run
 
+TRANSPORTS = ("websockets", "picows")
+
 CLEAR = "ws://192.0.2.1/"  # TEST-NET-1: nobody has it
 
 

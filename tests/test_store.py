@@ -38,6 +38,8 @@ from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from .peers import peer, quick
 from .support import descriptors, record, run, threads, until
 
+TRANSPORTS = ("websockets", "picows")
+
 
 class Tick(BaseModel):
     type: Literal["tick"] = "tick"
