@@ -47,7 +47,8 @@ class Bus:
         # Reentrant: the garbage collector may run a finaliser that disposes while it is held.
         self.lock = threading.RLock()
         self.report = report
-        self._queue: deque[Callable[[], None]] = deque()
+        # None while empty: that is almost always, and an empty one takes 0.7 KB.
+        self._queue: deque[Callable[[], None]] | None = None
         self._draining = False
         self._owner: int | None = None
         self._wake: Post | None = None
@@ -86,7 +87,7 @@ class Bus:
             version = source.commit(value)
             direct = self._begin()
             if not direct:
-                self._queue.append(lambda: source.deliver(version, value, only_replaying))
+                self._queued().append(lambda: source.deliver(version, value, only_replaying))
         if direct:
             try:
                 source.deliver(version, value, only_replaying)
@@ -101,7 +102,7 @@ class Bus:
         with self.lock:
             for source, value in changes:
                 version = source.commit(value)
-                self._queue.append(
+                self._queued().append(
                     lambda s=source, n=version, v=value: s.deliver(n, v)  # type: ignore[misc]
                 )
         self.drain()
@@ -109,7 +110,7 @@ class Bus:
     def complete(self, sources: Iterable[Emitter[Any]]) -> None:
         """End the sources after everything that is queued."""
         with self.lock:
-            self._queue.extend(source.complete for source in sources)
+            self._queued().extend(source.complete for source in sources)
         self.drain()
 
     def drain(self) -> None:
@@ -149,6 +150,12 @@ class Bus:
                 error = failed
         self._escaped = self._escaped or error
 
+    def _queued(self) -> deque[Callable[[], None]]:
+        """Return the queue to add to; `lock` is held."""
+        if self._queue is None:
+            self._queue = deque()
+        return self._queue
+
     def _begin(self, queued: bool = False) -> bool:
         """Become the one that drains, if this thread may; `lock` is held."""
         mine = self._owner is None or self._owner == threading.get_ident()
@@ -161,7 +168,7 @@ class Bus:
         while True:
             with self.lock:
                 if not self._queue:
-                    self._draining = False
+                    self._draining, self._queue = False, None
                     escaped, self._escaped = self._escaped, None
                     break
                 deliver = self._queue.popleft()

@@ -66,13 +66,14 @@ class Outbox:
         self._ttl = ttl
         self._clock = clock
         self._entries: deque[Entry] = deque()
-        self._ahead: deque[Frame] = deque()  # of this session: before all that waits
+        self._ahead: list[Frame] = []  # of this session: before all that waits
         self._in_flight: Receipt | None = None
         self._bytes = 0
         self._count = 0
         self._closed: str | None = None
         # Reentrant: a finaliser may send while this thread is in here.
-        self._lock = threading.Condition()
+        self._lock = threading.RLock()
+        self._room: threading.Condition | None = None  # most stores need none: it takes 1 KB
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -117,7 +118,13 @@ class Outbox:
         """Block a thread until a frame of this size fits, or the seconds have passed."""
         if size <= self.max_bytes:  # a larger one never fits: its refusal should not wait
             with self._lock:
-                self._lock.wait_for(lambda: not self._is_full(size) or self._closed, timeout)
+                if self._room is None:
+                    self._room = threading.Condition(self._lock)
+                self._room.wait_for(lambda: not self._is_full(size) or self._closed, timeout)
+
+    def _tell_room(self) -> None:
+        if self._room is not None:
+            self._room.notify_all()
 
     def mark(self) -> int:
         """Return the number of the last send that was queued, for `clear`."""
@@ -151,7 +158,7 @@ class Outbox:
         if wire.writable:
             self.land()
         while wire.writable and self._ahead:
-            wire.write(self._ahead.popleft())
+            wire.write(self._ahead.pop(0))
         while wire.writable and (entry := self._next()) is not None:
             try:
                 wire.write(entry.frame)
@@ -177,7 +184,7 @@ class Outbox:
                 return None
             entry = self._take()
             if 2 * len(self._entries) <= self.limit:
-                self._lock.notify_all()
+                self._tell_room()
             return entry
 
     def _put_back(self, entry: Entry) -> None:
@@ -244,7 +251,7 @@ class Outbox:
             while self._entries and goes(self._entries[0]):
                 taken.append(self._take())
             if taken or self._closed:
-                self._lock.notify_all()
+                self._tell_room()
         return taken
 
     def _settle(self, entries: list[Entry], state: ReceiptState, reason: str) -> int:
