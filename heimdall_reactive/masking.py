@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from .exceptions import one_line
 
-__all__ = ["WINDOW", "Mask", "bare", "told"]
+__all__ = ["LEAST", "WINDOW", "Mask", "bare", "told"]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -48,13 +48,13 @@ class Mask:
         runs = groupby(zip(hidden, text, strict=True), key=lambda pair: pair[0])
         return "".join(STARS if mask else "".join(c for _, c in run) for mask, run in runs)
 
-    def pieces(self) -> Iterator[tuple[int, int]]:
-        """Return the size and the hash of every piece that gives a secret away."""
+    def pieces(self, size: int) -> Iterator[tuple[int, int]]:
+        """Return the hash of every piece of a size, and what size gives that secret away."""
         for form in self._forms:
             secret = form.get_secret_value()
-            size = min(WINDOW, len(secret))
-            for start in range(len(secret) - size + 1):
-                yield size, hash(secret[start : start + size])
+            least = min(WINDOW, len(secret))
+            for start in range(len(secret) - min(size, least) + 1):
+                yield least, hash(secret[start : start + min(size, least)])
 
     def __repr__(self) -> str:
         return "<Mask>"

@@ -28,8 +28,10 @@ from heimdall_reactive import (
     WebSocketStore,
     use_websocket,
 )
+from heimdall_reactive.masking import Mask
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.recording import record, replay
+from heimdall_reactive.recording.cleaning import Cleaner
 from heimdall_reactive.recording.file import FileWriter
 from heimdall_reactive.recording.lines import Entry, Header, read_entry, write_entry, write_header
 from heimdall_reactive.testing import HttpAnswer, ScriptedPeer, SocketPeer
@@ -401,6 +403,9 @@ def test_a_full_disk_ends_the_recording_and_not_the_connection() -> None:
     run(main)
 
 
+LATE = "there was more than could be written in time"
+
+
 def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path: Path) -> None:
     told: list[str] = []
     file: FileWriter[bytes] = FileWriter(tmp_path / "slow", bytes, 10, told.append)
@@ -409,7 +414,7 @@ def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path: Path) -> None:
     file.put(b"and more", 8)
     file.join()
     path = str(tmp_path / "slow")
-    assert told == [f"cannot write {path!r}: the disk is too slow; the recording has stopped"]
+    assert told == [f"cannot write {path!r}: {LATE}; the recording has stopped"]
 
 
 def test_a_recording_needs_a_place(tmp_path: Path) -> None:
@@ -578,6 +583,24 @@ def test_a_line_is_read_as_it_was_written(at: float, value: tuple[str, Any]) -> 
 def test_any_other_line_is_an_error_with_its_number(line: bytes) -> None:
     with pytest.raises(RecordingError, match="line 7 of the recording: "):
         read_entry(line, 7)
+
+
+@given(
+    secrets=st.lists(st.text("ab~%1", min_size=1, max_size=12), max_size=3),
+    text=st.text("ab~%1x", max_size=60),
+    at=st.integers(0, 60),
+    start=st.integers(0, 12),
+)
+def test_a_cleaner_leaves_and_takes_what_masks_do(
+    secrets: list[str], text: str, at: int, start: int
+) -> None:
+    cleaner, masks = Cleaner(), [Mask([secret]) for secret in secrets]
+    text = text[:at] + "".join(secrets)[start:] + text[at:]
+    wanted = text
+    for mask in masks:
+        cleaner.add(mask)
+        wanted = mask(wanted)
+    assert cleaner(text) == wanted
 
 
 def test_an_error_of_other_code_is_kept_by_its_type_alone() -> None:

@@ -69,7 +69,7 @@ class FileWriter(Generic[T]):
             self._size += size
             fits = self._size <= self._limit
         if not fits:
-            self._fail("the disk is too slow")
+            self._fail("there was more than could be written in time")
 
     def flush(self) -> None:
         """Write what waits; returns at once."""
