@@ -7,9 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-import reactivex
 from reactivex import Observable
-from reactivex import operators as ops
 
 from .endpoints import redact, ws_config
 from .exceptions import ConfigurationError, InvalidEndpoint

@@ -20,7 +20,16 @@ from .masking import WINDOW, Mask
 from .messages import Frame
 from .options import Headers, HeadersProvider, StoreOptions, TokenSource
 
-__all__ = ["Identity", "Upgrade", "ask_headers", "ask_token", "claimed", "digest", "place", "prepare"]
+__all__ = [
+    "Identity",
+    "Upgrade",
+    "ask_headers",
+    "ask_token",
+    "claimed",
+    "digest",
+    "place",
+    "prepare",
+]
 
 PIECE: Final = re.compile(r"[\s,;=&]+")  # between the pieces of a header's value
 SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2

@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"shared"},
     {"sharing"},
     {"hook"},
-    {"client", "recording"},
+    {"client", "recording", "otel"},
     {"__init__"},
     {"cli", "pytest_plugin"},
     {"__main__"},
@@ -48,6 +48,7 @@ FOREIGN = {
         "subjects",
         "history",
         "sampling",
+        "otel",
         "waiting",
         "streams",
         "consumers",
@@ -80,6 +81,7 @@ FOREIGN = {
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},
+    "opentelemetry": {"otel"},
     "typing_extensions": {"codec", "hook", "client", "store", "recording"},
 }
 
