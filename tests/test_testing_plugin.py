@@ -106,9 +106,14 @@ def test_fixtures_and_marker_in_a_users_tests(pytester: pytest.Pytester) -> None
         @pytest.mark.parametrize("seconds", [1, 9])
         async def test_parameters(seconds, tmp_path):
             await asyncio.sleep(seconds)
+
+        class TestOfAClass:
+            @pytest.mark.heimdall_virtual_time
+            async def test_method(self, heimdall_peer):
+                assert not heimdall_peer.dials
         """,
     )
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=10)
 
 
 def test_the_test_file_of_the_documentation_passes(pytester: pytest.Pytester) -> None:
@@ -220,6 +225,58 @@ def test_a_run_without_our_fixtures_is_left_alone(pytester: pytest.Pytester) -> 
 
         async def test_of_another_plugin():
             raise AssertionError("not called by us")
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_what_another_plugin_puts_around_a_coroutine_is_not_in_the_way(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(
+        """
+        import asyncio
+        import functools
+        import inspect
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.obj = synchronized(item.obj)
+
+        def synchronized(test):  # as the auto mode of pytest-asyncio does
+            @functools.wraps(test)
+            def call(**arguments):
+                asyncio.run(test(**arguments))
+
+            return call
+        """
+    )
+    result = user_run(
+        pytester,
+        """
+        import asyncio
+        import functools
+
+        import pytest
+
+        def decorated(test):
+            @functools.wraps(test)
+            async def around(**arguments):
+                calls.append(test)
+                await test(**arguments)
+
+            return around
+
+        calls = []
+
+        @pytest.mark.heimdall_virtual_time
+        @decorated
+        async def test_ours(heimdall_peer):
+            await asyncio.sleep(60)
+            assert calls
+
+        async def test_theirs():
+            await asyncio.sleep(0)
         """,
     )
     result.assert_outcomes(passed=2)

@@ -176,13 +176,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     marker = pyfuncitem.get_closest_marker(MARKER)
     if marker is None:
         return None
-    names = inspect.signature(pyfuncitem.obj).parameters.keys() & pyfuncitem.funcargs.keys()
+    test = _as_written(pyfuncitem)
+    names = inspect.signature(test).parameters.keys() & pyfuncitem.funcargs.keys()
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+    if not inspect.iscoroutinefunction(test):
         pytest.fail(f"{MARKER} is for coroutines (async def)", pytrace=False)
     factory = pyfuncitem.funcargs.get("heimdall_store")
-    run(lambda: _closing(pyfuncitem.obj, arguments, factory), **marker.kwargs)
+    run(lambda: _closing(test, arguments, factory), **marker.kwargs)
     return True
+
+
+def _as_written(item: pytest.Function) -> Callable[..., Any]:
+    """Return a test without what other plugins put around it, as pytest-asyncio does."""
+    owner = item.instance if item.instance is not None else getattr(item.parent, "obj", None)
+    test: Callable[..., Any] = getattr(owner, item.originalname, item.obj)
+    return test
 
 
 async def _closing(
