@@ -13,7 +13,7 @@ from reactivex.disposable import Disposable
 
 from .bus import Bus
 
-__all__ = ["Source"]
+__all__ = ["Source", "Tap"]
 
 T = TypeVar("T")
 # The newest version that an observer has seen otherwise, and the `on_next` of all of them.
@@ -28,8 +28,10 @@ class Record(abc.DisposableBase, Generic[T]):
 
     __slots__ = ("_ended", "_parked", "_source", "observer", "replay", "since")
 
-    def __init__(self, source: Source[T], observer: abc.ObserverBase[T], replay: bool) -> None:
-        self.observer = observer
+    def __init__(
+        self, source: Source[T], observer: abc.ObserverBase[T] | Tap[T], replay: bool
+    ) -> None:
+        self.observer: Any = observer
         self.replay = replay
         self.since = 0
         self._source = source
@@ -98,6 +100,23 @@ class Record(abc.DisposableBase, Generic[T]):
         self._source.detach(self)
 
 
+class Tap(Generic[T]):
+    """An observer of the library's own: a call and no more, where a subscription takes 2 KB.
+
+    Args:
+        on_next: called with each value.
+        on_completed: called at the end.
+    """
+
+    __slots__ = ("on_completed", "on_next")
+
+    def __init__(
+        self, on_next: Callable[[T], object], on_completed: Callable[[], object] = bool
+    ) -> None:
+        self.on_next = on_next
+        self.on_completed = on_completed
+
+
 def _complete(record: Record[Any]) -> None:
     record.observer.on_completed()
 
@@ -149,7 +168,7 @@ class Source(Observable[T]):
             except BaseException as error:
                 self.bus.caught(error, self.name)
 
-    def attach(self, observer: abc.ObserverBase[T], replay: bool) -> abc.DisposableBase:
+    def attach(self, observer: abc.ObserverBase[T] | Tap[T], replay: bool) -> abc.DisposableBase:
         """Add an observer; it gets the current value first where `replay` is set."""
         record = Record(self, observer, replay)
         with self.bus.lock:
