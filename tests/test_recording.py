@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -34,7 +34,7 @@ from heimdall_reactive.recording import record, replay
 from heimdall_reactive.recording.cleaning import Cleaner
 from heimdall_reactive.recording.file import FileWriter
 from heimdall_reactive.recording.lines import Entry, Header, read_entry, write_entry, write_header
-from heimdall_reactive.testing import HttpAnswer, ScriptedPeer, SocketPeer
+from heimdall_reactive.testing import HttpAnswer, Refuse, ScriptedPeer, SocketPeer
 from heimdall_reactive.testing import run as run_virtually
 
 from .peers import quick
@@ -216,6 +216,66 @@ def test_an_instant_replay_takes_no_time(tmp_path: Path, speed: Any) -> None:
     run_virtually(main)
 
 
+ACTS = st.one_of(
+    st.tuples(st.just("send"), st.text(max_size=5) | st.binary(max_size=5)),
+    st.tuples(st.just("close"), st.sampled_from([1000, 1001, 1008, 4000, 4401])),
+    st.tuples(st.sampled_from(["drop", "connect", "disconnect", "record"]), st.none()),
+    st.tuples(st.just("refuse"), st.sampled_from([401, 429, 500, 404])),
+    st.tuples(st.just("sleep"), st.sampled_from([0.0, 0.01, 1.0, 7.0, 100.0])),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(acts=st.lists(ACTS, max_size=25), speed=st.sampled_from([None, 1.0, 30.0]))
+def test_whatever_happens_happens_again(
+    acts: list[tuple[str, Any]], speed: float | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "session.jsonl"
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        store = use_websocket(
+            "ws://peer/", transport=peer, message_type=RAW, max_reconnect_attempts=2,
+            immediate=False,
+        )  # fmt: skip
+        seen: list[Any] = []
+        recorder = None
+        for name, value in [("record", None), ("connect", None), ("sleep", 0.01), *acts]:
+            if name == "record":  # anew, from the middle
+                if recorder is not None:
+                    await recorder.aclose()
+                recorder, seen = record(store, path), watch(store)
+            else:
+                await act(store, peer, name, value)
+        await store.aclose()
+        assert recorder is not None
+        await recorder.aclose()
+        replayed = replay(path, speed, message_type=RAW)
+        again = watch(replayed)
+        await ended(replayed, 1e6)
+        first = ("state", comparable(ConnectionState()))
+        assert told(again) == told([*([] if seen[0] == first else [first]), *seen])
+
+    run_virtually(main, timeout=None)
+
+
+def told(seen: list[Any]) -> list[Any]:
+    """Leave out that there is no latency, which a new store tells at another time."""
+    return [event for event in seen if event != ("latency", None)]
+
+
+async def act(store: WebSocketStore[Any], peer: ScriptedPeer, name: str, value: Any) -> None:
+    link = peer.link
+    if name == "sleep":
+        await asyncio.sleep(value)
+    elif name == "refuse":
+        peer.script(Refuse(value))
+    elif name in ("connect", "disconnect"):
+        getattr(store, name)()
+    elif link is not None:
+        getattr(link, name)(*([] if value is None else [value]))
+
+
 def test_a_store_is_recorded_from_the_middle_of_a_session(tmp_path: Path) -> None:
     path = tmp_path / "late.jsonl"
 
@@ -252,6 +312,27 @@ async def message(store: WebSocketStore[Any], link: Any, text: str) -> None:
     async with asyncio.timeout(5):
         await arrived.wait()
     subscription.dispose()
+
+
+def test_a_store_that_shares_its_connection_is_recorded_to_its_own_end(tmp_path: Path) -> None:
+    path = tmp_path / "shared.jsonl"
+
+    async def main() -> None:
+        async with SocketPeer() as peer:
+            mine, other = (
+                quick(peer.url, message_type=RAW, share=True, share_linger=0) for _ in range(2)
+            )
+            link = await peer.accepted(5)
+            recorder, seen = record(mine, path), watch(mine)
+            await message(mine, link, "for both")
+            await mine.aclose()
+            await recorder.aclose()
+            await message(other, link, "for the other")
+            await other.aclose()
+        assert [line["text"] for line in events(path, "received")] == ["for both"]
+        assert told(await played(path)) == told(seen)
+
+    run(main)
 
 
 def test_two_recordings_of_a_store_end_in_any_order(tmp_path: Path) -> None:
