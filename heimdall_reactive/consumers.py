@@ -118,6 +118,8 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._buffer.put(value)
         if self._handlers.ended:
             self._buffer.drop_all()
+        elif self._handlers.runtime.here():
+            self._start()
         elif not self._woken:  # one wake-up for all that comes meanwhile
             self._woken = True
             self._handlers.call_soon(self._start)

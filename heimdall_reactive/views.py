@@ -82,10 +82,11 @@ class StoreView(Face[In], abc.DisposableBase, Generic[In]):
 
     def dispose(self) -> None:
         """Detach: nothing is told any more, not even what waits. Idempotent, from any thread."""
-        self._disposed = True
+        with self._buffer.lock:
+            self._disposed = True
+            self._buffer.clear()
         self._subscriptions.dispose()
         self._buffers.remove(self._buffer)
-        self._buffer.clear()
 
     def report(self, error: BaseException, source: str) -> None:
         """Report what an observer of the view raised, on the store's `errors` and in the log."""
@@ -158,9 +159,11 @@ class StoreView(Face[In], abc.DisposableBase, Generic[In]):
         self._put(self._end, None, True)
 
     def _put(self, apply: Callable[[Any], None], value: Any, keep: bool = False) -> None:
-        if not self._attached or self._disposed:
+        if not self._attached:
             return  # the replays: the values were adopted
         with self._buffer.lock:
+            if self._disposed:
+                return
             if keep and self._buffer.kept >= KEPT_LIMIT:
                 self._merge()
             self._buffer.put((apply, value), keep=keep)

@@ -11,6 +11,7 @@ from heimdall_reactive import (
     ConfigurationError,
     ObserverError,
     StreamOverflow,
+    WebSocketStore,
     create_websocket,
     use_websocket,
 )
@@ -349,3 +350,62 @@ def test_a_handler_runs_on_the_background_loop_of_a_synchronous_program() -> Non
             store.send(1).result(2)
             assert came.wait(2)
         assert seen == [(1, "heimdall-reactive")]
+
+
+def test_each_store_that_shares_a_connection_has_consumers_of_its_own() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        options: Any = {"transport": peer, "share": True, "share_linger": 0}
+        seen: list[int] = []
+
+        async def slow(message: Any) -> None:
+            await asyncio.sleep(0.5)
+            seen.append(message)
+
+        async with use_websocket(URL, **options) as first:
+            stream = first.stream(name="mine")
+            async with use_websocket(URL, **options) as second:
+                second.on_message(slow, name="other")
+                link = await peer.accepted()
+                link.send(1)
+                link.send(2)
+                await asyncio.sleep(0.1)
+                assert [stats.name for stats in first.stats.consumers] == ["mine"]
+                assert [stats.name for stats in second.stats.consumers] == ["other"]
+            assert seen == [1, 2]
+            link.send(3)
+            assert [await anext(stream) for _ in range(3)] == [1, 2, 3]
+
+    virtually(main)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_handler_goes_on_where_its_store_had_to_leave_a_closed_loop() -> None:
+    seen: list[int] = []
+    came = threading.Event()
+    stuck = asyncio.Event()
+
+    async def handler(message: int) -> None:
+        seen.append(message)
+        if message == 1:
+            stuck.set()
+            await asyncio.Event().wait()
+        came.set()
+
+    with serve_in_thread(echo=True) as server:
+
+        async def begin() -> WebSocketStore[int]:
+            store = use_websocket(f"{server.url}/v1/ws/status", message_type=int)
+            store.on_message(handler)
+            await store.wait_connected(2)
+            await store.send(1)
+            await asyncio.wait_for(stuck.wait(), 2)
+            return store
+
+        with asyncio.run(begin()) as store:
+            store.connect()
+            store.wait_for(lambda state: state.session == 2, 5).result()
+            store.send(2)
+            assert came.wait(2)
+    assert seen == [1, 2]
