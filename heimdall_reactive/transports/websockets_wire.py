@@ -227,7 +227,7 @@ class WebSocketsWire(ClientConnection):
         """Whether a text frame is a message: nothing fragmented is open, nothing has ended."""
         protocol = self.protocol
         over = protocol.close_rcvd is not None or protocol.parser_exc is not None
-        return protocol.current_size is None and not over
+        return protocol.current_size is None and not over and not self._failed
 
     def _stop_reading(self) -> None:
         self._failed = True
