@@ -464,6 +464,37 @@ def test_a_store_is_recorded_and_replayed_without_an_event_loop(tmp_path: Path) 
     assert seen == ["hello"]
 
 
+def test_a_replay_goes_on_where_its_event_loop_has_ended(tmp_path: Path) -> None:
+    path, over = tmp_path / "session.jsonl", threading.Event()
+    run_virtually(lambda: scripted(path))
+
+    async def begin() -> tuple[WebSocketStore[Any], list[Any]]:
+        store = replay(path, 100.0, message_type=RAW)
+        seen: list[Any] = []
+        store.messages.subscribe(seen.append, on_completed=over.set)
+        await store.wait_connected(5)
+        return store, seen
+
+    store, seen = asyncio.run(begin())
+    store.send("wakes it up")
+    assert over.wait(5)
+    store.close()
+    assert seen == ["one", b"three", "ten"]
+
+
+def test_a_closed_store_has_an_end_to_record(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+
+    async def main() -> None:
+        async with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
+            pass
+        async with record(store, path):
+            pass
+
+    run(main)
+    assert [line["event"] for line in lines(path)[1:]] == ["state", "end"]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_ends_the_recording_and_not_the_connection() -> None:
     async def main() -> None:
