@@ -74,13 +74,18 @@ class Buffer(Generic[T]):
             item: the value.
             keep: never drop it; it takes no room of the others.
         """
-        with self.lock:
-            if not keep and not self._make_room():
+        with self.lock:  # the way of every message: no call more than it needs
+            items = self._items
+            if keep:
+                self._kept += 1
+            elif self.overflowed or (
+                len(items) - self._kept >= self.maxsize and not self._make_room()
+            ):
                 self.dropped += 1
                 return False
-            self._items.append((item, keep))
-            self._kept += keep
-            self.high_water = max(self.high_water, len(self._items))
+            items.append((item, keep))
+            if len(items) > self.high_water:
+                self.high_water = len(items)
             return True
 
     def take(self) -> T:
@@ -121,10 +126,6 @@ class Buffer(Generic[T]):
             )
 
     def _make_room(self) -> bool:
-        if self.overflowed:
-            return False
-        if len(self._items) - self._kept < self.maxsize:
-            return True
         if self._overflow in ("latest", "drop_oldest"):
             self._drop_oldest()
             return True

@@ -30,7 +30,8 @@ class _Inlet(Generic[T]):
 
     def put(self, value: T) -> None:
         self.buffer.put(value)
-        self.wake()
+        if self._waiters:  # unlocked: who begins to wait after the `put` sees the value
+            self.wake()
 
     def end(self) -> None:
         self.ended = True

@@ -15,7 +15,7 @@ from .hops import Hop
 from .receipt import Receipt
 from .state import ConnectionState
 from .stats import ConsumerStats
-from .subjects import Command, Trigger
+from .subjects import Command, State, Trigger
 
 __all__ = ["StoreView", "Viewed"]
 
@@ -99,7 +99,7 @@ class StoreView(Face[In], abc.DisposableBase, Generic[In]):
     # On the store's side
 
     def _adopt_values(self) -> None:
-        for mine, other in (
+        pairs: list[tuple[State[Any], State[Any]]] = [
             (self.state, self._store.state),
             (self.is_connected, self._store.is_connected),
             (self.last_message, self._store.last_message),
@@ -107,7 +107,8 @@ class StoreView(Face[In], abc.DisposableBase, Generic[In]):
             (self.send, self._store.send),
             (self.connect, self._store.connect),
             (self.disconnect, self._store.disconnect),
-        ):
+        ]
+        for mine, other in pairs:
             mine.value = other.value
 
     def _attach(self) -> list[abc.DisposableBase]:
