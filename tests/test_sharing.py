@@ -20,12 +20,13 @@ from heimdall_reactive import (
     StoreClosed,
     WebSocketStore,
     create_websocket,
+    loop_hop,
     use_websocket,
     ws_config,
 )
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.shared import registry
-from heimdall_reactive.testing import Refuse, ScriptedPeer, SocketPeer
+from heimdall_reactive.testing import Accept, Hang, Refuse, ScriptedPeer, SocketPeer
 from heimdall_reactive.testing import run as run_virtual
 
 from .support import record, run, until
@@ -618,3 +619,118 @@ def test_a_program_that_ends_does_not_wait_for_a_linger() -> None:
             [sys.executable, "-W", "error", "-c", PROGRAM, server.url + "/v1/ws"],
             check=True, timeout=20,
         )  # fmt: skip
+
+
+def test_threads_that_come_and_go_never_lose_the_connection_of_another() -> None:
+    with serve_in_thread(require_token=False) as server:
+        url, problems = server.url + "/v1/ws", list[BaseException]()
+
+        def come_and_go(linger: float) -> None:
+            try:
+                for _ in range(25):
+                    with use_websocket(url, share=True, share_linger=linger) as store:
+                        store.send("{}").result(5)
+                        assert store.wait_connected(timeout=5).result().is_connected
+            except BaseException as error:
+                problems.append(error)
+
+        for linger in (0.0, 0.002):
+            workers = [threading.Thread(target=come_and_go, args=(linger,)) for _ in range(4)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        assert problems == []
+    with use_websocket("ws://127.0.0.1:9", immediate=False):
+        pass  # what lingers on the background thread shares it with this one
+    gc.collect()
+
+
+# With the rest of a store
+
+
+def test_close_on_a_loop_begins_what_aclose_waits_for() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer:
+            store = shared(url=peer.url)
+            await store.wait_connected(5)
+            store.close()
+            assert not store._life.ended
+            await store.aclose()
+            assert not registry.all
+            await asyncio.wait_for(peer.links[0].ended(5), 5)
+
+    run(main)
+
+
+def test_receipts_of_what_waits_fail_when_the_last_store_leaves() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Hang())
+        first, second = shared(peer), shared(peer)
+        waits, also = first.send("one"), second.send("two")
+        await first.aclose()
+        assert (waits.state, also.state) == ("queued", "queued")
+        await second.aclose()
+        assert (waits.state, also.state) == ("dropped", "dropped")
+
+    run_virtual(main)
+
+
+def test_what_a_store_has_sent_before_it_leaves_is_written() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Accept(delay=1))
+        async with shared(peer) as stays:
+            leaves = shared(peer)
+            receipt = leaves.send("goodbye")
+            await leaves.aclose()
+            link = await peer.accepted()
+            assert await link.receive() == "goodbye"
+            assert receipt.state == "written"
+            assert stays.connected
+
+    run_virtual(main)
+
+
+def test_streams_handlers_views_and_requests_end_with_their_store() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        handled: list[Any] = []
+        viewed: list[Any] = []
+
+        async def handle(message: Any) -> None:
+            handled.append(message)
+
+        async with shared(peer) as stays:
+            leaves = shared(peer)
+            stream, kept = leaves.stream(), stays.stream()
+            leaves.on_message(handle)
+            view = leaves.observe_on(loop_hop())
+            view.messages.subscribe(viewed.append, on_completed=lambda: viewed.append("end"))
+            link = await peer.accepted()
+            request = leaves.request({"ask": 1}, match=lambda m: m.get("answer") == 1)
+            link.send({"answer": 1})
+            assert await request == {"answer": 1}
+            assert len(leaves.stats.consumers) == 3
+            assert len(stays.stats.consumers) == 1
+            await leaves.aclose()
+            link.send({"n": 2})
+            assert [message async for message in stream] == [{"answer": 1}]
+            assert [await anext(kept), await anext(kept)] == [{"answer": 1}, {"n": 2}]
+            assert (handled, viewed) == ([{"answer": 1}], [{"answer": 1}, "end"])
+
+    run_virtual(main)
+
+
+def test_a_selection_of_a_shared_store_is_its_own() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with shared(peer) as first:
+            second = shared(peer)
+            statuses = record(second.select(lambda state: str(state.status)))
+            await peer.accepted()
+            await second.wait_connected()
+            first.select(lambda state: 1 / 0 if state.session > 1 else 0).subscribe()
+            await second.aclose()
+            assert statuses == ["connecting", "connected", "disconnected"]
+
+    run_virtual(main)
