@@ -72,9 +72,13 @@ class Bus:
         # sets `_draining`, and whoever queues on another thread wakes the owner.
         self._draining = True
         with self.lock:
+            late = self._queue  # another thread may have queued since that look: it was before us
             version = source.commit(value)
+            if late:
+                self._put(source, version, value, only_replaying)
         try:
-            source.deliver(version, value, only_replaying)
+            if not late:
+                source.deliver(version, value, only_replaying)
         except BaseException as error:  # `report` itself failed, or a signal came
             self._escaped = self._escaped or error
         if self._queue or self._escaped is not None:
@@ -87,7 +91,7 @@ class Bus:
             version = source.commit(value)
             direct = self._begin()
             if not direct:
-                self._queued().append(lambda: source.deliver(version, value, only_replaying))
+                self._put(source, version, value, only_replaying)
         if direct:
             try:
                 source.deliver(version, value, only_replaying)
@@ -101,10 +105,7 @@ class Bus:
         """Commit every value before anybody is told of the first."""
         with self.lock:
             for source, value in changes:
-                version = source.commit(value)
-                self._queued().append(
-                    lambda s=source, n=version, v=value: s.deliver(n, v)  # type: ignore[misc]
-                )
+                self._put(source, source.commit(value), value)
         self.drain()
 
     def complete(self, sources: Iterable[Emitter[Any]]) -> None:
@@ -149,6 +150,11 @@ class Bus:
             except BaseException as failed:  # a log handler of the user's
                 error = failed
         self._escaped = self._escaped or error
+
+    def _put(
+        self, source: Emitter[T], version: int, value: T, only_replaying: bool = False
+    ) -> None:
+        self._queued().append(lambda: source.deliver(version, value, only_replaying))
 
     def _queued(self) -> deque[Callable[[], None]]:
         """Return the queue to add to; `lock` is held."""

@@ -1,0 +1,48 @@
+"""What a review has found: each test failed before it was mended."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from heimdall_reactive.bus import Bus
+from heimdall_reactive.subjects import State
+
+from .support import record
+
+
+class Interrupted:
+    """A lock that lets something happen just before its first owner gets it."""
+
+    def __init__(self, lock: Any, meanwhile: Any) -> None:
+        self._lock = lock
+        self._meanwhile = meanwhile
+
+    def __enter__(self) -> None:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_an_emission_that_another_thread_has_committed_first_is_told_first() -> None:
+    bus = Bus(lambda error, name: None)
+    state: State[str] = State(bus, "state", "")
+    posted: list[Any] = []
+    bus.bind(threading.get_ident(), posted.append)
+    seen = record(state)
+
+    def emit_elsewhere() -> None:
+        thread = threading.Thread(target=lambda: bus.emit(state, "theirs"))
+        thread.start()
+        thread.join()
+
+    bus.lock = Interrupted(bus.lock, emit_elsewhere)  # type: ignore[assignment]
+    bus.emit(state, "ours")
+    for call in posted:
+        call()
+    assert seen == ["", "theirs", "ours"]
+    assert state.value == "ours"
