@@ -86,7 +86,7 @@ class Record(abc.DisposableBase, Generic[T]):
             if self._parked:
                 return self._parked.popleft()
             self._parked = None
-            self._source.refan()
+            self._source.fan = None
             return None
 
     @property
@@ -129,7 +129,7 @@ class Source(Observable[T]):
     version: int
     completed: bool
     records: tuple[Record[T], ...]
-    fan: Fan = NOBODY
+    fan: Fan | None = NOBODY  # None after a change, until the next emission looks
 
     def commit(self, value: T) -> int:
         """Take the value as current; the bus's lock is held."""
@@ -138,7 +138,7 @@ class Source(Observable[T]):
 
     def deliver(self, version: int, value: T, only_replaying: bool = False) -> None:
         """Notify the observers; each is isolated from what the others raise."""
-        newest, calls = self.fan
+        newest, calls = self.fan or self._look()
         if version > newest and not only_replaying:
             # Nobody has to be left out: what a stock subject does, at the same cost each.
             for on_next in calls:
@@ -194,22 +194,26 @@ class Source(Observable[T]):
         """Change the observers; `lock` is held, but a finaliser may change them meanwhile."""
         while True:
             before = self.records
-            kept = [record for record in before if record is not removed]
-            after = (*kept, added) if added is not None else tuple(kept)
+            if added is not None:
+                after = (*before, added)
+            else:
+                after = tuple([record for record in before if record is not removed])
             if self.records is before:
                 self.records = after
                 break
-        self.refan()
+        self.fan = None
         self._changed()
 
-    def refan(self) -> None:
-        """Look anew whom an emission goes to; `lock` is held, but a finaliser may come."""
-        records: object = None
-        while records is not self.records:
-            records = seen = self.records
-            parked = any(record.parked for record in seen)
-            newest = NEVER if parked else max((record.since for record in seen), default=0)
-            self.fan = newest, tuple(record.observer.on_next for record in seen)
+    def _look(self) -> Fan:
+        """Look whom an emission goes to: once for all changes before it."""
+        with self.bus.lock:
+            while True:
+                records = self.records
+                parked = any(record.parked for record in records)
+                newest = NEVER if parked else max((record.since for record in records), default=0)
+                self.fan = fan = newest, tuple(record.observer.on_next for record in records)
+                if records is self.records:  # no finaliser has changed them meanwhile
+                    return fan
 
     def subscribe(
         self,
