@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from reactivex import Subject
 from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import (
@@ -409,3 +410,66 @@ def test_a_handler_goes_on_where_its_store_had_to_leave_a_closed_loop() -> None:
             store.send(2)
             assert came.wait(2)
     assert seen == [1, 2]
+
+
+def test_a_replay_on_another_thread_is_handled_on_the_loop() -> None:
+    seen: list[tuple[bool, str]] = []
+    came = threading.Event()
+
+    async def look(connected: bool) -> None:
+        seen.append((connected, threading.current_thread().name))
+        came.set()
+
+    with (
+        serve_in_thread() as server,
+        use_websocket(f"{server.url}/v1/ws/status", loop="thread") as store,
+    ):
+        store.wait_connected(2).result()
+        store.on_each(store.is_connected, look)
+        assert came.wait(2)
+    assert seen == [(True, "heimdall-reactive"), (False, "heimdall-reactive")]
+
+
+def test_a_call_that_somebody_cancelled_costs_no_other() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with use_websocket(URL, transport=peer) as store:
+            seen: list[Any] = []
+
+            async def cancel_itself(message: Any) -> None:
+                if message == 0:
+                    task = asyncio.current_task()
+                    assert task is not None
+                    task.cancel()
+                await asyncio.sleep(1)
+                seen.append(message)
+
+            store.on_message(cancel_itself)
+            link = await peer.accepted()
+            for n in range(3):
+                link.send(n)
+            await asyncio.sleep(5)
+            assert seen == [1, 2]
+
+    virtually(main)
+
+
+def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
+    async def main() -> None:
+        store = use_websocket(URL, transport=ScriptedPeer())
+        await store.wait_connected()
+        source: Subject[int] = Subject()
+        seen: list[int] = []
+
+        async def take(value: int) -> None:
+            seen.append(value)
+
+        handler = store.on_each(source, take)
+        source.on_next(1)
+        await store.aclose()
+        source.on_next(2)
+        await asyncio.sleep(1)
+        assert seen == [1]
+        assert (handler.stats.delivered, handler.stats.dropped) == (1, 1)
+
+    virtually(main)
