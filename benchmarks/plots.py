@@ -9,7 +9,7 @@ from typing import Any, Final
 __all__ = ["draw"]
 
 OURS: Final = "#0a5fb4"
-OURS_TOO: Final = "#5aa6ec"
+OURS_TOO: Final = "#4db6c6"  # over picows
 RIVALS: Final = ("#b0413e", "#d08770", "#8c6d31", "#5f7f3f", "#7b5aa6", "#6b6b6b", "#a3a3a3")
 # Far from the others, which they would squeeze together.
 FAR: Final = ("WebSocketApp (websocket-client)", "the bytes alone, not parsed")
@@ -33,7 +33,7 @@ def draw(cases: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _color(entry: str, rival: int) -> str:
     if entry.startswith("store"):
-        return OURS if entry in ("store", "stores") else OURS_TOO
+        return OURS_TOO if "picows" in entry else OURS
     return RIVALS[rival % len(RIVALS)]
 
 
@@ -78,6 +78,7 @@ def _growth(cases: list[Mapping[str, Any]], path: Path) -> Path:
             axes.plot(
                 list(columns), medians, color=_color(entry, rivals), label=entry,
                 marker="o" if ours else ".", linewidth=2.2 if ours else 1.2,
+                linestyle="--" if "plain" in entry else "-",
             )  # fmt: skip
             rivals += not ours
         axes.set_title(case["title"], fontsize=10)
