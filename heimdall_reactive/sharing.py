@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -49,12 +50,27 @@ def join(
         endpoint = ws_config.resolve(endpoint)
     own = chosen(loop)
     whose = claimed(Identity(options.access_token, options.principal))
+    if callable(whose) and not isinstance(whose, Hashable):
+        whose = _Itself(whose)
     key = digest(endpoint), whose, None if own is None else weakref.ref(own)
     core = registry.get(key, endpoint, options, message_type, "thread" if own is None else own)
     store: SharedStore[Any] = SharedStore(endpoint, core, options)
     if options.immediate:
         core.call_soon(core.wake)
     return store
+
+
+class _Itself:
+    """Stands for a provider that has no hash, such as a dataclass with a `__call__`."""
+
+    def __init__(self, provider: object) -> None:
+        self._provider = provider
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other._provider is self._provider
+
+    def __hash__(self) -> int:
+        return id(self._provider)
 
 
 class SharedStore(WebSocketStore[In]):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -26,7 +27,14 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.shared import registry
-from heimdall_reactive.testing import Accept, Hang, Refuse, ScriptedPeer, SocketPeer
+from heimdall_reactive.testing import (
+    Accept,
+    Hang,
+    Refuse,
+    ScriptedPeer,
+    SocketPeer,
+    VirtualTimeLoop,
+)
 from heimdall_reactive.testing import run as run_virtual
 
 from .support import record, run, until
@@ -732,5 +740,116 @@ def test_a_selection_of_a_shared_store_is_its_own() -> None:
             first.select(lambda state: 1 / 0 if state.session > 1 else 0).subscribe()
             await second.aclose()
             assert statuses == ["connecting", "connected", "disconnected"]
+
+    run_virtual(main)
+
+
+# Odd moments
+
+
+def test_the_last_store_leaves_in_an_observer_of_its_message() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        store = shared(peer)
+        store.messages.subscribe(lambda _: store.close())
+        (await peer.accepted()).send({"n": 1})
+        await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
+        await store.aclose()
+        assert peer.live == []
+        assert not registry.all
+
+    run_virtual(main)
+
+
+def test_a_store_that_joins_in_an_observer_gets_what_comes_next() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        joined: list[WebSocketStore[Any]] = []
+        states: list[Any] = []
+        messages: list[Any] = []
+
+        def join_now(up: bool) -> None:
+            if up:
+                store = shared(peer)
+                joined.append(store)
+                store.state.subscribe(states.append)
+                store.messages.subscribe(messages.append)
+
+        async with shared(peer) as first:
+            first.is_connected.subscribe(join_now)
+            (await peer.accepted()).send({"n": 1})
+            await settled()
+            assert [state.status for state in states] == [Status.CONNECTED]
+            assert messages == [{"n": 1}]
+            await joined[0].aclose()
+
+    run_virtual(main)
+
+
+def test_stores_share_a_loop_that_does_not_run_yet() -> None:
+    async def main() -> None:
+        link = await peer.accepted()
+        link.send({"n": 1})
+        await settled()
+
+    loop = VirtualTimeLoop()
+    peer = ScriptedPeer()
+    first, second = shared(peer, loop=loop), shared(peer, loop=loop)
+    loop.run_until_complete(main())
+    assert first.last_message.value == second.last_message.value == {"n": 1}
+    first.close()
+    assert second.connected
+    second.close()
+    assert peer.live == []
+    loop.close()
+    assert not registry.all
+
+
+def test_a_loop_that_was_closed_is_left_for_the_background_thread() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer:
+            stores.extend((shared(url=peer.url), shared(url=peer.url)))
+            stores[0].disconnect()
+
+    stores: list[WebSocketStore[Any]] = []
+    asyncio.run(main())
+    with serve_in_thread(require_token=False):
+        for store in stores:
+            store.close()
+    assert [store.state.value.status for store in stores] == [Status.DISCONNECTED] * 2
+    assert not registry.all
+
+
+def test_a_provider_without_a_hash_is_one_user() -> None:
+    @dataclass
+    class Provider:
+        token: str
+
+        def __call__(self) -> str:
+            return self.token
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        provider, equal = Provider("token"), Provider("token")
+        async with (
+            shared(peer, access_token=provider) as first,
+            shared(peer, access_token=provider) as second,
+            shared(peer, access_token=equal) as third,
+        ):
+            await third.wait_connected()
+            assert first.state.value is second.state.value
+            assert len(peer.dials) == 2
+
+    run_virtual(main)
+
+
+def test_no_object_of_a_shared_store_shows_a_token() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        url = f"ws://u:{CANARY}@localhost/?t={CANARY}"
+        async with shared(peer, url) as store, shared(peer, url):
+            await peer.accepted()
+            for key, core in registry.all.items():
+                assert CANARY not in repr((key, core, vars(core), store, vars(store)))
 
     run_virtual(main)
