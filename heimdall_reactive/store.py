@@ -35,6 +35,7 @@ from .state import Status
 from .stats import Stats
 from .subjects import Command, Trigger
 from .tokens import Identity, claimed
+from .transports import choose
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -69,6 +70,7 @@ class WebSocketStore(Closing, Paced[In]):
         self, endpoint: str, options: StoreOptions, codec: Codec[In], loop: LoopOption = "auto"
     ) -> None:
         super().__init__(redact(endpoint))
+        choose(options.transport)  # raises while there is no thread yet
         bus = self._bus
         self._principal: object = None
         self._token_mark: int | None = None
@@ -145,9 +147,15 @@ class WebSocketStore(Closing, Paced[In]):
 
         Raises:
             EncodeError: the value has no JSON form.
+            StoreClosed: the store is closed.
         """
+        self._life.refuse_closed()
         request: Request[In] = Request(self, match, timeout)
-        request.sent(self.send(value))
+        try:
+            request.sent(self.send(value))
+        except BaseException:
+            request.forgo()
+            raise
         return request
 
     # Commands
