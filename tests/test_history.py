@@ -150,6 +150,19 @@ def test_threads_that_subscribe_while_others_emit_miss_nothing_and_see_nothing_t
         assert values == list(range(bench.emitted - len(values) + 1, bench.emitted + 1))
 
 
+def test_who_subscribes_between_the_keeping_and_the_telling_sees_a_value_once() -> None:
+    bench = Bench()
+    history = bench.histories.of(3)
+    bench.emit()
+    with bench.bus.lock:  # as `accept` does it on another thread
+        version = history.commit(2)
+    values = record(history)
+    history.deliver(version, 2)
+    bench.emitted = 2
+    bench.emit()
+    assert values == [1, 2, 3]
+
+
 def test_an_observer_that_leaves_in_its_replay_gets_no_more() -> None:
     bench = Bench()
     history = bench.histories.of(3)

@@ -786,6 +786,27 @@ def test_a_store_that_joins_in_an_observer_gets_what_comes_next() -> None:
     run_virtual(main)
 
 
+def test_a_store_that_joins_before_a_state_is_committed_gets_it_as_well() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        joined: list[WebSocketStore[Any]] = []
+
+        def join_once(state: Any) -> bool:
+            if state.is_connected and not joined:
+                joined.append(shared(peer))
+            return True
+
+        async with shared(peer) as first:
+            selection = first.select(join_once)
+            await first.wait_connected()
+            assert selection.value
+            assert joined[0].state.value is first.state.value
+            assert joined[0].connected
+            await joined[0].aclose()
+
+    run_virtual(main)
+
+
 def test_stores_share_a_loop_that_does_not_run_yet() -> None:
     async def main() -> None:
         link = await peer.accepted()
