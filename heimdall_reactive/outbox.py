@@ -68,6 +68,7 @@ class Outbox:
         self._entries: deque[Entry] = deque()
         self._ahead: list[Frame] = []  # of this session: before all that waits
         self._in_flight: Receipt | None = None
+        self._flushing = False
         self._bytes = 0
         self._count = 0
         self._closed: str | None = None
@@ -154,21 +155,39 @@ class Outbox:
         A send whose write raises goes back to where it was: a flush that breaks midway repeats
         nothing and loses nothing. One that the wire could not hand on at once stays in flight: it
         is `written` when the wire is writable again, and `in_doubt` if its connection ends before.
+
+        What a receipt's callback sends is written by the flush that has called it: one inside
+        another would go as deep as there are sends.
         """
-        if wire.writable:
-            self.land()
-        while wire.writable and self._ahead:
-            wire.write(self._ahead.pop(0))
-        while wire.writable and (entry := self._next()) is not None:
-            try:
-                wire.write(entry.frame)
-            except BaseException:
-                self._put_back(entry)
-                raise
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
             if wire.writable:
-                entry.receipt.settle("written")
-            else:
-                self._in_flight = entry.receipt
+                self.land()
+            while wire.writable and self._write_next(wire):
+                pass
+        finally:
+            self._flushing = False
+
+    def _write_next(self, wire: Writer) -> bool:
+        """Write what is next, and tell whether there was anything."""
+        if self._ahead:
+            wire.write(self._ahead.pop(0))
+            return True
+        entry = self._next()
+        if entry is None:
+            return False
+        try:
+            wire.write(entry.frame)
+        except BaseException:
+            self._put_back(entry)
+            raise
+        if wire.writable:
+            entry.receipt.settle("written")
+        else:
+            self._in_flight = entry.receipt
+        return True
 
     def land(self) -> None:
         """Settle what was in flight as written: the operating system has taken it."""

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
 from typing import Any
 
+from heimdall_reactive import Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.bus import Bus
 from heimdall_reactive.subjects import State
+from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
 
 from .support import record
+
+
+def loop() -> VirtualTimeLoop:
+    found = asyncio.get_running_loop()
+    assert isinstance(found, VirtualTimeLoop)
+    return found
+
+
+def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
+    return use_websocket("ws://localhost/x", transport=peer, **options)
 
 
 class Interrupted:
@@ -63,3 +76,20 @@ def test_many_observers_cost_each_newcomer_little() -> None:
 
     seconds(100)
     assert seconds(3000) < 1.5  # it was 5
+
+
+def test_what_callbacks_of_receipts_send_is_written_without_recursion() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, immediate=False) as store:
+            answers: list[Receipt] = []
+            for number in range(500):
+                receipt = store.send(number)
+                receipt.add_done_callback(lambda _: answers.append(store.send("ack")))
+            store.connect()
+            await store.wait_connected()
+            await loop().idle()
+            assert peer.links[0].received == [*range(500), *["ack"] * 500]
+            assert [receipt.state for receipt in answers] == ["written"] * 500
+
+    run(main)
