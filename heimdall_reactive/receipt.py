@@ -15,9 +15,8 @@ __all__ = ["Receipt", "ReceiptState", "refuse_on_loop"]
 
 ReceiptState: TypeAlias = Literal["queued", "written", "dropped", "expired", "rejected", "in_doubt"]
 
-_settling: Final = (
-    threading.Lock()
-)  # one for all: held for a few instructions, never over user code
+# One for all: held for a few instructions, never over user code but a finaliser's, which may send.
+_settling: Final = threading.RLock()
 
 
 class Receipt:

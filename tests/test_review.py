@@ -6,7 +6,10 @@ import asyncio
 import gc
 import threading
 import time
+from concurrent.futures import Future
 from typing import Any
+
+import pytest
 
 from heimdall_reactive import Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.bus import Bus
@@ -93,3 +96,29 @@ def test_what_callbacks_of_receipts_send_is_written_without_recursion() -> None:
             assert [receipt.state for receipt in answers] == ["written"] * 500
 
     run(main)
+
+
+def test_a_finaliser_may_send_while_a_receipt_is_made_waitable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = threading.Event()
+
+    class Sender:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            Receipt().settle("written")
+            done.set()
+
+    def collecting() -> Future[Receipt]:
+        gc.collect()  # as any allocation may
+        return Future()
+
+    monkeypatch.setattr("heimdall_reactive.receipt.Future", collecting)
+    gc.collect()
+    Sender()
+    thread = threading.Thread(target=lambda: Receipt().add_done_callback(print), daemon=True)
+    thread.start()
+    assert done.wait(5)
+    thread.join(5)
