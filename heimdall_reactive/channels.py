@@ -120,8 +120,7 @@ class Channels:
         """Subscribe anew on a socket that has just opened, before anything else goes out."""
         self._told.clear()
         for name in tuple(self._observed):
-            self._told.add(name)
-            self._tell(encode(self._protocol.subscribe(name)))
+            self._ask(name)
 
     def on_moved(self) -> None:
         """Compare again: what was posted to an event loop that has closed is lost."""
@@ -131,7 +130,9 @@ class Channels:
     def complete(self) -> None:
         """End every channel with the store."""
         self._closed = True
-        self.bus.complete(tuple(self._known.values()))
+        # Not `values()`: another thread may ask for a channel meanwhile.
+        known = [channel for found in self._known.valuerefs() if (channel := found()) is not None]
+        self.bus.complete(known)
 
     def _compare(self) -> None:
         with self.bus.lock:
@@ -143,11 +144,25 @@ class Channels:
             return  # the next session subscribes; an Unsubscribe would be one too many
         for name in changes:
             if name in wanted and name not in self._told:
-                self._told.add(name)
-                self._tell(encode(self._protocol.subscribe(name)))
+                self._ask(name)
             elif name not in wanted and name in self._told:
                 self._told.discard(name)
-                self._tell(encode(self._protocol.unsubscribe(name)))
+                self._say(self._protocol.unsubscribe, name)
+
+    def _ask(self, name: str) -> None:
+        if self._say(self._protocol.subscribe, name):
+            self._told.add(name)
+
+    def _say(self, words: Callable[[str], Any], name: str) -> bool:
+        """Put a user's words for a channel out; what they raise must not end an attempt."""
+        try:
+            frame = encode(words(name))
+        except Exception as raised:
+            kind = type(raised).__name__
+            self._report(StoreError(f"the option channel_protocol raised {kind}; mend it"))
+            return False
+        self._tell(frame)
+        return True
 
     def _dispatch_while_observed(self) -> None:
         if self._observed and self._dispatching is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive import Receipt, WebSocketStore, use_websocket
+from heimdall_reactive import ChannelProtocol, Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.bus import Bus
 from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
@@ -122,3 +122,26 @@ def test_a_finaliser_may_send_while_a_receipt_is_made_waitable(
     thread.start()
     assert done.wait(5)
     thread.join(5)
+
+
+def test_words_for_a_channel_that_raise_end_no_attempt() -> None:
+    def words(name: str) -> dict[str, str]:
+        return {"sub": {"known": "known"}[name]}
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        protocol = ChannelProtocol(subscribe=words, unsubscribe=words)
+        async with store_of(peer, channel_protocol=protocol, immediate=False) as store:
+            errors = record(store.errors)
+            subscription = store.channel("unknown").subscribe(print)
+            store.channel("known").subscribe(print)
+            store.connect()
+            await store.wait_connected(5)
+            subscription.dispose()
+            await loop().idle()
+            assert peer.links[0].received == [{"sub": "known"}]
+            assert [str(error) for error in errors] == [
+                "the option channel_protocol raised KeyError; mend it"
+            ]
+
+    run(main)
