@@ -68,6 +68,10 @@ class Request(Observable[T], Generic[T]):
         self._receipt = receipt
         receipt.add_done_callback(self._on_settled)
 
+    def forgo(self) -> None:
+        """Wait for no answer: nothing was sent."""
+        self._future.cancel()
+
     def result(self, timeout: float | None = None) -> T:
         """Wait, on a thread without an event loop, for the answer.
 

@@ -13,6 +13,7 @@ import pytest
 
 from heimdall_reactive import ChannelProtocol, Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.bus import Bus
+from heimdall_reactive.exceptions import EncodeError, StoreClosed
 from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
 
@@ -145,3 +146,27 @@ def test_words_for_a_channel_that_raise_end_no_attempt() -> None:
             ]
 
     run(main)
+
+
+def test_a_request_that_can_not_be_sent_leaves_nothing() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, ping_interval=None) as store:
+            await store.wait_connected()
+            timers, asked = len(loop().timers), list[Any]()
+            with pytest.raises(EncodeError):
+                store.request(object(), match=asked.append, timeout=600)  # type: ignore[arg-type]
+            await loop().idle()
+            assert len(loop().timers) == timers
+            peer.links[0].send("hello")
+            await loop().idle()
+            assert not asked
+
+    run(main)
+
+
+def test_a_request_to_a_closed_store_says_so() -> None:
+    store = use_websocket("ws://localhost/x", transport=ScriptedPeer(), immediate=False)
+    store.close()
+    with pytest.raises(StoreClosed):
+        store.request("x", match=bool)
