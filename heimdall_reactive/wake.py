@@ -77,8 +77,9 @@ def watch(loop: asyncio.AbstractEventLoop, wall: Wall) -> Watch:
     """Return the watch of an event loop; called on its thread."""
     found = _watches.get(loop)
     if found is None:
-        for other in tuple(_watches):
-            if other.is_closed():  # with a timer that would keep it
+        # Not the keys themselves: another thread may add its own meanwhile.
+        for other in [known() for known in _watches.keyrefs()]:
+            if other is not None and other.is_closed():  # with a timer that would keep it
                 _watches.pop(other, None)
         found = _watches[loop] = Watch(loop, wall)
     return found

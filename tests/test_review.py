@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from heimdall_reactive.bus import Bus
 from heimdall_reactive.exceptions import EncodeError, StoreClosed
 from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
+from heimdall_reactive.wake import watch
 
 from .support import record
 
@@ -170,3 +172,41 @@ def test_a_request_to_a_closed_store_says_so() -> None:
     store.close()
     with pytest.raises(StoreClosed):
         store.request("x", match=bool)
+
+
+class Many(asyncio.SelectorEventLoop):
+    """An event loop that holds no sockets: many are made."""
+
+    def __init__(self) -> None:
+        pass
+
+    def is_closed(self) -> bool:
+        return False
+
+    def __del__(self) -> None:
+        pass
+
+
+def test_event_loops_of_several_threads_are_watched_at_once() -> None:
+    kept: list[Many] = []
+    failed: list[Exception] = []
+
+    def watch_some() -> None:
+        try:
+            for _ in range(60):
+                kept.append(Many())
+                watch(kept[-1], lambda _: 0.0)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=watch_some) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failed
