@@ -99,6 +99,8 @@ def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: D
         "consumers.md",
         "reliability.md",
         "testing.md",
+        "sharing.md",
+        "observability.md",
         "recording.md",
     ):
         assert count > 2
