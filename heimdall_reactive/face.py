@@ -11,8 +11,9 @@ from reactivex import Observable
 from .bus import Bus
 from .exceptions import ObserverError, StoreError
 from .history import Histories
-from .journal import about_error
+from .journal import Journal, about_error
 from .masking import told
+from .source import Tap
 from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
 from .waiting import Waiter, connected_or_raise
@@ -182,6 +183,13 @@ class Face(Generic[In]):
     def on_gap(self, gap: Gap) -> None:
         """Tell what a reconnection left out."""
         self._bus.emit(self._gaps, gap)
+
+    def _told_to(self, journal: Journal) -> Journal:
+        """Have a journal told of all that it notes."""
+        self._transitions.attach(Tap(journal.on_transition), replay=False)
+        self._errors.attach(Tap(journal.on_error), replay=False)
+        self._gaps.attach(Tap(journal.on_gap), replay=False)
+        return journal
 
     def _complete_values(self) -> None:
         """End what can be observed, the values first."""

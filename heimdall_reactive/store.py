@@ -30,7 +30,6 @@ from .receipt import Receipt
 from .requests import Request
 from .runtime import LoopOption, Runtime, running_loop
 from .sampling import every
-from .source import Tap
 from .state import Status
 from .stats import Stats
 from .subjects import Command, Trigger
@@ -86,10 +85,7 @@ class WebSocketStore(Closing, Paced[In]):
         self._connection = self._supervise(endpoint, options, codec)
         grace = options.close_timeout
         self._life = Life(self._runtime, self._finish, self._complete, grace)
-        self.journal = journal = Journal(self._name, self._runtime.wall)
-        self._transitions.attach(Tap(journal.on_transition), replay=False)
-        self._errors.attach(Tap(journal.on_error), replay=False)
-        self._gaps.attach(Tap(journal.on_gap), replay=False)
+        self.journal = self._told_to(Journal(self._name, self._runtime.wall))
         self._channels = Channels(
             bus, options.channel_protocol, self.messages, self._runtime.post, self._tell,
             lambda: self._connection.state.is_connected, self.on_error,
