@@ -127,7 +127,7 @@ def test_a_late_joiner_has_the_values_of_now_and_no_old_messages() -> None:
         {"access_token": "token", "principal": "eve"},
         {"share": False},
     ],
-    ids=repr,
+    ids=lambda other: "-".join(other),
 )
 def test_other_endpoints_and_principals_have_connections_of_their_own(other: Any) -> None:
     async def main() -> None:
