@@ -82,7 +82,6 @@ def _guard(results: Sequence[Result], out: Path) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it from the command line; return 1 where a quick run falls short."""
     options = _parse(arguments)
-    logging.getLogger("heimdall_reactive").setLevel(logging.CRITICAL)
     print(machine.describe())
     names = options.case or (QUICK if options.quick else list(CASES))
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
@@ -100,4 +99,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("heimdall_reactive").setLevel(logging.CRITICAL)
     sys.exit(main())
