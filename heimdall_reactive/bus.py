@@ -183,4 +183,19 @@ class Bus:
             except BaseException as error:
                 self._escaped = self._escaped or error
         if escaped is not None:
+            self._let_out(escaped)
+
+    def _let_out(self, escaped: BaseException) -> None:
+        """Raise what escaped; where a loop delivers, in a step of its own.
+
+        Who emits there is the connection, in the middle of a change: an observer's `sys.exit()`
+        must not leave a session that was announced and never started.
+        """
+        wake = self._wake
+        if wake is None or self._owner != threading.get_ident():
             raise escaped
+
+        def leave() -> None:
+            raise escaped
+
+        wake(leave)

@@ -11,15 +11,25 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
-from heimdall_reactive import ChannelProtocol, Receipt, WebSocketStore, use_websocket
+from heimdall_reactive import (
+    ChannelProtocol,
+    ConnectionState,
+    Receipt,
+    Status,
+    WebSocketStore,
+    use_websocket,
+)
 from heimdall_reactive.bus import Bus
 from heimdall_reactive.exceptions import EncodeError, StoreClosed
 from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
 from heimdall_reactive.wake import watch
 
-from .support import record
+from . import support
+from .peers import peer, quick
+from .support import record, until
 
 
 def loop() -> VirtualTimeLoop:
@@ -210,3 +220,23 @@ def test_event_loops_of_several_threads_are_watched_at_once() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert not failed
+
+
+def test_an_interrupt_leaves_a_delivering_loop_in_a_step_of_its_own() -> None:
+    async def stay(connection: ServerConnection) -> None:
+        await connection.send('{"n": 1}')
+        await connection.wait_closed()
+
+    def leave(state: ConnectionState) -> None:
+        if state.status in (Status.CONNECTED, Status.DISCONNECTING):
+            raise SystemExit(1)
+
+    async def main() -> None:
+        async with peer(stay) as url, quick(url, loop="thread", immediate=False) as store:
+            store.state.subscribe(leave)
+            store.connect()
+            await until(store, lambda: store.last_message.value == {"n": 1})
+            store.disconnect()
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+
+    support.run(main)
