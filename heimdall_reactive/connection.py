@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from .asking import Asker
 from .codec import Codec
 from .endpoints import ws_config
-from .exceptions import ConnectionLost, SessionEnded, TokenError
+from .exceptions import ConfigurationError, ConnectionLost, SessionEnded, TokenError
 from .expiry import Expiry
 from .listener import Listener
 from .masking import bare
@@ -240,8 +240,10 @@ class Connection:
 
     def _refused(self, error: Exception) -> None:
         if isinstance(error, NotImplementedError):
-            self._listener.on_unusable_loop()
-            return
+            if not self._runtime.background:
+                self._listener.on_unusable_loop()
+                return
+            error = ConfigurationError("the transport raised NotImplementedError; use another one")
         before = self.state
         if isinstance(error, TokenError):
             self._listener.on_error(error)

@@ -22,7 +22,7 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.bus import Bus
-from heimdall_reactive.exceptions import EncodeError, StoreClosed
+from heimdall_reactive.exceptions import ConfigurationError, EncodeError, StoreClosed
 from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
 from heimdall_reactive.wake import watch
@@ -238,5 +238,17 @@ def test_an_interrupt_leaves_a_delivering_loop_in_a_step_of_its_own() -> None:
             await until(store, lambda: store.last_message.value == {"n": 1})
             store.disconnect()
             await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+
+    support.run(main)
+
+
+def test_a_transport_that_is_not_implemented_fails_the_store() -> None:
+    async def dial(*_: object) -> Any:
+        raise NotImplementedError
+
+    async def main() -> None:
+        async with use_websocket("ws://localhost/x", transport=dial) as store:
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+            assert isinstance(state.error, ConfigurationError)
 
     support.run(main)
