@@ -35,6 +35,9 @@ class Requester(Protocol):
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call something on the store's event loop."""
 
+    def report(self, error: BaseException, source: str) -> None:
+        """Report what an observer raised."""
+
     def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call something later; on the event loop's thread."""
         ...
@@ -60,6 +63,7 @@ class Request(Observable[T], Generic[T]):
         self._future: Future[T] = Future()
         self._watching = CompositeDisposable()
         self._receipt: Receipt | None = None
+        self._waits = 0
         self._future.add_done_callback(lambda _: store.call_soon(self._watching.dispose))
         store.call_soon(self._watch)
 
@@ -95,7 +99,19 @@ class Request(Observable[T], Generic[T]):
             raise WaitTimeout(f"no answer within {timeout} s; the request goes on") from None
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self._future).__await__()
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        self._waits += 1
+        try:
+            # Shielded: cancelling one wait must not cancel others; the last one gives it up.
+            return await asyncio.shield(asyncio.wrap_future(self._future))
+        except asyncio.CancelledError:
+            if self._waits == 1:
+                self._future.cancel()
+            raise
+        finally:
+            self._waits -= 1
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -106,17 +122,21 @@ class Request(Observable[T], Generic[T]):
             if gone.is_disposed:
                 return
             try:
-                answer = future.result()
-            except (Exception, CancelledError) as error:
-                observer.on_error(
-                    error if isinstance(error, Exception) else RequestLost("cancelled")
-                )
-            else:
-                observer.on_next(answer)
-                observer.on_completed()
+                self._tell(observer, future)
+            except Exception as raised:  # elsewhere it would be logged with its text
+                self._store.report(raised, "request")
 
         self._future.add_done_callback(lambda f: self._store.call_soon(lambda: tell(f)))
         return gone
+
+    def _tell(self, observer: abc.ObserverBase[T], future: Future[T]) -> None:
+        try:
+            answer = future.result()
+        except (Exception, CancelledError) as error:
+            observer.on_error(error if isinstance(error, Exception) else RequestLost("cancelled"))
+        else:
+            observer.on_next(answer)
+            observer.on_completed()
 
     def __repr__(self) -> str:
         return f"<Request {'answered' if self._future.done() else 'waiting'}>"

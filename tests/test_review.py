@@ -22,7 +22,7 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.bus import Bus
-from heimdall_reactive.exceptions import ConfigurationError, EncodeError, StoreClosed
+from heimdall_reactive.exceptions import ConfigurationError, EncodeError, ObserverError, StoreClosed
 from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
 from heimdall_reactive.wake import watch
@@ -252,3 +252,38 @@ def test_a_transport_that_is_not_implemented_fails_the_store() -> None:
             assert isinstance(state.error, ConfigurationError)
 
     support.run(main)
+
+
+def test_who_gives_up_waiting_for_an_answer_takes_it_from_nobody_else() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            request = store.request("question", match=bool, timeout=60)
+            patient = asyncio.ensure_future(request)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(request, 1)
+            peer.links[0].send({"answer": 42})
+            assert await patient == {"answer": 42}
+
+    run(main)
+
+
+def test_what_an_observer_of_a_request_raises_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def raising(message: Any) -> None:
+        raise ValueError(f"not what I asked for: {message}")
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            errors = record(store.errors)
+            await store.wait_connected()
+            store.request("question", match=bool).subscribe(raising)
+            peer.links[0].send(["secret"])
+            await loop().idle()
+            assert [type(error) for error in errors] == [ObserverError]
+
+    run(main)
+    assert "secret" not in caplog.text
