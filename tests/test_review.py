@@ -28,7 +28,7 @@ from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
 from heimdall_reactive.wake import watch
 
 from . import support
-from .peers import peer, quick
+from .peers import peer, quick, raw_peer
 from .support import record, until
 
 
@@ -287,3 +287,20 @@ def test_what_an_observer_of_a_request_raises_is_reported(
 
     run(main)
     assert "secret" not in caplog.text
+
+
+def test_disconnect_in_the_callback_of_a_doubtful_receipt_leaves_no_timer() -> None:
+    async def vanish(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+
+    async def main() -> None:
+        async with raw_peer(vanish) as url, quick(url, close_timeout=60) as store:
+            await store.wait_connected()
+            receipt = store.send(bytes(8_000_000))
+            receipt.add_done_callback(lambda _: store.disconnect())
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+        timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        assert not [timer for timer in timers if not timer.cancelled() and "abort" in repr(timer)]
+
+    support.run(main)

@@ -250,7 +250,7 @@ class WebSocketsWire(ClientConnection):
             self.set_connection_exc(error)
 
     def _expect_end(self) -> None:
-        if self._reaper is None:
+        if self._reaper is None and not self.connection_lost_waiter.done():
             self._reaper = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
 
     def _report_closed(self) -> None:
