@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from . import machine, plots, report
+from .cases_channels import channels
 from .cases_many import many_stores, memory, storm
 from .cases_process import fan_out, state
 from .cases_receive import on_uvloop, receive
@@ -35,6 +36,7 @@ CASES: Final[dict[str, Callable[[Stage], Case]]] = {
     "send": sending,
     "fan-out": fan_out,
     "state": state,
+    "channels": channels,
     "many stores": many_stores,
     "memory": memory,
     "import": importing,
