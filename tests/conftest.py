@@ -6,16 +6,26 @@ import gc
 import logging
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if sys.platform != "win32":
+    import uvloop
 
 from heimdall_reactive import connection
 from heimdall_reactive.options import Transport
 from heimdall_reactive.transports import Dial, choose
 
 from .support import descriptors, threads
+
+
+def pytest_configure() -> None:
+    """Let `uvloop` open what its first loop leaves open for the process."""
+    if sys.platform != "win32":
+        uvloop.new_event_loop().close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

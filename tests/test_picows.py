@@ -216,7 +216,6 @@ def loops() -> list[Any]:
     if sys.platform != "win32":
         import uvloop
 
-        uvloop.new_event_loop().close()  # the first one opens a pipe of the process
         kinds.append(uvloop.new_event_loop)
     return kinds
 
