@@ -12,9 +12,6 @@ from pathlib import Path
 
 import pytest
 
-if sys.platform != "win32":
-    import uvloop
-
 from heimdall_reactive import connection
 from heimdall_reactive.options import Transport
 from heimdall_reactive.transports import Dial, choose
@@ -25,6 +22,8 @@ from .support import descriptors, threads
 def pytest_configure() -> None:
     """Let `uvloop` open what its first loop leaves open for the process."""
     if sys.platform != "win32":
+        import uvloop
+
         uvloop.new_event_loop().close()
 
 
