@@ -59,7 +59,7 @@ class Channels:
         protocol: the server's words.
         messages: all of the store's messages; observed while a channel is.
         post: calls something soon on the event loop.
-        tell: puts a frame before what waits in the outbox, and flushes; on the event loop.
+        tell: puts a channel's frame before what waits, and flushes; on the event loop.
         is_connected: whether the socket is open.
         report: takes errors.
     """
@@ -70,7 +70,7 @@ class Channels:
         protocol: ChannelProtocol,
         messages: Observable[Any],
         post: Callable[[Callable[[], None]], None],
-        tell: Callable[[Frame], None],
+        tell: Callable[[str, Frame], None],
         is_connected: Callable[[], bool],
         report: Callable[[StoreError], None],
     ) -> None:
@@ -161,7 +161,7 @@ class Channels:
             kind = type(raised).__name__
             self._report(StoreError(f"the option channel_protocol raised {kind}; mend it"))
             return False
-        self._tell(frame)
+        self._tell(name, frame)
         return True
 
     def _dispatch_while_observed(self) -> None:

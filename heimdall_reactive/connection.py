@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from .asking import Asker
 from .codec import Codec
 from .endpoints import ws_config
-from .exceptions import ConfigurationError, ConnectionLost, SessionEnded, TokenError
+from .exceptions import ConfigurationError, ConnectError, ConnectionLost, SessionEnded, TokenError
 from .expiry import Expiry
 from .listener import Listener
 from .masking import bare
@@ -178,9 +178,12 @@ class Connection:
                 self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
             if self._dialling is me:  # no observer of that has disconnected
                 wire = await self._dial(*upgrade[:3], self._options)
+        except asyncio.CancelledError:
+            if self._dialling is me:  # not we have cancelled it
+                self._refused(ConnectError("somebody cancelled the attempt", "reset"))
+            raise
         except Exception as error:
             if self._dialling is me:
-                self._dialling = None
                 self._refused(bare(error))
             return
         if wire is not None and self._dialling is me:
@@ -214,8 +217,6 @@ class Connection:
         self._stable = None
         self._retries.reset()
 
-    # Healing
-
     def _on_closed(self, close: CloseInfo) -> None:
         """Take the end of the session's socket: finish a disconnect, or heal."""
         session, self._session = self._session, None
@@ -239,6 +240,7 @@ class Connection:
             self.connect()
 
     def _refused(self, error: Exception) -> None:
+        self._dialling = None
         if isinstance(error, NotImplementedError):
             if not self._runtime.background:
                 self._listener.on_unusable_loop()
@@ -281,8 +283,6 @@ class Connection:
             self._retry.cancel()
             left = max(0.0, retry_at - self._runtime.wall())
             self._retry = self._runtime.loop.call_later(left, self._attempt, self.state.attempt)
-
-    # Parts
 
     @property
     def _watch(self) -> Watch:

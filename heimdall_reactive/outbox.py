@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -66,7 +66,7 @@ class Outbox:
         self._ttl = ttl
         self._clock = clock
         self._entries: deque[Entry] = deque()
-        self._ahead: list[Frame] = []  # of this session: before all that waits
+        self._ahead: OrderedDict[str, Frame] = OrderedDict()  # of this session, before all sends
         self._in_flight: Receipt | None = None
         self._flushing = False
         self._bytes = 0
@@ -140,12 +140,14 @@ class Outbox:
             return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
         return ""
 
-    def put_ahead(self, frame: Frame) -> None:
-        """Queue a frame of this session before all sends, such as a channel's subscription.
+    def put_ahead(self, name: str, frame: Frame) -> None:
+        """Queue a frame of this session before all sends: a channel is asked for, or left.
 
-        It is bounded by what asks for it, not by `limit`; nobody has a receipt for it.
+        Where the one is still unwritten, the other takes it back: neither is sent, and however
+        often a channel is joined and left, no more than one frame of it waits.
         """
-        self._ahead.append(frame)
+        if self._ahead.pop(name, None) is None:
+            self._ahead[name] = frame
 
     # Out of it
 
@@ -173,7 +175,7 @@ class Outbox:
     def _write_next(self, wire: Writer) -> bool:
         """Write what is next, and tell whether there was anything."""
         if self._ahead:
-            wire.write(self._ahead.pop(0))
+            wire.write(self._ahead.popitem(last=False)[1])
             return True
         entry = self._next()
         if entry is None:

@@ -255,8 +255,8 @@ class WebSocketStore(Closing, Paced[In]):
             self._life.call(self._flush)
         return receipt
 
-    def _tell(self, frame: Frame) -> None:
-        self._outbox.put_ahead(frame)
+    def _tell(self, name: str, frame: Frame) -> None:
+        self._outbox.put_ahead(name, frame)
         self._connection.flush()
 
     def _flush(self) -> None:

@@ -331,3 +331,26 @@ def test_a_subscription_from_another_thread_reaches_the_socket() -> None:
 def test_a_protocol_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="a ChannelProtocol"):
         use_websocket(URL, channel_protocol="mine")  # type: ignore[call-overload]
+
+
+def test_a_channel_that_comes_and_goes_behind_a_full_socket_waits_as_one_frame_at_most() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            peer.links[0].stall(after=1)
+            store.send("fills the socket")
+            await loop().idle()
+            for _ in range(50):
+                subscription = store.channel("gps").subscribe()
+                await loop().idle()
+                subscription.dispose()
+                await loop().idle()
+            kept = store.channel("gps").subscribe()
+            await loop().idle()
+            peer.links[0].resume()
+            await loop().idle()
+            assert said(peer.links[0]) == ["fills the socket", "Subscribe gps"]
+            kept.dispose()
+
+    run(main)

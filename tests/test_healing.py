@@ -540,3 +540,17 @@ def test_one_error_ends_it_with_cause_and_count_and_connect_starts_afresh() -> N
             assert len(peer.dials) == 8
 
     run(main)
+
+
+def test_an_attempt_that_somebody_cancels_is_one_that_failed() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Hang())
+        async with store_of(peer, reconnect_delay=1) as store:
+            await loop().idle()
+            (task,) = (t for t in asyncio.all_tasks() if t.get_name() == "heimdall-dial")
+            task.cancel()
+            state = await store.wait_for(lambda s: s.status is Status.WAITING)
+            assert "cancelled" in str(state.error)
+            await store.wait_connected()
+
+    run(main)
