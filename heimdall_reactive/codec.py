@@ -155,11 +155,9 @@ def _heimdall(data: bytes | bytearray, text: bool) -> Any:
     if data[start - 1 : start] == b" ":  # as `json.dumps` writes it
         start += 1
     validate_json = _BY_TAG.get(bytes(data[start : data.find(b'"', start)]))
-    if validate_json is not None:
+    if validate_json is not None and not _may_hold_no_number(data):
         try:
-            message = validate_json(data)
-            if not message.__pydantic_extra__:  # else what may be in there is no JSON, as NaN
-                return message
+            return validate_json(data)
         except ValidationError:
             pass
     return _heimdall_slowly(data)

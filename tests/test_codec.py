@@ -390,3 +390,13 @@ def test_text_and_bytes_survive_the_way_out_and_in(text: str, data: bytes) -> No
 def test_a_heimdall_message_survives_the_way_out_and_in() -> None:
     message = ForceLogout(user_id="u1", timestamp=THEN)
     assert default.decode(*encode(message)) == message
+
+
+@pytest.mark.parametrize("hidden", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_is_refused_also_behind_a_later_key_of_the_same_name(hidden: str) -> None:
+    text = (
+        f'{{"type":"rolesUpdated","userId":{hidden},"userId":"u","roles":[],'
+        '"timestamp":"2026-11-23T12:00:00Z"}'
+    )
+    with pytest.raises(InvalidMessage):
+        Codec().decode(text.encode(), True)
