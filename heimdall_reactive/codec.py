@@ -61,8 +61,10 @@ def encode(value: Any) -> Frame:
 
 def _may_hold_no_number(data: bytes | bytearray) -> bool:
     """Tell whether NaN or Infinity may be in JSON, in a string of it at least."""
-    # A single byte is found 20 times as fast as a word, and most frames have neither.
-    return (b"N" in data and b"NaN" in data) or (b"I" in data and b"Infinity" in data)
+    # A single byte is found 20 times as fast as a word, and most frames have neither; `find` takes
+    # half of what `in` takes.
+    find = data.find
+    return (find(78) >= 0 and find(b"NaN") >= 0) or (find(73) >= 0 and find(b"Infinity") >= 0)
 
 
 class Codec(Generic[T]):
@@ -126,16 +128,13 @@ def _decoder(
     return validate
 
 
-_VALIDATORS: Final = {
-    model.model_fields["type"].default: model.__pydantic_validator__
+_MODELS: Final[dict[str, Callable[[Any], Any]]] = {
+    model.model_fields["type"].default: model.__pydantic_validator__.validate_python
     for model in (
         *get_args(get_args(messages.ServerMessage)[0]),
         *get_args(get_args(messages.ControlMessage)[0]),
     )
 }
-_MODELS: Final = {name: found.validate_python for name, found in _VALIDATORS.items()}
-_BY_TAG: Final = {name.encode(): found.validate_json for name, found in _VALIDATORS.items()}
-TAG: Final = b'"type":'
 
 
 def _plain(data: bytes | bytearray, text: bool) -> Any:
@@ -146,24 +145,11 @@ def _plain(data: bytes | bytearray, text: bool) -> Any:
 def _heimdall(data: bytes | bytearray, text: bool) -> Any:
     """Decode a Heimdall message, or plain JSON where its type is not one of ours.
 
-    What looks like a type is tried first: JSON straight into the model takes 1.2 us in place of
-    1.6. The model compares the type itself, so that a wrong guess fails, and the right way follows.
+    JSON straight into a model would save 0.1 us at 1 KB, take 0.1 us more at 0.1 KB and 10 us more
+    at 16 KB, and would have to guess the type first.
     """
     if not text:
         return bytes(data)
-    start = data.find(TAG) + 8
-    if data[start - 1 : start] == b" ":  # as `json.dumps` writes it
-        start += 1
-    validate_json = _BY_TAG.get(bytes(data[start : data.find(b'"', start)]))
-    if validate_json is not None and not _may_hold_no_number(data):
-        try:
-            return validate_json(data)
-        except ValidationError:
-            pass
-    return _heimdall_slowly(data)
-
-
-def _heimdall_slowly(data: bytes | bytearray) -> Any:
     value = from_json(data, allow_inf_nan=False, cache_strings="keys")
     if type(value) is dict:
         kind = value.get("type")
