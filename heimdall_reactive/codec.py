@@ -145,8 +145,8 @@ def _plain(data: bytes | bytearray, text: bool) -> Any:
 def _heimdall(data: bytes | bytearray, text: bool) -> Any:
     """Decode a Heimdall message, or plain JSON where its type is not one of ours.
 
-    JSON straight into a model would save 0.1 us at 1 KB, take 0.1 us more at 0.1 KB and 10 us more
-    at 16 KB, and would have to guess the type first.
+    JSON straight into a model, with a guess of its type before, was no faster at 0.1 KB (1.5 us)
+    and slower at 16 KB (37 us for 26).
     """
     if not text:
         return bytes(data)
