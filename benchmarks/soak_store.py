@@ -113,6 +113,10 @@ class Tap:
         """Pass it on."""
         self._wire.probe(timeout)
 
+    def hold(self, on: bool) -> None:
+        """Stop reading, or read on."""
+        self._wire.hold(on)
+
     def kill(self) -> None:
         """Pass it on."""
         self._wire.kill()

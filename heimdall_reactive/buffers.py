@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from .exceptions import ConfigurationError, StreamOverflow
 from .stats import ConsumerStats
@@ -16,7 +16,21 @@ T = TypeVar("T")
 Overflow: TypeAlias = Literal["latest", "drop_oldest", "drop_newest", "error"]
 """What happens to a message for which a consumer has no room."""
 
+BlockOr: TypeAlias = Overflow | Literal["block"]
+"""The same, or the server is held back for a while, see `Holding`."""
+
 WAITING_LIMIT: Final = 1024  # values that wait for a consumer where it does not say how many
+
+
+class Hold(Protocol):
+    """What holds the server back for a buffer that is full, see `Holding`."""
+
+    def ask(self, consumer: object) -> bool:
+        """Hold; return whether it is held, so that the rest of what was read may come."""
+        ...
+
+    def release(self, consumer: object) -> None:
+        """Hold no longer for this one."""
 
 
 class Buffer(Generic[T]):
@@ -27,6 +41,7 @@ class Buffer(Generic[T]):
         overflow: `latest` and `drop_oldest` drop the oldest value that waits, `drop_newest` the
             one that comes, `error` as well, and ends the consumer after what waits.
         name: the consumer's, for `stats`.
+        hold: what `block` holds the server back by.
 
     Attributes:
         dropped: values that had no room.
@@ -38,16 +53,14 @@ class Buffer(Generic[T]):
         ConfigurationError: `maxsize` is no number of values, or nobody knows the policy.
     """
 
-    def __init__(self, maxsize: int, overflow: Overflow, name: str) -> None:
+    def __init__(
+        self, maxsize: int, overflow: BlockOr, name: str, hold: Hold | None = None
+    ) -> None:
         if isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1:
             raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
-        if overflow not in get_args(Overflow):
+        if overflow not in get_args(Overflow) and (overflow != "block" or hold is None):
             known = ", ".join(get_args(Overflow))
-            why = (
-                ": a socket that is not read loses its keep-alive"
-                if f"{overflow}" == "block"
-                else ""
-            )
+            why = ": only a stream can hold the server back" if f"{overflow}" == "block" else ""
             raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}{why}")
         self.name = name
         self.maxsize = 1 if overflow == "latest" else maxsize
@@ -56,6 +69,8 @@ class Buffer(Generic[T]):
         # Reentrant: a finaliser that disposes of the consumer may run while it is held.
         self.lock = threading.RLock()
         self._overflow = overflow
+        self._hold = hold
+        self._holding = False
         self._items: deque[tuple[T, bool]] = deque()
         self._kept = 0
 
@@ -98,7 +113,15 @@ class Buffer(Generic[T]):
             item, kept = self._items.popleft()
             self._kept -= kept
             self.delivered += 1
+            if self._holding and 2 * len(self._items) <= self.maxsize:
+                self.let_go()
             return item
+
+    def let_go(self) -> None:
+        """Hold the server back no longer for this consumer."""
+        if self._holding and self._hold is not None:
+            self._holding = False
+            self._hold.release(self)
 
     def clear(self) -> None:
         """Forget what waits, uncounted: nobody wants it any more."""
@@ -126,6 +149,11 @@ class Buffer(Generic[T]):
             )
 
     def _make_room(self) -> bool:
+        if self._overflow == "block" and self._hold is not None:
+            self._holding = True
+            if not self._hold.ask(self):
+                self._drop_oldest()
+            return True
         if self._overflow in ("latest", "drop_oldest"):
             self._drop_oldest()
             return True

@@ -71,7 +71,7 @@ class Connection:
         self._dial = choose(options.transport)
         self._asker = Asker()
         self._retries = Retries(options, random.random, listener.on_error)
-        self._session: Session | None = None
+        self.session: Session | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -101,7 +101,7 @@ class Connection:
         """
         self._again = False
         self._outbox.clear("disconnect() was called", mark)
-        session, status = self._session, self.state.status
+        session, status = self.session, self.state.status
         if status is Status.CONNECTED and session is not None:
             self._cancel_timers()
             self._move(self.state.disconnecting())
@@ -115,8 +115,8 @@ class Connection:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
-        if self._session is not None and self.state.is_connected:
-            self._session.flush()
+        if self.session is not None and self.state.is_connected:
+            self.session.flush()
         if self._options.send_ttl is not None:
             self._expiry.expect()
 
@@ -126,19 +126,19 @@ class Connection:
         self.disconnect()
         self._expiry.stop()
         try:
-            while self._session is not None:
+            while self.session is not None:
                 self._ended = self._ended or asyncio.Event()
                 await self._ended.wait()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._options.close_timeout)
             await self._asker.aclose(self._options.close_timeout)
         finally:  # where it is cancelled, the event loop is about to end
-            if self._session is not None:
+            if self.session is not None:
                 self.abandon()
 
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; dial anew if it was in use."""
-        session, self._session = self._session, None
+        session, self.session = self.session, None
         self._dialling = self._retry = self._stable = None
         self._expiry.stop()
         self._tasks.clear()
@@ -195,7 +195,7 @@ class Connection:
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         loop = self._runtime.loop
         parts = wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask
-        session = self._session = Session(*parts, self._on_closed)
+        session = self.session = Session(*parts, self._on_closed)
         self.counters.reconnects += self.state.session > 0
         self._stable = loop.call_later(self._options.stable_after, self._be_stable)
         self._watch.add(self._on_wake)
@@ -204,7 +204,7 @@ class Connection:
         self._listener.on_session()
         self._move(self.state.connected(self._runtime.wall()))
         self._mark_gap()
-        if self._session is session:  # an observer may have disconnected, and connected again
+        if self.session is session:  # an observer may have disconnected, and connected again
             session.start(self._options.heartbeat if self.state.is_connected else None)
 
     def _mark_gap(self) -> None:
@@ -219,7 +219,7 @@ class Connection:
 
     def _on_closed(self, close: CloseInfo) -> None:
         """Take the end of the session's socket: finish a disconnect, or heal."""
-        session, self._session = self._session, None
+        session, self.session = self.session, None
         assert session is not None
         session.on_wake(self._watch.slept)
         self._lost_at = self._runtime.wall() - session.silent_for
@@ -276,9 +276,9 @@ class Connection:
 
     def _on_wake(self, slept: float) -> None:
         """The machine has slept: ask whether the peer is still there, or dial when it is time."""
-        if self._session is not None and self.state.is_connected:
-            self._session.on_wake(slept)
-            self._session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
+        if self.session is not None and self.state.is_connected:
+            self.session.on_wake(slept)
+            self.session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
         elif self._retry is not None and (retry_at := self.state.retry_at) is not None:
             self._retry.cancel()
             left = max(0.0, retry_at - self._runtime.wall())

@@ -8,13 +8,15 @@ from typing import Any, TypeVar
 
 from reactivex import Observable
 
-from .buffers import WAITING_LIMIT, Buffer, Buffers, Overflow
+from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, Overflow
 from .consumers import AsyncHandler, AsyncHandlers
 from .exceptions import ConfigurationError
+from .holding import Holding
 from .hops import Hop
 from .life import Life
 from .runtime import Runtime
 from .scheduler import LoopScheduler
+from .session import Session
 from .streams import MessageStream
 from .views import StoreView, Viewed
 
@@ -43,10 +45,18 @@ class Paced(Viewed[In]):
     def _handlers(self) -> AsyncHandlers:
         return AsyncHandlers(self._runtime, self._life.call, self.report, self._buffers)
 
+    @cached_property
+    def _holding(self) -> Holding:
+        return Holding(self._open_session, self._runtime)
+
+    def _open_session(self) -> Session | None:
+        """Return the session of the open socket."""
+        raise NotImplementedError
+
     def stream(
         self,
         maxsize: int = WAITING_LIMIT,
-        overflow: Overflow = "drop_oldest",
+        overflow: BlockOr = "drop_oldest",
         *,
         name: str | None = None,
     ) -> MessageStream[In]:
@@ -55,13 +65,17 @@ class Paced(Viewed[In]):
         Args:
             maxsize: how many may wait for the iteration.
             overflow: what goes when more come: `drop_oldest`, `drop_newest`, `latest` which keeps
-                one, or `error` which raises `StreamOverflow` after what had room.
+                one, `error` which raises `StreamOverflow` after what had room, or `block`: the
+                server is held back, for everybody who observes this connection, until half is
+                free; 5 s at the most, then the oldest goes.
             name: for `stats`.
 
         Raises:
             ConfigurationError: `maxsize` or `overflow` can not work.
         """
-        buffer: Buffer[In] = Buffer(maxsize, overflow, self._buffers.name("stream", name))
+        name = self._buffers.name("stream", name)
+        hold = self._holding if overflow == "block" else None
+        buffer: Buffer[In] = Buffer(maxsize, overflow, name, hold)
         return MessageStream(self.messages, buffer, self._buffers)
 
     def on_message(
@@ -136,3 +150,5 @@ class Paced(Viewed[In]):
     def _complete_values(self) -> None:
         super()._complete_values()
         self.scheduler.end()
+        if "_holding" in vars(self):
+            self._holding.end()

@@ -30,6 +30,7 @@ from .receipt import Receipt
 from .requests import Request
 from .runtime import LoopOption, Runtime, running_loop
 from .sampling import every
+from .session import Session
 from .state import Status
 from .stats import Stats
 from .subjects import Command, Trigger
@@ -113,8 +114,7 @@ class WebSocketStore(Closing, Paced[In]):
     def stats_every(self, seconds: float) -> Observable[Stats]:
         """Return the counters again and again, on the store's loop, until the store ends.
 
-        Raises:
-            ConfigurationError: the seconds are not more than 0.
+        Raises ConfigurationError where the seconds are not more than 0.
         """
         return every(seconds, lambda: self.stats, self.scheduler, self.state)
 
@@ -254,6 +254,9 @@ class WebSocketStore(Closing, Paced[In]):
             self._flush_posted = True  # one wake-up for all that a thread sends meanwhile
             self._life.call(self._flush)
         return receipt
+
+    def _open_session(self) -> Session | None:
+        return self._connection.session
 
     def _tell(self, name: str, frame: Frame) -> None:
         self._outbox.put_ahead(name, frame)

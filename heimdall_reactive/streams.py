@@ -120,6 +120,7 @@ class MessageStream(AsyncIterator[T]):
     async def aclose(self) -> None:
         """Detach, and end the iteration; what waits is forgotten. Idempotent."""
         self._buffer.clear()
+        self._buffer.let_go()
         self._end()
 
     async def __aenter__(self) -> Self:

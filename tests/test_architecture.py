@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"subjects", "history"},
     {"face", "channels", "requests"},
     {"views"},
+    {"holding"},
     {"pace"},
     {"marbles"},
     {"connection", "devserver", "testing"},

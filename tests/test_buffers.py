@@ -109,7 +109,7 @@ def test_a_policy_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="drop_oldest, drop_newest, error, not 'drop'"):
         Buffer(1, unknown, "x")
     unknown = "block"
-    with pytest.raises(ConfigurationError, match="not read loses its keep-alive"):
+    with pytest.raises(ConfigurationError, match="only a stream can hold the server back"):
         Buffer(1, unknown, "x")
 
 

@@ -157,25 +157,25 @@ class Player(Connection):
             return  # the first of a recording that began with its store
         self.counters.attempts += state.status is Status.CONNECTING
         if state.is_connected:
-            self._session = None
+            self.session = None
             session = self._current()
             self.counters.reconnects += state.session > 1
             self._listener.on_session()
             self._move(state)
-            if self._session is session:
+            if self.session is session:
                 session.start(None)
             return
         if state.status is not Status.DISCONNECTING:
-            self._session = None
+            self.session = None
         self._move(state)
 
     def _current(self) -> Session:
-        if self._session is None:
+        if self.session is None:
             parts = _Nowhere(self._runtime.loop), self._runtime.loop, self._decode
-            self._session = Session(
+            self.session = Session(
                 *parts, self._outbox, self.counters, self._listener, Mask(), self._on_closed
             )
-        return self._session
+        return self.session
 
     def _stop(self) -> None:
         lines, self._lines, self._playing, self._next = self._lines, None, None, None
@@ -185,7 +185,7 @@ class Player(Connection):
             if task is not _current_task():
                 task.cancel()
         if not self._over:
-            self._session = None
+            self.session = None
 
 
 class _Nowhere:
@@ -212,6 +212,9 @@ class _Nowhere:
         """See `Wire`."""
 
     def probe(self, timeout: float) -> None:
+        """See `Wire`."""
+
+    def hold(self, on: bool) -> None:
         """See `Wire`."""
 
     def kill(self) -> None:

@@ -113,7 +113,7 @@ class Recorder(Closing):
         )
 
     def _on_state(self, state: ConnectionState) -> None:
-        session = self._store._connection._session
+        session = self._store._connection.session
         if state.is_connected and session is not None and not self._taps(session):
             self._untap()
             self._file.put(session._mask, 0)

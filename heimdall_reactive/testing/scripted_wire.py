@@ -11,6 +11,7 @@ from heimdall_reactive.exceptions import one_line
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import CloseInfo, StoreOptions
 from heimdall_reactive.transports import Receiver
+from heimdall_reactive.transports.pinging import Pinger
 
 __all__ = ["Closing", "End", "Event", "Pinging", "Ponging", "ScriptedWire"]
 
@@ -19,7 +20,6 @@ NORMAL_CLOSURE: Final = 1000
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 NO_CLOSE_FRAME: Final = "the socket ended without a close frame"
-PING_TIMEOUT: Final = "keepalive ping timeout"
 
 
 class Pinging(NamedTuple):
@@ -84,9 +84,9 @@ class ScriptedWire:
         self._failed = False
         self._lost = False
         self._cause = ""
-        self._pings = 0
-        self._pinged_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self.held = False
+        self._behind: list[Event] = []  # came while the store did not read
+        self._pinger: Pinger | None = None
         self._reaper: asyncio.TimerHandle | None = None
 
     # Wire
@@ -106,8 +106,10 @@ class ScriptedWire:
             self._push(frame)
         if not self.open:
             self._report_closed()
-        elif self._options.ping_interval is not None:
-            self._ping()
+        else:
+            interval, timeout = self._options.ping_interval, self._options.ping_timeout
+            told, clock = receiver.on_latency, self.loop.time
+            self._pinger = Pinger(self, interval, timeout, told, clock)
 
     def write(self, frame: Frame) -> None:
         """See `Wire`."""
@@ -139,9 +141,15 @@ class ScriptedWire:
     def probe(self, timeout: float) -> None:
         """See `Wire`."""
         self._check("probe()")
-        if self._timer is not None:
-            self._timer.cancel()
-        self._ping(timeout)
+        if self._pinger is not None:
+            self._pinger.ping(timeout)
+
+    def hold(self, on: bool) -> None:
+        """See `Wire`."""
+        self.held, self.heard_at = on, self.loop.time()
+        behind, self._behind = self._behind, []
+        for event in behind:
+            self.arrive(event)
 
     def kill(self) -> None:
         """See `Wire`; also from another thread, where the loop is closed."""
@@ -156,6 +164,9 @@ class ScriptedWire:
         """Take what comes from the peer."""
         if not self.open:
             return
+        if self.held:
+            self._behind.append(event)
+            return
         if isinstance(event, End):
             self._end(event)
             return
@@ -166,7 +177,8 @@ class ScriptedWire:
             case Frame():
                 self._push(event)
             case Ponging():
-                self._pong(event)
+                if self._pinger is not None:
+                    self._pinger.on_pong(b"%d" % event.number)
             case Closing():
                 self._rcvd = event
                 if self._sent is None:
@@ -227,10 +239,11 @@ class ScriptedWire:
         self._report_closed()
 
     def _shut(self) -> None:
-        for timer in (self._timer, self._reaper):
-            if timer is not None:
-                timer.cancel()
-        self._timer = self._reaper = None
+        if self._pinger is not None:
+            self._pinger.stop()
+        if self._reaper is not None:
+            self._reaper.cancel()
+            self._reaper = None
         if self.open:
             self.open = False
             self._out(End())
@@ -253,34 +266,10 @@ class ScriptedWire:
 
     # Liveness
 
-    def _ping(self, timeout: float | None = None) -> None:
-        if not self.open or self._is_closing():
-            return
-        patience = timeout or self._options.ping_timeout
-        self._pings += 1
-        self._pinged_at = self.loop.time()
-        self._timer = self.loop.call_later(patience, self._check_alive, patience)
-        self._out(Pinging(self._pings))
-
-    def _pong(self, pong: Ponging) -> None:
-        if pong.number != self._pings or self._receiver is None or self._timer is None:
-            return
-        self._timer.cancel()
-        self._timer = None
-        latency = self.loop.time() - self._pinged_at
-        interval = self._options.ping_interval
-        if interval is not None:  # None: this was a probe
-            self._timer = self.loop.call_at(
-                max(self.loop.time(), self._pinged_at + interval), self._ping
-            )
-        self._receiver.on_latency(latency)
-
-    def _check_alive(self, patience: float) -> None:
-        left = self.heard_at + patience - self.loop.time()
-        if left > 0.001 and self.heard_at > self._pinged_at:
-            self._timer = self.loop.call_later(left, self._check_alive, patience)
-            return
-        self.lose(PING_TIMEOUT)
+    def send_ping(self, payload: bytes) -> None:
+        """Send a ping, see `Pinger`."""
+        if self.open and not self._is_closing():
+            self._out(Pinging(int(payload)))
 
     # Strictness
 

@@ -59,6 +59,9 @@ class Wire(Protocol):
     def probe(self, timeout: float) -> None:
         """Ping now, and give the peer up unless a sign of life comes within the seconds."""
 
+    def hold(self, on: bool) -> None:
+        """Stop reading, or read on; silence meanwhile is no sign of death."""
+
     def kill(self) -> None:
         """Drop the socket at once; nothing is pushed any more."""
 

@@ -16,6 +16,7 @@ class Pinged(Protocol):
     """The wire, as its pinger sees it."""
 
     loop: asyncio.AbstractEventLoop
+    held: bool  # we do not read
 
     @property
     def heard_at(self) -> float:
@@ -37,6 +38,7 @@ class Pinger:
         interval: seconds between pings; None sends probes only.
         timeout: seconds that a peer may be silent after one.
         told: takes the round trip of each in seconds.
+        clock: measures it; some loops' clocks have milliseconds only.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Pinger:
         interval: float | None,
         timeout: float,
         told: Callable[[float], None],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._clock = clock
         self._wire = wire
         self._loop = wire.loop
         self._interval = interval
@@ -68,7 +72,7 @@ class Pinger:
         patience = timeout or self._timeout
         self._count += 1
         self._sent_at = self._loop.time()
-        self._pinged_at = time.perf_counter()  # some loops' clocks have milliseconds only
+        self._pinged_at = self._clock()
         self._timer = self._loop.call_later(patience, self._look, patience)
         self._wire.send_ping(b"%d" % self._count)
 
@@ -78,7 +82,7 @@ class Pinger:
             return
         self._timer.cancel()
         self._timer = None
-        latency = time.perf_counter() - self._pinged_at
+        latency = self._clock() - self._pinged_at
         if self._interval is not None:
             self._timer = self._loop.call_later(max(0.0, self._interval - latency), self.ping)
         self._told(latency)
@@ -93,8 +97,9 @@ class Pinger:
         """Give the peer the time-out anew from its last sign of life, whatever that was."""
         heard_at = self._wire.heard_at
         left = heard_at + patience - self._loop.time()
-        if left > 0.001 and heard_at > self._sent_at:
-            self._timer = self._loop.call_later(left, self._look, patience)
+        if (left > 0.001 and heard_at > self._sent_at) or self._wire.held:
+            wait = patience if self._wire.held else left
+            self._timer = self._loop.call_later(wait, self._look, patience)
             return
         self._timer = None
         self._wire.lose(LOST)

@@ -62,6 +62,7 @@ class WebSocketsWire(ClientConnection):
         self._pinger: Pinger | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._cause = ""
+        self.held = False
         self._failed = False
         self._lost = False
 
@@ -108,6 +109,12 @@ class WebSocketsWire(ClientConnection):
     def probe(self, timeout: float) -> None:
         if self._pinger is not None:
             self._pinger.ping(timeout)
+
+    def hold(self, on: bool) -> None:
+        self.held = on
+        self.heard_at = self.loop.time()
+        with contextlib.suppress(RuntimeError):  # the socket is going
+            (self.transport.pause_reading if on else self.transport.resume_reading)()
 
     def kill(self) -> None:
         self._receiver = None
