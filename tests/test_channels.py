@@ -22,22 +22,12 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.devserver import DevServer
-from heimdall_reactive.testing import Link, ScriptedPeer, VirtualTimeLoop, run
+from heimdall_reactive.testing import Link, ScriptedPeer, run
 
 from . import support
 from .support import record
-
-URL = "ws://localhost/v1/ws"
-
-
-def loop() -> VirtualTimeLoop:
-    found = asyncio.get_running_loop()
-    assert isinstance(found, VirtualTimeLoop)
-    return found
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, transport=peer, reconnect_delay=lambda _: 1.0, **options)
+from .virtual import URL, loop
+from .virtual import steady_store_of as store_of
 
 
 def on(channel: str, data: str) -> dict[str, str]:

@@ -10,31 +10,21 @@ from typing import Any
 import pytest
 from reactivex.operators import skip
 
-from heimdall_reactive import Heartbeat, Status, WebSocketStore, use_websocket
+from heimdall_reactive import Heartbeat, Status, use_websocket
 from heimdall_reactive.testing import (
     Accept,
     Link,
     ScriptedPeer,
     Unreachable,
-    VirtualTimeLoop,
     run,
 )
 
 from .support import record
+from .virtual import loop, store_of
 
 TRANSPORTS = ("websockets", "picows")
 
 END = Status.DISCONNECTED
-
-
-def loop() -> VirtualTimeLoop:
-    found = asyncio.get_running_loop()
-    assert isinstance(found, VirtualTimeLoop)
-    return found
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket("ws://localhost/x", transport=peer, **options)
 
 
 def test_disconnect_in_an_observer_of_connect_wins() -> None:

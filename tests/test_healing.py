@@ -20,7 +20,6 @@ from heimdall_reactive import (
     Status,
     StoreError,
     TokenError,
-    WebSocketStore,
     use_websocket,
 )
 from heimdall_reactive.testing import (
@@ -28,25 +27,13 @@ from heimdall_reactive.testing import (
     Refuse,
     ScriptedPeer,
     Unreachable,
-    VirtualTimeLoop,
     run,
 )
 
 from .support import record
+from .virtual import URL, loop, store_of
 
 TRANSPORTS = ("websockets", "picows")
-
-URL = "ws://localhost/v1/ws"
-
-
-def loop() -> VirtualTimeLoop:
-    found = asyncio.get_running_loop()
-    assert isinstance(found, VirtualTimeLoop)
-    return found
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, transport=peer, **options)
 
 
 # Heartbeat

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from heimdall_reactive import ConfigurationError, Status, WebSocketStore, use_websocket
+from heimdall_reactive import ConfigurationError, Status, use_websocket
 from heimdall_reactive.holding import HOLD_LIMIT
-from heimdall_reactive.testing import ScriptedPeer, SocketPeer, VirtualTimeLoop, run
+from heimdall_reactive.testing import ScriptedPeer, SocketPeer, run
 
 from . import support
 from .peers import quick
-
-URL = "ws://localhost/v1/ws"
-
-
-def loop() -> VirtualTimeLoop:
-    found = asyncio.get_running_loop()
-    assert isinstance(found, VirtualTimeLoop)
-    return found
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, transport=peer, reconnect_delay=lambda _: 1.0, **options)
+from .virtual import URL, loop
+from .virtual import steady_store_of as store_of
 
 
 def test_a_full_stream_holds_the_server_back_until_half_is_free() -> None:

@@ -16,7 +16,6 @@ from heimdall_reactive import (
     RetryContext,
     Status,
     WebSocketStore,
-    use_websocket,
 )
 from heimdall_reactive.testing import (
     Accept,
@@ -29,15 +28,11 @@ from heimdall_reactive.testing import (
 )
 
 from .support import record
+from .virtual import store_of
 
 TRANSPORTS = ("websockets", "picows")
 
-URL = "ws://localhost/v1/ws"
 ENDED = (Status.DISCONNECTED, Status.FAILED)
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, transport=peer, **options)
 
 
 def now() -> float:

@@ -19,25 +19,14 @@ from heimdall_reactive import (
     StoreClosed,
     WaitTimeout,
     WebSocketStore,
-    use_websocket,
 )
-from heimdall_reactive.testing import Hang, Link, ScriptedPeer, VirtualTimeLoop, run
+from heimdall_reactive.testing import Hang, Link, ScriptedPeer, run
 
 from . import support
 from .peers import peer as served
 from .peers import quick
-
-URL = "ws://localhost/v1/ws"
-
-
-def loop() -> VirtualTimeLoop:
-    found = asyncio.get_running_loop()
-    assert isinstance(found, VirtualTimeLoop)
-    return found
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, transport=peer, reconnect_delay=lambda _: 1.0, **options)
+from .virtual import loop
+from .virtual import steady_store_of as store_of
 
 
 def answers(number: int) -> Callable[[Any], bool]:

@@ -18,28 +18,18 @@ from heimdall_reactive import (
     ConnectionState,
     Receipt,
     Status,
-    WebSocketStore,
     use_websocket,
 )
 from heimdall_reactive.bus import Bus
 from heimdall_reactive.exceptions import ConfigurationError, EncodeError, ObserverError, StoreClosed
 from heimdall_reactive.subjects import State
-from heimdall_reactive.testing import ScriptedPeer, VirtualTimeLoop, run
+from heimdall_reactive.testing import ScriptedPeer, run
 from heimdall_reactive.wake import watch
 
 from . import support
 from .peers import peer, quick, raw_peer
 from .support import record, until
-
-
-def loop() -> VirtualTimeLoop:
-    found = asyncio.get_running_loop()
-    assert isinstance(found, VirtualTimeLoop)
-    return found
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket("ws://localhost/x", transport=peer, **options)
+from .virtual import loop, store_of
 
 
 class Interrupted:

@@ -26,7 +26,6 @@ from heimdall_reactive import (
     Status,
     StoreOptions,
     WebSocketStore,
-    use_websocket,
 )
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.testing import (
@@ -50,16 +49,11 @@ from . import support
 from .peers import frame, raw_peer
 from .peers import peer as served
 from .support import record
-
-URL = "ws://localhost/v1/ws"
+from .virtual import URL, store_of
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, transport=peer, **options)
 
 
 def connected(
