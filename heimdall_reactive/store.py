@@ -84,8 +84,7 @@ class WebSocketStore(Closing, Paced[In]):
             self._runtime.time,
         )  # fmt: skip
         self._connection = self._supervise(endpoint, options, codec)
-        grace = options.close_timeout
-        self._life = Life(self._runtime, self._finish, self._complete, grace)
+        self._life = Life(self._runtime, self._finish, self._complete, options.close_timeout)
         self.journal = self._told_to(Journal(self._name, self._runtime.wall))
         self._channels = Channels(
             bus, options.channel_protocol, self.messages, self._runtime.post, self._tell,
@@ -114,7 +113,8 @@ class WebSocketStore(Closing, Paced[In]):
     def stats_every(self, seconds: float) -> Observable[Stats]:
         """Return the counters again and again, on the store's loop, until the store ends.
 
-        Raises ConfigurationError where the seconds are not more than 0.
+        Raises:
+            ConfigurationError: the seconds are not more than 0.
         """
         return every(seconds, lambda: self.stats, self.scheduler, self.state)
 

@@ -120,7 +120,6 @@ class MessageStream(AsyncIterator[T]):
     async def aclose(self) -> None:
         """Detach, and end the iteration; what waits is forgotten. Idempotent."""
         self._buffer.clear()
-        self._buffer.let_go()
         self._end()
 
     async def __aenter__(self) -> Self:
@@ -144,3 +143,4 @@ def _detach(
 ) -> None:
     subscription.dispose()
     buffers.remove(buffer)
+    buffer.let_go()  # here: also where the garbage collector ends a stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -120,3 +121,21 @@ def test_nothing_is_lost_over_a_real_socket_with_a_reconnection_in_the_middle() 
             assert slow.stats.dropped == 0
 
     support.run(main)
+
+
+def test_a_stream_that_nobody_holds_any_more_lets_go() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, ping_interval=None) as store:
+            slow = store.stream(maxsize=1, overflow="block")
+            link = await peer.accepted()
+            link.send(1)
+            link.send(2)
+            await loop().idle()
+            assert link.wire.held
+            del slow
+            gc.collect()
+            await loop().idle()
+            assert not link.wire.held
+
+    run(main)
