@@ -21,12 +21,12 @@ from .options import CloseInfo, Heartbeat
 from .outbox import Outbox
 from .stats import Counters
 from .transports import Wire
+from .transports.ending import MAX_REASON
 
 __all__ = ["Session"]
 
 END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
 INVALID_UTF8: Final = 1007
-MAX_REASON: Final = 123  # as many bytes has a close reason at most (RFC 6455 section 5.5)
 IN_DOUBT: Final = "the connection ended while a send was being written; it may have arrived"
 
 

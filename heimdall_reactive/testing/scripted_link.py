@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 from heimdall_reactive.codec import encode
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.transports.ending import MAX_REASON
 
-from .scripted_wire import MAX_REASON, Closing, End, Event, Pinging, Ponging, ScriptedWire
+from .scripted_wire import Closing, End, Event, Pinging, Ponging, ScriptedWire
 
 __all__ = ["Link"]
 

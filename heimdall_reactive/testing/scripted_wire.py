@@ -7,16 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from heimdall_reactive.exceptions import one_line
 from heimdall_reactive.messages import Frame
 from heimdall_reactive.options import CloseInfo, StoreOptions
 from heimdall_reactive.transports import Receiver
+from heimdall_reactive.transports.ending import cut_reason, tell_end
 from heimdall_reactive.transports.pinging import Pinger
 
 __all__ = ["Closing", "End", "Event", "Pinging", "Ponging", "ScriptedWire"]
 
-MAX_REASON: Final = 123  # bytes of a close reason (RFC 6455 section 5.5)
-NORMAL_CLOSURE: Final = 1000
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 NO_CLOSE_FRAME: Final = "the socket ended without a close frame"
@@ -121,7 +119,7 @@ class ScriptedWire:
     def end(self, code: int, reason: str = "") -> None:
         """See `Wire`."""
         self._check("end()")
-        self._close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+        self._close(code, cut_reason(reason))
         self._expect_end()
 
     def fail(self, code: int, reason: str) -> None:
@@ -254,15 +252,9 @@ class ScriptedWire:
             receiver.on_closed(self._close_info())
 
     def _close_info(self) -> CloseInfo:
-        rcvd, sent = self._rcvd, self._sent
-        if rcvd is not None and (sent is None or self._answered):
-            return CloseInfo(rcvd.code, one_line(rcvd.reason, MAX_REASON), "server")
-        if sent is not None and (rcvd is not None or sent.code != NORMAL_CLOSURE):
-            if self._lost:
-                return CloseInfo(1006, self._cause, "network")
-            reason = self._cause if self._failed else sent.reason
-            return CloseInfo(sent.code, one_line(reason, MAX_REASON), "client")
-        return CloseInfo(1006, self._cause or NO_CLOSE_FRAME, "network")
+        ours = self._cause if self._failed else ""
+        befell = self._cause or NO_CLOSE_FRAME
+        return tell_end(self._rcvd, self._sent, self._answered, ours, befell, self._lost)
 
     # Liveness
 

@@ -18,11 +18,11 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from heimdall_reactive import messages
-from heimdall_reactive.exceptions import one_line
 from heimdall_reactive.masking import told
 from heimdall_reactive.options import CloseInfo
 
 from . import Receiver
+from .ending import cut_reason, tell_end
 from .pinging import Pinger
 from .splitting import Splits, Splitter
 
@@ -31,7 +31,6 @@ __all__ = ["WebSocketsWire"]
 T = TypeVar("T")
 
 MAX_FRAGMENTS: Final = 4096  # per message, as `websockets` has it; a longer one closes with 1009
-MAX_REASON: Final = 123  # bytes of a close reason (RFC 6455 section 5.5)
 HEAD_END: Final = b"\r\n\r\n"
 CAUSES: Final[dict[type, str]] = {
     type(None): "the socket ended without a close frame",
@@ -97,7 +96,7 @@ class WebSocketsWire(ClientConnection):
 
     def end(self, code: int, reason: str = "") -> None:
         if self.protocol.state is State.OPEN:
-            self.protocol.send_close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+            self.protocol.send_close(code, cut_reason(reason))
             self._send_quietly()
         self._expect_end()
 
@@ -266,18 +265,17 @@ class WebSocketsWire(ClientConnection):
             receiver.on_closed(self._close_info())
 
     def _close_info(self) -> CloseInfo:
-        """Tell how it ended: by whose close frame, or by what befell the socket."""
-        rcvd, sent = self.protocol.close_rcvd, self.protocol.close_sent
-        if rcvd is not None and (sent is None or self.protocol.close_rcvd_then_sent):
-            return CloseInfo(int(rcvd.code), one_line(rcvd.reason, MAX_REASON), "server")
-        if sent is not None and (rcvd is not None or sent.code != CloseCode.NORMAL_CLOSURE):
-            reason = self._cause or sent.reason
-            if self._lost:
-                return CloseInfo(1006, reason, "network")
-            return CloseInfo(int(sent.code), one_line(reason, MAX_REASON), "client")
-        cause = self.connection_exc or self.protocol.parser_exc
-        reason = CAUSES.get(type(cause), type(cause).__name__)
-        return CloseInfo(1006, self._cause or reason, "network")
+        protocol = self.protocol
+        rcvd, sent = protocol.close_rcvd, protocol.close_sent
+        cause = self.connection_exc or protocol.parser_exc
+        return tell_end(
+            None if rcvd is None else (int(rcvd.code), rcvd.reason),
+            None if sent is None else (int(sent.code), sent.reason),
+            bool(protocol.close_rcvd_then_sent),
+            self._cause,
+            self._cause or CAUSES.get(type(cause), type(cause).__name__),
+            self._lost,
+        )
 
     # Liveness
 
