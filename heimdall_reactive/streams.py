@@ -15,25 +15,38 @@ from reactivex.disposable import SingleAssignmentDisposable
 from .buffers import Buffer, Buffers
 from .stats import ConsumerStats
 
-__all__ = ["MessageStream"]
+__all__ = ["Inlet", "MessageStream"]
 
 T = TypeVar("T")
 
 
-class _Inlet(Generic[T]):
-    """What the store holds of a stream: so a stream that nobody holds can be collected."""
+class Inlet(Generic[T]):
+    """What a source holds of an iterator: so one that nobody holds can be collected."""
 
     def __init__(self, buffer: Buffer[T]) -> None:
         self.buffer = buffer
         self.ended = False
+        self.failure: Exception | None = None
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     def put(self, value: T) -> None:
+        """Add what came, and wake one that waits for it."""
         self.buffer.put(value)
         if self._waiters:  # unlocked: who begins to wait after the `put` sees the value
             self.wake()
 
+    def fail(self, error: Exception) -> None:
+        """End with what the source failed of."""
+        self.failure = error
+        self.end()
+
+    def take(self) -> tuple[T | None, bool]:
+        """Remove the oldest value; return it, and whether there was one."""
+        with self.buffer.lock:
+            return (self.buffer.take(), True) if self.buffer else (None, False)
+
     def end(self) -> None:
+        """Wake all that wait: nothing more will come."""
         self.ended = True
         while self.wake():
             pass
@@ -82,7 +95,7 @@ class MessageStream(AsyncIterator[T]):
     def __init__(self, source: Observable[T], buffer: Buffer[T], buffers: Buffers) -> None:
         self._buffer = buffer
         self._failed = False
-        inlet: _Inlet[T] = _Inlet(buffer)
+        inlet: Inlet[T] = Inlet(buffer)
         subscription = SingleAssignmentDisposable()
         self._inlet = inlet
         buffers.add(buffer)

@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"shared"},
     {"sharing"},
     {"hook"},
-    {"client", "recording", "otel"},
+    {"client", "recording", "otel", "bindings"},
     {"__init__"},
     {"cli", "pytest_plugin"},
     {"__main__"},
@@ -63,6 +63,7 @@ FOREIGN = {
         "sharing",
         "client",
         "marbles",
+        "bindings",
         "cli",
     },
     "pydantic": {
@@ -84,6 +85,18 @@ FOREIGN = {
     "rich": {"cli"},
     "opentelemetry": {"otel"},
     "typing_extensions": {"codec", "hook", "client", "store", "recording"},
+}
+
+
+# The adapters: what each of these files imports, and no other file of its folder does.
+ADAPTERS: dict[str, set[str]] = {
+    "bindings/textual.py": {"textual"},
+    "bindings/nicegui.py": {"nicegui"},
+    "bindings/reacton.py": {"reacton"},
+    "bindings/qt.py": {"PySide6", "PyQt6", "shiboken6"},
+    "bindings/tk.py": {"tkinter"},
+    "bindings/traitlets.py": {"traitlets"},
+    "bindings/param.py": {"param"},
 }
 
 
@@ -143,3 +156,12 @@ def test_files_stay_small(path: Path) -> None:
 def test_every_room_has_a_floor() -> None:
     rooms = {room(path) for path in modules()}
     assert rooms == set().union(*FLOORS) & rooms
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_each_framework_has_one_adapter(path: Path) -> None:
+    mine = ADAPTERS.get(path.relative_to(PACKAGE).as_posix(), set())
+    others = set().union(*ADAPTERS.values()) - mine
+    if path.relative_to(PACKAGE).parts[0] == "dashboard":
+        others -= {"nicegui"}
+    assert not {parts[0] for parts in imports(path)} & others

@@ -1,0 +1,120 @@
+"""`badge`: the connection as a person reads it, with the seconds until the next attempt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import reactivex
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, SerialDisposable
+
+from heimdall_reactive.scheduler import LoopScheduler
+from heimdall_reactive.state import ConnectionState, Status
+
+__all__ = ["Badge", "Badged", "Tone", "badge", "badge_of"]
+
+Tone: TypeAlias = Literal["good", "busy", "idle", "bad"]
+"""How it is: connected, on the way, ended or not begun, given up."""
+
+TONES: Final[dict[Status, Tone]] = {
+    Status.IDLE: "idle",
+    Status.CONNECTING: "busy",
+    Status.CONNECTED: "good",
+    Status.WAITING: "busy",
+    Status.DISCONNECTING: "idle",
+    Status.DISCONNECTED: "idle",
+    Status.FAILED: "bad",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What a status badge shows.
+
+    Attributes:
+        text: such as `connected`, or `again in 3 s (attempt 2)`.
+        tone: for the colour.
+        status: the phase.
+        seconds: until the next attempt, rounded up, while `waiting`.
+    """
+
+    text: str
+    tone: Tone
+    status: Status
+    seconds: int | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether what is sent now goes out now."""
+        return self.status is Status.CONNECTED
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Badged(Protocol):
+    """What a badge is made of: every store has it."""
+
+    @property
+    def state(self) -> Any: ...  # noqa: D102 - see `WebSocketStore`
+    @property
+    def scheduler(self) -> LoopScheduler: ...  # noqa: D102
+
+
+def badge_of(state: ConnectionState, now: float) -> Badge:
+    """Return the badge of a state.
+
+    Args:
+        state: of a store.
+        now: seconds since the epoch.
+    """
+    tone, status = TONES[state.status], state.status
+    if status is Status.WAITING and state.retry_at is not None:
+        seconds = max(0, math.ceil(state.retry_at - now))
+        text = f"again in {seconds} s (attempt {state.attempt})"
+        return Badge(text, tone, status, seconds)
+    if status is Status.CONNECTING and state.attempt:
+        return Badge(f"connecting (attempt {state.attempt})", tone, status)
+    if status is Status.FAILED and state.error is not None:
+        return Badge(f"failed: {state.error}", tone, status)
+    return Badge(str(status.value), tone, status)
+
+
+def badge(store: Badged) -> Observable[Badge]:
+    """Return a store's badge: one at once, then one a change, and one a second while it waits.
+
+    Args:
+        store: whose connection it shows. The seconds are counted on its own loop.
+    """
+
+    def subscribe(
+        observer: abc.ObserverBase[Badge], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        timer = SerialDisposable()
+        tell = _teller(store, observer, timer)
+        return CompositeDisposable(
+            store.state.subscribe(tell, observer.on_error, observer.on_completed), timer
+        )
+
+    return reactivex.create(subscribe)
+
+
+def _teller(
+    store: Badged, observer: abc.ObserverBase[Badge], timer: SerialDisposable
+) -> Callable[[ConnectionState], None]:
+    def tell(state: ConnectionState) -> None:
+        now = store.scheduler.now.timestamp()
+        shown = badge_of(state, now)
+        timer.disposable = None
+        if shown.seconds and state.retry_at is not None:
+            ahead = state.retry_at - now - (shown.seconds - 1)  # when one second less is left
+            timer.disposable = store.scheduler.schedule_relative(ahead, again)
+        observer.on_next(shown)
+
+    def again(_: object, __: object = None) -> None:
+        tell(store.state.value)
+
+    return tell

@@ -1,0 +1,256 @@
+"""`bind`: a setter of a user interface that follows an observable, as a React component would."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, overload
+
+from reactivex import Observable, abc
+from reactivex.disposable import SingleAssignmentDisposable
+
+from heimdall_reactive.buffers import Buffer
+from heimdall_reactive.masking import told
+from heimdall_reactive.source import Source
+from heimdall_reactive.stats import ConsumerStats
+
+from .scope import UiScope
+from .selecting import Selecting, distinct_by_default
+
+__all__ = ["Binding", "bind"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+OnError = Callable[[Exception], object]
+
+# Seconds of setters in a row; then the UI handles its own events before the rest. Half of a frame
+# at 60 Hz.
+SLICE: Final = 0.008
+
+logger: Final = logging.getLogger("heimdall_reactive")
+
+
+@overload
+def bind(
+    source: Observable[T],
+    setter: Callable[[T], object],
+    scope: UiScope | None = None,
+    *,
+    select: None = None,
+    distinct: bool | None = None,
+    buffer: int = 1,
+    immediate: bool = True,
+    on_error: OnError | None = None,
+    on_done: Callable[[], object] | None = None,
+) -> Binding: ...
+@overload
+def bind(
+    source: Observable[T],
+    setter: Callable[[R], object],
+    scope: UiScope | None = None,
+    *,
+    select: Callable[[T], R],
+    distinct: bool | None = None,
+    buffer: int = 1,
+    immediate: bool = True,
+    on_error: OnError | None = None,
+    on_done: Callable[[], object] | None = None,
+) -> Binding: ...
+def bind(
+    source: Observable[Any],
+    setter: Callable[[Any], object],
+    scope: UiScope | None = None,
+    *,
+    select: Callable[[Any], Any] | None = None,
+    distinct: bool | None = None,
+    buffer: int = 1,
+    immediate: bool = True,
+    on_error: OnError | None = None,
+    on_done: Callable[[], object] | None = None,
+) -> Binding:
+    """Call a setter with the values of an observable, on the thread of a user interface.
+
+    The first value is set before this returns. Many changes within one turn of the UI give one
+    call with the newest, or every value in order where `buffer` is more than 1. After `dispose()`,
+    and once the owner of the scope is gone, the setter is never called again. What it raises is
+    reported (on `store.errors`, in the log) and hurts nobody else.
+
+    Args:
+        source: a subject of a store, or any observable.
+        setter: shows a value; called on the UI's thread only.
+        scope: the UI's thread and the owner. None calls in place, on the thread that emits.
+        select: what of the value is shown; runs on the UI's thread.
+        distinct: leave out what equals the value before. None does so for a selection of the
+            newest value: without `select` the source's own emissions count, and two equal
+            messages are two.
+        buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`.
+        immediate: set the first value here and now, so call this on the UI's thread; False posts
+            it like all others.
+        on_error: told, on the UI's thread, what `select`, the setter or the source raised, in
+            place of the report.
+        on_done: called on the UI's thread after the source's last value.
+
+    Returns:
+        The binding; `dispose()` ends it.
+
+    Raises:
+        ConfigurationError: `buffer` is no whole number of 1 or more.
+    """
+    if distinct is None:
+        distinct = distinct_by_default(select, buffer)
+    selecting = Selecting(select, distinct)
+    binding = Binding(source, setter, scope or UiScope(), selecting, buffer, on_error, on_done)
+    binding.start(immediate)
+    return binding
+
+
+class Binding(abc.DisposableBase):
+    """A setter that follows an observable; made by `bind`."""
+
+    def __init__(
+        self,
+        source: Observable[Any],
+        setter: Callable[[Any], object],
+        scope: UiScope,
+        selecting: Selecting,
+        buffer: int,
+        on_error: OnError | None,
+        on_done: Callable[[], object] | None,
+    ) -> None:
+        self._source = source
+        self._setter = setter
+        self._scope = scope
+        self._selecting = selecting
+        self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
+        self._on_error = on_error
+        self._on_done = on_done
+        self._armed = True  # somebody is about to show what waits
+        self._ended = False  # the source has
+        self._failure: Exception | None = None
+        self._disposed = False
+        self._subscription = SingleAssignmentDisposable()
+        self._undo: Callable[[], Any] = lambda: None
+
+    @property
+    def stats(self) -> ConsumerStats:
+        """Return the counters as they are now: what waited for the UI, and what had no room."""
+        return self._buffer.stats()
+
+    @property
+    def is_disposed(self) -> bool:
+        """Whether it has ended, by whomever."""
+        return self._disposed
+
+    def start(self, immediate: bool) -> None:
+        """Subscribe; then the first value, when nobody's lock is held any more."""
+        self._undo = self._scope.register(self.dispose)
+        self._subscription.disposable = self._source.subscribe(self._put, self._fail, self._end)
+        if immediate or self._scope.post is None:
+            self._come()
+        else:
+            self._wake()
+
+    def dispose(self) -> None:
+        """Call the setter never again, not even with what waits. Idempotent, from any thread."""
+        with self._buffer.lock:
+            if self._disposed:
+                return
+            self._disposed = True
+            self._buffer.clear()
+        self._subscription.dispose()
+        self._undo()
+
+    # On the source's side
+
+    def _put(self, value: Any) -> None:
+        with self._buffer.lock:
+            if self._disposed:
+                return
+            self._buffer.put(value)
+        self._arm()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._arm()
+
+    def _arm(self) -> None:
+        with self._buffer.lock:
+            wake, self._armed = not self._armed, True
+        if wake:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._scope.post is None:
+            self._come()
+            return
+        try:
+            self._scope.post(self._come)
+        except Exception as error:  # a loop that was closed, a window that is gone
+            logger.debug("a binding ends, its user interface is gone: %s", told(error))
+            self.dispose()
+
+    # On the UI's side
+
+    def _come(self) -> None:
+        until = time.monotonic() + SLICE
+        try:
+            while self._next():
+                if self._scope.post is not None and time.monotonic() > until:
+                    self._wake()
+                    return
+        except BaseException:  # an interrupt, which must not freeze the binding
+            self._armed = False
+            raise
+
+    def _next(self) -> bool:
+        """Show the next value; return whether to go on."""
+        with self._buffer.lock:
+            if self._disposed:
+                return False
+            if not self._buffer:
+                self._armed = False
+                if not self._ended:
+                    return False
+            value = self._buffer.take() if self._buffer else None
+            over = not self._armed
+        if not self._scope.is_alive():
+            self.dispose()
+            return False
+        if over:
+            self._finish()
+            return False
+        self._guard(self._show, value)
+        return True
+
+    def _show(self, value: Any) -> None:
+        if self._selecting.changed(value):
+            self._setter(self._selecting.shown)
+
+    def _finish(self) -> None:
+        done, failure = self._on_done, self._failure
+        self.dispose()
+        if failure is not None:
+            self._report(failure)
+        if done is not None:
+            self._guard(lambda _: done(), None)
+
+    def _guard(self, call: Callable[[Any], object], value: Any) -> None:
+        try:
+            call(value)
+        except Exception as error:
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        if self._on_error is not None:
+            on_error, self._on_error = self._on_error, None  # one that raises must not feed itself
+            self._guard(on_error, error)
+            self._on_error = on_error
+        elif isinstance(self._source, Source):
+            self._source.bus.report(error, f"binding of {self._source.name}")
+        else:  # one line, without its text, which may quote a message
+            logger.error("a binding raised %s", told(error))

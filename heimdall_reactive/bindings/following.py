@@ -1,0 +1,81 @@
+"""`values`: an observable as an async iterator, for frameworks that take async generators."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar, overload
+
+from reactivex import Observable
+
+from heimdall_reactive.buffers import Buffer
+from heimdall_reactive.streams import Inlet
+
+from .selecting import Selecting, distinct_by_default
+
+__all__ = ["values"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@overload
+def values(
+    source: Observable[T],
+    *,
+    select: None = None,
+    distinct: bool | None = None,
+    buffer: int = 1,
+) -> AsyncGenerator[T, None]: ...
+@overload
+def values(
+    source: Observable[T],
+    *,
+    select: Callable[[T], R],
+    distinct: bool | None = None,
+    buffer: int = 1,
+) -> AsyncGenerator[R, None]: ...
+async def values(
+    source: Observable[Any],
+    *,
+    select: Callable[[Any], Any] | None = None,
+    distinct: bool | None = None,
+    buffer: int = 1,
+) -> AsyncGenerator[Any, None]:
+    """Iterate over an observable, at the pace of whoever iterates.
+
+    It subscribes when the iteration begins and detaches when that ends: by `break`, by an
+    exception, by the cancellation of its task, by `aclose()`. It runs on any event loop.
+
+    Args:
+        source: a subject of a store, or any observable.
+        select: what of the value is wanted.
+        distinct: as for `bind`.
+        buffer: values that may wait; the oldest go. 1 gives the newest, and skips what came
+            meanwhile.
+
+    Yields:
+        The first value at once where the source has one, then what follows.
+
+    Raises:
+        ConfigurationError: `buffer` is no whole number of 1 or more.
+        Exception: what the source failed of, after what waits.
+    """
+    if distinct is None:
+        distinct = distinct_by_default(select, buffer)
+    selecting = Selecting(select, distinct)
+    inlet: Inlet[Any] = Inlet(Buffer(buffer, "drop_oldest", "values"))
+    subscription = source.subscribe(inlet.put, inlet.fail, inlet.end)
+    try:
+        while True:
+            value, came = inlet.take()
+            if came:
+                if selecting.changed(value):
+                    yield selecting.shown
+            elif inlet.failure is not None:
+                raise inlet.failure
+            elif inlet.ended:
+                return
+            else:
+                await inlet.wait()
+    finally:
+        subscription.dispose()

@@ -1,0 +1,82 @@
+"""`HopScheduler`: an RxPY scheduler on a UI's thread, from any thread.
+
+RxPY's own fail across threads: `QtScheduler` goes silent for good, `TkinterScheduler` blocks the
+emitter for a second and raises into it (RxPY #551, #359, #245).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from reactivex import abc, typing
+from reactivex.disposable import CompositeDisposable, SingleAssignmentDisposable
+from reactivex.scheduler import TimeoutScheduler
+from reactivex.scheduler.periodicscheduler import PeriodicScheduler
+
+from heimdall_reactive.hops import Hop
+
+__all__ = ["HopScheduler"]
+
+S = TypeVar("S")
+
+
+class HopScheduler(PeriodicScheduler):
+    """Runs actions where a hop leads; times are kept by RxPY's `TimeoutScheduler`.
+
+    What was disposed of does not run. Where the other side is gone, actions are forgotten: a
+    closed window must not raise into whoever emits.
+
+    Args:
+        hop: runs a function soon on the other side.
+    """
+
+    def __init__(self, hop: Hop) -> None:
+        super().__init__()
+        self._hop = hop
+
+    def schedule(
+        self, action: typing.ScheduledAction[S], state: S | None = None
+    ) -> abc.DisposableBase:
+        """Run an action soon."""
+        inner = SingleAssignmentDisposable()
+
+        def run() -> None:
+            if not inner.is_disposed:
+                inner.disposable = self.invoke_action(action, state)
+
+        self._post(run)
+        return inner
+
+    def schedule_relative(
+        self,
+        duetime: typing.RelativeTime,
+        action: typing.ScheduledAction[S],
+        state: S | None = None,
+    ) -> abc.DisposableBase:
+        """Run an action after a time in seconds."""
+        if self.to_seconds(duetime) <= 0:
+            return self.schedule(action, state)
+        inner = SingleAssignmentDisposable()
+
+        def due(_: abc.SchedulerBase, state: S | None = None) -> None:
+            if not inner.is_disposed:
+                inner.disposable = self.schedule(action, state)
+
+        timer = TimeoutScheduler.singleton().schedule_relative(duetime, due, state)
+        return CompositeDisposable(timer, inner)
+
+    def schedule_absolute(
+        self,
+        duetime: typing.AbsoluteTime,
+        action: typing.ScheduledAction[S],
+        state: S | None = None,
+    ) -> abc.DisposableBase:
+        """Run an action at a time."""
+        return self.schedule_relative(self.to_datetime(duetime) - self.now, action, state)
+
+    def _post(self, call: Callable[[], None]) -> None:
+        try:
+            self._hop(call)
+        except Exception:  # a loop that was closed, a window that is gone
+            return
