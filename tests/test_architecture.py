@@ -31,8 +31,9 @@ FLOORS: list[set[str]] = [
     {"shared"},
     {"sharing"},
     {"hook"},
-    {"client", "recording", "otel", "bindings"},
+    {"client", "recording", "otel", "bindings", "dataflow"},
     {"__init__"},
+    {"dashboard"},
     {"cli", "pytest_plugin"},
     {"__main__"},
 ]
@@ -64,6 +65,8 @@ FOREIGN = {
         "client",
         "marbles",
         "bindings",
+        "dataflow",
+        "dashboard",
         "cli",
     },
     "pydantic": {
@@ -78,12 +81,17 @@ FOREIGN = {
         "devserver",
         "cli",
         "testing",
+        "dataflow",
+        "dashboard",
     },
     "pydantic_core": {"codec", "tokens", "heartbeat"},
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},
     "opentelemetry": {"otel"},
+    "nats": {"dataflow"},
+    "pyspark": {"dataflow"},
+    "pyarrow": {"dataflow"},
     "typing_extensions": {"codec", "hook", "client", "store", "recording"},
 }
 

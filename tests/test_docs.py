@@ -2,6 +2,7 @@
 
 A fenced `python` block is executed; the blocks of one page share a namespace. A `text` block right
 after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is good there.
+A block `python examples/x.py` is a piece of that file, word for word; the file has tests of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import inspect
 import io
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -27,7 +29,7 @@ from heimdall_reactive.options import OptionsDict
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -104,6 +106,16 @@ def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: D
         "recording.md",
     ):
         assert count > 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pieces_of_a_file_are_in_that_file(page: Path) -> None:
+    for block in blocks(page):
+        language, _, file = block.info.partition(" ")
+        if language == "python" and file:
+            text = (ROOT / file).read_text(encoding="utf-8")
+            depths = [textwrap.indent(block.body, " " * depth) for depth in (0, 4, 8, 12)]
+            assert any(piece in text for piece in depths), f"{page.name}:{block.line}"
 
 
 def test_a_page_that_claims_another_output_fails(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The bindings, each in the real event loop of its framework."""
