@@ -2,7 +2,7 @@
 
 A fenced `python` block is executed; the blocks of one page share a namespace. A `text` block right
 after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is good there.
-A block `python examples/x.py` is a piece of that file, word for word; the file has tests of its own.
+A block `python examples/x.py` is a piece of that file, word for word; it has tests of its own.
 """
 
 from __future__ import annotations
