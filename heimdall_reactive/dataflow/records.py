@@ -8,22 +8,27 @@ client of the log is needed here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
 
 from heimdall_reactive.exceptions import ConfigurationError
 
 __all__ = [
-    "CHANNEL",
     "COPY",
     "FEED",
+    "FORMAT",
     "MESSAGE_ID",
     "RECEIVED",
     "Kind",
     "Record",
     "channel_of",
+    "checked_stream",
+    "id_of",
+    "message_id",
+    "read_record",
     "subject",
 ]
 
@@ -32,16 +37,16 @@ Kind: TypeAlias = Literal["in", "gap", "out"]
 # Headers of a record. The log itself drops a second record with the id of one it has seen within
 # its window: `Nats-Msg-Id`, https://docs.nats.io/using-nats/developer/develop_jetstream/model_deep_dive
 MESSAGE_ID: Final = "Nats-Msg-Id"
-CHANNEL: Final = "Heimdall-Channel"
 RECEIVED: Final = "Heimdall-Received"  # seconds since the epoch, as text
 COPY: Final = "Heimdall-Copy"  # which ingest wrote it
+FORMAT: Final = "Heimdall-Format"  # `binary` where the message was; absent for text
 
 FEED: Final = "feed"
 """The channel of messages that came on no channel of their own."""
 
 
-def subject(stream: str, kind: Kind, channel: str = "*") -> str:
-    """Return the subject of a channel's records; `*` stands for every channel.
+def subject(stream: str, kind: Kind, channel: str | None = None) -> str:
+    """Return the subject of a channel's records; without a channel, of those of every channel.
 
     A token of a subject holds no dots, spaces and wildcards, so these are percent-encoded:
     `public:*` becomes `public:%2A`.
@@ -49,15 +54,48 @@ def subject(stream: str, kind: Kind, channel: str = "*") -> str:
     Raises:
         ConfigurationError: the channel has no name.
     """
-    if not channel:
-        raise ConfigurationError("a channel needs a name of one character or more")
-    token = channel if channel == "*" else quote(channel, safe=":/@-_").replace(".", "%2E")
-    return f"{stream}.{kind}.{token}"
+    return f"{stream}.{kind}.{'*' if channel is None else _token(channel)}"
 
 
 def channel_of(name: str) -> str:
     """Return the channel of a subject that `subject` made."""
     return unquote(name.split(".", 2)[2])
+
+
+def message_id(kind: Kind, channel: str, own: str) -> str:
+    """Return the id under which the log drops repeats: its window is one for the whole stream.
+
+    Args:
+        kind: of the record.
+        channel: of the record.
+        own: the record's own id, which is unique in the channel.
+    """
+    return f"{kind}.{_token(channel)}.{own}"
+
+
+def id_of(name: str) -> str:
+    """Return the record's own id of what `message_id` made; another's id as it is."""
+    parts = name.split(".", 2)
+    return parts[2] if len(parts) == 3 and parts[0] in get_args(Kind) else name
+
+
+def checked_stream(name: str) -> str:
+    """Return the name of a stream.
+
+    Raises:
+        ConfigurationError: no stream can have it.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ConfigurationError(
+            f"{name!r} is no name of a stream; use up to 64 letters, digits, - and _"
+        )
+    return name
+
+
+def _token(channel: str) -> str:
+    if not channel:
+        raise ConfigurationError("a channel needs a name of one character or more")
+    return quote(channel, safe=":/@-_").replace(".", "%2E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +105,11 @@ class Record:
     Attributes:
         channel: where it came from, or goes to.
         data: the message as it was on the wire, UTF-8 where it was text.
-        id: what tells it from all others; two copies of one message have the same.
+        id: what tells it from all others of its channel; two copies of one message have the same.
         kind: `in` for a message, `gap` for messages that were missed, `out` for one to be sent.
         seq: its place in the log, 1 is the first; 0 while it is in none.
-        received: when it came, in seconds since the epoch.
+        received: when it came, in seconds since the epoch; 0 where nobody noted it.
+        text: whether it was a text message; False for a binary one.
         headers: what else the log keeps with it.
     """
 
@@ -80,6 +119,7 @@ class Record:
     kind: Kind = "in"
     seq: int = 0
     received: float = 0.0
+    text: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
@@ -89,3 +129,51 @@ class Record:
             ValueError: it is none.
         """
         return json.loads(self.data)
+
+    def subject(self, stream: str) -> str:
+        """Return the subject under which a stream keeps it."""
+        return subject(stream, self.kind, self.channel)
+
+    def all_headers(self) -> dict[str, str]:
+        """Return the headers that the log is to keep: its own, and those made of its fields."""
+        found = dict(self.headers)
+        if self.id:
+            found[MESSAGE_ID] = message_id(self.kind, self.channel, self.id)
+        if self.received:
+            found[RECEIVED] = f"{self.received:.6f}"
+        if not self.text:
+            found[FORMAT] = "binary"
+        return found
+
+
+def read_record(
+    name: str, data: bytes, headers: Mapping[str, str] | None = None, seq: int = 0
+) -> Record:
+    """Return the record that the log keeps under a subject; the inverse of what wrote it.
+
+    Args:
+        name: the subject.
+        data: the payload.
+        headers: of the message, None for none.
+        seq: the sequence of the message in the stream.
+
+    Raises:
+        ValueError: the subject is none of a record.
+    """
+    parts = name.split(".", 2)
+    kinds = get_args(Kind)
+    if len(parts) != 3 or parts[1] not in kinds:
+        raise ValueError(f"{name[:100]!r} is no subject of a record")
+    left = dict(headers or {})
+    own = id_of(left.pop(MESSAGE_ID, ""))
+    text = left.pop(FORMAT, "text") != "binary"
+    kind: Kind = kinds[kinds.index(parts[1])]
+    received = _seconds(left.pop(RECEIVED, ""))
+    return Record(channel_of(name), data, own, kind, seq, received, text, left)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # another program wrote it
+        return 0.0

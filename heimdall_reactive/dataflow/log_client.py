@@ -1,0 +1,264 @@
+"""`connect_log`: a connection to the durable log, a stream of NATS JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+from heimdall_reactive.exceptions import ConfigurationError, HeimdallError
+
+from .records import Kind, Record, checked_stream, read_record, subject
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+
+__all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log"]
+
+logger: Final = logging.getLogger("heimdall_reactive.dataflow")
+
+CONNECT_TIMEOUT: Final = 10.0  # seconds for the first connection
+RETRY_WAIT: Final = 0.5  # seconds between two dials of one server
+
+
+class LogError(HeimdallError):
+    """The log cannot be reached, or refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """How a stream is made where it does not exist; one that exists is taken as it is.
+
+    A full stream drops its oldest records (`discard=old`): what must be kept longer needs larger
+    bounds, or a consumer that keeps up. All records are kept in files; they outlive the server's
+    process, but the server does not flush each of them to the disk.
+
+    Attributes:
+        max_age: seconds that a record is kept.
+        max_bytes: bytes of records that are kept.
+        duplicate_window: seconds in which a repeated id is dropped; longer than any time for
+            which the log, or a copy of the ingest, may be away. The server keeps the ids of this
+            time in memory.
+        replicas: servers of a cluster that hold each record.
+
+    Raises:
+        ConfigurationError: a bound is not above 0.
+    """
+
+    max_age: float = 7 * 86400.0
+    max_bytes: int = 2**30
+    duplicate_window: float = 120.0
+    replicas: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("max_age", "max_bytes", "duplicate_window", "replicas"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name} of a stream must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What the log answers to a record.
+
+    Attributes:
+        seq: its place in the log; of a repeat, the place of the first.
+        duplicate: whether the log had it already, and keeps it once.
+    """
+
+    seq: int
+    duplicate: bool = False
+
+
+class Log:
+    """A connection to one stream; made by `connect_log`. It heals until it is closed.
+
+    Attributes:
+        stream: name of the stream.
+        client: the connection of `nats-py`.
+        js: its JetStream context.
+    """
+
+    def __init__(
+        self, client: Client, stream: str, servers: Sequence[str], options: dict[str, Any]
+    ) -> None:
+        self.client = client
+        self.stream = stream
+        self.js: JetStreamContext = client.jetstream()
+        self._servers = list(servers)
+        self._options = options
+
+    async def publish(self, record: Record, timeout: float = 5.0) -> Ack:
+        """Write a record, and wait until the log has it.
+
+        Raises:
+            LogError: the log did not say so; it may have the record all the same. Publish again:
+                a record with an id is kept once.
+        """
+        import nats.errors
+
+        try:
+            ack = await self.js.publish(
+                record.subject(self.stream), record.data, timeout, headers=record.all_headers()
+            )
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise LogError(f"the log did not take a record: {_told(error)}") from None
+        return Ack(ack.seq, bool(ack.duplicate))
+
+    async def last(self, channel: str, kind: Kind = "in") -> Record | None:
+        """Return the newest record of a channel, None where there is none.
+
+        Raises:
+            LogError: the log did not answer.
+        """
+        import nats.errors
+        import nats.js.errors
+
+        name = subject(self.stream, kind, channel)
+        try:
+            found = await self.js.get_last_msg(self.stream, name)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise LogError(f"the log did not answer: {_told(error)}") from None
+        return read_record(name, found.data or b"", found.headers, found.seq or 0)
+
+    async def dial(self) -> Client:
+        """Open another connection with the same options, one that does not heal.
+
+        Raises:
+            LogError: no server can be reached, or none lets us in.
+        """
+        return await _dial(self._servers, {**self._options, "allow_reconnect": False})
+
+    async def aclose(self) -> None:
+        """Close the connection. Idempotent."""
+        if not self.client.is_closed:
+            await self.client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Log {self.stream} at {', '.join(map(_shown, self._servers))}>"
+
+
+async def connect_log(
+    servers: str | Sequence[str],
+    stream: str,
+    *,
+    settings: StreamSettings | None = None,
+    create: bool = True,
+    **options: Any,
+) -> Log:
+    """Connect to a stream of NATS JetStream; it is made where it does not exist.
+
+    Args:
+        servers: one URL or more, such as `nats://localhost:4222`.
+        stream: name of the stream; it takes all subjects that begin with it and a dot.
+        settings: of a stream that is made; one that exists is left as it is.
+        create: make the stream where it does not exist; False refuses that.
+        **options: of `nats.connect`: `user_credentials`, `token`, `user` and `password`, `tls`,
+            `tls_hostname`, `nkeys_seed` and all others. They are never logged.
+
+    Raises:
+        ConfigurationError: `nats-py` is not installed, or name or stream can not work.
+        LogError: no server can be reached, or none lets us in, or it has no JetStream.
+    """
+    checked_stream(stream)
+    servers = [servers] if isinstance(servers, str) else list(servers)
+    client = await _dial(servers, options)
+    log = Log(client, stream, servers, options)
+    try:
+        await _provide(log, settings or StreamSettings(), create)
+    except BaseException:
+        await log.aclose()
+        raise
+    return log
+
+
+async def _dial(servers: list[str], options: dict[str, Any]) -> Client:
+    try:
+        import nats
+        import nats.errors
+    except ImportError:
+        raise ConfigurationError(
+            "the log needs a library: pip install 'heimdall-reactive[nats]'"
+        ) from None
+    heal = options.get("allow_reconnect", True)
+    first: dict[str, Any] = {
+        "max_reconnect_attempts": -1 if heal else 1,
+        "reconnect_time_wait": RETRY_WAIT,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "ping_interval": 10,
+        "error_cb": _on_error,
+        **options,
+    }
+    try:
+        # Its own first dial goes on for ever where it may dial again for ever.
+        return await _first(nats.connect(servers, **first))
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        shown = ", ".join(map(_shown, servers))
+        raise LogError(f"no connection to the log at {shown}: {_told(error)}") from None
+
+
+async def _first(connecting: Any) -> Client:
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        client: Client = await connecting
+        return client
+
+
+async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
+    import nats.errors
+    import nats.js.errors
+    from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+
+    try:
+        try:
+            info = await log.js.stream_info(log.stream)
+        except nats.js.errors.NotFoundError:
+            if not create:
+                raise LogError(f"the log has no stream {log.stream!r}") from None
+            info = await log.js.add_stream(StreamConfig(
+                name=log.stream,
+                subjects=[f"{log.stream}.>"],
+                retention=RetentionPolicy.LIMITS,
+                storage=StorageType.FILE,
+                discard=DiscardPolicy.OLD,
+                max_age=settings.max_age,
+                max_bytes=settings.max_bytes,
+                duplicate_window=min(settings.duplicate_window, settings.max_age),
+                num_replicas=settings.replicas,
+            ))  # fmt: skip
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise LogError(f"the log gives no stream {log.stream!r}: {_told(error)}") from None
+    if info.config.no_ack:
+        raise ConfigurationError(
+            f"the stream {log.stream!r} acknowledges nothing (no_ack); use another"
+        )
+
+
+async def _on_error(error: Exception) -> None:
+    """Take what `nats-py` would log: at most its kind, since a text may quote a URL."""
+    logger.debug("the log's connection: %s", type(error).__name__)
+
+
+def _told(error: BaseException) -> str:
+    """Name an error; of the server's own refusals also what it says."""
+    code, text = getattr(error, "err_code", None), getattr(error, "description", None)
+    return f"{text} ({code})" if code and text else type(error).__name__
+
+
+def _shown(server: str) -> str:
+    """Return a server's URL without user, password and token."""
+    try:
+        parts = urlsplit(server if "://" in server else f"nats://{server}")
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or 4222}"
+    except ValueError:
+        return "<invalid URL>"
