@@ -21,7 +21,7 @@ from heimdall_reactive import (
     WebSocketStore,
     use_websocket,
 )
-from heimdall_reactive.options import OptionsDict
+from heimdall_reactive.base.options import OptionsDict
 
 from . import machine
 from .restart_report import Outcome, bound, draw, show

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from heimdall_reactive import ConnectionState, Status
-from heimdall_reactive.state import Gap
+from heimdall_reactive.base.state import Gap
 
 from .soak_words import Heard, Published, number_of
 

@@ -19,9 +19,9 @@ from heimdall_reactive import (
     StoreError,
     use_websocket,
 )
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import OptionsDict, StoreOptions
-from heimdall_reactive.state import Gap
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import OptionsDict, StoreOptions
+from heimdall_reactive.base.state import Gap
 from heimdall_reactive.transports import Receiver, Wire, choose
 
 from .soak_words import (

@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple, TypeAlias
 
 from heimdall_reactive import ConnectionState, Receipt
-from heimdall_reactive.state import Gap
+from heimdall_reactive.base.state import Gap
 
 __all__ = [
     "HEADER",

@@ -1,9 +1,7 @@
 """A WebSocket as reactive state: BehaviorSubjects over an async connection that heals."""
 
-from .client import WebSocketClient, create_websocket
-from .consumers import AsyncHandler
-from .endpoints import ws_config
-from .exceptions import (
+from .base.endpoints import ws_config
+from .base.exceptions import (
     CertificateError,
     ConfigurationError,
     ConnectError,
@@ -32,9 +30,7 @@ from .exceptions import (
     TokenError,
     WaitTimeout,
 )
-from .hook import HeimdallMessage, use_websocket
-from .hops import Hop, QueueHop, loop_hop
-from .messages import (
+from .base.messages import (
     AccountBanned,
     AccountDeleted,
     AccountLinkMessage,
@@ -57,17 +53,21 @@ from .messages import (
     Unsubscribe,
     UserStatusMessage,
 )
-from .options import CloseInfo, Heartbeat, RetryContext, StoreOptions
-from .protocols import ChannelProtocol
-from .receipt import Receipt
+from .base.options import CloseInfo, Heartbeat, RetryContext, StoreOptions
+from .base.protocols import ChannelProtocol
+from .base.receipt import Receipt
+from .base.retry import Backoff
+from .base.rules import DEFAULT_RULES, Action
+from .base.state import ConnectionState, Gap, Status
+from .base.stats import ConsumerStats, Stats
+from .client import WebSocketClient, create_websocket
+from .consuming.consumers import AsyncHandler
+from .consuming.hops import Hop, QueueHop, loop_hop
+from .consuming.streams import MessageStream
+from .consuming.views import StoreView
+from .hook import HeimdallMessage, use_websocket
 from .requests import Request
-from .retry import Backoff
-from .rules import DEFAULT_RULES, Action
-from .state import ConnectionState, Gap, Status
-from .stats import ConsumerStats, Stats
 from .store import WebSocketStore
-from .streams import MessageStream
-from .views import StoreView
 
 __version__ = "0.1.0"
 

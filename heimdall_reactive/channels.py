@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from reactivex import Observable, abc
 from reactivex.abc import DisposableBase
 
-from .bus import Bus
-from .codec import Codec, encode
-from .exceptions import InvalidMessage, ServerError, StoreError
-from .messages import ErrorMessage, Frame
-from .protocols import ChannelProtocol
-from .source import Source
+from .base.exceptions import InvalidMessage, ServerError, StoreError
+from .base.messages import ErrorMessage, Frame
+from .base.protocols import ChannelProtocol
+from .connecting.codec import Codec, encode
+from .reactive.bus import Bus
+from .reactive.source import Source
 
 __all__ = ["Channel", "Channels"]
 

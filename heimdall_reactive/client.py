@@ -11,13 +11,13 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from .consumers import AsyncHandler
+from .base.options import CloseInfo, OptionsDict
+from .base.receipt import Receipt
+from .base.state import ConnectionState, Status
+from .connecting.life import Closing
+from .connecting.runtime import LoopOption
+from .consuming.consumers import AsyncHandler
 from .hook import HeimdallMessage, use_websocket
-from .life import Closing
-from .options import CloseInfo, OptionsDict
-from .receipt import Receipt
-from .runtime import LoopOption
-from .state import ConnectionState, Status
 from .store import WebSocketStore
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from .codec import Codec, encode
-from .exceptions import ConfigurationError
-from .messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
-from .options import OptionsDict, StoreOptions
-from .runtime import LoopOption
+from .base.exceptions import ConfigurationError
+from .base.messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
+from .base.options import OptionsDict, StoreOptions
+from .connecting.codec import Codec, encode
+from .connecting.runtime import LoopOption
 from .sharing import join
 from .store import WebSocketStore
 
@@ -58,7 +58,7 @@ def use_websocket(
         ConfigurationError: an option's value can not work. An endpoint that can not work makes
             the store `failed`, with an error that says what to do.
 
-    Example:
+    Examples:
         >>> store = use_websocket("/v1/ws/updates", access_token=token)
         >>> store.is_connected.subscribe(print)
     """

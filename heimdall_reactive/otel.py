@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from reactivex.abc import DisposableBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from .endpoints import ws_config
-from .exceptions import InvalidEndpoint, StoreError
-from .state import ConnectionState, Status
-from .stats import Stats
+from .base.endpoints import ws_config
+from .base.exceptions import InvalidEndpoint, StoreError
+from .base.state import ConnectionState, Status
+from .base.stats import Stats
 from .store import WebSocketStore
 
 try:

@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from .exceptions import RequestLost, StoreClosed, WaitTimeout
-from .receipt import Receipt, refuse_on_loop
-from .state import ConnectionState, Status
+from .base.exceptions import RequestLost, StoreClosed, WaitTimeout
+from .base.receipt import Receipt, refuse_on_loop
+from .base.state import ConnectionState, Status
 
 __all__ = ["Request", "Requester"]
 

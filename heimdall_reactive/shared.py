@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any, Final, TypeAlias
 
-from .bus import Emitter
-from .codec import Codec
-from .exceptions import ConfigurationError, StoreError
-from .options import StoreOptions
-from .runtime import LoopOption
-from .state import ConnectionState, Gap, Status
+from .base.exceptions import ConfigurationError, StoreError
+from .base.options import StoreOptions
+from .base.state import ConnectionState, Gap, Status
+from .connecting.codec import Codec
+from .connecting.runtime import LoopOption
+from .connecting.tokens import Identity
+from .reactive.bus import Emitter
 from .store import WebSocketStore
-from .tokens import Identity
 
 __all__ = ["Shared", "registry"]
 

@@ -10,20 +10,20 @@ from typing import Any, Final, TypeVar
 
 from reactivex import Observable
 
-from .endpoints import redact, ws_config
-from .exceptions import ConfigurationError, InvalidEndpoint
-from .face import Face
-from .life import Life
-from .options import CloseInfo, StoreOptions, TokenSource
-from .receipt import Receipt
-from .runtime import LoopOption, chosen
-from .sampling import until_end_of
+from .base.endpoints import redact, ws_config
+from .base.exceptions import ConfigurationError, InvalidEndpoint
+from .base.options import CloseInfo, StoreOptions, TokenSource
+from .base.receipt import Receipt
+from .base.state import MOVES, Status
+from .base.stats import Stats
+from .connecting.life import Life
+from .connecting.runtime import LoopOption, chosen
+from .connecting.tokens import Identity, claimed, digest
+from .reactive.face import Face
+from .reactive.sampling import until_end_of
+from .reactive.subjects import Command, Trigger
 from .shared import Shared, registry
-from .state import MOVES, Status
-from .stats import Stats
 from .store import WebSocketStore
-from .subjects import Command, Trigger
-from .tokens import Identity, claimed, digest
 
 __all__ = ["SharedStore", "join"]
 

@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from pydantic import SecretStr
 from reactivex import Observable
 
+from .base.endpoints import redact
+from .base.exceptions import SendError
+from .base.messages import Frame
+from .base.options import StoreOptions, TokenSource
+from .base.receipt import Receipt
+from .base.state import Status
+from .base.stats import Stats
 from .channels import Channels
-from .codec import Codec, encode
-from .connection import Connection
-from .endpoints import redact
-from .exceptions import SendError
-from .journal import Journal
-from .life import Closing, Life
-from .messages import Frame
-from .options import StoreOptions, TokenSource
-from .outbox import Outbox
-from .pace import Paced
-from .receipt import Receipt
+from .connecting.codec import Codec, encode
+from .connecting.connection import Connection
+from .connecting.life import Closing, Life
+from .connecting.outbox import Outbox
+from .connecting.runtime import LoopOption, Runtime, running_loop
+from .connecting.session import Session
+from .connecting.tokens import Identity, claimed
+from .consuming.pace import Paced
+from .reactive.journal import Journal
+from .reactive.sampling import every
+from .reactive.subjects import Command, Trigger
 from .requests import Request
-from .runtime import LoopOption, Runtime, running_loop
-from .sampling import every
-from .session import Session
-from .state import Status
-from .stats import Stats
-from .subjects import Command, Trigger
-from .tokens import Identity, claimed
 from .transports import choose
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from heimdall_reactive import ConnectionState, StoreOptions, WebSocketStore
-from heimdall_reactive.masking import Mask
+from heimdall_reactive.base.masking import Mask
 
 CANARY = "s3cret~canary~7b1f9e"
 FORMS = (

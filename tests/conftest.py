@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from heimdall_reactive import connection
-from heimdall_reactive.options import Transport
+from heimdall_reactive.base.options import Transport
+from heimdall_reactive.connecting import connection
 from heimdall_reactive.transports import Dial, choose
 
 from .support import descriptors, threads

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from heimdall_reactive import InvalidMessage, Status, StoreError
-from heimdall_reactive.state import MOVES
+from heimdall_reactive.base.state import MOVES
 from heimdall_reactive.testing.scripted_link import Link
 
 from .machine_log import number

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heimdall_reactive import ConnectionState, Receipt, Status
-from heimdall_reactive.messages import AccountBanned
+from heimdall_reactive.base.messages import AccountBanned
 from heimdall_reactive.testing import Link
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "asking", "heartbeat", "wake", "listener", "journal", "sampling"},
-    {"tokens", "transports"},
+    {"tokens", "timers", "transports"},
     {"source", "waiting", "life", "session", "expiry", "streams", "consumers", "scheduler"},
     {"subjects", "history"},
     {"face", "channels", "requests"},
@@ -31,12 +31,16 @@ FLOORS: list[set[str]] = [
     {"shared"},
     {"sharing"},
     {"hook"},
-    {"client", "recording", "otel", "bindings", "dataflow"},
+    {"client", "recording", "otel"},
     {"__init__"},
+    {"bindings", "dataflow"},
     {"dashboard"},
     {"cli", "pytest_plugin"},
     {"__main__"},
 ]
+# The folders of the core, each a few floors of the list above; what a later one holds, an earlier
+# one does not import.
+FOLDERS = ["base", "reactive", "transports", "connecting", "consuming"]
 # Files that stand on another floor than the folder they are in.
 APART: dict[tuple[str, ...], str] = {
     ("testing", "plugin"): "pytest_plugin",
@@ -113,8 +117,13 @@ def modules() -> list[Path]:
 
 
 def room(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return APART.get(parts[:2], parts[0])
+    return place(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def place(parts: tuple[str, ...]) -> str:
+    """Return where a module stands: its own name in the core's folders, else its folder's."""
+    inner = parts[0] in FOLDERS and parts[0] != "transports" and len(parts) > 1
+    return APART.get(parts[:2], parts[1] if inner else parts[0])
 
 
 def imports(path: Path) -> set[tuple[str, ...]]:
@@ -144,9 +153,18 @@ def test_imports_point_down(path: Path) -> None:
             parts[0] != "heimdall_reactive" or len(parts) < 2 or here == "__init__"
         ):  # the public names
             continue
-        there = APART.get(parts[1:3], parts[1] if parts[1] in names else "__init__")
+        there = place(parts[1:]) if parts[1] in names else "__init__"
         allowed = there == here or floor(there) < floor(here)
         assert allowed, f"{here} imports {there}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_folders_of_the_core_stand_on_each_other(path: Path) -> None:
+    folder = path.relative_to(PACKAGE).parts[0]
+    if folder in FOLDERS:
+        allowed = {*FOLDERS[: FOLDERS.index(folder) + 1]}
+        used = {parts[1] for parts in imports(path) if parts[0] == "heimdall_reactive"}
+        assert used <= allowed
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError, StreamOverflow
-from heimdall_reactive.buffers import Buffer, Buffers, Overflow
+from heimdall_reactive.consuming.buffers import Buffer, Buffers, Overflow
 
 POLICIES: list[Overflow] = ["latest", "drop_oldest", "drop_newest", "error"]
 STEPS = st.lists(st.sampled_from(["put", "put", "keep", "take", "clear", "drop_all"]))

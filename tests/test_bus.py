@@ -11,8 +11,8 @@ import pytest
 from reactivex import abc
 from reactivex.subject import BehaviorSubject, Subject
 
-from heimdall_reactive.bus import Bus
-from heimdall_reactive.subjects import State, Stream
+from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.subjects import State, Stream
 
 from .support import record
 

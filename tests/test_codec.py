@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from heimdall_reactive.codec import Codec, InvalidUtf8, encode
-from heimdall_reactive.exceptions import EncodeError, InvalidMessage
-from heimdall_reactive.messages import AccountBanned, ForceLogout, Frame, Pong, RolesUpdated
+from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
+from heimdall_reactive.base.messages import AccountBanned, ForceLogout, Frame, Pong, RolesUpdated
+from heimdall_reactive.connecting.codec import Codec, InvalidUtf8, encode
 
 CANARY = "s3cret-canary"
 default: Codec[Any] = Codec()

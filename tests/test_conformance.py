@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.options import Transport
+from heimdall_reactive.base.options import Transport
 from heimdall_reactive.testing import Accept, Handshake, SocketPeer, build_close, build_frame
 from heimdall_reactive.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 

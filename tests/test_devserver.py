@@ -19,6 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from heimdall_reactive.base.exceptions import ConfigurationError, WaitTimeout
+from heimdall_reactive.base.messages import RolesUpdated
 from heimdall_reactive.devserver import (
     DEMO_TOKEN,
     ENDPOINTS,
@@ -28,8 +30,6 @@ from heimdall_reactive.devserver import (
     serve_in_thread,
 )
 from heimdall_reactive.devserver.builders import KINDS
-from heimdall_reactive.exceptions import ConfigurationError, WaitTimeout
-from heimdall_reactive.messages import RolesUpdated
 
 T = TypeVar("T")
 

@@ -24,8 +24,8 @@ import pytest
 
 import heimdall_reactive
 from heimdall_reactive import Status, WebSocketStore, create_websocket, ws_config
+from heimdall_reactive.base.options import OptionsDict
 from heimdall_reactive.devserver import DevServer, serve_in_thread
-from heimdall_reactive.options import OptionsDict
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -231,7 +231,7 @@ def table_of_errors() -> list[list[str]]:
 
 def test_every_public_name_says_what_it_is() -> None:
     source = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "heimdall_reactive").glob("*.py")
+        path.read_text(encoding="utf-8") for path in (ROOT / "heimdall_reactive").rglob("*.py")
     )
     for name in heimdall_reactive.__all__:
         member = getattr(heimdall_reactive, name)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from reactivex import operators as ops
 
 from heimdall_reactive import ConfigurationError, use_websocket
-from heimdall_reactive.bus import Bus
-from heimdall_reactive.history import Histories, History
-from heimdall_reactive.subjects import State
+from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.history import Histories, History
+from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, SocketPeer
 from heimdall_reactive.testing import run as run_virtual
 

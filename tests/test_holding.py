@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from heimdall_reactive import ConfigurationError, Status, use_websocket
-from heimdall_reactive.holding import HOLD_LIMIT
+from heimdall_reactive.consuming.holding import HOLD_LIMIT
 from heimdall_reactive.testing import ScriptedPeer, SocketPeer, run
 
 from . import support

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from heimdall_reactive import ConfigurationError, Stats, Status, use_websocket
-from heimdall_reactive.journal import LIMIT, Journal
+from heimdall_reactive.reactive.journal import LIMIT, Journal
 from heimdall_reactive.testing import Refuse, ScriptedPeer, SocketPeer, Unreachable
 from heimdall_reactive.testing import run as run_virtual
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from heimdall_reactive import Backoff, ws_config
-from heimdall_reactive.options import Heartbeat
+from heimdall_reactive.base.options import Heartbeat
 from heimdall_reactive.testing import Accept, BadCertificate, Hang, Link, Refuse, Unreachable
 
 from .machine_checks import check, check_end

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from heimdall_reactive import messages as m
-from heimdall_reactive.messages import WireModel
+from heimdall_reactive.base import messages as m
+from heimdall_reactive.base.messages import WireModel
 
 AT = "2026-01-02T03:04:05Z"
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

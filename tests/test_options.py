@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from heimdall_reactive.endpoints import (
+from heimdall_reactive.base.endpoints import (
     MAX_URL,
     WsConfig,
     is_loopback,
     redact,
     resolve_endpoint,
 )
-from heimdall_reactive.exceptions import ConfigurationError, InvalidEndpoint
-from heimdall_reactive.options import OptionsDict, StoreOptions
-from heimdall_reactive.retry import Backoff
+from heimdall_reactive.base.exceptions import ConfigurationError, InvalidEndpoint
+from heimdall_reactive.base.options import OptionsDict, StoreOptions
+from heimdall_reactive.base.retry import Backoff
 
 CANARY = "s3cret-canary"
 BASE = "ws://localhost:3000"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heimdall_reactive.exceptions import SendError, WaitTimeout
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.outbox import Outbox
-from heimdall_reactive.receipt import Receipt
-from heimdall_reactive.stats import SendCounters
+from heimdall_reactive.base.exceptions import SendError, WaitTimeout
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.receipt import Receipt
+from heimdall_reactive.base.stats import SendCounters
+from heimdall_reactive.connecting.outbox import Outbox
 
 from .support import run
 

@@ -20,8 +20,8 @@ from heimdall_reactive import (
     StoreClosed,
     ws_config,
 )
+from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.devserver import serve_in_thread
-from heimdall_reactive.messages import Frame
 
 from .peers import peer, quick
 from .support import record, run, threads

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heimdall_reactive.exceptions import (
+from heimdall_reactive.base.exceptions import (
     CertificateError,
     ConfigurationError,
     ConnectError,
@@ -18,8 +18,8 @@ from heimdall_reactive.exceptions import (
     StoreError,
     TokenError,
 )
-from heimdall_reactive.options import CloseInfo, RetryContext, StoreOptions
-from heimdall_reactive.retry import (
+from heimdall_reactive.base.options import CloseInfo, RetryContext, StoreOptions
+from heimdall_reactive.base.retry import (
     FLAP_CAP,
     Backoff,
     Decision,
@@ -28,7 +28,7 @@ from heimdall_reactive.retry import (
     next_delay,
     seconds_to_wait,
 )
-from heimdall_reactive.rules import Action
+from heimdall_reactive.base.rules import Action
 
 CONTEXT = RetryContext(1, 0.0, None)
 ALMOST_1 = 1 - 2**-53

@@ -20,11 +20,16 @@ from heimdall_reactive import (
     Status,
     use_websocket,
 )
-from heimdall_reactive.bus import Bus
-from heimdall_reactive.exceptions import ConfigurationError, EncodeError, ObserverError, StoreClosed
-from heimdall_reactive.subjects import State
+from heimdall_reactive.base.exceptions import (
+    ConfigurationError,
+    EncodeError,
+    ObserverError,
+    StoreClosed,
+)
+from heimdall_reactive.connecting.wake import watch
+from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, run
-from heimdall_reactive.wake import watch
 
 from . import support
 from .peers import peer, quick, raw_peer
@@ -118,7 +123,7 @@ def test_a_finaliser_may_send_while_a_receipt_is_made_waitable(
         gc.collect()  # as any allocation may
         return Future()
 
-    monkeypatch.setattr("heimdall_reactive.receipt.Future", collecting)
+    monkeypatch.setattr("heimdall_reactive.base.receipt.Future", collecting)
     gc.collect()
     Sender()
     thread = threading.Thread(target=lambda: Receipt().add_done_callback(print), daemon=True)

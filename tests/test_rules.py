@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from heimdall_reactive import exceptions
-from heimdall_reactive.exceptions import (
+from heimdall_reactive.base import exceptions
+from heimdall_reactive.base.exceptions import (
     CertificateError,
     ConfigurationError,
     ConnectError,
@@ -23,8 +23,8 @@ from heimdall_reactive.exceptions import (
     TlsError,
     TokenError,
 )
-from heimdall_reactive.options import StoreOptions
-from heimdall_reactive.rules import DEFAULT_RULES, Action, Rules
+from heimdall_reactive.base.options import StoreOptions
+from heimdall_reactive.base.rules import DEFAULT_RULES, Action, Rules
 
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 

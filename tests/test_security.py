@@ -23,10 +23,10 @@ from heimdall_reactive import (
     WebSocketStore,
     use_websocket,
 )
-from heimdall_reactive.asking import Asker
-from heimdall_reactive.masking import Mask
+from heimdall_reactive.base.masking import Mask
+from heimdall_reactive.connecting.asking import Asker
+from heimdall_reactive.connecting.tokens import ask_token
 from heimdall_reactive.testing import HttpAnswer, SocketPeer
-from heimdall_reactive.tokens import ask_token
 from heimdall_reactive.transports.websockets_dial import wire_logger
 
 from .canary import CANARY, FORMS, listening, search

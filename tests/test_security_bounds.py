@@ -21,7 +21,7 @@ from heimdall_reactive import (
     Status,
     WebSocketStore,
 )
-from heimdall_reactive.codec import Codec
+from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.testing import (
     Accept,
     Garbage,

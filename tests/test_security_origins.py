@@ -20,8 +20,8 @@ from heimdall_reactive import (
     StoreOptions,
     WebSocketStore,
 )
+from heimdall_reactive.connecting.tokens import place
 from heimdall_reactive.testing import Accept, HttpAnswer, SocketPeer, redirect
-from heimdall_reactive.tokens import place
 
 from .canary import CANARY
 from .peers import quick

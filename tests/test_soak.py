@@ -18,8 +18,8 @@ from benchmarks.soak_report import Report
 from benchmarks.soak_up import UpLedger
 from benchmarks.soak_words import Ended, Got, Heard, Published, Sent, Wrote
 from heimdall_reactive import ConnectionState, Receipt
-from heimdall_reactive.receipt import ReceiptState
-from heimdall_reactive.state import Gap
+from heimdall_reactive.base.receipt import ReceiptState
+from heimdall_reactive.base.state import Gap
 
 ROOT = Path(__file__).parent.parent
 

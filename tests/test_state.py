@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heimdall_reactive.exceptions import HandshakeRefused
-from heimdall_reactive.state import MOVES, CloseInfo, ConnectionState, Status
+from heimdall_reactive.base.exceptions import HandshakeRefused
+from heimdall_reactive.base.state import MOVES, CloseInfo, ConnectionState, Status
 
 LOST = CloseInfo(1006, "lost")
 REFUSED = CloseInfo(1006, "refused", "server", 503)

@@ -803,7 +803,7 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
             assert threads() == before[1]
             assert len(descriptors()) <= len(before[0])
             timers = [t for t in getattr(loop, "_scheduled", ()) if not t.cancelled()]
-            mine = [t for t in timers if "heimdall_reactive.connection" in repr(t)]
+            mine = [t for t in timers if "heimdall_reactive.connecting.connection" in repr(t)]
             assert mine == []
 
     async def _connected(store: Any) -> None:

@@ -17,9 +17,9 @@ from reactivex import operators as ops
 from reactivex.internal.exceptions import DisposedException
 from reactivex.subject import BehaviorSubject, Subject
 
-from heimdall_reactive.bus import Bus
-from heimdall_reactive.exceptions import ReadOnlyError, SourceError
-from heimdall_reactive.subjects import Command, Selection, State, Stream, Trigger
+from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError
+from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.subjects import Command, Selection, State, Stream, Trigger
 
 from .support import record, run
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosedError, InvalidMessage
 
-from heimdall_reactive.exceptions import ConfigurationError, WaitTimeout
+from heimdall_reactive.base.exceptions import ConfigurationError, WaitTimeout
 from heimdall_reactive.testing import (
     BlackHole,
     CloseWith,

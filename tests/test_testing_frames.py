@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.testing import RawFrame, build_close, build_frame
 from heimdall_reactive.testing.frames import CLOSE, FrameReader, FrameScanner
 

@@ -19,7 +19,7 @@ from websockets.exceptions import (
     NegotiationError,
 )
 
-from heimdall_reactive.exceptions import WaitTimeout
+from heimdall_reactive.base.exceptions import WaitTimeout
 from heimdall_reactive.testing import (
     Accept,
     CloseWith,

@@ -16,11 +16,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from heimdall_reactive.asking import Asker
-from heimdall_reactive.exceptions import ConnectError, InsecureToken, TokenError
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import StoreOptions, TokenPlacement
-from heimdall_reactive.tokens import MAX_TOKEN, ask_headers, ask_token, place, principal_of
+from heimdall_reactive.base.exceptions import ConnectError, InsecureToken, TokenError
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import StoreOptions, TokenPlacement
+from heimdall_reactive.connecting.asking import Asker
+from heimdall_reactive.connecting.tokens import (
+    MAX_TOKEN,
+    ask_headers,
+    ask_token,
+    place,
+    principal_of,
+)
 
 from .support import run
 

@@ -27,14 +27,14 @@ from heimdall_reactive import (
     create_websocket,
     use_websocket,
 )
-from heimdall_reactive.consumers import AsyncHandler
-from heimdall_reactive.hops import Hop, QueueHop, loop_hop
+from heimdall_reactive.consuming.consumers import AsyncHandler
+from heimdall_reactive.consuming.hops import Hop, QueueHop, loop_hop
+from heimdall_reactive.consuming.streams import MessageStream
+from heimdall_reactive.consuming.views import StoreView
+from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.recording import Recorder, record, replay
-from heimdall_reactive.streams import MessageStream
-from heimdall_reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as virtually
-from heimdall_reactive.views import StoreView
 
 from .support import run
 

@@ -17,11 +17,11 @@ from heimdall_reactive import (
     Receipt,
     use_websocket,
 )
+from heimdall_reactive.consuming.hops import QueueHop, loop_hop
+from heimdall_reactive.consuming.views import KEPT_LIMIT
 from heimdall_reactive.devserver import serve_in_thread
-from heimdall_reactive.hops import QueueHop, loop_hop
 from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as virtually
-from heimdall_reactive.views import KEPT_LIMIT
 
 from .peers import peer, quick
 from .support import record, run, until

@@ -11,8 +11,8 @@ import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
-from heimdall_reactive.scheduler import LoopScheduler
-from heimdall_reactive.state import ConnectionState, Status
+from heimdall_reactive.base.state import ConnectionState, Status
+from heimdall_reactive.consuming.scheduler import LoopScheduler
 
 __all__ = ["Badge", "Badged", "Tone", "badge", "badge_of"]
 

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar, overload
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
-from heimdall_reactive.buffers import Buffer
-from heimdall_reactive.masking import told
-from heimdall_reactive.source import Source
-from heimdall_reactive.stats import ConsumerStats
+from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.stats import ConsumerStats
+from heimdall_reactive.consuming.buffers import Buffer
+from heimdall_reactive.reactive.source import Source
 
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default

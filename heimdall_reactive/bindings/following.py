@@ -7,8 +7,8 @@ from typing import Any, TypeVar, overload
 
 from reactivex import Observable
 
-from heimdall_reactive.buffers import Buffer
-from heimdall_reactive.streams import Inlet
+from heimdall_reactive.consuming.buffers import Buffer
+from heimdall_reactive.consuming.streams import Inlet
 
 from .selecting import Selecting, distinct_by_default
 

@@ -14,7 +14,7 @@ from reactivex.disposable import CompositeDisposable, SingleAssignmentDisposable
 from reactivex.scheduler import TimeoutScheduler
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from heimdall_reactive.hops import Hop
+from heimdall_reactive.consuming.hops import Hop
 
 __all__ = ["HopScheduler"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from heimdall_reactive.hops import Hop
+from heimdall_reactive.consuming.hops import Hop
 
 from .scheduling import HopScheduler
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from reactivex import Observable
 
-from heimdall_reactive.hops import Hop
+from heimdall_reactive.consuming.hops import Hop
 
 from .binding import bind
 from .scope import UiScope

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import heimdall_reactive
+from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.devserver import Step, parse_script
-from heimdall_reactive.exceptions import ConfigurationError
 
 from .demo import demo
 from .output import Output, UsageError, run

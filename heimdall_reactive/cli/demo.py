@@ -7,9 +7,9 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
+from heimdall_reactive.base.exceptions import WaitTimeout
+from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.devserver import DevServer
-from heimdall_reactive.exceptions import WaitTimeout
-from heimdall_reactive.state import ConnectionState, Status
 
 from .output import CommandError, Output
 from .picture import Picture, Scene

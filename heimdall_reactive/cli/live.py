@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from heimdall_reactive.state import ConnectionState, Status
+from heimdall_reactive.base.state import ConnectionState, Status
 
 from .picture import Event, Picture, Scene
 from .text import clock, printable

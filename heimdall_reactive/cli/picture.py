@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol, Self
 from pydantic import BaseModel
 
 from heimdall_reactive import ChannelMessage, WebSocketStore
-from heimdall_reactive.exceptions import StoreError
-from heimdall_reactive.state import ConnectionState, Status
+from heimdall_reactive.base.exceptions import StoreError
+from heimdall_reactive.base.state import ConnectionState, Status
 
 from .text import describe, preview, printable
 

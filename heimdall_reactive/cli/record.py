@@ -6,10 +6,10 @@ import argparse
 from typing import Any
 
 from heimdall_reactive import WebSocketStore
-from heimdall_reactive.exceptions import ConfigurationError, RecordingError
+from heimdall_reactive.base.exceptions import ConfigurationError, RecordingError
+from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.recording import record as recording_of
 from heimdall_reactive.recording import replay as replay_of
-from heimdall_reactive.state import ConnectionState
 
 from .output import CommandError, Output
 from .watch import Message, connect, follow, has_ended

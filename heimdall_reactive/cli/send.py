@@ -8,8 +8,8 @@ import sys
 from typing import TypeAlias
 
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.exceptions import ConnectTimeout, HeimdallError
-from heimdall_reactive.state import ConnectionState, Status
+from heimdall_reactive.base.exceptions import ConnectTimeout, HeimdallError
+from heimdall_reactive.base.state import ConnectionState, Status
 
 from .output import CommandError, Output
 from .text import preview

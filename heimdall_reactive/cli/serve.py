@@ -10,8 +10,8 @@ import random
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
+from heimdall_reactive.base.exceptions import ConfigurationError, WaitTimeout
 from heimdall_reactive.devserver import DEMO_TOKEN, DEMO_USER, ENDPOINTS, DevServer
-from heimdall_reactive.exceptions import ConfigurationError, WaitTimeout
 
 from .output import CommandError, Output
 from .stdin import read_lines

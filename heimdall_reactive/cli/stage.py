@@ -11,8 +11,8 @@ from typing import Any
 from reactivex import operators as ops
 
 from heimdall_reactive import Ping, Subscribe, WebSocketStore, use_websocket
+from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.devserver import DEMO_USER, DevServer
-from heimdall_reactive.state import ConnectionState
 
 __all__ = ["Stage"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from heimdall_reactive.base.exceptions import SessionEnded
+from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.devserver import DEMO_USER
-from heimdall_reactive.exceptions import SessionEnded
-from heimdall_reactive.state import ConnectionState, Status
 
 from .stage import Stage
 

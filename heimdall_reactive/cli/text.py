@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from heimdall_reactive.state import CloseInfo, ConnectionState, Status
+from heimdall_reactive.base.state import CloseInfo, ConnectionState, Status
 
 __all__ = ["clock", "describe", "preview", "printable"]
 

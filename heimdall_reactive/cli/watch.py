@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.exceptions import HeimdallError
-from heimdall_reactive.state import ConnectionState, Status
+from heimdall_reactive.base.exceptions import HeimdallError
+from heimdall_reactive.base.state import ConnectionState, Status
 
 from .output import CommandError, Output
 from .text import clock, describe, preview, printable

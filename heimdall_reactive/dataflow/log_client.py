@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
-from heimdall_reactive.exceptions import ConfigurationError, HeimdallError
+from heimdall_reactive.base.exceptions import ConfigurationError, HeimdallError
 
 from .records import Kind, Record, checked_stream, read_record, subject
 

@@ -8,8 +8,8 @@ from typing import get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from heimdall_reactive.exceptions import ConfigurationError
-from heimdall_reactive.messages import RolePermissionsChanged, ServerMessage
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.messages import RolePermissionsChanged, ServerMessage
 
 from .tokens import DEMO_USER
 

@@ -7,8 +7,8 @@ import concurrent.futures
 from collections.abc import Callable
 from typing import TypeVar
 
-from heimdall_reactive.exceptions import WaitTimeout
-from heimdall_reactive.messages import ServerMessage
+from heimdall_reactive.base.exceptions import WaitTimeout
+from heimdall_reactive.base.messages import ServerMessage
 
 from .core import Core
 from .journal import Peer

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from heimdall_reactive.messages import Ping, Subscribe, Unsubscribe, WireModel
+from heimdall_reactive.base.messages import Ping, Subscribe, Unsubscribe, WireModel
 
 from .tokens import Grant
 

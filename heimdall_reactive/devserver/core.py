@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from heimdall_reactive.messages import ErrorMessage, Ping, Pong, Subscribe, WireModel
+from heimdall_reactive.base.messages import ErrorMessage, Ping, Pong, Subscribe, WireModel
 
 from .control import Auth, Order, Unclear, objection, read_order
 from .gate import Gate

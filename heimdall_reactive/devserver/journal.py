@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from heimdall_reactive.exceptions import WaitTimeout
+from heimdall_reactive.base.exceptions import WaitTimeout
 
 __all__ = ["Dial", "Journal", "Peer"]
 

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .builders import KINDS
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from ssl import SSLContext
 from typing import Any, Self, TypeVar
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .commands import Commands, running_loop
 from .core import Core

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from heimdall_reactive.exceptions import ConfigurationError
-from heimdall_reactive.messages import (
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.messages import (
     AccountBanned,
     ChannelMessage,
     RolePermissionsChanged,

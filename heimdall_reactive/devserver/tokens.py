@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from websockets.datastructures import Headers
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 __all__ = [
     "ANONYMOUS",

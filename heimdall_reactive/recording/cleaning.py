@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from heimdall_reactive.masking import LEAST, WINDOW, Mask
+from heimdall_reactive.base.masking import LEAST, WINDOW, Mask
 
 __all__ = ["Cleaner"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from heimdall_reactive.exceptions import RecordingError, one_line
+from heimdall_reactive.base.exceptions import RecordingError, one_line
 
 from .lines import Entry, Header, read_entry, read_header
 

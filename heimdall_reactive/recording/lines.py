@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from heimdall_reactive import exceptions
-from heimdall_reactive.exceptions import HeimdallError, RecordingError, StoreError, one_line
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import CloseInfo
-from heimdall_reactive.state import ConnectionState, Gap, Status
+from heimdall_reactive.base import exceptions
+from heimdall_reactive.base.exceptions import HeimdallError, RecordingError, StoreError, one_line
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 __all__ = ["VERSION", "Entry", "Header", "read_entry", "read_header", "write_entry", "write_header"]
 

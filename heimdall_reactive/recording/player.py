@@ -8,17 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from heimdall_reactive.codec import Codec
-from heimdall_reactive.connection import Connection
-from heimdall_reactive.exceptions import InvalidMessage, ObserverError, RecordingError, SourceError
-from heimdall_reactive.listener import Listener
-from heimdall_reactive.masking import Mask
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import CloseInfo, StoreOptions
-from heimdall_reactive.outbox import Outbox
-from heimdall_reactive.runtime import Runtime
-from heimdall_reactive.session import Session
-from heimdall_reactive.state import ConnectionState, Status
+from heimdall_reactive.base.exceptions import (
+    InvalidMessage,
+    ObserverError,
+    RecordingError,
+    SourceError,
+)
+from heimdall_reactive.base.masking import Mask
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import CloseInfo, StoreOptions
+from heimdall_reactive.base.state import ConnectionState, Status
+from heimdall_reactive.connecting.codec import Codec
+from heimdall_reactive.connecting.connection import Connection
+from heimdall_reactive.connecting.listener import Listener
+from heimdall_reactive.connecting.outbox import Outbox
+from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive.connecting.session import Session
 from heimdall_reactive.transports import Receiver
 
 from .file import read

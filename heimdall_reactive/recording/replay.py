@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from heimdall_reactive.codec import Codec
-from heimdall_reactive.connection import Connection
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.options import StoreOptions
+from heimdall_reactive.connecting.codec import Codec
+from heimdall_reactive.connecting.connection import Connection
+from heimdall_reactive.connecting.runtime import LoopOption
 from heimdall_reactive.hook import HeimdallMessage
-from heimdall_reactive.options import StoreOptions
-from heimdall_reactive.runtime import LoopOption
 from heimdall_reactive.store import WebSocketStore
 
 from .file import read_first
@@ -70,7 +70,7 @@ def replay(
             makes the store `failed` when its turn comes; the error has its number.
         ConfigurationError: the speed is no number above 0.
 
-    Example:
+    Examples:
         >>> store = replay("session.jsonl", speed=2.0)
         >>> store.messages.subscribe(print)
     """

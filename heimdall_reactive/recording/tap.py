@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.session import Session
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.connecting.session import Session
 
 __all__ = ["Tap"]
 

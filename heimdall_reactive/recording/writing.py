@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from heimdall_reactive.exceptions import RecordingError
-from heimdall_reactive.life import Closing
-from heimdall_reactive.masking import Mask
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.runtime import running_loop
-from heimdall_reactive.state import ConnectionState
+from heimdall_reactive.base.exceptions import RecordingError
+from heimdall_reactive.base.masking import Mask
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.state import ConnectionState
+from heimdall_reactive.connecting.life import Closing
+from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.store import WebSocketStore
 
 from .cleaning import Cleaner
@@ -51,7 +51,7 @@ def record(store: WebSocketStore[Any], path: str | os.PathLike[str]) -> Recorder
     Raises:
         RecordingError: the file can not be opened.
 
-    Example:
+    Examples:
         >>> with record(store, "session.jsonl"):
         ...     ...
     """

@@ -6,7 +6,7 @@ import copy
 import struct
 from dataclasses import dataclass
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 __all__ = [
     "BINARY",

@@ -16,7 +16,7 @@ from reactivex.observable.marbles import parse
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.testing import Recorded, TestScheduler
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 __all__ = ["Cue", "LoopTestScheduler", "MarbleRecord", "cues", "expect_marbles", "record_marbles"]
 

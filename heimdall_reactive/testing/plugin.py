@@ -15,8 +15,8 @@ from heimdall_reactive import (
     use_websocket,
     ws_config,
 )
+from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, ServerOptions, serve_in_thread
-from heimdall_reactive.runtime import running_loop
 
 from .scripted import ScriptedPeer
 from .virtual import run

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .faults import DropSyn, Fault, RefuseConnection
 from .relay import Passage, Relay, answers

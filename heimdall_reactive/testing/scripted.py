@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from heimdall_reactive.endpoints import redact
-from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.base.endpoints import redact
+from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.transports import Wire
 
 from .marbles import cues

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from heimdall_reactive.codec import encode
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import StoreOptions
+from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.transports.ending import MAX_REASON
 
 from .scripted_wire import Closing, End, Event, Pinging, Ponging, ScriptedWire

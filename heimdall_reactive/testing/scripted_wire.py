@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import CloseInfo, StoreOptions
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.ending import cut_reason, tell_end
 from heimdall_reactive.transports.pinging import Pinger

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from heimdall_reactive.codec import encode
+from heimdall_reactive.connecting.codec import encode
 
 from .frames import (
     BINARY,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from heimdall_reactive.exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Placed, Reset
 from .handshake import bearer_token, request_headers

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from heimdall_reactive.exceptions import (
+from heimdall_reactive.base.exceptions import (
     CertificateError,
     ConnectError,
     ConnectTimeout,
     HandshakeRefused,
 )
-from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.base.options import StoreOptions
 
 __all__ = ["Accept", "BadCertificate", "Fails", "Hang", "Refuse", "Step", "Unreachable"]
 

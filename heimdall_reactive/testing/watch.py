@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from heimdall_reactive.exceptions import WaitTimeout
+from heimdall_reactive.base.exceptions import WaitTimeout
 
 __all__ = ["Watch"]
 

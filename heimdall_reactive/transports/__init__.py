@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
-from heimdall_reactive.exceptions import ConfigurationError
-from heimdall_reactive.messages import Frame
-from heimdall_reactive.options import CloseInfo, StoreOptions, Transport
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import CloseInfo, StoreOptions, Transport
 
 __all__ = ["Dial", "Receiver", "Wire", "choose"]
 

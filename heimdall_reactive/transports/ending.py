@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from heimdall_reactive.exceptions import one_line
-from heimdall_reactive.options import CloseInfo
+from heimdall_reactive.base.exceptions import one_line
+from heimdall_reactive.base.options import CloseInfo
 
 __all__ = ["MAX_REASON", "cut_reason", "tell_end"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heimdall_reactive.options import StoreOptions
+from heimdall_reactive.base.options import StoreOptions
 
 from . import Wire
 from .picows_wire import PicowsWire

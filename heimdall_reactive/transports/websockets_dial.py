@@ -18,8 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.http11 import Response
 from websockets.typing import Origin, Subprotocol
 
-from heimdall_reactive.endpoints import is_loopback
-from heimdall_reactive.exceptions import (
+from heimdall_reactive.base.endpoints import is_loopback
+from heimdall_reactive.base.exceptions import (
     CertificateError,
     ConfigurationError,
     ConnectError,
@@ -30,8 +30,8 @@ from heimdall_reactive.exceptions import (
     RedirectRefused,
     TlsError,
 )
-from heimdall_reactive.options import StoreOptions
-from heimdall_reactive.retry import seconds_to_wait
+from heimdall_reactive.base.options import StoreOptions
+from heimdall_reactive.base.retry import seconds_to_wait
 
 from . import Wire
 from .websockets_wire import WebSocketsWire

@@ -17,9 +17,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from heimdall_reactive import messages
-from heimdall_reactive.masking import told
-from heimdall_reactive.options import CloseInfo
+from heimdall_reactive.base import messages
+from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.options import CloseInfo
 
 from . import Receiver
 from .ending import cut_reason, tell_end

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive.connecting.runtime import LoopOption
 from heimdall_reactive.devserver import DevServer, serve_in_thread
-from heimdall_reactive.runtime import LoopOption
 
 BURST: Final = 20_000
 

@@ -11,7 +11,7 @@ from reactivex import abc, typing
 from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
-from .runtime import Runtime
+from heimdall_reactive.connecting.runtime import Runtime
 
 __all__ = ["LoopScheduler"]
 

@@ -7,11 +7,11 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from .exceptions import SendError
-from .messages import Frame
-from .options import Overflow
-from .receipt import Receipt, ReceiptState
-from .stats import SendCounters
+from heimdall_reactive.base.exceptions import SendError
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import Overflow
+from heimdall_reactive.base.receipt import Receipt, ReceiptState
+from heimdall_reactive.base.stats import SendCounters
 
 __all__ = ["Outbox", "Writer"]
 

@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 
 from reactivex import Observer, abc
 
+from heimdall_reactive.base.exceptions import ConfigurationError
+
 from .bus import Bus
-from .exceptions import ConfigurationError
 from .source import Record, Source
 
 __all__ = ["Histories", "History"]

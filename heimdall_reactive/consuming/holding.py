@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from .runtime import Runtime
-from .session import Session
+from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive.connecting.session import Session
 
 __all__ = ["HOLD_LIMIT", "Holding"]
 

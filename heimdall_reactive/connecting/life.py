@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from .exceptions import StoreClosed
+from heimdall_reactive.base.exceptions import StoreClosed
+
 from .runtime import Runtime, running_loop
 
 __all__ = ["Closing", "Life"]

@@ -10,7 +10,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.abc import SchedulerBase
 
-from .exceptions import ConfigurationError
+from heimdall_reactive.base.exceptions import ConfigurationError
 
 __all__ = ["every", "until_end_of"]
 

@@ -8,13 +8,14 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from reactivex import Observable
 
+from heimdall_reactive.base.exceptions import ObserverError, StoreError
+from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.state import ConnectionState, Gap
+
 from .bus import Bus
-from .exceptions import ObserverError, StoreError
 from .history import Histories
 from .journal import Journal, about_error
-from .masking import told
 from .source import Tap
-from .state import ConnectionState, Gap
 from .subjects import Selections, State, Stream
 from .waiting import Waiter, connected_or_raise
 

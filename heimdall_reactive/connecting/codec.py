@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args,
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from . import messages
-from .exceptions import EncodeError, InvalidMessage, one_line
-from .messages import Frame
+from heimdall_reactive.base import messages
+from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage, one_line
+from heimdall_reactive.base.messages import Frame
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
+from heimdall_reactive.base.masking import Mask, bare
+from heimdall_reactive.base.messages import SESSION_ENDING, Frame
+from heimdall_reactive.base.options import CloseInfo, Heartbeat
+from heimdall_reactive.base.stats import Counters
+from heimdall_reactive.transports import Wire
+from heimdall_reactive.transports.ending import MAX_REASON
+
 from .codec import InvalidUtf8
-from .exceptions import InvalidMessage, SendError, StoreError, one_line
 from .heartbeat import Pulse
 from .listener import Listener
-from .masking import Mask, bare
-from .messages import SESSION_ENDING, Frame
-from .options import CloseInfo, Heartbeat
 from .outbox import Outbox
-from .stats import Counters
-from .transports import Wire
-from .transports.ending import MAX_REASON
 
 __all__ = ["Session"]
 

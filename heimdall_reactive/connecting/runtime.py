@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from .exceptions import ConfigurationError
-from .masking import told
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.masking import told
 
 __all__ = ["LoopOption", "Runtime", "chosen", "running_loop", "wall_of"]
 

@@ -13,24 +13,31 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from heimdall_reactive.base.endpoints import ws_config
+from heimdall_reactive.base.exceptions import (
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    SessionEnded,
+    TokenError,
+)
+from heimdall_reactive.base.masking import bare
+from heimdall_reactive.base.options import CloseInfo, StoreOptions
+from heimdall_reactive.base.retry import Failure, Retries
+from heimdall_reactive.base.rules import Action
+from heimdall_reactive.base.state import ConnectionState, Gap, Status
+from heimdall_reactive.base.stats import Counters
+from heimdall_reactive.transports import Wire, choose
+
 from .asking import Asker
 from .codec import Codec
-from .endpoints import ws_config
-from .exceptions import ConfigurationError, ConnectError, ConnectionLost, SessionEnded, TokenError
 from .expiry import Expiry
 from .listener import Listener
-from .masking import bare
-from .options import CloseInfo, StoreOptions
 from .outbox import Outbox
-from .retry import Failure, Retries
-from .rules import Action
-from .runtime import Runtime, wall_of
+from .runtime import Runtime
 from .session import Session
-from .state import ConnectionState, Gap, Status
-from .stats import Counters
+from .timers import Timers
 from .tokens import Identity, Upgrade, prepare
-from .transports import Wire, choose
-from .wake import Watch, watch
 
 __all__ = ["Connection"]
 
@@ -74,8 +81,7 @@ class Connection:
         self.session: Session | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._retry: asyncio.TimerHandle | None = None
-        self._stable: asyncio.TimerHandle | None = None
+        self._timers = Timers(runtime, self._on_wake)
         self._expiry = Expiry(outbox, runtime, listener.on_error)
         self._lost_at: float | None = None
         self._again = False
@@ -103,11 +109,11 @@ class Connection:
         self._outbox.clear("disconnect() was called", mark)
         session, status = self.session, self.state.status
         if status is Status.CONNECTED and session is not None:
-            self._cancel_timers()
+            self._timers.cancel()
             self._move(self.state.disconnecting())
             session.end(NORMAL_CLOSURE)
         elif status not in (Status.DISCONNECTING, Status.DISCONNECTED, Status.FAILED):
-            self._cancel_timers()
+            self._timers.cancel()
             if self._dialling is not None:
                 self._dialling.cancel()
                 self._dialling = None
@@ -139,7 +145,8 @@ class Connection:
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; dial anew if it was in use."""
         session, self.session = self.session, None
-        self._dialling = self._retry = self._stable = None
+        self._dialling = None
+        self._timers.forget()
         self._expiry.stop()
         self._tasks.clear()
         self._asker.forget()
@@ -160,7 +167,7 @@ class Connection:
     # Dialling
 
     def _attempt(self, number: int) -> None:
-        self._cancel_timers()
+        self._timers.cancel()
         self.counters.attempts += 1
         # The task starts only after this function: an observer may still cancel it.
         task = self._runtime.loop.create_task(self._open(), name="heimdall-dial")
@@ -197,8 +204,7 @@ class Connection:
         parts = wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask
         session = self.session = Session(*parts, self._on_closed)
         self.counters.reconnects += self.state.session > 0
-        self._stable = loop.call_later(self._options.stable_after, self._be_stable)
-        self._watch.add(self._on_wake)
+        self._timers.stable(self._options.stable_after, self._retries.reset)
         if upgrade.first is not None and wire.writable:
             wire.write(upgrade.first)
         self._listener.on_session()
@@ -213,17 +219,13 @@ class Connection:
             self._lost_at = None
             self._listener.on_gap(Gap(since, until, self.state.session))
 
-    def _be_stable(self) -> None:
-        self._stable = None
-        self._retries.reset()
-
     def _on_closed(self, close: CloseInfo) -> None:
         """Take the end of the session's socket: finish a disconnect, or heal."""
         session, self.session = self.session, None
         assert session is not None
-        session.on_wake(self._watch.slept)
+        session.on_wake(self._timers.slept)
         self._lost_at = self._runtime.wall() - session.silent_for
-        self._cancel_timers()
+        self._timers.cancel()
         if self.state.status is Status.DISCONNECTING:
             self._disconnected(close)
         elif (kind := session.ending) is not None:
@@ -270,8 +272,7 @@ class Connection:
             self._move(self.state.failed(close, error))
 
     def _wait(self, delay: float, attempt: int, close: CloseInfo, error: Exception) -> None:
-        self._retry = self._runtime.loop.call_later(delay, self._attempt, attempt)
-        self._watch.add(self._on_wake)
+        self._timers.retry(delay, self._attempt, attempt)
         self._move(self.state.waiting(attempt, self._runtime.wall() + delay, close, error))
 
     def _on_wake(self, slept: float) -> None:
@@ -279,22 +280,10 @@ class Connection:
         if self.session is not None and self.state.is_connected:
             self.session.on_wake(slept)
             self.session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
-        elif self._retry is not None and (retry_at := self.state.retry_at) is not None:
-            self._retry.cancel()
+        elif self._timers.waits and (retry_at := self.state.retry_at) is not None:
             left = max(0.0, retry_at - self._runtime.wall())
-            self._retry = self._runtime.loop.call_later(left, self._attempt, self.state.attempt)
-
-    @property
-    def _watch(self) -> Watch:
-        return watch(self._runtime.loop, wall_of)
+            self._timers.retry(left, self._attempt, self.state.attempt)
 
     def _move(self, state: ConnectionState) -> None:
         self.state = state
         self._listener.on_state(state)
-
-    def _cancel_timers(self) -> None:
-        self._watch.remove(self._on_wake)
-        for timer in (self._retry, self._stable):
-            if timer is not None:
-                timer.cancel()
-        self._retry = self._stable = None

@@ -6,8 +6,8 @@ import threading
 from collections import deque
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
 
-from .exceptions import ConfigurationError, StreamOverflow
-from .stats import ConsumerStats
+from heimdall_reactive.base.exceptions import ConfigurationError, StreamOverflow
+from heimdall_reactive.base.stats import ConsumerStats
 
 __all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "Overflow"]
 

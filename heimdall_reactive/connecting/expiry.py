@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .exceptions import SendError, StoreError
+from heimdall_reactive.base.exceptions import SendError, StoreError
+
 from .outbox import Outbox
 from .runtime import Runtime
 

@@ -8,15 +8,16 @@ from typing import Any, TypeVar
 
 from reactivex import Observable
 
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.connecting.life import Life
+from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive.connecting.session import Session
+
 from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, Overflow
 from .consumers import AsyncHandler, AsyncHandlers
-from .exceptions import ConfigurationError
 from .holding import Holding
 from .hops import Hop
-from .life import Life
-from .runtime import Runtime
 from .scheduler import LoopScheduler
-from .session import Session
 from .streams import MessageStream
 from .views import StoreView, Viewed
 

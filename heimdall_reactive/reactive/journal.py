@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .exceptions import HeimdallError, one_line
-from .state import ConnectionState, Gap, Status
+from heimdall_reactive.base.exceptions import HeimdallError, one_line
+from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 __all__ = ["Journal", "JournalEntry", "about_error"]
 

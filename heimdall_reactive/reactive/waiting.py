@@ -11,9 +11,9 @@ from typing import Any
 from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
 
-from .exceptions import StoreClosed, WaitTimeout
-from .receipt import refuse_on_loop
-from .state import ConnectionState, Status
+from heimdall_reactive.base.exceptions import StoreClosed, WaitTimeout
+from heimdall_reactive.base.receipt import refuse_on_loop
+from heimdall_reactive.base.state import ConnectionState, Status
 
 __all__ = ["Waiter", "connected_or_raise"]
 

@@ -13,12 +13,18 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from heimdall_reactive.base.endpoints import is_loopback
+from heimdall_reactive.base.exceptions import (
+    ConfigurationError,
+    ConnectError,
+    InsecureToken,
+    TokenError,
+)
+from heimdall_reactive.base.masking import WINDOW, Mask
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import Headers, HeadersProvider, StoreOptions, TokenSource
+
 from .asking import Asker
-from .endpoints import is_loopback
-from .exceptions import ConfigurationError, ConnectError, InsecureToken, TokenError
-from .masking import WINDOW, Mask
-from .messages import Frame
-from .options import Headers, HeadersProvider, StoreOptions, TokenSource
 
 __all__ = [
     "Identity",

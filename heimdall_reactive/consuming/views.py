@@ -8,14 +8,15 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable
 
+from heimdall_reactive.base.exceptions import StoreError
+from heimdall_reactive.base.receipt import Receipt
+from heimdall_reactive.base.state import ConnectionState
+from heimdall_reactive.base.stats import ConsumerStats
+from heimdall_reactive.reactive.face import Face
+from heimdall_reactive.reactive.subjects import Command, State, Trigger
+
 from .buffers import Buffer, Buffers
-from .exceptions import StoreError
-from .face import Face
 from .hops import Hop
-from .receipt import Receipt
-from .state import ConnectionState
-from .stats import ConsumerStats
-from .subjects import Command, State, Trigger
 
 __all__ = ["StoreView", "Viewed"]
 

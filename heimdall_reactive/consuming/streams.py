@@ -12,8 +12,9 @@ from typing import Any, Generic, Self, TypeVar
 from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
 
+from heimdall_reactive.base.stats import ConsumerStats
+
 from .buffers import Buffer, Buffers
-from .stats import ConsumerStats
 
 __all__ = ["Inlet", "MessageStream"]
 

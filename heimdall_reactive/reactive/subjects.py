@@ -10,8 +10,9 @@ from typing import Any, Generic, NoReturn, TypeVar
 from reactivex import abc
 from reactivex.subject import BehaviorSubject
 
+from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError
+
 from .bus import Bus, Emitter
-from .exceptions import ReadOnlyError, SourceError
 from .source import Source
 
 __all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger"]

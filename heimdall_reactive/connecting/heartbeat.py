@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import Heartbeat
+
 from .codec import encode
-from .messages import Frame
-from .options import Heartbeat
 
 __all__ = ["Pulse"]
 

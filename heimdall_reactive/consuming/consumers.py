@@ -9,10 +9,11 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.stats import ConsumerStats
+from heimdall_reactive.connecting.runtime import Runtime
+
 from .buffers import Buffer, Buffers
-from .exceptions import ConfigurationError
-from .runtime import Runtime
-from .stats import ConsumerStats
 
 __all__ = ["AsyncHandler", "AsyncHandlers"]
 

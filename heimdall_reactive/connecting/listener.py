@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .exceptions import StoreError
-from .state import ConnectionState, Gap
+from heimdall_reactive.base.exceptions import StoreError
+from heimdall_reactive.base.state import ConnectionState, Gap
 
 __all__ = ["Listener"]
 

@@ -1,0 +1,60 @@
+"""`Timers`: what a connection waits for, and the watch that tells it when the machine has slept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .runtime import Runtime, wall_of
+from .wake import watch
+
+__all__ = ["Timers"]
+
+
+class Timers:
+    """The next attempt, and the moment from which a connection counts as stable.
+
+    Args:
+        runtime: the event loop.
+        on_wake: called with the seconds that the machine has slept, while a timer is set.
+    """
+
+    def __init__(self, runtime: Runtime, on_wake: Callable[[float], None]) -> None:
+        self._runtime = runtime
+        self._on_wake = on_wake
+        self._retry: asyncio.TimerHandle | None = None
+        self._stable: asyncio.TimerHandle | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether an attempt is waited for."""
+        return self._retry is not None
+
+    @property
+    def slept(self) -> float:
+        """How many seconds the machine has slept since the last look."""
+        return watch(self._runtime.loop, wall_of).slept
+
+    def retry(self, delay: float, attempt: Callable[[int], None], number: int) -> None:
+        """Have an attempt started in some seconds, in place of the one that is waited for."""
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = self._runtime.loop.call_later(delay, attempt, number)
+        watch(self._runtime.loop, wall_of).add(self._on_wake)
+
+    def stable(self, delay: float, call: Callable[[], None]) -> None:
+        """Have something called when the connection has stayed up for some seconds."""
+        self._stable = self._runtime.loop.call_later(delay, call)
+        watch(self._runtime.loop, wall_of).add(self._on_wake)
+
+    def cancel(self) -> None:
+        """Wait for nothing any more."""
+        watch(self._runtime.loop, wall_of).remove(self._on_wake)
+        for timer in (self._retry, self._stable):
+            if timer is not None:
+                timer.cancel()
+        self.forget()
+
+    def forget(self) -> None:
+        """Leave the timers to an event loop that is closed."""
+        self._retry = self._stable = None

@@ -1,0 +1,1 @@
+"""Consumers with their own pace: bounded buffers, streams, handlers, views, a scheduler."""
