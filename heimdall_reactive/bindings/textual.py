@@ -1,0 +1,148 @@
+"""Stores bound to Textual: `Bound`, a mixin with `bind_subject`, and the `scope` of a node.
+
+Tried with Textual 8.2.8. Its rules:
+
+- **Thread.** Widgets belong to the thread of the app's event loop. `call_later` posts a message to
+  the widget's own queue and works from any thread; `call_from_thread` blocks the caller, and raises
+  on the app's own thread.
+- **Context.** Textual finds "the app" in a context variable, and a task on another loop keeps the
+  context of whoever started it. Posts here run in an empty context, so that a store which was
+  made under one app can serve the next one.
+- **Clean-up.** A node is gone when the task ends that handles its messages. That happens also where
+  `on_mount` raised, when Textual sends no `Unmount`. An `App` has no such task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Final, TypeVar, cast
+
+from reactivex import Observable
+from textual.app import App
+from textual.message_pump import MessagePump
+
+from heimdall_reactive import ConfigurationError
+
+from .binding import Binding, OnError, bind
+from .scope import UiScope
+
+__all__ = ["Bound", "scope"]
+
+T = TypeVar("T")
+
+CLEANUPS: Final = "_heimdall_cleanups"  # of an app, which has no task to wait for
+
+
+class Bound:
+    """A mixin for widgets, screens and apps: `class Status(Bound, Static)`."""
+
+    def bind_subject(
+        self,
+        source: Observable[T],
+        target: str | Callable[[Any], object],
+        *,
+        select: Callable[[T], Any] | None = None,
+        distinct: bool | None = None,
+        buffer: int = 1,
+        immediate: bool = True,
+        on_error: OnError | None = None,
+        on_done: Callable[[], object] | None = None,
+    ) -> Binding:
+        """Have an attribute or a function follow an observable while this is mounted.
+
+        Call it in `on_mount`, or later.
+
+        Args:
+            source: a subject of a store, or any observable.
+            target: the name of an attribute, such as a `reactive`; or what is called with each
+                value.
+            select: what of the value is shown.
+            distinct: as for `bind`, like the rest. A `reactive` itself leaves out equal values,
+                unless it was made with `always_update=True`.
+            buffer: values that may wait for the app.
+            immediate: set the first value now.
+            on_error: told what `select`, the target or the source raised.
+            on_done: called after the source's last value.
+
+        Raises:
+            AttributeError: there is no attribute of that name.
+            ConfigurationError: as for `scope`; or `buffer` is no whole number of 1 or more.
+        """
+        if isinstance(target, str):
+            getattr(self, target)  # a wrong name fails here, and not later in a log
+        setter = _attribute(self, target) if isinstance(target, str) else target
+        return bind(
+            source, setter, scope(cast(MessagePump, self)), select=select, distinct=distinct,
+            buffer=buffer, immediate=immediate, on_error=on_error, on_done=on_done,
+        )  # fmt: skip
+
+    def _on_unmount(self) -> None:  # Textual calls that of each class, an override hides nothing
+        for cleanup in tuple(_cleanups(self)):
+            cleanup()
+
+
+def scope(node: MessagePump) -> UiScope:
+    """Return the scope of a widget, a screen, or an app that has the mixin `Bound`.
+
+    Args:
+        node: what owns the bindings; it is being mounted or mounted, and this is its own thread.
+
+    Raises:
+        ConfigurationError: the node has not begun to mount, or has ended; this is another thread
+            than the app's; or it is an app without the mixin, whose end nobody is told.
+    """
+
+    def post(call: Callable[[], None]) -> None:
+        if not Context().run(node.call_later, call):
+            raise RuntimeError("the node is closed")
+
+    def alive() -> bool:
+        return node.is_running and (isinstance(node, App) or node.is_attached)
+
+    if not node.is_running:
+        raise ConfigurationError(f"{type(node).__name__} is not mounted; bind in on_mount")
+    if isinstance(node, App):
+        if not isinstance(node, Bound):
+            raise ConfigurationError(
+                f"{type(node).__name__} does not tell of its end; "
+                "give it the mixin heimdall_reactive.bindings.textual.Bound, or bind a widget"
+            )
+        return UiScope(post, _on_unmount_of(node), alive)
+    return UiScope(post, _on_end_of(node.task), alive)
+
+
+def _attribute(owner: object, name: str) -> Callable[[Any], None]:
+    return lambda value: setattr(owner, name, value)
+
+
+def _on_end_of(task: asyncio.Task[Any]) -> Callable[[Callable[[], None]], Callable[[], object]]:
+    try:
+        here = asyncio.get_running_loop() is task.get_loop()
+    except RuntimeError:
+        here = False
+    if not here:
+        raise ConfigurationError("bind on the thread of the app, such as in on_mount")
+
+    def on_close(cleanup: Callable[[], None]) -> Callable[[], object]:
+        def done(_: object) -> None:
+            cleanup()
+
+        task.add_done_callback(done)
+        return lambda: task.remove_done_callback(done)
+
+    return on_close
+
+
+def _on_unmount_of(app: Bound) -> Callable[[Callable[[], None]], Callable[[], object]]:
+    def on_close(cleanup: Callable[[], None]) -> Callable[[], object]:
+        _cleanups(app)[cleanup] = None
+        return lambda: _cleanups(app).pop(cleanup, None)
+
+    return on_close
+
+
+def _cleanups(node: Bound) -> dict[Callable[[], None], None]:
+    found: dict[Callable[[], None], None] = vars(node).setdefault(CLEANUPS, {})
+    return found
