@@ -1,0 +1,139 @@
+"""The documentation site: it builds strictly, has every page and every public name, and is whole.
+
+The text of the pages is the matter of `test_docs.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import heimdall_reactive
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PACKAGES = ("bindings", "dataflow", "devserver", "recording", "testing", "transports")
+NEEDED = ("mkdocs", "material", "mkdocstrings_handlers.python")
+
+
+def is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+needs_mkdocs = pytest.mark.skipif(
+    not all(map(is_there, NEEDED)), reason="pip install 'heimdall-reactive[docs]'"
+)
+
+
+def build(folder: Path) -> None:
+    """Build the site with every warning as an error, and with no way to another host."""
+    nowhere = "http://127.0.0.1:9"  # the port of discard: nobody listens
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    environment = {**os.environ, **dict.fromkeys(names, nowhere), "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+class Page(HTMLParser):
+    """What a built page loads, and the pages that its navigation leads to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.navigation: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        is_link = tag == "link" and values.get("rel") not in ("canonical", "prev", "next")
+        if is_link or tag == "use":
+            self.loads.append(values.get("href", ""))
+        elif tag != "a":
+            self.loads += [values[name] for name in ("src", "srcset", "data") if name in values]
+        if tag == "a" and "md-nav__link" in values.get("class", ""):
+            self.navigation.add(values.get("href", "").partition("#")[0])
+
+
+def documented(site: Path) -> set[str]:
+    """Return the names in the inventory that the reference brings along."""
+    data = (site / "objects.inv").read_bytes()
+    body = data.split(b"zlib.\n", 1)[1]
+    return {line.split(" ", 1)[0] for line in zlib.decompress(body).decode().splitlines()}
+
+
+def public_names() -> list[tuple[str, str]]:
+    """Return module and name of whatever is public, read without importing any framework."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    package = ROOT / "heimdall_reactive"
+    files = {"heimdall_reactive": package / "__init__.py"}
+    for name in PACKAGES:
+        files[f"heimdall_reactive.{name}"] = package / name / "__init__.py"
+        for extra in (*project["optional-dependencies"], "tk"):  # what an adapter is named after
+            files[f"heimdall_reactive.{name}.{extra}"] = package / name / f"{extra}.py"
+    files["heimdall_reactive.otel"] = package / "otel.py"
+    return [
+        (module, name) for module, file in files.items() if file.is_file() for name in all_of(file)
+    ]
+
+
+def all_of(file: Path) -> list[str]:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+def check_the_pages(site: Path) -> None:
+    """Every page has its way from the home page, and loads nothing from elsewhere."""
+    reachable = Page((site / "index.html").read_text(encoding="utf-8")).navigation
+    for source in sorted(DOCS.rglob("*.md")):
+        page = source.relative_to(DOCS).with_suffix(".html").as_posix()
+        assert page == "index.html" or page in reachable, f"{page} is not in the navigation"
+    for path in sorted(site.rglob("*.html")):
+        for url in Page(path.read_text(encoding="utf-8")).loads:
+            assert url.startswith("data:") or not re.match(r"(\w+:)?//", url), f"{path.name}: {url}"
+    for path in sorted(site.rglob("*.css")):
+        foreign = re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", path.read_text("utf-8"))
+        assert foreign is None, f"{path.name}: {foreign}"
+
+
+@needs_mkdocs
+def test_the_site_is_built_strictly_and_is_whole(tmp_path: Path) -> None:
+    build(tmp_path)
+    check_the_pages(tmp_path)
+    found = documented(tmp_path)
+    assert len(public_names()) > 150
+    for module, name in public_names():
+        names = {f"{module}.{name}", f"{module}.{name}.{name}"}  # a function in a file of its name
+        assert names & found, f"{module}.{name} is in no page of docs/reference"
+    index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))
+    assert any(entry["location"].startswith("tutorial") for entry in index["docs"])
+
+
+def test_the_table_of_messages_has_the_fields_of_the_models() -> None:
+    text = (DOCS / "reference" / "messages.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 15
+    for model, tag, cell in rows:
+        fields = dict(getattr(heimdall_reactive, model).model_fields)
+        assert fields.pop("type").default == tag
+        assert re.findall(r"`(\w+)`(\??)", cell) == [
+            (name, "" if field.is_required() else "?") for name, field in fields.items()
+        ]
