@@ -30,6 +30,9 @@ TONES: Final[dict[Status, Tone]] = {
 }
 
 
+EARLY: Final = 0.001  # seconds that a timer may come too early and still count
+
+
 @dataclass(frozen=True, slots=True)
 class Badge:
     """What a status badge shows.
@@ -73,7 +76,7 @@ def badge_of(state: ConnectionState, now: float) -> Badge:
     """
     tone, status = TONES[state.status], state.status
     if status is Status.WAITING and state.retry_at is not None:
-        seconds = max(0, math.ceil(state.retry_at - now))
+        seconds = max(0, math.ceil(state.retry_at - now - EARLY))
         text = f"again in {seconds} s (attempt {state.attempt})"
         return Badge(text, tone, status, seconds)
     if status is Status.CONNECTING and state.attempt:
