@@ -12,7 +12,6 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
 from heimdall_reactive.base.state import ConnectionState, Status
-from heimdall_reactive.consuming.scheduler import LoopScheduler
 
 __all__ = ["Badge", "Badged", "Tone", "badge", "badge_of"]
 
@@ -64,7 +63,7 @@ class Badged(Protocol):
     @property
     def state(self) -> Any: ...  # noqa: D102 - see `WebSocketStore`
     @property
-    def scheduler(self) -> LoopScheduler: ...  # noqa: D102
+    def scheduler(self) -> Any: ...  # noqa: D102 - a `LoopScheduler`; Any as it is a cached one
 
 
 def badge_of(state: ConnectionState, now: float) -> Badge:
