@@ -1,0 +1,89 @@
+"""Makes `docs/images/ui-tk.png`: `python -m examples.screenshots.tk`, on a display of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import tkinter as tk
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from examples.tk_app import window
+from heimdall_reactive import use_websocket
+from heimdall_reactive.devserver import serve_in_thread
+
+__all__ = ["display", "take"]
+
+PICTURE = Path("docs/images/ui-tk.png")
+TEXTS = ("good morning", "is anybody there?", "see you")
+
+
+@contextmanager
+def display() -> Iterator[str]:
+    """Run an X server without a screen; yield the `DISPLAY` that leads to it.
+
+    Raises:
+        FileNotFoundError: Xvfb is not installed.
+        RuntimeError: Xvfb did not start.
+    """
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as numbers:
+        try:
+            xvfb = subprocess.Popen(
+                ["Xvfb", "-displayfd", str(writer), "-nolisten", "tcp",
+                 "-screen", "0", "800x600x24"],
+                pass_fds=[writer], stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        finally:
+            os.close(writer)
+        try:
+            number = numbers.readline().strip()  # a free one, as soon as it listens
+            if not number:
+                raise RuntimeError("Xvfb did not start")
+            yield f":{number}"
+        finally:
+            xvfb.terminate()
+            xvfb.wait()
+
+
+def take(path: Path = PICTURE) -> None:
+    """Send some messages, drop the connection, and take the countdown."""
+    with (
+        display() as where,
+        serve_in_thread(require_token=False, echo=True) as server,
+        use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=5.0) as store,
+    ):
+        os.environ["DISPLAY"] = where
+        root = window(store, server)
+        frame = root.winfo_children()[0]
+        status, log, box = (frame.nametowidget(name) for name in ("status", "log", "box"))
+        for number, text in enumerate(TEXTS):
+            until(root, lambda: not box.instate(["disabled"]))
+            box.insert(0, text)
+            box.focus_force()
+            until(root, lambda: root.focus_get() is box)
+            box.event_generate("<Return>")
+            until(root, lambda: log.size() > number)  # noqa: B023 - called before the next one
+        frame.nametowidget("drop").invoke()
+        until(root, lambda: "again in 4 s" in status.cget("text"))
+        root.update()
+        subprocess.run(
+            ["import", "-display", where, "-window", str(root.winfo_id()), str(path)], check=True
+        )
+        root.destroy()
+
+
+def until(root: tk.Tk, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    """Let Tk go on until a condition holds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        root.update()
+        time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    take()
