@@ -1,0 +1,150 @@
+"""`Turns`: a hop to components that any thread may change, and that have no thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, cast
+
+from heimdall_reactive.base.masking import told
+from heimdall_reactive.connecting.runtime import running_loop
+from heimdall_reactive.consuming.hops import Hop
+
+from .frames import FRAME, Frames
+
+__all__ = ["FrameThread", "Turns", "outside", "turns_of"]
+
+logger: Final = logging.getLogger("heimdall_reactive")
+
+
+class FrameThread:
+    """Runs calls on a thread of its own, in order, all that came within one frame together.
+
+    The thread is there only while there is something to run: nothing has to be closed.
+
+    Args:
+        name: of the thread.
+        around: entered while the thread is made; Solara's threads inherit from whoever makes them.
+        frame: seconds between two turns at the least.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
+        frame: float = FRAME,
+    ) -> None:
+        self._name = name
+        self._around = around
+        self._frame = frame
+        self._lock = threading.Lock()
+        self._calls: list[Callable[[], None]] = []
+        self._running = False
+
+    def __call__(self, call: Callable[[], None]) -> None:
+        """Post a call, from any thread.
+
+        Raises:
+            RuntimeError: no thread can be started, as when the program ends.
+        """
+        with self._lock:
+            self._calls.append(call)
+            start, self._running = not self._running, True
+        if start:
+            try:
+                with self._around():
+                    threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            except BaseException:
+                with self._lock:
+                    self._calls, self._running = [], False
+                raise
+
+    def _run(self) -> None:
+        while calls := self._take():
+            for call in calls:
+                try:
+                    call()
+                except Exception as error:
+                    logger.error("a call to a user interface raised %s", told(error))
+            time.sleep(self._frame)
+
+    def _take(self) -> list[Callable[[], None]]:
+        with self._lock:
+            calls, self._calls = self._calls, []
+            self._running = bool(calls)
+            return calls
+
+
+class Turns:
+    """The hop to a tree of components: the calls of one turn are one render.
+
+    Where an event loop runs, it is that loop. In Solara's server, and where none runs, it is a
+    thread, which enters the context of Solara's user.
+
+    Args:
+        tree: a context manager that holds renders back, such as Reacton's render context.
+    """
+
+    def __init__(self, tree: AbstractContextManager[Any]) -> None:
+        self._tree = weakref.ref(tree)
+        self._kernel = _kernel()
+        self._loop = running_loop() if self._kernel is None else None
+        self._hop: Hop = Frames(self._loop) if self._loop else FrameThread("heimdall-ui", outside)
+        self._calls: deque[Callable[[], None]] = deque()
+
+    def is_dead(self) -> bool:
+        """Tell whether its event loop is closed."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def __call__(self, call: Callable[[], None]) -> None:
+        """Post a call, from any thread.
+
+        Raises:
+            RuntimeError: the event loop is closed.
+        """
+        self._calls.append(call)
+        self._hop(self._run)
+
+    def _run(self) -> None:
+        tree = self._tree()
+        if tree is None or not self._calls:
+            return
+        with self._kernel or nullcontext(), tree:
+            for _ in range(len(self._calls)):
+                self._calls.popleft()()
+
+
+_all: Final[weakref.WeakKeyDictionary[Any, Turns]] = weakref.WeakKeyDictionary()
+_lock: Final = threading.Lock()
+
+
+def turns_of(tree: AbstractContextManager[Any]) -> Turns:
+    """Return the one hop to a tree of components; call it where that is rendered."""
+    with _lock:
+        turns = _all.get(tree)
+        if turns is None or turns.is_dead():
+            turns = _all[tree] = Turns(tree)
+        return turns
+
+
+def outside() -> AbstractContextManager[object]:
+    """Return where to start threads that are not one user's: Solara's threads inherit the user."""
+    module: Any = sys.modules.get(KERNEL)
+    return nullcontext() if module is None else cast("Any", module.without_context())
+
+
+KERNEL: Final = "solara.server.kernel_context"  # not imported: where it is wanted, it is there
+
+
+def _kernel() -> AbstractContextManager[Any] | None:
+    """Return the context of Solara's user, where its server runs."""
+    module: Any = sys.modules.get(KERNEL)
+    if module is None or not module.has_current_context():
+        return None
+    return cast("AbstractContextManager[Any]", module.get_current_context())
