@@ -99,7 +99,10 @@ def scope(node: MessagePump) -> UiScope:
             raise RuntimeError("the node is closed")
 
     def alive() -> bool:
-        return node.is_running and (isinstance(node, App) or node.is_attached)
+        # Between `remove()` and the end of its task a node loses its children one by one; only a
+        # private mark tells.
+        going = getattr(node, "_pruning", False)
+        return node.is_running and not going and (isinstance(node, App) or node.is_attached)
 
     if not node.is_running:
         raise ConfigurationError(f"{type(node).__name__} is not mounted; bind in on_mount")
