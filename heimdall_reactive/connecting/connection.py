@@ -179,8 +179,7 @@ class Connection:
     async def _open(self) -> None:
         me, wire = asyncio.current_task(), None
         try:
-            url = ws_config.resolve(self._endpoint.get_secret_value())
-            upgrade = await prepare(url, self.identity, self._options, self._asker)
+            upgrade = await self._prepare()
             if self._dialling is me:
                 self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
             if self._dialling is me:  # no observer of that has disconnected
@@ -198,6 +197,11 @@ class Connection:
             self._opened(wire, upgrade)
         elif wire is not None:  # cancelled, and here all the same: what comes too late is dropped
             wire.kill()
+
+    async def _prepare(self) -> Upgrade:
+        """Return what the next attempt dials with."""
+        url = ws_config.resolve(self._endpoint.get_secret_value())
+        return await prepare(url, self.identity, self._options, self._asker)
 
     def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
         loop = self._runtime.loop

@@ -8,26 +8,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .log_client import Log, StreamSettings, connect_log
+    from .log_store import LogMessage, LogStore, use_log
     from .records import Record, channel_of, read_record, subject
 
 __all__ = [
     "Log",
+    "LogMessage",
+    "LogStore",
     "Record",
     "StreamSettings",
     "channel_of",
     "connect_log",
     "read_record",
     "subject",
+    "use_log",
 ]
 
 _MODULES: Final = {
     "Log": "log_client",
+    "LogMessage": "log_store",
+    "LogStore": "log_store",
     "Record": "records",
     "StreamSettings": "log_client",
     "channel_of": "records",
     "connect_log": "log_client",
     "read_record": "records",
     "subject": "records",
+    "use_log": "log_store",
 }
 
 

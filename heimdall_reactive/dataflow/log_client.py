@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
-from heimdall_reactive.base.exceptions import ConfigurationError, HeimdallError
+from heimdall_reactive import ConfigurationError, HeimdallError
 
 from .records import Kind, Record, checked_stream, read_record, subject
 
@@ -126,13 +126,18 @@ class Log:
             raise LogError(f"the log did not answer: {_told(error)}") from None
         return read_record(name, found.data or b"", found.headers, found.seq or 0)
 
-    async def dial(self) -> Client:
+    async def dial(self, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
         """Open another connection with the same options, one that does not heal.
+
+        Args:
+            on_closed: called when it has ended, for whatever reason.
 
         Raises:
             LogError: no server can be reached, or none lets us in.
         """
-        return await _dial(self._servers, {**self._options, "allow_reconnect": False})
+        return await _dial(self._servers, {
+            **self._options, "allow_reconnect": False, "closed_cb": on_closed,
+        })  # fmt: skip
 
     async def aclose(self) -> None:
         """Close the connection. Idempotent."""
@@ -201,17 +206,11 @@ async def _dial(servers: list[str], options: dict[str, Any]) -> Client:
         **options,
     }
     try:
-        # Its own first dial goes on for ever where it may dial again for ever.
-        return await _first(nats.connect(servers, **first))
+        async with asyncio.timeout(CONNECT_TIMEOUT):  # its first dial may go on for ever, too
+            return await nats.connect(servers, **first)
     except (nats.errors.Error, TimeoutError, OSError) as error:
         shown = ", ".join(map(_shown, servers))
         raise LogError(f"no connection to the log at {shown}: {_told(error)}") from None
-
-
-async def _first(connecting: Any) -> Client:
-    async with asyncio.timeout(CONNECT_TIMEOUT):
-        client: Client = await connecting
-        return client
 
 
 async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:

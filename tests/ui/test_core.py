@@ -14,6 +14,7 @@ import pytest
 import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
+from reactivex import abc
 from reactivex import operators as ops
 from reactivex.subject import BehaviorSubject, Subject
 
@@ -141,7 +142,7 @@ def test_the_setter_and_the_selection_run_on_the_thread_of_the_ui_only() -> None
         return n
 
     bind(subject, lambda _: seen.add(threading.get_ident()), window.scope, select=select)
-    emitter = threading.Thread(target=lambda: [subject.on_next(n) for n in range(100)])
+    emitter = threading.Thread(target=emit, args=(subject, 100))
     emitter.start()
     emitter.join()
     window.turn()
@@ -373,11 +374,16 @@ def test_what_is_shown_is_always_a_piece_of_what_came_and_ends_with_the_newest(
     assert all(n in rest for n in shown), "in order"
 
 
+def emit(subject: abc.ObserverBase[int], count: int) -> None:
+    for n in range(count):
+        subject.on_next(n)
+
+
 def test_values_from_threads_are_never_lost_at_the_end() -> None:
     for _ in range(50):
         window, shown, subject = Window(), list[int](), BehaviorSubject(0)
         bind(subject, shown.append, window.scope)
-        emitter = threading.Thread(target=lambda s=subject: [s.on_next(n) for n in range(200)])
+        emitter = threading.Thread(target=emit, args=(subject, 200))
         emitter.start()
         while emitter.is_alive():
             window.turn()
@@ -395,7 +401,7 @@ def test_the_scheduler_runs_operators_on_the_uis_thread() -> None:
     source.pipe(ops.debounce(0.02, scheduler=scheduler), ops.observe_on(scheduler)).subscribe(
         lambda n: seen.append((n, threading.get_ident()))
     )
-    emitter = threading.Thread(target=lambda: [source.on_next(n) for n in range(5)])
+    emitter = threading.Thread(target=emit, args=(source, 5))
     emitter.start()
     emitter.join()
     wait_until(lambda: bool(seen), window.turn, 5)

@@ -1,0 +1,145 @@
+"""`LogConnection`: dials the log in place of a WebSocket, and goes on where it was."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from heimdall_reactive import ConfigurationError, ConnectError, ConnectTimeout, StoreError
+from heimdall_reactive.base.options import StoreOptions
+from heimdall_reactive.connecting.codec import Codec
+from heimdall_reactive.connecting.connection import Connection
+from heimdall_reactive.connecting.listener import Listener
+from heimdall_reactive.connecting.outbox import Outbox
+from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive.connecting.tokens import Upgrade
+from heimdall_reactive.transports import Wire
+
+from .log_client import Log, LogError, connect_log
+from .log_place import Place
+from .log_wire import LogWire
+from .records import FEED, Record, subject
+
+__all__ = ["LogConnection", "LogEnd"]
+
+CONSUMER_LIFE = 60.0  # seconds that the log keeps a consumer whose reader is gone
+
+
+class Reader(Protocol):
+    """What takes the records of a connection, besides their messages."""
+
+    def on_record(self, record: Record) -> bool:
+        """Take the next record; tell whether it is a message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Which part of which log a store stands over.
+
+    Attributes:
+        servers: URLs of the log's servers.
+        stream: name of the stream.
+        channel: whose records are read; None reads those of all channels.
+        send_channel: where is sent to.
+        client: options of `nats.connect`; they may be secret.
+    """
+
+    servers: Sequence[str]
+    stream: str
+    channel: str | None = None
+    send_channel: str = FEED
+    client: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class LogConnection(Connection):
+    """A connection whose sessions are pulls from the log; all else is as for a WebSocket.
+
+    Args:
+        end: which log.
+        place: where reading begins; keeps how far it has come.
+        reader: takes the records.
+        parts: those of `Connection`.
+    """
+
+    def __init__(
+        self,
+        end: LogEnd,
+        place: Place,
+        reader: Reader,
+        parts: tuple[str, StoreOptions, Codec[Any], Outbox, Listener, Runtime],
+    ) -> None:
+        super().__init__(*parts)
+        self._end = end
+        self._place = place
+        self._reader = reader
+        self._dial = self._dial_log
+
+    async def _prepare(self) -> Upgrade:
+        return Upgrade(self._end.stream, [], None, None, self._end.stream, identity=self.identity)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._runtime.loop.create_task(work, name="heimdall-log")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _dial_log(self, *_: Any, **__: Any) -> Wire:
+        wire: list[LogWire] = []
+
+        async def on_disconnected() -> None:
+            for one in wire:
+                await one.on_disconnected()
+
+        try:
+            async with asyncio.timeout(self._options.open_timeout):
+                log = await connect_log(
+                    self._end.servers, self._end.stream, create=False,
+                    **self._end.client, allow_reconnect=False, disconnected_cb=on_disconnected,
+                )  # fmt: skip
+                try:
+                    consumer = await self._consume(log)
+                except BaseException:
+                    await log.aclose()
+                    raise
+        except TimeoutError:
+            raise ConnectTimeout("the log did not answer in time") from None
+        except LogError as error:
+            if "uthorization" in str(error):
+                raise ConfigurationError(f"{error}; check the credentials in client=") from None
+            raise ConnectError(str(error), "refused") from None
+        channel = self._end.send_channel
+        parts = log, consumer, self._reader.on_record, channel, self._options, self._spawn
+        wire.append(LogWire(*parts))
+        return wire[0]
+
+    async def _consume(self, log: Log) -> str:
+        """Make a consumer of this session that begins at the place; return its name."""
+        import nats.errors
+        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, ReplayPolicy
+
+        try:
+            stream = (await log.js.stream_info(log.stream)).state
+            if lost := self._place.enter(stream.first_seq, stream.last_seq):
+                self._listener.on_error(StoreError(lost))
+            where = self._place.policy()
+            made = await log.js.add_consumer(log.stream, ConsumerConfig(
+                deliver_policy=DeliverPolicy(where.pop("deliver_policy")),
+                ack_policy=AckPolicy.NONE,
+                replay_policy=ReplayPolicy.INSTANT,
+                filter_subject=self._filter(),
+                inactive_threshold=CONSUMER_LIFE,
+                mem_storage=True,
+                num_replicas=1,
+                **where,
+            ))  # fmt: skip
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            told = getattr(error, "description", None) or type(error).__name__
+            raise LogError(f"the log gives no records of {log.stream!r}: {told}") from None
+        return made.name
+
+    def _filter(self) -> str:
+        """Return what is read: messages and gaps; a server may know one filter only."""
+        name = subject(self._end.stream, "in", self._end.channel)
+        return name.replace(".in.", ".*.", 1)

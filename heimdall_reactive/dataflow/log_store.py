@@ -1,0 +1,210 @@
+"""`use_log`: a store over the durable log, with the face of a store over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
+
+from reactivex import Observable
+from reactivex import operators as ops
+
+from heimdall_reactive import ConfigurationError, Gap, HeimdallMessage, StoreOptions, WebSocketStore
+from heimdall_reactive.base.options import OptionsDict
+from heimdall_reactive.base.rules import Action
+from heimdall_reactive.connecting.codec import Codec
+from heimdall_reactive.connecting.connection import Connection
+from heimdall_reactive.connecting.runtime import LoopOption
+from heimdall_reactive.reactive.subjects import Stream
+
+from .gaps import Missed
+from .log_connection import LogConnection, LogEnd
+from .log_place import Place, checked_start
+from .records import FEED, Record, checked_stream
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm, Unpack
+
+__all__ = ["LogMessage", "LogStore", "use_log"]
+
+T = TypeVar("T")
+In = TypeVar("In")
+
+# What only a socket of our own can do.
+SOCKET_ONLY = frozenset({
+    "access_token", "additional_headers", "allow_insecure_token", "channel_protocol", "compression",
+    "heartbeat", "max_size", "origin", "principal", "proxy", "share", "share_linger", "ssl",
+    "subprotocols", "token_placement", "token_timeout", "transport",
+})  # fmt: skip
+
+
+class LogMessage(NamedTuple, Generic[In]):
+    """A message with its place in the log.
+
+    Attributes:
+        message: decoded, as `store.messages` tells it.
+        record: where it came from: channel, sequence, id, time.
+    """
+
+    message: In
+    record: Record
+
+
+@overload
+def use_log(
+    stream: str,
+    channel: str | None = None,
+    *,
+    servers: str | Sequence[str] = "nats://localhost:4222",
+    start: Literal["new", "first", "last"] | int | datetime = "new",
+    send_channel: str | None = None,
+    client: Mapping[str, Any] | None = None,
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> LogStore[HeimdallMessage]: ...
+@overload
+def use_log(
+    stream: str,
+    channel: str | None = None,
+    *,
+    servers: str | Sequence[str] = "nats://localhost:4222",
+    start: Literal["new", "first", "last"] | int | datetime = "new",
+    send_channel: str | None = None,
+    client: Mapping[str, Any] | None = None,
+    message_type: TypeForm[T],
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> LogStore[T]: ...
+def use_log(
+    stream: str,
+    channel: str | None = None,
+    *,
+    servers: str | Sequence[str] = "nats://localhost:4222",
+    start: Literal["new", "first", "last"] | int | datetime = "new",
+    send_channel: str | None = None,
+    client: Mapping[str, Any] | None = None,
+    message_type: Any = None,
+    loop: LoopOption = "auto",
+    **options: Unpack[OptionsDict],
+) -> LogStore[Any]:
+    """Return a store over a stream of NATS JetStream, as `use_websocket` does over a socket.
+
+    Any number of processes on any number of machines react so to one socket, which an ingest
+    holds. Every reader has its own place in the log: after a lost connection it goes on behind
+    the last record it read, so nothing is missed as long as the stream keeps it. What the ingest
+    itself has missed comes on `store.gaps`.
+
+    `send` publishes to the outbound subject of a channel, from where the ingest sends it on; a
+    receipt that says `written` says that the log has it, not that the server has.
+
+    Args:
+        stream: name of the stream.
+        channel: whose messages are read; None reads those of all channels, see `store.channel`.
+        servers: one URL or more of the log.
+        start: `new`, `first`, `last` (the newest message of each channel, then what follows), a
+            sequence of the stream, or an aware time. `store.position + 1` goes on elsewhere.
+        send_channel: where `send` publishes to; the channel itself, or `feed`, where None.
+        client: options of `nats.connect`, such as `user_credentials`, `token`, `tls`; never shown.
+        message_type: as for `use_websocket`.
+        loop: as for `use_websocket`.
+        **options: those of `StoreOptions` that do not concern a socket; durations in seconds.
+
+    Raises:
+        ConfigurationError: an option's value can not work, or concerns a socket only.
+    """
+    if wrong := sorted(SOCKET_ONLY & options.keys()):
+        raise ConfigurationError(
+            f"{', '.join(wrong)}: of a socket, which the ingest has; use client= for the log"
+        )
+    rules: dict[str, Action | str] = {
+        "session": Action.RETRY,
+        **(options.get("reconnect_rules") or {}),
+    }
+    options["reconnect_rules"] = rules  # a session that ended was another's, not the log's
+    hosts = [servers] if isinstance(servers, str) else list(servers)
+    end = LogEnd(
+        hosts, checked_stream(stream), channel, send_channel or channel or FEED, client or {}
+    )
+    checked = StoreOptions(**options)
+    return LogStore(end, Place(checked_start(start)), checked, Codec(message_type), loop)
+
+
+class LogStore(WebSocketStore[In]):
+    """A store whose messages come from the log; made by `use_log`.
+
+    Attributes:
+        records: every message with its place in the log, in order, hot.
+    """
+
+    def __init__(
+        self, end: LogEnd, place: Place, options: StoreOptions, codec: Codec[In], loop: LoopOption
+    ) -> None:
+        self._end = end
+        self._place = place
+        self._record: Record | None = None
+        super().__init__(f"log:{end.stream}/{end.channel or '*'}", options, codec, loop)
+
+    def _supervise(self, endpoint: str, options: StoreOptions, codec: Codec[In]) -> Connection:
+        self._records: Stream[LogMessage[In]] = Stream(self._bus, "records")
+        self.records: Observable[LogMessage[In]] = self._records
+        parts = endpoint, options, codec, self._outbox, self, self._runtime
+        return LogConnection(self._end, self._place, self, parts)
+
+    @property
+    def position(self) -> int:
+        """Sequence of the last record that was told, 0 before the first: a place to go on from."""
+        return self._place.position
+
+    def channel(self, name: str, message_type: Any = None) -> Observable[Any]:
+        """Return the messages of one channel, hot; nothing is subscribed, the log has them all.
+
+        Args:
+            name: of the channel, as the ingest knows it.
+            message_type: must be None: `message_type` of `use_log` decodes every message.
+
+        Raises:
+            ConfigurationError: `message_type` is given.
+        """
+        if message_type is not None:
+            raise ConfigurationError("give message_type to use_log(), which decodes all channels")
+
+        def mine(told: LogMessage[In]) -> bool:
+            return told.record.channel == name
+
+        def message(told: LogMessage[In]) -> In:
+            return told.message
+
+        return self.records.pipe(ops.filter(mine), ops.map(message))
+
+    # Told by the connection, on its event loop
+
+    def on_record(self, record: Record) -> bool:
+        """Take the next record; tell whether it is a message."""
+        self._place.position = record.seq
+        if record.kind == "gap" and record.seq > self._place.old:
+            self._tell_gap(record)
+        self._record = record
+        return record.kind == "in"
+
+    def on_incoming(self, message: Any) -> None:
+        """Take the next message: as for any store, then with its record."""
+        super().on_incoming(message)
+        if self._record is not None:
+            self._bus.emit(self._records, LogMessage(message, self._record))
+
+    def on_gap(self, gap: Gap) -> None:
+        """Tell nothing: a new session goes on where the last one ended."""
+
+    def _tell_gap(self, record: Record) -> None:
+        try:
+            missed = Missed.of(record)
+        except ValueError:
+            return  # another program's
+        super().on_gap(Gap(missed.since, missed.until, self.state.value.session))
+
+    def _complete(self) -> None:
+        self._bus.complete((self._records,))
+        super()._complete()
+
+    def __repr__(self) -> str:
+        return f"<LogStore {self._name} {self.state.value.status}>"

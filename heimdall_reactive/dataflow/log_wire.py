@@ -1,0 +1,240 @@
+"""`LogWire`: the log as a wire, so that a whole store stands over it.
+
+Records are pulled in batches, so the log never sends more than this side has asked for. The
+consumer is ephemeral and asks for no acknowledgements: this side remembers its place, and a new
+session goes on behind it. A hole in the consumer's own numbers ends the session, and is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import CloseInfo, StoreOptions
+from heimdall_reactive.transports import Receiver
+from heimdall_reactive.transports.pinging import Pinger
+
+from .log_client import Log, LogError
+from .records import Record, read_record
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+__all__ = ["LogWire"]
+
+BATCH: Final = 512  # records that are asked for at once
+PATIENCE: Final = 30.0  # seconds that a request for records stands
+BEAT: Final = 5.0  # seconds between the log's signs of life while there is nothing new
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+
+
+class LogWire:
+    """One session with the log; see `transports.Wire` for what the methods promise.
+
+    Args:
+        log: the stream; its connection is this wire's own, and does not heal.
+        consumer: name of the ephemeral consumer.
+        take: takes each record before its frame is pushed; tells whether it is to be pushed.
+        channel: where what is written goes.
+        options: the store's.
+        spawn: runs a coroutine on the event loop.
+    """
+
+    held = False
+
+    def __init__(
+        self,
+        log: Log,
+        consumer: str,
+        take: Callable[[Record], bool],
+        channel: str,
+        options: StoreOptions,
+        spawn: Spawn,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.heard_at = self.loop.time()
+        self._log = log
+        self._client: Client = log.client
+        self._consumer = consumer
+        self._take = take
+        self._channel = channel
+        self._options = options
+        self._spawn = spawn
+        self._inbox = self._client.new_inbox()
+        self._receiver: Receiver | None = None
+        self._pinger: Pinger | None = None
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._open = True
+        self._publishing = False
+        self._left = 0  # records of the batch that are still to come
+        self._count = 0  # records of this consumer so far
+        self._close: CloseInfo | None = None
+
+    @property
+    def writable(self) -> bool:
+        """See `Wire`: the log has acknowledged all that was written."""
+        return self._open and not self._publishing
+
+    def start(self, receiver: Receiver) -> None:
+        """See `Wire`."""
+        self._receiver = receiver
+        if self._close is not None:
+            receiver.on_closed(self._close)
+            return
+        interval, timeout = self._options.ping_interval, self._options.ping_timeout
+        self._pinger = Pinger(self, interval, timeout, receiver.on_latency)
+        self._spawn(self._begin())
+
+    def write(self, frame: Frame) -> None:
+        """See `Wire`."""
+        self._publishing = True
+        self._spawn(self._publish(frame))
+
+    def end(self, code: int, reason: str = "") -> None:
+        """See `Wire`."""
+        self._end(CloseInfo(code, reason, "client"))
+
+    def fail(self, code: int, reason: str) -> None:
+        """See `Wire`."""
+        self._end(CloseInfo(code, reason, "client"))
+
+    def lose(self, reason: str) -> None:
+        """See `Wire`."""
+        self._end(CloseInfo(1006, reason, "network"))
+
+    def probe(self, timeout: float) -> None:
+        """See `Wire`."""
+        if self._pinger is not None and self._open:
+            self._pinger.ping(timeout)
+
+    def hold(self, on: bool) -> None:
+        """See `Wire`."""
+        self.held, self.heard_at = on, self.loop.time()
+        if on:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
+
+    def kill(self) -> None:
+        """See `Wire`."""
+        self._receiver = None
+        self._end(CloseInfo(1006, "", "client"))
+
+    def send_ping(self, payload: bytes) -> None:
+        """Send a ping of NATS; whatever comes later than its answer came after it."""
+        self._spawn(self._ping(payload))
+
+    async def on_disconnected(self) -> None:
+        """Take the end of the connection, from its client."""
+        self.lose("the connection to the log ended")
+
+    # Reading
+
+    async def _begin(self) -> None:
+        if self._open:
+            await self._client.subscribe(self._inbox, cb=self._on_message)
+            await self._pull()
+
+    async def _pull(self) -> None:
+        self._left = BATCH
+        wanted = {"batch": BATCH, "expires": int(PATIENCE * 1e9), "idle_heartbeat": int(BEAT * 1e9)}
+        name = f"$JS.API.CONSUMER.MSG.NEXT.{self._log.stream}.{self._consumer}"
+        await self._client.publish(name, json.dumps(wanted).encode(), reply=self._inbox)
+
+    async def _on_message(self, message: Msg) -> None:
+        self.heard_at = self.loop.time()
+        await self._flowing.wait()
+        if not self._open:
+            return
+        if not message.reply:
+            await self._on_status((message.headers or {}).get("Status", ""))
+            return
+        place = message.metadata.sequence
+        self._count += 1
+        self._left -= 1
+        if place.consumer != self._count:
+            self.lose("the log left records out")
+            return
+        self._push(read_record(message.subject, message.data, message.headers, place.stream))
+        if self._left == 0 and self._open:
+            await self._pull()
+
+    async def _on_status(self, status: str) -> None:
+        """Take what the log says of our request: a sign of life, its end, or the consumer's."""
+        if status in ("404", "408"):
+            await self._pull()
+        elif status != "100":
+            self.lose(f"the log ended the consumer ({status})")
+
+    def _push(self, record: Record) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        try:
+            if self._take(record):
+                receiver.on_frame(record.data, record.text)
+        except Exception:
+            self.fail(1011, "the receiver failed")
+
+    # Writing
+
+    async def _publish(self, frame: Frame) -> None:
+        record = Record(self._channel, bytes(frame.data), uuid4().hex, "out", text=frame.text)
+        try:
+            await self._log.publish(record)
+        except LogError as error:
+            self.lose(str(error))
+            return
+        self._publishing = False
+        if self._open and self._receiver is not None:
+            self._receiver.on_writable()
+
+    async def _ping(self, payload: bytes) -> None:
+        import nats.errors
+
+        try:
+            await self._client.flush()
+        except (nats.errors.Error, TimeoutError, OSError):
+            return  # the pinger's own time-out tells
+        self.heard_at = self.loop.time()
+        if self._pinger is not None and self._open:
+            self._pinger.on_pong(payload)
+
+    # The end
+
+    def _end(self, close: CloseInfo) -> None:
+        if self._close is not None:
+            return
+        self._open, self._close = False, close
+        self._flowing.set()
+        if self._pinger is not None:
+            self._pinger.stop()
+        if not self.loop.is_closed():
+            self._spawn(self._leave(close))
+
+    async def _leave(self, close: CloseInfo) -> None:
+        """Tell the end; before that, leave nothing in the log where we end it ourselves."""
+        if close.who != "client":
+            self._tell(close)
+        try:
+            async with asyncio.timeout(self._options.close_timeout):
+                if close.who == "client":
+                    await self._log.js.delete_consumer(self._log.stream, self._consumer)
+                await self._log.aclose()
+        except Exception:  # it is gone, or does not answer: the consumer ends by itself
+            transport: Any = self._client._transport
+            if transport is not None:
+                transport.close()
+        if close.who == "client":
+            self._tell(close)
+
+    def _tell(self, close: CloseInfo) -> None:
+        if self._receiver is not None:
+            self._receiver.on_closed(close)
