@@ -28,7 +28,9 @@ FENCE = re.compile(r"^```(?P<info>[^\n]*)\n.*?^```$", re.MULTILINE | re.DOTALL)
 INFO = re.compile(r"^```(?P<language>\w+) (?P<rest>[^\n{=]+)$", re.MULTILINE)
 LINK = re.compile(r"(?P<label>!?\[[^\]]*\])\((?P<target>[^)\s#]+)(?P<heading>#[^)\s]*)?\)")
 MODULES = re.compile(r"^::: (?P<package>[\w.]+)\.\*$", re.MULTILINE)
-DRAWING = re.compile(r'<img alt="(?P<alt>[^"]*)" src="[^"]*images/(?P<name>way-\w+\.svg)" ?/?>')
+DRAWING = re.compile(
+    r'<p><img alt="(?P<alt>[^"]*)" src="[^"]*images/(?P<name>way-\w+\.svg)" ?/?></p>'
+)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -64,7 +66,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
     def drawn(match: re.Match[str]) -> str:
         svg = (DOCS / "images" / match["name"]).read_text(encoding="utf-8")
-        return svg.replace("<svg ", f'<svg role="img" aria-label="{match["alt"]}" ', 1)
+        svg = svg.replace("<svg ", f'<svg role="img" aria-label="{match["alt"]}" ', 1)
+        return f'<div class="drawing">{svg}</div>'
 
     return DRAWING.sub(drawn, html)
 

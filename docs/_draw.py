@@ -1,0 +1,146 @@
+"""Draw the two ways through the house, and how it heals: `python docs/_draw.py` does.
+
+A picture has colours of its own for a light page; in the site it takes those of the scheme.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Final
+
+IMAGES: Final = Path(__file__).parent / "images"
+
+STYLE: Final = """<style>
+.way text { font: 12px system-ui, "Noto Sans", "Liberation Sans", sans-serif; }
+.way text, .way .name { fill: var(--drawing-ink, #24313d); }
+.way .paper { fill: var(--drawing-paper, #fff); }
+.way .name { font: 600 12.5px ui-monospace, "DejaVu Sans Mono", monospace; }
+.way .soft { fill: var(--drawing-soft, #5b6b7a); }
+.way .floor { fill: var(--drawing-soft, #5b6b7a); font-size: 11.5px; }
+.way .band { fill: var(--drawing-box, #eef4f8); }
+.way .box { fill: var(--drawing-card, #fff); stroke-width: 1.4; }
+.way .box { stroke: var(--drawing-edge, #3b6ea5); }
+.way .mark { stroke: var(--drawing-mark, #1f7a70); }
+.way .warm { stroke: var(--drawing-warm, #b27a17); }
+.way .line { fill: none; stroke: var(--drawing-edge, #3b6ea5); stroke-width: 1.8; }
+.way .line.mark { stroke: var(--drawing-mark, #1f7a70); }
+.way .line.warm { stroke: var(--drawing-warm, #b27a17); }
+.way .dashed { stroke-dasharray: 5 4; }
+.way .head { fill: var(--drawing-edge, #3b6ea5); }
+.way .head.mark { fill: var(--drawing-mark, #1f7a70); }
+.way .head.warm { fill: var(--drawing-warm, #b27a17); }
+</style>"""
+
+WIDTH: Final = 760
+FLOORS: Final = ("your code", "store", "codec, outbox", "session", "wire", "network")
+FRAME: Final = (  # from the top down, so it is read upwards
+    ("observers", "last_message, messages, channels, streams"),
+    ("Face.on_incoming, Bus.emit", "commit the value, then tell all, in one order"),
+    ("Codec.decode", "a typed message, or a report on errors"),
+    ("Session.on_frame", "a sign of life; heartbeat replies end here"),
+    ("Splitter.feed", "cuts whole messages out of the stream"),
+)
+COMMAND: Final = (
+    ("store.send(value)", "or source.subscribe(store.send)"),
+    ("encode", "what has no JSON form fails here, in the caller"),
+    ("Outbox.put", "bounded; the Receipt says: queued"),
+    ("Session.flush", "one at a time, what has waited longest first"),
+    ("Wire.write", "taken by the operating system: written"),
+)
+
+
+def box(x: float, y: float, width: float, name: str, note: str = "", kind: str = "") -> str:
+    """Return a box with a name and a line below it; 46 high."""
+    middle = x + width / 2
+    lines = [
+        f'<rect class="box {kind}" x="{x}" y="{y}" width="{width}" height="46" rx="7"/>',
+        label(middle, y + (20 if note else 27), name, "name"),
+    ]
+    return "\n".join([*lines, label(middle, y + 36, note)] if note else lines)
+
+
+def label(x: float, y: float, text: str, kind: str = "soft", anchor: str = "middle") -> str:
+    """Return a line of text."""
+    return f'<text class="{kind}" x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def arrow(points: list[tuple[float, float]], kind: str = "") -> str:
+    """Return a line through the points, with a head at its end."""
+    path = " L".join(f"{x} {y}" for x, y in points)
+    (x0, y0), (x, y) = points[-2:]
+    length = max(abs(x - x0), abs(y - y0))
+    dx, dy = (x - x0) / length, (y - y0) / length
+    back, side = (x - 8 * dx, y - 8 * dy), (4.5 * dy, 4.5 * dx)
+    corners = [(x, y)] + [(back[0] + k * side[0], back[1] + k * side[1]) for k in (1, -1)]
+    head = " L".join(f"{x} {y}" for x, y in corners)
+    return f'<path class="line {kind}" d="M{path}"/>\n<path class="head {kind}" d="M{head} Z"/>'
+
+
+def picture(height: float, parts: list[str]) -> str:
+    """Return a whole drawing."""
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="way" viewBox="0 0 {WIDTH} {height}">'
+    paper = f'<rect class="paper" width="{WIDTH}" height="{height}"/>'
+    return "\n".join([head, STYLE, paper, *parts, "</svg>", ""])
+
+
+def draw_ways() -> str:
+    """Draw the way of a frame, upwards, and that of a command, downwards."""
+    step, left, right, width = 72, 112, 446, 306
+    parts = []
+    for floor, name in enumerate(FLOORS):
+        y = 26 + step * floor
+        parts.append(f'<rect class="band" x="0" y="{y}" width="{WIDTH}" height="60" rx="9"/>')
+        parts.append(label(12, y + 34, name, "floor", "start"))
+    parts.append(label(left + width / 2, 16, "a frame comes in", "name"))
+    parts.append(label(right + width / 2, 16, "a command goes out", "name"))
+    for floor, ((frame, about), (command, what)) in enumerate(zip(FRAME, COMMAND, strict=True)):
+        y = 33 + step * floor
+        parts.append(box(left, y, width, frame, about))
+        parts.append(box(right, y, width, command, what, "mark"))
+        between = (y + 46, y + step)
+        parts.append(arrow([(left + width / 2, between[1]), (left + width / 2, between[0])]))
+        hop = "mark dashed" if command == "Outbox.put" else "mark"
+        parts.append(arrow([(right + width / 2, between[0]), (right + width / 2, between[1])], hop))
+    parts.append(
+        label(right + width / 2 + 12, 33 + step * 2 + 62, "on the loop's thread", anchor="start")
+    )
+    parts.append(box(left, 33 + step * 5, right + width - left, "socket"))
+    return picture(26 + step * 6 - 6, parts)
+
+
+def draw_healing() -> str:
+    """Draw what leads from a loss to the next connection, or to an end."""
+    parts = [
+        box(10, 142, 132, "connected"),
+        arrow([(142, 165), (222, 165)], "warm"),
+        label(182, 130, "close"), label(182, 143, "refusal"), label(182, 156, "silence"),
+        box(222, 142, 150, "Rules.action", "a cause, and its row", "warm"),
+    ]  # fmt: skip
+    branches = (
+        (26, "retry, wait", "Retries.decide", "a delay and a timer, or enough", ""),
+        (105, "refresh", "the provider", "asked once more", ""),
+        (184, "end", "disconnected", "the server is done with us", "warm"),
+        (267, "stop", "failed", "somebody has to do something", "warm"),
+    )
+    for y, action, name, note, kind in branches:
+        parts.append(arrow([(372, 165), (396, 165), (396, y + 23), (470, y + 23)], kind))
+        parts.append(label(402, y + 17, action, anchor="start"))
+        parts.append(box(470, y, 200, name, note, kind))
+    parts += [
+        arrow([(670, 49), (682, 49), (682, 76), (694, 76)]),
+        arrow([(670, 128), (682, 128), (682, 101), (694, 101)]),
+        '<rect class="box" x="694" y="58" width="56" height="62" rx="7"/>',
+        label(722, 93, "dial", "name"),
+        arrow([(722, 58), (722, 10), (76, 10), (76, 142)]),
+        label(240, 28, "token, headers, upgrade: a new session"),
+    ]
+    return picture(330, parts)
+
+
+PICTURES: Final = {"way-both.svg": draw_ways, "way-healing.svg": draw_healing}
+
+
+if __name__ == "__main__":
+    for name, draw in PICTURES.items():
+        (IMAGES / name).write_text(draw(), encoding="utf-8")
