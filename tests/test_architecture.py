@@ -96,7 +96,7 @@ FOREIGN = {
     "nats": {"dataflow"},
     "pyspark": {"dataflow"},
     "pyarrow": {"dataflow"},
-    "typing_extensions": {"codec", "hook", "client", "store", "recording"},
+    "typing_extensions": {"codec", "hook", "client", "store", "recording", "dataflow", "bindings"},
 }
 
 
@@ -105,7 +105,7 @@ ADAPTERS: dict[str, set[str]] = {
     "bindings/textual.py": {"textual"},
     "bindings/nicegui.py": {"nicegui"},
     "bindings/reacton.py": {"reacton"},
-    "bindings/qt.py": {"PySide6", "PyQt6", "shiboken6"},
+    "bindings/qt_kit.py": {"PySide6", "PyQt6", "shiboken6"},
     "bindings/tk.py": {"tkinter"},
     "bindings/traitlets.py": {"traitlets"},
     "bindings/param.py": {"param"},
