@@ -1,0 +1,31 @@
+"""The tests of `heimdall_reactive.bindings.qt`, in a process of its own for each binding of Qt.
+
+PySide6 and PyQt6 bring libraries of the same names, which can not share a process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+NOTHING_COLLECTED = 5
+
+
+@pytest.mark.leaky
+@pytest.mark.parametrize("api", ["PySide6", "PyQt6"])
+@pytest.mark.parametrize("cases", ["qt_cases", "qt_life_cases"])
+def test_cases(api: str, cases: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-n0", "-p", "no:cacheprovider",
+         "-p", "no:pytest-qt", str(ROOT / "tests" / "ui" / f"{cases}.py")],
+        cwd=ROOT, capture_output=True, text=True, timeout=55,
+        env={**os.environ, "QT_API": api.lower(), "QT_QPA_PLATFORM": "offscreen"},
+    )  # fmt: skip
+    if done.returncode == NOTHING_COLLECTED:
+        pytest.skip(next(line for line in done.stdout.splitlines() if "SKIPPED" in line))
+    assert done.returncode == 0, done.stdout + done.stderr
