@@ -111,7 +111,7 @@ def _teller(
         now = store.scheduler.now.timestamp()
         shown = badge_of(state, now)
         timer.disposable = None
-        if shown.seconds and state.retry_at is not None:
+        if state.retry_at is not None and (shown.seconds or 0) > 1:
             ahead = state.retry_at - now - (shown.seconds - 1)  # when one second less is left
             timer.disposable = store.scheduler.schedule_relative(ahead, again)
         observer.on_next(shown)
