@@ -137,3 +137,32 @@ def test_the_table_of_messages_has_the_fields_of_the_models() -> None:
         assert re.findall(r"`(\w+)`(\??)", cell) == [
             (name, "" if field.is_required() else "?") for name, field in fields.items()
         ]
+
+
+def test_the_comparison_has_the_figures_of_the_benchmarks() -> None:
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    block = text.split("<!-- receive, 0.1 KB -->", 1)[1].split("<!-- end -->", 1)[0]
+    rows = re.findall(r"^\| (.+) \| ([\d.]+) \|$", block, re.MULTILINE)
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    entries = results["cases"]["receive"]["entries"]
+    assert len(rows) == 8
+    for name, figure in rows:
+        assert figure == f"{entries[name]['0.1 KB']['median']:.3g}", name
+
+
+def test_the_drawings_are_drawn_and_name_what_exists() -> None:
+    spec = importlib.util.spec_from_file_location("_draw", DOCS / "_draw.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "heimdall_reactive").rglob("*.py")
+    )
+    for name, draw in module.PICTURES.items():
+        drawn = draw()
+        assert (DOCS / "images" / name).read_text(encoding="utf-8") == drawn, "run docs/_draw.py"
+        texts = " ".join(re.findall(r">([^<]+)</text>", drawn))
+        for owner, member in re.findall(r"\b([A-Z]\w+)\.(\w+)", texts):
+            assert re.search(rf"^class {owner}\b", source, re.MULTILINE), owner
+            assert re.search(rf"^    def {member}\b", source, re.MULTILINE), member
