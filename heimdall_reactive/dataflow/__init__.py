@@ -7,15 +7,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .log_client import Log, StreamSettings, connect_log
+    from .feeds import Feed
+    from .gaps import Missed
+    from .ids import NoMessageId, RecentIds
+    from .ingest import Ingest, IngestStats
+    from .log_client import Ack, Log, LogError, StreamSettings, connect_log
     from .log_store import LogMessage, LogStore, use_log
+    from .outbound import Outbound, Sending
+    from .reader import Batch, Item, Reader
     from .records import Record, channel_of, read_record, subject
+    from .tracks import Known
 
 __all__ = [
+    "Ack",
+    "Batch",
+    "Feed",
+    "Ingest",
+    "IngestStats",
+    "Item",
+    "Known",
     "Log",
+    "LogError",
     "LogMessage",
     "LogStore",
+    "Missed",
+    "NoMessageId",
+    "Outbound",
+    "Reader",
+    "RecentIds",
     "Record",
+    "Sending",
     "StreamSettings",
     "channel_of",
     "connect_log",
@@ -25,10 +46,24 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "Ack": "log_client",
+    "Batch": "reader",
+    "Feed": "feeds",
+    "Ingest": "ingest",
+    "IngestStats": "ingest",
+    "Item": "reader",
+    "Known": "tracks",
     "Log": "log_client",
+    "LogError": "log_client",
     "LogMessage": "log_store",
     "LogStore": "log_store",
+    "Missed": "gaps",
+    "NoMessageId": "ids",
+    "Outbound": "outbound",
+    "Reader": "reader",
+    "RecentIds": "ids",
     "Record": "records",
+    "Sending": "outbound",
     "StreamSettings": "log_client",
     "channel_of": "records",
     "connect_log": "log_client",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
 
-from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive import ConfigurationError
 
 __all__ = [
     "COPY",

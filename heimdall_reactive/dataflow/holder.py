@@ -1,0 +1,263 @@
+"""`Holder`: one feed that an ingest holds: its reader, and the way of its messages into the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from heimdall_reactive import ConnectionState, HeimdallError, Status
+
+from .audit import audit
+from .feeds import Feed
+from .gaps import Missed
+from .ids import number_rule
+from .log_client import Ack, Log, LogError
+from .outbound import Outbound
+from .publisher import Publisher
+from .reader import Item, Reader
+from .records import COPY, Record
+from .tracks import Known
+
+__all__ = ["Holder", "HolderStats"]
+
+logger: Final = logging.getLogger("heimdall_reactive.dataflow")
+
+PATIENCE: Final = 1.0  # seconds of a wait for messages, after which late gaps are looked for
+RETRY: Final = 1.0  # seconds until the log is asked again
+MARGIN: Final = 2_000  # records that an audit goes back beyond the last acknowledged one
+
+
+@dataclass(slots=True)
+class HolderStats:
+    """Counters of a feed.
+
+    Attributes:
+        read: messages that were read, without repeats.
+        repeats: messages that came again on the socket, and were dropped.
+        written: messages that the log has.
+        duplicates: those of them that it had from another copy, or an earlier attempt.
+        gaps: records of gaps that were written.
+        missed: messages that are known to be missing, where the ids are consecutive.
+        dropped: messages that had no room in this program; a gap tells of them.
+        refused: messages that the log will never take; a gap tells of them.
+        sent: records that were sent to the server.
+    """
+
+    read: int = 0
+    repeats: int = 0
+    written: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    missed: int = 0
+    dropped: int = 0
+    refused: int = 0
+    sent: int = 0
+
+
+class Holder:
+    """Reads one feed into the log, from `run` until `stop`.
+
+    Args:
+        feed: what is read.
+        log: is asked for what it has.
+        publisher: writes.
+        copy: name of this copy.
+        settle: seconds that other copies get to bring what this one missed.
+
+    Attributes:
+        feed: what is read.
+        failure: why it ended by itself, None while it goes on.
+    """
+
+    def __init__(
+        self, feed: Feed, log: Log, publisher: Publisher, copy: str, settle: float
+    ) -> None:
+        self.feed = feed
+        self.failure: Exception | None = None
+        self._log = log
+        self._publisher = publisher
+        self._copy = copy
+        self._settle = settle
+        self._stats = HolderStats()
+        self._reader: Reader | None = None
+        self._outbound: Outbound | None = None
+        self._own = uuid4().hex[:12]  # the ids of a `single` feed begin with it
+        self._numbers = 0
+        self._acked: dict[str, tuple[str, int]] = {}  # id and sequence of each channel's newest
+        self._audits: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def stats(self) -> HolderStats:
+        """The counters as they are now."""
+        if self._reader is not None:
+            read = self._reader.stats
+            self._stats.read, self._stats.repeats = read.read, read.repeats
+            self._stats.dropped = read.dropped
+        if self._outbound is not None:
+            self._stats.sent = self._outbound.stats.sent
+        return self._stats
+
+    async def run(self) -> None:
+        """Read until `stop`, or until the store gives up.
+
+        Raises:
+            NoMessageId: a message must have an id and has none.
+        """
+        last = await self._last()
+        if self._stopping.is_set():
+            return
+        known = {record.channel: Known(record.id, record.received) for record in last}
+        async with Reader(
+            self.feed, self._offset(last), known=known, copy=self._copy
+        ) as self._reader:
+            watching = self._reader.store.state.subscribe(self._on_state)
+            if self.feed.sending is not None:
+                names = self.feed.names
+                self._outbound = Outbound(self._log, self._reader.store, names, self.feed.sending)
+                self._outbound.start()
+            try:
+                await self._pump(self._reader)
+            finally:
+                watching.dispose()
+                await self._end()
+        if self.failure is not None:
+            raise self.failure
+
+    async def stop(self) -> None:
+        """Close the socket; what has come by then is still written by `run`."""
+        self._stopping.set()
+        if self._outbound is not None:
+            await self._outbound.aclose()
+        if self._reader is not None:
+            await self._reader.stop()
+
+    async def _pump(self, reader: Reader) -> None:
+        with suppress(EOFError):
+            while True:
+                batch = await reader.batch(timeout=PATIENCE)
+                for event in batch.events:
+                    if isinstance(event, Item):
+                        await self._publisher.put(self._record(event), self._settled)
+                    else:
+                        await self._miss(event)
+
+    async def _end(self) -> None:
+        if self._outbound is not None:
+            await self._outbound.aclose()
+        await asyncio.gather(*self._audits, return_exceptions=True)
+
+    # What the log has
+
+    async def _last(self) -> list[Record]:
+        """Return the newest record of each channel, as soon as the log answers."""
+        while not self._stopping.is_set():
+            try:
+                found = [await self._log.last(name) for name in self.feed.names]
+            except LogError as error:
+                logger.warning("%s; asking again in %.0f s", error, RETRY)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(RETRY):
+                        await self._stopping.wait()
+                continue
+            records = [record for record in found if record is not None]
+            self._acked = {record.channel: (record.id, record.seq) for record in records}
+            return records
+        return []
+
+    def _offset(self, last: Iterable[Record]) -> int | None:
+        """Return where to go on, on a server that replays."""
+        if self.feed.resume is None:
+            return None
+        place = number_rule(self.feed.offset or self.feed.id)
+        found: list[int] = []
+        for record in last:
+            with suppress(ValueError):
+                at = place(record.json() if record.text else record.data)
+                found += [] if at is None else [at]
+        return max(found, default=None)
+
+    # Records
+
+    def _record(self, item: Item) -> Record:
+        own = item.id
+        if not own:
+            self._numbers += 1
+            own = f"{self._copy}-{self._own}-{self._numbers}"
+        return Record(
+            item.channel, item.data, own, received=item.received, text=item.text,
+            headers={COPY: self._copy},
+        )  # fmt: skip
+
+    def _settled(self, record: Record, ack: Ack | None) -> None:
+        if ack is not None:
+            self._stats.written += 1
+            self._stats.duplicates += ack.duplicate
+            self._acked[record.channel] = (record.id, ack.seq)
+            return
+        self._stats.refused += 1
+        now = time.time()
+        refused = Missed(
+            channel=record.channel, reason="refused", since=record.received, until=now,
+            after=record.id, before=record.id, copy=self._copy,
+        )  # fmt: skip
+        self._write(refused)
+
+    # Gaps
+
+    async def _miss(self, missed: Missed) -> None:
+        if missed.count is None:
+            self._write(missed)
+            return
+        begin = self._acked.get(missed.channel, ("", 1))[1] - MARGIN
+        work = asyncio.create_task(self._audit(missed, begin), name="heimdall-audit")
+        self._audits.add(work)
+        work.add_done_callback(self._audits.discard)
+
+    async def _audit(self, missed: Missed, begin: int) -> None:
+        """Write down what is missing in the log after other copies had their time, twice."""
+        left = [missed]
+        for _ in range(2):
+            await asyncio.sleep(self._settle)
+            left = [found for one in left for found in await self._asked(one, begin)]
+            if not left:
+                return
+        for found in left:
+            self._write(found)
+
+    async def _asked(self, missed: Missed, begin: int) -> list[Missed]:
+        while True:
+            try:
+                return await audit(self._log, missed, begin)
+            except LogError as error:
+                logger.warning("%s; asking again in %.0f s", error, RETRY)
+                if self._stopping.is_set():
+                    return [missed]
+                await asyncio.sleep(RETRY)
+
+    def _write(self, missed: Missed) -> None:
+        self._stats.gaps += 1
+        self._stats.missed += missed.count or 0
+        logger.warning("a gap in %r (%s): %s messages are missing", missed.channel, missed.reason,
+                       "some" if missed.count is None else missed.count)  # fmt: skip
+        self._publisher.add(missed.record())
+
+    # The store
+
+    def _on_state(self, state: ConnectionState) -> None:
+        if self._stopping.is_set():
+            return
+        if state.status in (Status.FAILED, Status.DISCONNECTED):
+            why = state.error or HeimdallError("the server closed the connection for good")
+            logger.error("the feed %r has ended: %s", self.feed.channel, why)
+            self.failure = why
+            assert self._reader is not None
+            # A task: this is called by the store that is to be closed.
+            self._closing = asyncio.create_task(self._reader.stop(), name="heimdall-feed-end")

@@ -1,0 +1,287 @@
+"""`Ingest`: stores into the log; as many copies of it as you like, on as many machines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Final, Self
+from uuid import uuid4
+
+from heimdall_reactive import ConfigurationError
+
+from .feeds import Feed
+from .holder import Holder, HolderStats
+from .ids import NoMessageId
+from .leases import Leases
+from .log_client import Log, StreamSettings, connect_log
+from .publisher import Publisher, PublisherStats
+from .spread import partition_of
+
+__all__ = ["Ingest", "IngestStats"]
+
+logger: Final = logging.getLogger("heimdall_reactive.dataflow")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestStats:
+    """Counters of an ingest since it began.
+
+    Attributes:
+        feeds: sockets that it holds now.
+        read: messages that were read, without repeats.
+        repeats: messages that came again on a socket, and were dropped.
+        written: messages that the log has.
+        duplicates: those of them that it had from another copy, or an earlier attempt.
+        gaps: records of gaps that were written.
+        missed: messages that are known to be missing, where the ids are consecutive.
+        dropped: messages that had no room in this program; a gap tells of them.
+        refused: messages that the log will never take; a gap tells of them.
+        sent: records that were sent to servers.
+        publisher: counters of the writing.
+    """
+
+    feeds: int
+    read: int
+    repeats: int
+    written: int
+    duplicates: int
+    gaps: int
+    missed: int
+    dropped: int
+    refused: int
+    sent: int
+    publisher: PublisherStats
+
+
+class Ingest:
+    """Reads feeds into a stream of NATS JetStream.
+
+    Without `replicas` it holds every feed. With it, the copies of one stream share the feeds by
+    leases: each feed is held by so many copies, and those of a copy that dies go to the others.
+    Redundant copies of a feed need ids in its messages; the log keeps each id once.
+
+    Args:
+        servers: URLs of the log, as for `connect_log`.
+        stream: name of the stream; it is made where it does not exist.
+        feeds: what is read; every copy must be given the same.
+        name: of this copy, one that no other has; default: host, process and a random part.
+        replicas: copies that hold each feed, None for all.
+        partitions: groups of feeds for the leases; None leases each feed by itself, which costs
+            the log a write for each of them four times in `lease` seconds.
+        lease: seconds after which the feeds of a dead copy go to others.
+        handover: seconds for which a feed is held on after another copy took its lease.
+        settle: seconds that other copies get, twice, to bring what this one missed, before a gap
+            is written; only of feeds with `consecutive` ids.
+        drain: seconds that the end may take to write what was read.
+        settings: of a stream that is made.
+        **options: of the log's connection, as for `connect_log`.
+
+    Raises:
+        ConfigurationError: they can not work together.
+
+    Example:
+        >>> feed = Feed(endpoint="wss://feed.example/ticks", channel="ticks", id="seq")
+        >>> async with Ingest("nats://localhost:4222", "market", [feed]) as ingest:
+        ...     await ingest.run()
+    """
+
+    def __init__(
+        self,
+        servers: str | Sequence[str],
+        stream: str,
+        feeds: Sequence[Feed],
+        *,
+        name: str | None = None,
+        replicas: int | None = None,
+        partitions: int | None = None,
+        lease: float = 6.0,
+        handover: float = 5.0,
+        settle: float = 2.0,
+        drain: float = 10.0,
+        settings: StreamSettings | None = None,
+        **options: Any,
+    ) -> None:
+        if not feeds:
+            raise ConfigurationError("an ingest needs one feed or more")
+        if any(feed.single for feed in feeds) and replicas != 1:
+            raise ConfigurationError(
+                "a feed with single=True needs replicas=1: without ids, copies would repeat"
+            )
+        if replicas is None and partitions is not None:
+            raise ConfigurationError("partitions= is for leases: give replicas= as well")
+        self.name = name or f"{_host()}-{os.getpid()}-{uuid4().hex[:6]}"
+        self._feeds = tuple(feeds)
+        self._connecting = (servers, stream, settings, options)
+        self._replicas, self._partitions = replicas, partitions
+        self._lease, self._handover = lease, handover
+        self._settle, self._drain = settle, drain
+        self._log: Log | None = None
+        self._publisher: Publisher | None = None
+        self._leases: Leases | None = None
+        self._held: dict[int, Holder] = {}  # by the number of the feed
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._leaving: dict[int, asyncio.TimerHandle] = {}
+        self._stops: set[asyncio.Task[None]] = set()
+        self._past = HolderStats()  # of feeds that are held no longer
+        self._failed = 0
+        self._failure: BaseException | None = None
+        self._ended = asyncio.Event()
+        self._closing = False
+
+    @property
+    def stats(self) -> IngestStats:
+        """The counters as they are now."""
+        parts = [self._past, *(holder.stats for holder in self._held.values())]
+        sums = {f.name: sum(getattr(part, f.name) for part in parts) for f in fields(HolderStats)}
+        written = PublisherStats() if self._publisher is None else replace(self._publisher.stats)
+        return IngestStats(feeds=len(self._held), publisher=written, **sums)
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels of the feeds that this copy holds now."""
+        return sorted(self._feeds[number].channel for number in self._held)
+
+    async def start(self) -> None:
+        """Connect to the log, and begin to read.
+
+        Raises:
+            LogError: the log can not be reached, or has no room for the stream.
+            ConfigurationError: name or stream can not work.
+        """
+        servers, stream, settings, options = self._connecting
+        self._log = log = await connect_log(
+            servers, stream, settings=settings, name=self.name, **options
+        )
+        self._publisher = Publisher(log.dial, log.stream)
+        self._publisher.start()
+        if self._replicas is None:
+            for number in range(len(self._feeds)):
+                self._hold(number)
+            return
+        self._leases = Leases(
+            log, self.name, set(map(self._partition, self._feeds)), replicas=self._replicas,
+            ttl=self._lease, on_change=self._on_leases,
+        )  # fmt: skip
+        self._leases.start()
+
+    async def run(self) -> None:
+        """Read until somebody cancels this, or nothing is left to read.
+
+        Raises:
+            NoMessageId: a message must have an id and has none.
+            HeimdallError: every feed has ended, for this reason the last.
+        """
+        if self._log is None:
+            await self.start()
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def aclose(self) -> None:
+        """Let others take over, close the sockets, write what was read, and end. Idempotent."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._leases is not None:
+            others = self._leases.copies - {self.name}
+            await self._leases.aclose()
+            if others and self._held:  # they dial while this copy still reads
+                await asyncio.sleep(min(self._handover, self._drain / 2))
+        try:
+            async with asyncio.timeout(self._drain):
+                await self._write_out()
+        except TimeoutError:
+            logger.error("the log was too slow for the end of this copy")
+        finally:
+            await self._cut()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    # The end
+
+    async def _write_out(self) -> None:
+        for number in tuple(self._held):
+            self._leave(number)
+        await asyncio.gather(*self._stops, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._publisher is not None:
+            await self._publisher.flush()
+
+    async def _cut(self) -> None:
+        for timer in self._leaving.values():
+            timer.cancel()
+        left = [*self._tasks.values(), *self._stops]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if self._publisher is not None and (count := await self._publisher.aclose()):
+            logger.error("%d records were read, and not acknowledged by the log", count)
+        if self._log is not None:
+            await self._log.aclose()
+        self._ended.set()
+
+    # Who holds what
+
+    def _partition(self, feed: Feed) -> str:
+        return partition_of(feed.channel, self._partitions)
+
+    def _on_leases(self, held: frozenset[str]) -> None:
+        for number, feed in enumerate(self._feeds):
+            if self._partition(feed) in held:
+                if (timer := self._leaving.pop(number, None)) is not None:
+                    timer.cancel()
+                if number not in self._tasks:
+                    self._hold(number)
+            elif number in self._held and number not in self._leaving:
+                # Another copy dials now, and is not there yet.
+                delay = 0.0 if feed.single else self._handover
+                loop = asyncio.get_running_loop()
+                self._leaving[number] = loop.call_later(delay, self._leave, number)
+
+    def _hold(self, number: int) -> None:
+        assert self._log is not None
+        assert self._publisher is not None
+        feed = self._feeds[number]
+        holder = Holder(feed, self._log, self._publisher, self.name, self._settle)
+        self._held[number] = holder
+        task = asyncio.create_task(holder.run(), name=f"heimdall-feed-{feed.channel}")
+        self._tasks[number] = task
+        task.add_done_callback(partial(self._on_end, number))
+
+    def _leave(self, number: int) -> None:
+        self._leaving.pop(number, None)
+        stop = asyncio.create_task(self._held[number].stop(), name="heimdall-leave")
+        self._stops.add(stop)
+        stop.add_done_callback(self._stops.discard)
+
+    def _on_end(self, number: int, task: asyncio.Task[None]) -> None:
+        holder = self._held.pop(number)
+        del self._tasks[number]
+        for part in fields(HolderStats):
+            total = getattr(self._past, part.name) + getattr(holder.stats, part.name)
+            setattr(self._past, part.name, total)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._failed += 1
+        if isinstance(error, NoMessageId) or self._failed >= len(self._feeds):
+            self._failure = error
+            self._ended.set()
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:30] or "host"

@@ -1,0 +1,284 @@
+"""`Publisher`: writes records into the log, in order, each kept until the log has acknowledged it.
+
+Several records are on their way at a time. Whatever goes wrong, a lost connection, a refusal or
+silence, the connection is dropped with all that it may still hold, and everything without an
+acknowledgement is sent again on a new one, in the old order: the ids make the repeats harmless.
+A client that heals by itself sends what it buffered meanwhile before what was lost on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from .log_client import Ack, LogError
+from .records import Record
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+__all__ = ["Publisher", "PublisherStats"]
+
+logger: Final = logging.getLogger("heimdall_reactive.dataflow")
+
+LIMIT: Final = 20_000  # records that may wait for an acknowledgement
+MAX_BYTES: Final = 64 * 2**20  # of them
+WINDOW: Final = 1_000  # records on their way at a time
+ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged
+LONGEST_WAIT: Final = 2.0  # seconds between two dials
+TOO_LARGE: Final = {10054}  # codes of the log: no repetition will make it take this record
+HEADERS: Final = 1024  # bytes that the headers of a record may take
+
+Dial: TypeAlias = "Callable[[Callable[[], Awaitable[None]]], Awaitable[Client]]"
+Settled: TypeAlias = Callable[[Record, Ack | None], None]
+
+
+@dataclass(slots=True)
+class PublisherStats:
+    """Counters of a publisher.
+
+    Attributes:
+        acknowledged: records that the log has.
+        duplicates: those of them that it had already, from another copy or an earlier attempt.
+        repeated: sends of a record after its first.
+        refused: records that the log will never take.
+        connections: connections that were opened.
+        waiting: records without an acknowledgement now.
+        high_water: the most that ever waited.
+    """
+
+    acknowledged: int = 0
+    duplicates: int = 0
+    repeated: int = 0
+    refused: int = 0
+    connections: int = 0
+    waiting: int = 0
+    high_water: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    record: Record
+    size: int
+    settled: Settled | None
+    sends: int = 0
+    sent_at: float = 0.0
+
+
+class Publisher:
+    """Writes records in the order in which they are put.
+
+    Args:
+        dial: opens a connection that does not heal, and calls what it is given when it ends.
+        stream: name of the stream.
+        limit: records that may wait; `put` waits beyond.
+        max_bytes: bytes of them.
+        window: records on their way at a time.
+        ack_timeout: seconds until the oldest of those must have been acknowledged.
+
+    Attributes:
+        stats: counters.
+    """
+
+    def __init__(
+        self,
+        dial: Dial,
+        stream: str,
+        *,
+        limit: int = LIMIT,
+        max_bytes: int = MAX_BYTES,
+        window: int = WINDOW,
+        ack_timeout: float = ACK_TIMEOUT,
+    ) -> None:
+        self.stats = PublisherStats()
+        self._dial = dial
+        self._stream = stream
+        self._limit = limit
+        self._max_bytes = max_bytes
+        self._window = window
+        self._ack_timeout = ack_timeout
+        self._waiting: deque[_Entry] = deque()  # not sent on this connection
+        self._unacked: dict[int, _Entry] = {}  # by the number in its reply subject, in order
+        self._bytes = 0
+        self._numbers = 0
+        self._failure = ""
+        self._changed = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send; on the running event loop."""
+        self._task = asyncio.create_task(self._run(), name="heimdall-publisher")
+
+    async def put(self, record: Record, settled: Settled | None = None) -> None:
+        """Add a record; wait while the limit is reached.
+
+        Args:
+            record: what is written.
+            settled: told of the record and the answer of the log; None where it never takes it.
+        """
+        while self._is_full():
+            await self._freed.wait()
+        self.add(record, settled)
+
+    def add(self, record: Record, settled: Settled | None = None) -> None:
+        """Add a record, beyond the limit if need be."""
+        entry = _Entry(record, len(record.data) + HEADERS, settled)
+        self._waiting.append(entry)
+        self._bytes += entry.size
+        self._count()
+        self._changed.set()
+
+    async def flush(self) -> None:
+        """Return when the log has everything that was put."""
+        while self._waiting or self._unacked:
+            await self._freed.wait()
+
+    async def aclose(self) -> int:
+        """End; return how many records the log may not have. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        return len(self._waiting) + len(self._unacked)
+
+    # The connections, one after the other
+
+    async def _run(self) -> None:
+        delay = 0.0
+        while True:
+            await asyncio.sleep(delay)
+            self._failure = ""
+            try:
+                client = await self._dial(self._on_closed)
+            except LogError as error:
+                delay = min(LONGEST_WAIT, max(0.1, 2 * delay))
+                logger.warning("%s; dialling again in %.1f s", error, delay)
+                continue
+            self.stats.connections += 1
+            before = self.stats.acknowledged
+            try:
+                await self._send_on(client)
+            finally:
+                self._take_back()
+                with suppress(Exception):  # it is dropped, whatever it says
+                    await client.close()
+            # A log that takes nothing is not asked without a pause.
+            delay = 0.0 if self.stats.acknowledged > before else min(LONGEST_WAIT, delay * 2 + 0.1)
+            logger.warning("the log failed (%s): %d records are sent again",
+                           self._failure, len(self._waiting))  # fmt: skip
+
+    async def _send_on(self, client: Client) -> None:
+        """Send until something goes wrong."""
+        import nats.errors
+
+        inbox = client.new_inbox()
+        try:
+            await client.subscribe(f"{inbox}.*", cb=self._on_reply)
+            while not self._failure:
+                while self._waiting and len(self._unacked) < self._window and not self._failure:
+                    await self._send(client, inbox)
+                self._changed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._ack_timeout / 4):
+                        await self._changed.wait()
+                self._look_for_silence()
+        except (nats.errors.Error, OSError) as error:
+            self._failure = self._failure or type(error).__name__
+
+    async def _send(self, client: Client, inbox: str) -> None:
+        entry = self._waiting[0]
+        record = entry.record
+        if entry.size > client.max_payload:
+            self._waiting.popleft()
+            self._refuse(entry)
+            return
+        self._waiting.popleft()
+        self._numbers += 1
+        self._unacked[self._numbers] = entry
+        self.stats.repeated += entry.sends > 0
+        entry.sends += 1
+        entry.sent_at = asyncio.get_running_loop().time()
+        await client.publish(
+            record.subject(self._stream), record.data, f"{inbox}.{self._numbers}",
+            record.all_headers(),
+        )  # fmt: skip
+
+    def _take_back(self) -> None:
+        """Put what has no acknowledgement before what waits, in its old order."""
+        self._waiting.extendleft(reversed(self._unacked.values()))
+        self._unacked.clear()
+
+    def _look_for_silence(self) -> None:
+        oldest = next(iter(self._unacked.values()), None)
+        if oldest is not None:
+            late = asyncio.get_running_loop().time() - oldest.sent_at
+            if late > self._ack_timeout:
+                self._fail(f"no acknowledgement in {self._ack_timeout:g} s")
+
+    # What the log says
+
+    async def _on_closed(self) -> None:
+        self._fail("the connection ended")
+
+    async def _on_reply(self, message: Msg) -> None:
+        number = int(message.subject.rpartition(".")[2])
+        entry = self._unacked.get(number)
+        if entry is None:
+            return  # of an earlier connection
+        if message.headers and message.headers.get("Status") == "503":
+            self._fail("there is no such stream, or it has no leader")
+            return
+        answer = json.loads(message.data)
+        error: dict[str, Any] | None = answer.get("error")
+        if error is None:
+            del self._unacked[number]
+            self._acknowledge(entry, Ack(answer["seq"], bool(answer.get("duplicate"))))
+        elif error.get("err_code") in TOO_LARGE:
+            del self._unacked[number]
+            self._refuse(entry)
+        else:
+            self._fail(f"{error.get('description')} ({error.get('err_code')})")
+
+    def _acknowledge(self, entry: _Entry, ack: Ack) -> None:
+        self.stats.acknowledged += 1
+        self.stats.duplicates += ack.duplicate
+        self._free(entry)
+        if entry.settled is not None:
+            entry.settled(entry.record, ack)
+
+    def _refuse(self, entry: _Entry) -> None:
+        self.stats.refused += 1
+        logger.error("the log takes no record of %d bytes", len(entry.record.data))
+        self._free(entry)
+        if entry.settled is not None:
+            entry.settled(entry.record, None)
+
+    def _free(self, entry: _Entry) -> None:
+        self._bytes -= entry.size
+        self._count()
+        self._changed.set()
+        self._freed.set()  # whoever waits now goes on, and may have to wait again
+        self._freed.clear()
+
+    def _fail(self, why: str) -> None:
+        self._failure = self._failure or why
+        self._changed.set()
+
+    # Room
+
+    def _is_full(self) -> bool:
+        count = len(self._waiting) + len(self._unacked)
+        return count >= self._limit or (count > 0 and self._bytes >= self._max_bytes)
+
+    def _count(self) -> None:
+        self.stats.waiting = len(self._waiting) + len(self._unacked)
+        self.stats.high_water = max(self.stats.high_water, self.stats.waiting)

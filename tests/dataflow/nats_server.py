@@ -1,0 +1,99 @@
+"""A real `nats-server` with JetStream, for tests and benchmarks: started, killed, started again."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Final, Self
+
+__all__ = ["MISSING", "NatsServer", "version"]
+
+MISSING: Final = "nats-server is not installed: apt-get install nats-server"
+BINARY: Final = shutil.which("nats-server")
+
+
+def version() -> str | None:
+    """Return the server's version, such as `2.9.10`; None where there is none."""
+    if BINARY is None:
+        return None
+    said = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.strip().rpartition("v")[2]
+
+
+class NatsServer:
+    """One server on loopback, with its files in a folder of its own.
+
+    Args:
+        folder: where it keeps streams and log.
+        options: further arguments, such as `("--auth", "secret")`.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, at its old port after the first time; return when it takes connections."""
+        assert BINARY is not None, MISSING
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for _ in range(5):  # another program may take the free port
+            self.port = self.port or _free_port()
+            self._process = subprocess.Popen(
+                [BINARY, "-a", "127.0.0.1", "-p", str(self.port), "-js",
+                 "-sd", str(self._folder / "js"), "-l", str(self._folder / "log"), *self._options],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            if self._listens():
+                return
+            self.kill()
+            self.port = 0
+        raise RuntimeError(f"nats-server does not start; see {self._folder / 'log'}")
+
+    def kill(self) -> None:
+        """Kill it, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Kill it, and start it again with what its files hold."""
+        self.kill()
+        self.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _listens(self, timeout: float = 10.0) -> bool:
+        process = self._process
+        assert process is not None
+        until = time.monotonic() + timeout
+        while time.monotonic() < until and process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as link:
+                    link.settimeout(2)
+                    if link.recv(4) == b"INFO":
+                        return process.poll() is None
+            except OSError:
+                time.sleep(0.02)
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
