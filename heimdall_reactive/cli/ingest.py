@@ -1,0 +1,188 @@
+"""`ingest`: write what endpoints send into a stream of NATS JetStream."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from heimdall_reactive import HeimdallError
+
+from .output import CommandError, Output, UsageError
+from .text import clock, printable
+from .tokens import given_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from heimdall_reactive.dataflow import Feed, Ingest, IngestStats
+
+__all__ = ["INGEST_TEXT", "describe_ingest", "ingest"]
+
+INGEST_TEXT: Final = (
+    "Connect to any WebSocket servers, and write each message into a stream of NATS JetStream, "
+    "until Ctrl-C or SIGTERM, which write out what was read. A message is kept until the log has "
+    "acknowledged it. Run as many copies as you like: the log keeps each message once by its id, "
+    "so redundant copies lose nothing while one of them is connected. Messages that were missed "
+    "are written as records with their bounds."
+)
+_COUNTS: Final = (
+    "feeds", "read", "written", "duplicates", "repeats", "gaps", "missed", "dropped", "refused",
+    "sent",
+)  # fmt: skip
+
+
+def describe_ingest(
+    parser: argparse.ArgumentParser, seconds: Callable[[str], float], count: Callable[[str], int]
+) -> None:
+    """Say what may be written behind `ingest`."""
+    add = parser.add_argument
+    add("feeds", metavar="[CHANNEL=]ENDPOINT", nargs="+",
+        help="a path or URL, and the channel that its messages get in the log (default: feed)",
+    )  # fmt: skip
+    add("--nats", metavar="URL", default="nats://localhost:4222",
+        help="the log's server; commas between several (default: %(default)s)")  # fmt: skip
+    add("--nats-creds", metavar="FILE", help="credentials of a NATS user (JWT and seed)")
+    add("--nats-token-env", metavar="NAME", help="environment variable with a token for NATS")
+    add("--stream", metavar="NAME", required=True, help="made where it does not exist")
+    add("--subscribe", metavar="CHANNEL", action="append", default=[],
+        help="subscribe a channel of the server on every socket; may be repeated")  # fmt: skip
+    add("--name", metavar="NAME", help="of this copy (default: host, process and a random part)")
+    _describe_ids(parser, count)
+    group = parser.add_argument_group("copies that share the endpoints")
+    add = group.add_argument
+    add("--replicas", type=count, metavar="N", help="hold each endpoint in N of the copies; "
+        "default: every copy holds all")  # fmt: skip
+    add("--lease", type=seconds, default=6.0, metavar="N",
+        help="seconds after which a dead copy's endpoints go to others (default: 6)")  # fmt: skip
+    add("--settle", type=seconds, default=2.0, metavar="N",
+        help="seconds that copies get to bring what one of them missed (default: 2)")  # fmt: skip
+    parser.add_argument("--every", type=seconds, metavar="N", help="print counters every N seconds")
+    parser.add_argument("--seconds", type=seconds, metavar="N", help="end after N seconds")
+
+
+def _describe_ids(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
+    add = parser.add_argument_group("what tells messages apart").add_argument
+    add("--id", metavar="FIELD", help="the field with a message's id (default: id, else seq)")
+    add("--single", action="store_true",
+        help="messages have no ids, and one copy at a time holds an endpoint")  # fmt: skip
+    add("--consecutive", action="store_true",
+        help="ids are whole numbers that grow by one: missing ones are counted")  # fmt: skip
+    add("--resume", metavar="TEXT", help="how an endpoint is dialled to go on behind an offset, "
+        "such as '?from={offset}'")  # fmt: skip
+    add("--rewind", type=count, default=0, metavar="N",
+        help="go on N before the last offset; repeats are dropped (default: 0)")  # fmt: skip
+
+
+async def ingest(options: argparse.Namespace, out: Output) -> int:
+    """Write until the user's limit, a signal, or the end of every feed.
+
+    Raises:
+        CommandError: the log can not be reached, or every feed has ended.
+    """
+    from heimdall_reactive.dataflow import Ingest
+
+    with _told(out):
+        try:
+            made = Ingest(
+                options.nats.split(","), options.stream, _feeds(options), name=options.name,
+                replicas=1 if options.single else options.replicas, lease=options.lease,
+                settle=options.settle, **_login(options),
+            )  # fmt: skip
+            async with made as running:
+                out.line(f"{clock()}  copy {running.name} writes into {options.stream}")
+                await _run(running, options, out)
+            _show(made.stats, out)
+        except HeimdallError as error:
+            raise CommandError(str(error)) from None
+    return 0
+
+
+async def _run(running: Ingest, options: argparse.Namespace, out: Output) -> None:
+    showing = asyncio.create_task(_show_every(running, options.every, out))
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(options.seconds):
+                await running.run()
+    finally:
+        showing.cancel()
+
+
+async def _show_every(running: Ingest, seconds: float | None, out: Output) -> None:
+    while seconds is not None:
+        await asyncio.sleep(seconds)
+        _show(running.stats, out)
+
+
+def _show(stats: IngestStats, out: Output) -> None:
+    counts = asdict(stats)
+    shown = ", ".join(f"{name} {counts[name]}" for name in _COUNTS if counts[name])
+    out.line(f"{clock()}  {shown or 'nothing was read'}; waiting {stats.publisher.waiting}")
+
+
+def _feeds(options: argparse.Namespace) -> list[Feed]:
+    from heimdall_reactive.dataflow import Feed
+
+    resume = options.resume
+    if resume is not None and "{offset}" not in resume:
+        raise UsageError("--resume needs {offset} in it, such as '?from={offset}'")
+    store: dict[str, Any] = {
+        "access_token": given_token(options),
+        "allow_insecure_token": options.allow_insecure_token,
+    }
+    return [
+        Feed(
+            endpoint=endpoint, channel=channel or "feed", channels=tuple(options.subscribe),
+            id=options.id, single=options.single, consecutive=options.consecutive,
+            resume=None if resume is None else (lambda at: resume.replace("{offset}", str(at))),
+            rewind=options.rewind, options=store,
+        )
+        for channel, endpoint in map(_named, options.feeds)
+    ]  # fmt: skip
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Take `CHANNEL=ENDPOINT` apart; an endpoint may have a `=` of its own."""
+    found = re.fullmatch(r"([^=/]+)=(wss?://.+|/.*)", text)
+    return (found[1], found[2]) if found else ("", text)
+
+
+def _login(options: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if options.nats_creds is not None:
+        if not Path(options.nats_creds).is_file():
+            raise UsageError(f"there is no file {options.nats_creds!r}")
+        found["user_credentials"] = options.nats_creds
+    if options.nats_token_env is not None:
+        token = os.environ.get(options.nats_token_env)
+        if not token:
+            raise UsageError(f"the environment variable {options.nats_token_env!r} is not set")
+        found["token"] = token
+    return found
+
+
+class _Lines(logging.Handler):
+    def __init__(self, out: Output) -> None:
+        super().__init__(logging.WARNING)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.line(f"{clock()}  {printable(record.getMessage())}")
+
+
+@contextmanager
+def _told(out: Output) -> Iterator[None]:
+    """Print what the ingest logs: gaps, and failures of the log."""
+    logger, lines = logging.getLogger("heimdall_reactive"), _Lines(out)
+    logger.addHandler(lines)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
