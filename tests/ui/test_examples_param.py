@@ -1,0 +1,59 @@
+"""The example in Panel, in a real browser; the store on Panel's own loop, and on its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pytest
+
+pytest.importorskip("panel", reason="pip install panel")
+pytest.importorskip("playwright", reason="pip install playwright, and install chromium")
+if shutil.which("chromium") is None:
+    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
+
+from examples.screenshots.param import tab_of
+from heimdall_reactive import use_websocket
+from heimdall_reactive.devserver import DevServer, serve_in_thread
+
+from .support import observers
+
+
+@pytest.fixture
+def echo() -> Iterator[DevServer]:
+    with serve_in_thread(require_token=False, echo=True) as server:
+        yield server
+
+
+async def until(condition: Callable[[], bool], timeout: float = 10) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110 - sessions end without telling anybody
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("loop", ["auto", "thread"])
+def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thread"]) -> None:
+    async def work() -> None:
+        async with use_websocket(f"{echo.url}/v1/ws", loop=loop, reconnect_delay=1) as store:
+            before = observers(store)
+            async with tab_of(store, echo) as tab:
+                box, send = tab.get_by_placeholder("say something"), tab.get_by_text("send")
+                await tab.get_by_text("connected").wait_for()
+                await box.fill("hello <b>")
+                await send.click()
+                await tab.get_by_text("hello <b>").wait_for()
+                assert observers(store) > before
+                await tab.get_by_text("drop").click()
+                await tab.get_by_text("again in 1 s (attempt 1)").wait_for()
+                assert await box.is_disabled()
+                assert await send.is_disabled()
+                await tab.get_by_text("connected").wait_for()
+                await box.fill("again")
+                await send.click()
+                await tab.get_by_text("again").wait_for()
+                await tab.close()
+                await until(lambda: observers(store) == before)
+
+    asyncio.run(work())
