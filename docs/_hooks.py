@@ -27,6 +27,8 @@ PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n.*?^```$", re.MULTILINE | re.DOTALL)
 INFO = re.compile(r"^```(?P<language>\w+) (?P<rest>[^\n{=]+)$", re.MULTILINE)
 LINK = re.compile(r"(?P<label>!?\[[^\]]*\])\((?P<target>[^)\s#]+)(?P<heading>#[^)\s]*)?\)")
+# GitHub wants a bar within a table escaped, also in code; here the backslash would be shown.
+BARS = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 MODULES = re.compile(r"^::: (?P<package>[\w.]+)\.\*$", re.MULTILINE)
 DRAWING = re.compile(
     r'<p><img alt="(?P<alt>[^"]*)" src="[^"]*images/(?P<name>way-\w+\.svg)" ?/?></p>'
@@ -90,8 +92,9 @@ def public_modules(package: str) -> list[str]:
 def _expanded(items: list[Any], named: set[str]) -> Iterator[Any]:
     for item in items:
         if isinstance(item, str) and "*" in item:
-            found = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.glob(item))
-            yield from (path for path in found if path not in named)
+            found = {path.relative_to(DOCS).as_posix() for path in DOCS.glob(item)} - named
+            named |= found
+            yield from sorted(found)
         elif isinstance(item, dict) and isinstance(pages := next(iter(item.values())), list):
             if inner := list(_expanded(pages, named)):
                 yield {next(iter(item)): inner}
@@ -127,6 +130,7 @@ def _prose(text: str, source: str) -> str:
     text = MODULES.sub(
         lambda m: "\n\n".join(f"::: {n}" for n in public_modules(m["package"])), text
     )
+    text = BARS.sub(lambda match: match[0].replace("\\|", "|"), text)
     return LINK.sub(lambda match: _relinked(match, source), text)
 
 
