@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Literal, TypeAlias
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.masking import told
 
-__all__ = ["LoopOption", "Runtime", "chosen", "running_loop", "wall_of"]
+__all__ = ["LoopOption", "Runtime", "chosen", "plain_loop", "running_loop", "wall_of"]
 
 LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
 
@@ -33,7 +34,7 @@ class _LoopThread:
         """Return the loop and its thread's identifier, starting both where needed."""
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop, self._users = asyncio.new_event_loop(), 0
+                self._loop, self._users = plain_loop(), 0
                 self._thread = threading.Thread(
                     target=self._run, args=(self._loop,), name="heimdall-reactive", daemon=True
                 )
@@ -57,13 +58,9 @@ class _LoopThread:
 
     @staticmethod
     def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
         try:
             _run_until_stopped(loop)
-            tasks = asyncio.all_tasks(loop)  # async handlers that are still busy
-            for task in tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.run_until_complete(_cancel_the_rest())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
@@ -81,6 +78,13 @@ def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
         except (SystemExit, KeyboardInterrupt) as error:
             # Raised by an observer of one store: the others on this thread must live on.
             logger.error("an observer tried to end the background thread: %s", told(error))
+
+
+async def _cancel_the_rest() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}  # async handlers that are still busy
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _background = _LoopThread()
@@ -179,6 +183,15 @@ def chosen(option: LoopOption) -> asyncio.AbstractEventLoop | None:
     if loop is None or isinstance(loop, str) or loop.is_closed() or _background.is_mine(loop):
         return None
     return loop
+
+
+def plain_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop of asyncio's own, for a thread of this library.
+
+    `asyncio.new_event_loop()` asks the policy. Under those of `qasync.run` and `QtAsyncio.run` it
+    makes loops of the user interface, which work on no other thread.
+    """
+    return asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
 
 
 def wall_of(loop: asyncio.AbstractEventLoop) -> float:

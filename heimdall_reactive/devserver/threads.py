@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from ssl import SSLContext
 from typing import TypedDict, Unpack
 
+from heimdall_reactive.connecting.runtime import plain_loop
+
 from .server import DevServer
 
 __all__ = ["ServerOptions", "serve_in_thread"]
@@ -48,9 +50,12 @@ def serve_in_thread(
     """
     server = DevServer(host, port, **options)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-    thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(server, started)), name="heimdall-devserver", daemon=True
-    )
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=plain_loop) as runner:
+            runner.run(_serve(server, started))
+
+    thread = threading.Thread(target=run, name="heimdall-devserver", daemon=True)
     thread.start()
     try:
         loop, done = started.result()
