@@ -7,8 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
-from heimdall_reactive import ConfigurationError, ConnectionState, WebSocketStore, use_websocket
+from heimdall_reactive import (
+    ConfigurationError,
+    ConnectionState,
+    Receipt,
+    WebSocketStore,
+    use_websocket,
+)
 from heimdall_reactive.consuming.hops import Hop
+from heimdall_reactive.reactive.subjects import Command, Trigger
 
 from .badge import Badge, badge, badge_of
 from .snapshots import external_store
@@ -60,17 +67,17 @@ class WebSocketValues(Generic[T]):
         return cast("Badge", self._use("badge"))
 
     @property
-    def send(self) -> Any:
+    def send(self) -> Command[Any, Receipt]:
         """Sends a value: `ws.send("hi")`; see `WebSocketStore.send`."""
         return self.store.send
 
     @property
-    def connect(self) -> Callable[[], None]:
+    def connect(self) -> Trigger:
         """Dials now."""
         return self.store.connect
 
     @property
-    def disconnect(self) -> Callable[[], None]:
+    def disconnect(self) -> Trigger:
         """Ends the connection."""
         return self.store.disconnect
 

@@ -133,18 +133,22 @@ def turns_of(tree: AbstractContextManager[Any]) -> Turns:
         return turns
 
 
-def outside() -> AbstractContextManager[object]:
-    """Return where to start threads that are not one user's: Solara's threads inherit the user."""
-    module: Any = sys.modules.get(KERNEL)
-    return nullcontext() if module is None else cast("Any", module.without_context())
-
-
 KERNEL: Final = "solara.server.kernel_context"  # not imported: where it is wanted, it is there
 
 
-def _kernel() -> AbstractContextManager[Any] | None:
-    """Return the context of Solara's user, where its server runs."""
+def _solara() -> Any:
+    """Return Solara's module of kernel contexts where this thread is in one of them."""
     module: Any = sys.modules.get(KERNEL)
-    if module is None or not module.has_current_context():
-        return None
-    return cast("AbstractContextManager[Any]", module.get_current_context())
+    return module if module is not None and module.has_current_context() else None
+
+
+def _kernel() -> AbstractContextManager[object] | None:
+    """Return the context of Solara's user who is served on this thread."""
+    module = _solara()
+    return module and cast("AbstractContextManager[object]", module.get_current_context())
+
+
+def outside() -> AbstractContextManager[object]:
+    """Return where to start threads that are not one user's: Solara's threads inherit the user."""
+    module = _solara()
+    return cast("Any", module.without_context()) if module else nullcontext()

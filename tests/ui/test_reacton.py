@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import pytest
@@ -20,7 +21,7 @@ from .support import BURST, Stage, observers, wait_until
 
 pytest.importorskip("reacton", reason="pip install 'heimdall-reactive[reacton]'")
 
-import ipywidgets  # type: ignore[import-untyped]
+import ipywidgets
 import reacton
 import reacton.ipywidgets as w
 
@@ -31,6 +32,10 @@ from heimdall_reactive.bindings.reacton import (
     use_subject,
     use_websocket,
 )
+
+kernel_context: Any = None
+with suppress(ImportError):
+    kernel_context = importlib.import_module("solara.server.kernel_context")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ipywidgets")
 
@@ -591,7 +596,7 @@ def test_a_badge_counts_the_seconds(stage: Stage) -> None:
     with stage.store(reconnect_delay=1.9) as store:
         with page(Status_()) as shown:
             shown.until("connected")
-            stage.go_offline(store, 1)
+            stage.server.drop()
             seen: set[str] = set()
             while shown.text != "connected" or len(seen) < 2:
                 seen.add(shown.text)
@@ -627,6 +632,16 @@ def test_an_unmount_while_it_connects_leaves_no_socket() -> None:
     assert silent.ends_unanswered()
 
 
+def test_an_unmount_does_not_wait_for_the_closing_handshake(stage: Stage) -> None:
+    shown = Page(Own(url(stage), close_timeout=0.5))
+    shown.until("connected None")
+    stage.server.stall(1.0)
+    before = time.monotonic()
+    shown.close()
+    assert time.monotonic() - before < 0.3
+    pause_until(lambda: not stage.server.connections)
+
+
 def test_a_render_that_fails_leaves_no_store_behind(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -654,3 +669,35 @@ def test_options_are_refused_where_the_store_has_its_own(stage: Stage) -> None:
 
     with pytest.raises(ConfigurationError, match="options go with an endpoint"):
         Page(Wrong())
+
+
+# Solara
+
+
+@pytest.mark.skipif(kernel_context is None, reason="pip install solara-ui")
+def test_renders_stay_inside_the_kernel_context_of_their_user(stage: Stage) -> None:
+    """Outside of it, the first render that makes a widget fails."""
+    seen: dict[str, set[int]] = {"one": set(), "two": set()}
+
+    @component
+    def Mine(name: str) -> Any:
+        seen[name].add(id(kernel_context.get_current_context()))
+        use_websocket(url(stage))
+        return w.Label(value=f"{name} {use_subject(store.last_message, n_of)}")
+
+    with stage.store() as store, asyncio.Runner() as runner:
+        runner.get_loop()  # each context keeps the loop of its thread, and would make one
+        users = [kernel_context.create_dummy_context() for _ in range(2)]
+        store.wait_connected(5).result()
+        pages = []
+        for user, name in zip(users, seen, strict=True):
+            with user:
+                pages.append(Page(Mine(name)))
+        for n in range(5):
+            stage.say(n)
+            for shown, name in zip(pages, seen, strict=True):
+                shown.until(f"{name} {n}")
+        for user, shown in zip(users, pages, strict=True):
+            with user:
+                shown.close()
+    assert list(seen.values()) == [{id(user)} for user in users]

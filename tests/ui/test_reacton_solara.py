@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +27,9 @@ pytestmark = pytest.mark.leaky  # a browser, and Solara in a process of its own
 
 
 @pytest.fixture(scope="module")
-def folder() -> str:
+def folder() -> Path:
     try:
-        return str(front_end())
+        return front_end()
     except FrontEndMissing as error:
         pytest.skip(f"Solara's front end is missing: {error}")
 
@@ -48,7 +49,7 @@ def server() -> Iterator[DevServer]:
 
 
 @pytest.fixture(scope="module")
-def url(folder: str, server: DevServer) -> Iterator[str]:
+def url(folder: Path, server: DevServer) -> Iterator[str]:
     environ = {"HEIMDALL_WS_URL": server.url, "SOLARA_KERNEL_CULL_TIMEOUT": "2s"}
     with served("tests.ui.solara_page", folder, **environ) as url:
         yield url
@@ -158,7 +159,7 @@ def test_components_outlive_the_connection_of_their_browser(
     tab.close()
 
 
-def test_the_example(browser: Browser, folder: str) -> None:
+def test_the_example(browser: Browser, folder: Path) -> None:
     with served("examples.reacton_app", folder) as url:
         tab = browser.new_page()
         expect.set_options(timeout=15_000)
