@@ -127,11 +127,14 @@ def _outside(target: str, source: str) -> str | None:
 
 
 def _prose(text: str, source: str) -> str:
-    text = MODULES.sub(
-        lambda m: "\n\n".join(f"::: {n}" for n in public_modules(m["package"])), text
-    )
+    text = MODULES.sub(lambda match: _modules(match["package"]), text)
     text = BARS.sub(lambda match: match[0].replace("\\|", "|"), text)
     return LINK.sub(lambda match: _relinked(match, source), text)
+
+
+def _modules(package: str) -> str:
+    options = "    options: {filters: public}"  # what is in `__all__`
+    return "\n\n".join(f"::: {name}\n{options}" for name in public_modules(package))
 
 
 def _relinked(match: re.Match[str], source: str) -> str:

@@ -88,6 +88,7 @@ def public_names() -> list[tuple[str, str]]:
         for extra in (*project["optional-dependencies"], "tk"):  # what an adapter is named after
             files[f"heimdall_reactive.{name}.{extra}"] = package / name / f"{extra}.py"
     files["heimdall_reactive.otel"] = package / "otel.py"
+    files["heimdall_reactive.testing.plugin"] = package / "testing" / "plugin.py"
     return [
         (module, name) for module, file in files.items() if file.is_file() for name in all_of(file)
     ]
