@@ -1,0 +1,178 @@
+"""`LogDoor`: the log for code that blocks, as the functions that Spark calls do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from heimdall_reactive.dataflow.log_client import Log, connect_log
+from heimdall_reactive.dataflow.records import Record
+
+from .failures import LogUnavailable
+from .given import LogOptions
+from .pulling import BROKEN, PAUSE, Pull
+
+__all__ = ["LogDoor", "LogState"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LogState:
+    """What a stream holds.
+
+    Attributes:
+        first: the oldest sequence there is; one more than `last` where there is none.
+        last: the newest sequence ever stored, 0 for none.
+        created: when the stream was made: tells it from another of the same name.
+        subjects: the subjects that were asked for, sorted.
+    """
+
+    first: int
+    last: int
+    created: str
+    subjects: tuple[str, ...] = ()
+
+
+class LogDoor:
+    """One connection to the log, on an event loop of its own; close it, or use `with`.
+
+    Args:
+        options: how the log is reached.
+
+    Raises:
+        LogError: no server answers, or it has no such stream.
+        ConfigurationError: the token is not where it should be.
+    """
+
+    def __init__(self, options: LogOptions) -> None:
+        self._options = options
+        token = options.secret.read()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="heimdall-log", daemon=True
+        )
+        self._thread.start()
+        self._log: Log | None = None
+        try:
+            self._log = self._call(self._connect(token))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> LogDoor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection and its thread. Idempotent."""
+        if self._loop.is_closed():
+            return
+        if self._log is not None:
+            self._call(self._log.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def state(self, subjects: str | None = None) -> LogState:
+        """Return what the stream holds, with those of its subjects that a pattern names."""
+        return self._call(self._patiently(lambda: self._state(subjects)))
+
+    def sequence_at(self, time: datetime) -> int:
+        """Return the sequence of the first record that the log took at a time or later."""
+        return self._call(self._patiently(lambda: self._sequence_at(time)))
+
+    def read(self, name: str, start: int, end: int) -> Iterator[list[Record]]:
+        """Return the records of a subject from a sequence up to another, that one excluded.
+
+        Raises:
+            LogUnavailable: nothing came in time.
+        """
+        last = self._call(self._patiently(lambda: self._last_of(name)))
+        pull = Pull(self._log.client, self._log.js, self._options, name, start, min(end - 1, last))
+        try:
+            while records := self._call(pull.next()):
+                yield records
+        finally:
+            self._call(pull.close())
+
+    def publish(self, records: Iterable[Record]) -> int:
+        """Store records; return how many, when the log has acknowledged every one.
+
+        Raises:
+            LogUnavailable: it has not, in time.
+        """
+        count = 0
+        window: list[Record] = []
+        for record in records:
+            window.append(record)
+            if len(window) >= self._options.window:
+                count += self._call(self._patiently(lambda: self._publish(window)))
+                window = []
+        return count + self._call(self._patiently(lambda: self._publish(window)))
+
+    # Below: on the loop.
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _connect(self, token: str | None) -> Log:
+        options: dict[str, Any] = {"token": token} if token else {}
+        if self._options.credentials:
+            options["user_credentials"] = self._options.credentials
+        return await connect_log(
+            self._options.servers, self._options.stream, create=False, **options
+        )
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Try something until it works or the time is over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._options.timeout
+        while True:
+            try:
+                return await call()
+            except BROKEN as error:
+                if loop.time() > deadline:
+                    raise LogUnavailable(
+                        f"the log did not answer in {self._options.timeout} s "
+                        f"({type(error).__name__}): is it up, and does the stream "
+                        f"{self._options.stream!r} take the subjects?"
+                    ) from None
+                await asyncio.sleep(PAUSE)
+
+    async def _state(self, subjects: str | None) -> LogState:
+        info = await self._log.js.stream_info(self._options.stream, subjects_filter=subjects)
+        found = tuple(sorted(info.state.subjects or ()))
+        return LogState(info.state.first_seq, info.state.last_seq, str(info.created), found)
+
+    async def _last_of(self, name: str) -> int:
+        """Return the sequence of the newest record of a subject, 0 for none; asks the leader."""
+        try:
+            message = await self._log.js.get_last_msg(self._options.stream, name)
+        except NotFoundError:
+            return 0
+        return message.seq or 0
+
+    async def _sequence_at(self, time: datetime) -> int:
+        config = api.ConsumerConfig(
+            deliver_policy=api.DeliverPolicy.BY_START_TIME,
+            opt_start_time=time,
+            ack_policy=api.AckPolicy.NONE,
+            inactive_threshold=1,
+        )
+        consumer = await self._log.js.add_consumer(self._options.stream, config)
+        # What a consumer will deliver first comes after what it counts as delivered at its start.
+        return consumer.delivered.stream_seq + 1 if consumer.delivered else 1
+
+    async def _publish(self, records: list[Record]) -> int:
+        await asyncio.gather(*(self._log.publish(record) for record in records))
+        return len(records)

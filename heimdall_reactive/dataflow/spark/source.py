@@ -1,0 +1,163 @@
+"""`HeimdallDataSource`: the log as a source of Spark, and stores and the log as its sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql.datasource import (
+    DataSource, DataSourceReader, DataSourceStreamReader, InputPartition,
+)  # fmt: skip
+from pyspark.sql.streaming.datasource import (
+    ReadAllAvailable, ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow,
+)  # fmt: skip
+from pyspark.sql.types import StructType
+
+from heimdall_reactive.dataflow.records import subject
+
+from .door import LogDoor, LogState
+from .reading import Part, ReadOptions, check_kept, parts, sequence_of
+from .rows import Rows, schema_of
+
+__all__ = ["HeimdallDataSource", "register"]
+
+
+def register(spark: SparkSession) -> None:
+    """Make the format `heimdall` known to a session.
+
+    Example:
+        >>> register(spark)
+        >>> frame = spark.readStream.format("heimdall").option("stream", "TICKS").load()
+    """
+    spark.dataSource.register(HeimdallDataSource)
+
+
+class HeimdallDataSource(DataSource):
+    """The format `heimdall`; its options stand in docs/dataflow/spark.md."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name of the format."""
+        return "heimdall"
+
+    def schema(self) -> StructType:
+        """Return the columns of the model, and those about the record."""
+        return schema_of(ReadOptions.of(self.options, "earliest").model)
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Return what reads a range of the log once."""
+        return BatchReader(ReadOptions.of(self.options, "earliest"), schema)
+
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
+        """Return what reads the log on and on."""
+        return StreamReader(ReadOptions.of(self.options, "latest"), schema)
+
+
+class Reads:
+    """What a task does, for both kinds of reader."""
+
+    def __init__(self, options: ReadOptions, schema: StructType) -> None:
+        self._options, self._schema = options, schema
+        Rows(schema, options.model, options.mode, options.raw)  # refused here, not in a task
+
+    def read(self, partition: InputPartition) -> Iterator[Any]:
+        """Return the rows of a part, on an executor."""
+        # Where there is nothing to read, Spark makes a partition of its own.
+        return self._batches(partition) if isinstance(partition, Part) else iter(())
+
+    def _batches(self, part: Part) -> Iterator[pa.RecordBatch]:
+        options = self._options
+        rows = Rows(self._schema, options.model, options.mode, options.raw)
+        with LogDoor(options.log) as door:
+            for name in part.subjects:
+                for records in door.read(name, part.start, part.end):
+                    yield rows.batch(records)
+            # The log may have dropped some while it was read.
+            state = door.state()
+            check_kept(options, part.start, state.created, state)
+
+
+class BatchReader(Reads, DataSourceReader):
+    """Read a range of the log once."""
+
+    def partitions(self) -> list[InputPartition]:
+        """Return the parts of the range."""
+        options = self._options
+        with LogDoor(options.log) as door:
+            state = door.state(subject(options.log.stream, "in"))
+            start = sequence_of(options.starting, door, state)
+            end = min(sequence_of(options.ending, door, state), state.last + 1)
+        check_kept(options, start, state.created, state)
+        return list(parts(options, start, end, state))
+
+
+class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
+    """Read the log on and on; an offset is the next sequence, and the stream's time of birth."""
+
+    def __init__(self, options: ReadOptions, schema: StructType) -> None:
+        super().__init__(options, schema)
+        self._door: LogDoor | None = None
+        self._until: int | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the connection at home: the reader is sent to the executors."""
+        return {**self.__dict__, "_door": None}
+
+    def initialOffset(self) -> dict[str, Any]:
+        """Return where a job without a checkpoint begins."""
+        state = self._state()
+        return _offset(sequence_of(self._options.starting, self._opened(), state), state.created)
+
+    def getDefaultReadLimit(self) -> ReadLimit:
+        """Return how much one batch may hold."""
+        return ReadMaxRows(self._options.most) if self._options.most else ReadAllAvailable()
+
+    def prepareForTriggerAvailableNow(self) -> None:
+        """Take nothing that comes from now on."""
+        self._until = self._state().last + 1
+
+    def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:
+        """Return where the next batch ends."""
+        state = self._state()
+        self._check(start, state)
+        begin = start["seq"] if start["created"] == state.created else 1
+        begin = max(begin, min(state.first, state.last + 1))
+        end = state.last + 1 if self._until is None else min(self._until, state.last + 1)
+        if isinstance(limit, ReadMaxRows):
+            end = min(end, begin + limit.max_rows)
+        return _offset(end, state.created) if end > begin else start
+
+    def reportLatestOffset(self) -> dict[str, Any]:
+        """Return the end of the log, for the progress of the query."""
+        state = self._state()
+        return _offset(state.last + 1, state.created)
+
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
+        """Return the parts of a batch."""
+        state = self._state(subject(self._options.log.stream, "in"))
+        self._check(start, state)
+        begin = start["seq"] if start["created"] == end["created"] else 1
+        return parts(self._options, begin, end["seq"], state)
+
+    def stop(self) -> None:
+        """Close the connection."""
+        door, self._door = self._door, None
+        if door is not None:
+            door.close()
+
+    def _opened(self) -> LogDoor:
+        if self._door is None:
+            self._door = LogDoor(self._options.log)
+        return self._door
+
+    def _state(self, subjects: str | None = None) -> LogState:
+        return self._opened().state(subjects)
+
+    def _check(self, start: dict[str, Any], state: LogState) -> None:
+        check_kept(self._options, start["seq"], start["created"], state)
+
+
+def _offset(sequence: int, created: str) -> dict[str, Any]:
+    return {"seq": sequence, "created": created}
