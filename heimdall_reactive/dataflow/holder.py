@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from heimdall_reactive import ConnectionState, HeimdallError, Status
 
-from .audit import audit
+from .audit import audit, ids_since
 from .feeds import Feed
 from .gaps import Missed
 from .ids import number_rule
@@ -31,6 +31,7 @@ logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 PATIENCE: Final = 1.0  # seconds of a wait for messages, after which late gaps are looked for
 RETRY: Final = 1.0  # seconds until the log is asked again
 MARGIN: Final = 2_000  # records that an audit goes back beyond the last acknowledged one
+REWIND: Final = 20_000  # records of the log in which ids are looked for that a rewind repeats
 
 
 @dataclass(slots=True)
@@ -111,12 +112,13 @@ class Holder:
         Raises:
             NoMessageId: a message must have an id and has none.
         """
-        last = await self._last()
-        if self._stopping.is_set():
+        found = await self._found()
+        if found is None:
             return
+        last, seen = found
         known = {record.channel: Known(record.id, record.received) for record in last}
         async with Reader(
-            self.feed, self._offset(last), known=known, copy=self._copy
+            self.feed, self._offset(last), known=known, seen=seen, copy=self._copy
         ) as self._reader:
             watching = self._reader.store.state.subscribe(self._on_state)
             if self.feed.sending is not None:
@@ -156,21 +158,32 @@ class Holder:
 
     # What the log has
 
-    async def _last(self) -> list[Record]:
-        """Return the newest record of each channel, as soon as the log answers."""
+    async def _found(self) -> tuple[list[Record], list[tuple[str, str]]] | None:
+        """Return what `_ask` does as soon as the log answers; None where `stop` came first."""
         while not self._stopping.is_set():
             try:
-                found = [await self._log.last(name) for name in self.feed.names]
+                return await self._ask()
             except LogError as error:
                 logger.warning("%s; asking again in %.0f s", error, RETRY)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RETRY):
                         await self._stopping.wait()
-                continue
-            records = [record for record in found if record is not None]
-            self._acked = {record.channel: (record.id, record.seq) for record in records}
-            return records
-        return []
+        return None
+
+    async def _ask(self) -> tuple[list[Record], list[tuple[str, str]]]:
+        """Return the newest record of each channel, and the ids that a rewind would repeat.
+
+        The log drops a repeat only within its window; this copy may have been away for longer.
+        """
+        found = [await self._log.last(name) for name in self.feed.names]
+        last = [record for record in found if record is not None]
+        self._acked = {record.channel: (record.id, record.seq) for record in last}
+        seen: list[tuple[str, str]] = []
+        if self.feed.resume is not None and self.feed.rewind:
+            for record in last:
+                ids = await ids_since(self._log, record.channel, record.seq - REWIND)
+                seen.extend((record.channel, own) for own in ids or ())
+        return last, seen
 
     def _offset(self, last: Iterable[Record]) -> int | None:
         """Return where to go on, on a server that replays."""
@@ -223,14 +236,14 @@ class Holder:
 
     async def _audit(self, missed: Missed, begin: int) -> None:
         """Write down what is missing in the log after other copies had their time, twice."""
-        left = [missed]
+        found: list[Missed] = []
         for _ in range(2):
             await asyncio.sleep(self._settle)
-            left = [found for one in left for found in await self._asked(one, begin)]
-            if not left:
+            found = await self._asked(missed, begin)
+            if not found:
                 return
-        for found in left:
-            self._write(found)
+        for one in found:
+            self._write(one)
 
     async def _asked(self, missed: Missed, begin: int) -> list[Missed]:
         while True:

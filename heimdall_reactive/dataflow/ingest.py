@@ -7,8 +7,9 @@ import logging
 import os
 import re
 import socket
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -28,35 +29,17 @@ __all__ = ["Ingest", "IngestStats"]
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
 
-@dataclass(frozen=True, slots=True)
-class IngestStats:
-    """Counters of an ingest since it began.
+@dataclass(slots=True)
+class IngestStats(HolderStats):
+    """Counters of an ingest since it began: those of its feeds together, and two more.
 
     Attributes:
         feeds: sockets that it holds now.
-        read: messages that were read, without repeats.
-        repeats: messages that came again on a socket, and were dropped.
-        written: messages that the log has.
-        duplicates: those of them that it had from another copy, or an earlier attempt.
-        gaps: records of gaps that were written.
-        missed: messages that are known to be missing, where the ids are consecutive.
-        dropped: messages that had no room in this program; a gap tells of them.
-        refused: messages that the log will never take; a gap tells of them.
-        sent: records that were sent to servers.
         publisher: counters of the writing.
     """
 
-    feeds: int
-    read: int
-    repeats: int
-    written: int
-    duplicates: int
-    gaps: int
-    missed: int
-    dropped: int
-    refused: int
-    sent: int
-    publisher: PublisherStats
+    feeds: int = 0
+    publisher: PublisherStats = field(default_factory=PublisherStats)
 
 
 class Ingest:
@@ -109,6 +92,7 @@ class Ingest:
     ) -> None:
         if not feeds:
             raise ConfigurationError("an ingest needs one feed or more")
+        _check_names(feeds, name)
         if any(feed.single for feed in feeds) and replicas != 1:
             raise ConfigurationError(
                 "a feed with single=True needs replicas=1: without ids, copies would repeat"
@@ -265,6 +249,8 @@ class Ingest:
 
     def _leave(self, number: int) -> None:
         self._leaving.pop(number, None)
+        if number not in self._held:
+            return  # it has ended by itself
         stop = asyncio.create_task(self._held[number].stop(), name="heimdall-leave")
         self._stops.add(stop)
         stop.add_done_callback(self._stops.discard)
@@ -275,12 +261,32 @@ class Ingest:
         for part in fields(HolderStats):
             total = getattr(self._past, part.name) + getattr(holder.stats, part.name)
             setattr(self._past, part.name, total)
-        if task.cancelled() or (error := task.exception()) is None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is None:
+            if not self._closing and self._leases is not None:
+                self._on_leases(self._leases.held)  # it may have come back meanwhile
             return
         self._failed += 1
         if isinstance(error, NoMessageId) or self._failed >= len(self._feeds):
             self._failure = error
             self._ended.set()
+
+
+def _check_names(feeds: Sequence[Feed], name: str | None) -> None:
+    """Refuse channels that two feeds share: equal ids in them would be taken for repeats.
+
+    Raises:
+        ConfigurationError: there is one; or the copy's name can not stand in a key of the log.
+    """
+    counts = Counter(channel for feed in feeds for channel in feed.names)
+    for channel, count in counts.items():
+        if count > 1:
+            raise ConfigurationError(
+                f"{count} feeds have the channel {channel!r}: give each a channel= of its own"
+            )
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ConfigurationError(f"{name!r} is no name of a copy: use letters, digits, - and _")
 
 
 def _host() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,8 +110,8 @@ class Leases:
     async def _turn(self, bucket: KeyValue) -> None:
         """Tell that this copy lives, renew what it holds, and take what it should."""
         await bucket.put(f"copy.{self._name}", b"")
-        await self._renew(bucket)
         entries = await _entries(bucket)
+        await self._renew(bucket, entries)
         self.copies = frozenset(
             key.removeprefix("copy.") for key in entries if key.startswith("copy.")
         )
@@ -126,11 +126,19 @@ class Leases:
             await self._write(bucket, slot, entries[_key(slot)][1])
         self._tell()
 
-    async def _renew(self, bucket: KeyValue) -> None:
-        for slot, revision in tuple(self._mine.items()):
-            if not await self._write(bucket, slot, revision):
-                del self._mine[slot]  # it expired, or somebody has taken it
-        self._tell()
+    async def _renew(self, bucket: KeyValue, entries: Mapping[str, tuple[bytes, int]]) -> None:
+        """Write anew what the log says is held by this copy; all else is lost.
+
+        So a write whose answer was lost does no harm, and a copy that comes back under its name
+        goes on with what it had.
+        """
+        before, self._mine = self._mine, {}
+        for key, (value, revision) in entries.items():
+            slot = _slot(key)
+            if slot is not None and value.decode() == self._name:
+                await self._write(bucket, slot, revision)
+        if lost := before.keys() - self._mine.keys():
+            logger.info("%d leases have gone to others, or expired", len(lost))
 
     async def _write(self, bucket: KeyValue, slot: Slot, revision: int) -> bool:
         """Write a key behind a revision, 0 for none; return False where another was faster."""

@@ -178,8 +178,6 @@ class Publisher:
 
     async def _send_on(self, client: Client) -> None:
         """Send until something goes wrong."""
-        import nats.errors
-
         inbox = client.new_inbox()
         try:
             await client.subscribe(f"{inbox}.*", cb=self._on_reply)
@@ -191,7 +189,7 @@ class Publisher:
                     async with asyncio.timeout(self._ack_timeout / 4):
                         await self._changed.wait()
                 self._look_for_silence()
-        except (nats.errors.Error, OSError) as error:
+        except Exception as error:  # whatever the client raises: a new connection begins anew
             self._failure = self._failure or type(error).__name__
 
     async def _send(self, client: Client, inbox: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
@@ -96,6 +96,7 @@ class Reader:
         feed: what is read.
         offset: where to begin on a server that replays; None dials the endpoint as it is.
         known: the last message of each channel that was handled before, for gaps and repeats.
+        seen: channels and ids of further messages that were handled before.
         limit: messages that may wait; the server is then held back for 5 s, and after that the
             oldest goes and is counted and told as a gap.
         window: recent ids by which a repeat is known.
@@ -114,6 +115,7 @@ class Reader:
         offset: int | None = None,
         *,
         known: Mapping[str, Known] | None = None,
+        seen: Iterable[tuple[str, str]] = (),
         limit: int = LIMIT,
         window: int = WINDOW,
         loop: LoopOption = "auto",
@@ -125,8 +127,9 @@ class Reader:
         self._open = feed.opener()
         self._ids = RecentIds(window)
         self._tracks = Tracks(feed, known or {}, copy)
-        for name, last in (known or {}).items():
-            self._ids.add((name, last.id))
+        for key in (*seen, *((name, last.id) for name, last in (known or {}).items())):
+            self._ids.add(key)
+        self._ids.repeats = 0
         self._newest: str | bytes | None = None
         self._session_gaps: deque[tuple[int, Gap]] = deque()  # before which message, from 0 on
         self._runner: asyncio.Runner | None = None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from heimdall_reactive import ConnectionState, WebSocketStore, use_websocket
+from heimdall_reactive import Backoff, ConnectionState, WebSocketStore, use_websocket
 from heimdall_reactive.transports import choose
 
 from .feeds import Feed, moved
@@ -28,7 +28,12 @@ def open_feed(
         loop: as for `use_websocket`.
     """
     # None: an ingest that gives up after some failures would need a supervisor for nothing else.
-    options: dict[str, Any] = {"max_reconnect_attempts": None, **feed.options}
+    options: dict[str, Any] = {
+        "max_reconnect_attempts": None,
+        # A live-only server sends on meanwhile: the first dial comes soon.
+        "reconnect_delay": Backoff(initial=0.1, factor=2, cap=10),
+        **feed.options,
+    }
     options |= {"immediate": False, "channel_protocol": feed.subscribing()}
     if feed.resume is not None:
         options["transport"] = _moving(options.get("transport", "websockets"), begin)

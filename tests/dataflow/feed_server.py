@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from websockets import ConnectionClosed
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 
 __all__ = ["FeedServer"]
@@ -110,6 +111,8 @@ class FeedServer:
         try:
             async for message in connection:
                 await self._answer(connection, message)
+        except ConnectionClosed:
+            pass
         finally:
             self._open[channel].discard(connection)
 

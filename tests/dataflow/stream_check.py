@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from nats.js.api import AckPolicy, ConsumerConfig
+
 from heimdall_reactive.dataflow import Log, Record, read_record
 from heimdall_reactive.dataflow.gaps import Missed, holes
 
@@ -38,16 +40,17 @@ class Found:
 
 async def records(log: Log) -> list[Record]:
     """Return everything in the stream, in order."""
-    info = await log.js.stream_info(log.stream)
-    left = info.state.messages
-    pull = await log.js.pull_subscribe(f"{log.stream}.>", stream=log.stream)
+    config = ConsumerConfig(ack_policy=AckPolicy.NONE, mem_storage=True)
+    made = await log.js.add_consumer(log.stream, config, inactive_threshold=30.0)
+    pull = await log.js.pull_subscribe_bind(stream=log.stream, consumer=made.name)
+    left = made.num_pending or 0
     found: list[Record] = []
     while len(found) < left:
-        for message in await pull.fetch(min(1000, left - len(found)), timeout=5):
-            found.append(read_record(
-                message.subject, message.data, message.headers, message.metadata.sequence.stream
-            ))  # fmt: skip
-            await message.ack()
+        messages = await pull.fetch(min(1000, left - len(found)), timeout=5)
+        found.extend(
+            read_record(one.subject, one.data, one.headers, one.metadata.sequence.stream)
+            for one in messages
+        )
     await pull.unsubscribe()
     return found
 
