@@ -46,7 +46,7 @@ def build(folder: Path) -> None:
     environment = {**os.environ, **dict.fromkeys(names, nowhere), "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=50,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -116,6 +116,7 @@ def check_the_pages(site: Path) -> None:
 
 
 @needs_mkdocs
+@pytest.mark.timeout(120)  # 4 seconds on an idle machine, 20 on a busy one
 def test_the_site_is_built_strictly_and_is_whole(tmp_path: Path) -> None:
     build(tmp_path)
     check_the_pages(tmp_path)
