@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Self
 
-from heimdall_reactive import ConfigurationError, HeimdallError
+from heimdall_reactive import ConfigurationError
 
+from .nats_client import LogError, close_client, dial, shown, told
 from .records import Kind, Record, checked_stream, read_record, subject
 
 if TYPE_CHECKING:
@@ -18,15 +16,6 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
 __all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log"]
-
-logger: Final = logging.getLogger("heimdall_reactive.dataflow")
-
-CONNECT_TIMEOUT: Final = 10.0  # seconds for the first connection
-RETRY_WAIT: Final = 0.5  # seconds between two dials of one server
-
-
-class LogError(HeimdallError):
-    """The log cannot be reached, or refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +94,7 @@ class Log:
                 record.subject(self.stream), record.data, timeout, headers=record.all_headers()
             )
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise LogError(f"the log did not take a record: {_told(error)}") from None
+            raise LogError(f"the log did not take a record: {told(error)}") from None
         return Ack(ack.seq, bool(ack.duplicate))
 
     async def last(self, channel: str, kind: Kind = "in") -> Record | None:
@@ -123,7 +112,7 @@ class Log:
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise LogError(f"the log did not answer: {_told(error)}") from None
+            raise LogError(f"the log did not answer: {told(error)}") from None
         return read_record(name, found.data or b"", found.headers, found.seq or 0)
 
     async def dial(self, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
@@ -135,14 +124,13 @@ class Log:
         Raises:
             LogError: no server can be reached, or none lets us in.
         """
-        return await _dial(self._servers, {
+        return await dial(self._servers, {
             **self._options, "allow_reconnect": False, "closed_cb": on_closed,
         })  # fmt: skip
 
     async def aclose(self) -> None:
         """Close the connection. Idempotent."""
-        if not self.client.is_closed:
-            await self.client.close()
+        await close_client(self.client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,7 +139,7 @@ class Log:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<Log {self.stream} at {', '.join(map(_shown, self._servers))}>"
+        return f"<Log {self.stream} at {', '.join(map(shown, self._servers))}>"
 
 
 async def connect_log(
@@ -178,7 +166,7 @@ async def connect_log(
     """
     checked_stream(stream)
     servers = [servers] if isinstance(servers, str) else list(servers)
-    client = await _dial(servers, options)
+    client = await dial(servers, options)
     log = Log(client, stream, servers, options)
     try:
         await _provide(log, settings or StreamSettings(), create)
@@ -186,31 +174,6 @@ async def connect_log(
         await log.aclose()
         raise
     return log
-
-
-async def _dial(servers: list[str], options: dict[str, Any]) -> Client:
-    try:
-        import nats
-        import nats.errors
-    except ImportError:
-        raise ConfigurationError(
-            "the log needs a library: pip install 'heimdall-reactive[nats]'"
-        ) from None
-    heal = options.get("allow_reconnect", True)
-    first: dict[str, Any] = {
-        "max_reconnect_attempts": -1 if heal else 1,
-        "reconnect_time_wait": RETRY_WAIT,
-        "connect_timeout": CONNECT_TIMEOUT,
-        "ping_interval": 10,
-        "error_cb": _on_error,
-        **options,
-    }
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):  # its first dial may go on for ever, too
-            return await nats.connect(servers, **first)
-    except (nats.errors.Error, TimeoutError, OSError) as error:
-        shown = ", ".join(map(_shown, servers))
-        raise LogError(f"no connection to the log at {shown}: {_told(error)}") from None
 
 
 async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
@@ -236,28 +199,8 @@ async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
                 num_replicas=settings.replicas,
             ))  # fmt: skip
     except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise LogError(f"the log gives no stream {log.stream!r}: {_told(error)}") from None
+        raise LogError(f"the log gives no stream {log.stream!r}: {told(error)}") from None
     if info.config.no_ack:
         raise ConfigurationError(
             f"the stream {log.stream!r} acknowledges nothing (no_ack); use another"
         )
-
-
-async def _on_error(error: Exception) -> None:
-    """Take what `nats-py` would log: at most its kind, since a text may quote a URL."""
-    logger.debug("the log's connection: %s", type(error).__name__)
-
-
-def _told(error: BaseException) -> str:
-    """Name an error; of the server's own refusals also what it says."""
-    code, text = getattr(error, "err_code", None), getattr(error, "description", None)
-    return f"{text} ({code})" if code and text else type(error).__name__
-
-
-def _shown(server: str) -> str:
-    """Return a server's URL without user, password and token."""
-    try:
-        parts = urlsplit(server if "://" in server else f"nats://{server}")
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or 4222}"
-    except ValueError:
-        return "<invalid URL>"

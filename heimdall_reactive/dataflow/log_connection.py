@@ -80,10 +80,11 @@ class LogConnection(Connection):
     async def _prepare(self) -> Upgrade:
         return Upgrade(self._end.stream, [], None, None, self._end.stream, identity=self.identity)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._runtime.loop.create_task(work, name="heimdall-log")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _dial_log(self, *_: Any, **__: Any) -> Wire:
         wire: list[LogWire] = []
@@ -106,8 +107,8 @@ class LogConnection(Connection):
         except TimeoutError:
             raise ConnectTimeout("the log did not answer in time") from None
         except LogError as error:
-            if "uthorization" in str(error):
-                raise ConfigurationError(f"{error}; check the credentials in client=") from None
+            if "credentials" in str(error):
+                raise ConfigurationError(f"{error} in client=") from None
             raise ConnectError(str(error), "refused") from None
         channel = self._end.send_channel
         parts = log, consumer, self._reader.on_record, channel, self._options, self._spawn

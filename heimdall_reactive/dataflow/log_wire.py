@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -31,7 +32,10 @@ BATCH: Final = 512  # records that are asked for at once
 PATIENCE: Final = 30.0  # seconds that a request for records stands
 BEAT: Final = 5.0  # seconds between the log's signs of life while there is nothing new
 
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
+LEAVE_TIMEOUT: Final = 1.0  # seconds for the log to forget the consumer, which it does anyway
+TURNS: Final = 3  # of the event loop, in which tasks end that `nats-py` cancels and does not await
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class LogWire:
@@ -73,6 +77,7 @@ class LogWire:
         self._flowing.set()
         self._open = True
         self._publishing = False
+        self._works: set[asyncio.Task[None]] = set()
         self._left = 0  # records of the batch that are still to come
         self._count = 0  # records of this consumer so far
         self._close: CloseInfo | None = None
@@ -90,12 +95,12 @@ class LogWire:
             return
         interval, timeout = self._options.ping_interval, self._options.ping_timeout
         self._pinger = Pinger(self, interval, timeout, receiver.on_latency)
-        self._spawn(self._begin())
+        self._start(self._begin())
 
     def write(self, frame: Frame) -> None:
         """See `Wire`."""
         self._publishing = True
-        self._spawn(self._publish(frame))
+        self._start(self._publish(frame))
 
     def end(self, code: int, reason: str = "") -> None:
         """See `Wire`."""
@@ -129,7 +134,7 @@ class LogWire:
 
     def send_ping(self, payload: bytes) -> None:
         """Send a ping of NATS; whatever comes later than its answer came after it."""
-        self._spawn(self._ping(payload))
+        self._start(self._ping(payload))
 
     async def on_disconnected(self) -> None:
         """Take the end of the connection, from its client."""
@@ -207,6 +212,12 @@ class LogWire:
         if self._pinger is not None and self._open:
             self._pinger.on_pong(payload)
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that ends with the session."""
+        task = self._spawn(work)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+
     # The end
 
     def _end(self, close: CloseInfo) -> None:
@@ -223,15 +234,15 @@ class LogWire:
         """Tell the end; before that, leave nothing in the log where we end it ourselves."""
         if close.who != "client":
             self._tell(close)
-        try:
-            async with asyncio.timeout(self._options.close_timeout):
-                if close.who == "client":
+        for work in self._works:
+            work.cancel()
+        with suppress(Exception):  # it is gone, or does not answer: the consumer ends by itself
+            async with asyncio.timeout(min(LEAVE_TIMEOUT, self._options.close_timeout)):
+                if close.who == "client" and self._client.is_connected:
                     await self._log.js.delete_consumer(self._log.stream, self._consumer)
-                await self._log.aclose()
-        except Exception:  # it is gone, or does not answer: the consumer ends by itself
-            transport: Any = self._client._transport
-            if transport is not None:
-                transport.close()
+        await self._log.aclose()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         if close.who == "client":
             self._tell(close)
 
