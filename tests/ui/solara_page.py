@@ -49,7 +49,11 @@ def Own() -> None:
     solara.Text(f"own {ws.state.status.value}")
     for n, message in enumerate(use_history(ws.store.messages, 3)):  # each makes a widget
         solara.Text(f"{n}: {message}")
-    solara.Button("send", on_click=lambda: ws.send({"hello": 1}))
+
+    def send() -> None:
+        ws.send({"hello": 1})
+
+    solara.Button("send", on_click=send)
 
 
 def use_renders() -> int:

@@ -545,6 +545,17 @@ def test_a_store_from_elsewhere_is_only_observed(stage: Stage) -> None:
         assert store.connected
 
 
+def test_stores_of_components_can_share_a_socket(stage: Stage) -> None:
+    with page(Own(url(stage), share=True, share_linger=0.0)) as one:
+        with page(Own(url(stage), share=True, share_linger=0.0)) as two:
+            one.until("connected None")
+            two.until("connected None")
+            assert len(stage.server.connections) == 1
+        stage.say(1)
+        one.until("connected 1")
+    pause_until(lambda: not stage.server.connections)
+
+
 def test_only_values_that_are_read_render(stage: Stage) -> None:
     renders, used = Renders(), []
 

@@ -171,7 +171,7 @@ def test_the_example(browser: Browser, folder: Path) -> None:
         shows(tab, '{"text": "hello"}')
         expect(box).to_have_value("")
         tab.get_by_role("button", name="drop").click()
-        shows(tab, "again in 2 s (attempt 1)")
+        tab.get_by_text("again in 2 s (attempt 1)").wait_for()  # looks in each frame
         expect(box).to_be_disabled()
         shows(tab, "connected")
         box.fill("again")
