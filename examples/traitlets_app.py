@@ -21,7 +21,7 @@ LAST_FIVE = ops.scan(lambda kept, message: [*kept, message][-5:], list[Any]())
 
 def build(store: WebSocketStore[Any], server: DevServer) -> widgets.VBox:
     """Return widgets, each bound until it is closed, or the store is."""
-    status, newest = widgets.HTML(), widgets.HTML(layout={"height": "130px"})
+    status, newest = widgets.HTML(), widgets.HTML(layout={"height": "150px"})
     box = widgets.Text(placeholder="say something")
     send = widgets.Button(description="send", button_style="primary")
     drop = widgets.Button(description="drop", button_style="warning")
