@@ -133,6 +133,7 @@ class Reader:
         self._newest: str | bytes | None = None
         self._session_gaps: deque[tuple[int, Gap]] = deque()  # before which message, from 0 on
         self._runner: asyncio.Runner | None = None
+        self._closed = False
         self.store = open_feed(feed, self._resumed, loop)
         self._stream = self.store.stream(limit, "block", name="reader")
         self._observed = [
@@ -178,6 +179,8 @@ class Reader:
             EOFError: the reader is closed, and all was handed out.
             NoMessageId: a message must have an id and has none.
         """
+        if self._closed:
+            raise EOFError("the reader is closed")
         if self._runner is None:
             self._runner = asyncio.Runner()
         return self._runner.run(self.batch(limit, timeout))
@@ -196,10 +199,11 @@ class Reader:
 
     def close(self) -> None:
         """Close from the thread that calls `poll`. Idempotent."""
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        self._runner.run(self.aclose())
-        self._runner.close()
+        if self._closed:
+            return
+        self._closed = True
+        with self._runner or asyncio.Runner() as runner:
+            runner.run(self.aclose())
 
     async def __aenter__(self) -> Self:
         return self

@@ -59,7 +59,7 @@ def subject(stream: str, kind: Kind, channel: str | None = None) -> str:
 
 def channel_of(name: str) -> str:
     """Return the channel of a subject that `subject` made."""
-    return unquote(name.split(".", 2)[2])
+    return unquote(name.split(".", 2)[2], errors="surrogatepass")
 
 
 def message_id(kind: Kind, channel: str, own: str) -> str:
@@ -95,7 +95,7 @@ def checked_stream(name: str) -> str:
 def _token(channel: str) -> str:
     if not channel:
         raise ConfigurationError("a channel needs a name of one character or more")
-    return quote(channel, safe=":/@-_").replace(".", "%2E")
+    return quote(channel, safe=":/@-_", errors="surrogatepass").replace(".", "%2E")
 
 
 @dataclass(frozen=True, slots=True)
