@@ -7,16 +7,21 @@ file as its title. A drawing is put into the page, so that it takes the colours 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from heimdall_reactive.cli import main
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -42,8 +47,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the changelog, and a copy of each file that a page links to."""
+    """Add the changelog, what `--help` says, and a copy of each file that a page links to."""
     files.append(File.generated(config, "changelog.md", abs_src_path=str(ROOT / "CHANGELOG.md")))
+    files.append(File.generated(config, "reference/command-line.md", content=_command_line()))
     linked = {path for page in DOCS.rglob("*.md") for path in _linked(page)}
     for path in sorted(linked):
         if path not in PAGES and not path.endswith(".md") and (ROOT / path).is_file():
@@ -109,6 +115,21 @@ def _named(items: list[Any]) -> Iterator[str]:
         else:
             for value in item.values():
                 yield from _named(value if isinstance(value, list) else [value])
+
+
+def _command_line() -> str:
+    """Return a page of what the console script says about itself and its commands."""
+    overview = _help()
+    commands = re.findall(r"^ {4}([a-z]+)\b", overview, re.MULTILINE)
+    texts = [f"## {command}\n\n```text\n{_help(command)}```" for command in commands]
+    return "\n\n".join(["# Command line", f"```text\n{overview}```", *texts, ""])
+
+
+def _help(*command: str) -> str:
+    printed = io.StringIO()
+    with redirect_stdout(printed), mock.patch.dict(os.environ, COLUMNS="78"):
+        main([*command, "--help"])
+    return printed.getvalue()
 
 
 def _linked(page: Path) -> Iterator[str]:
