@@ -191,7 +191,9 @@ def plain_loop() -> asyncio.AbstractEventLoop:
     `asyncio.new_event_loop()` asks the policy. Under those of `qasync.run` and `QtAsyncio.run` it
     makes loops of the user interface, which work on no other thread.
     """
-    return asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop()
+    return asyncio.SelectorEventLoop()
 
 
 def wall_of(loop: asyncio.AbstractEventLoop) -> float:
