@@ -82,13 +82,16 @@ def public_names() -> list[tuple[str, str]]:
     """Return module and name of whatever is public, read without importing any framework."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     package = ROOT / "heimdall_reactive"
-    files = {"heimdall_reactive": package / "__init__.py"}
-    for name in PACKAGES:
-        files[f"heimdall_reactive.{name}"] = package / name / "__init__.py"
-        for extra in (*project["optional-dependencies"], "tk"):  # what an adapter is named after
-            files[f"heimdall_reactive.{name}.{extra}"] = package / name / f"{extra}.py"
-    files["heimdall_reactive.otel"] = package / "otel.py"
-    files["heimdall_reactive.testing.plugin"] = package / "testing" / "plugin.py"
+    extras = (*project["optional-dependencies"], "tk")  # what an adapter is named after
+    modules = [*PACKAGES, "testing.plugin", *extras]
+    modules += [f"{name}.{extra}" for name in PACKAGES for extra in extras]
+    files = {}
+    for module in modules:
+        path = package / module.replace(".", "/")
+        files[f"heimdall_reactive.{module}"] = (
+            path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        )
+    files["heimdall_reactive"] = package / "__init__.py"
     return [
         (module, name) for module, file in files.items() if file.is_file() for name in all_of(file)
     ]
