@@ -155,7 +155,23 @@ def _prose(text: str, source: str) -> str:
 
 def _modules(package: str) -> str:
     options = "    options: {filters: public}"  # what is in `__all__`
-    return "\n\n".join(f"::: {name}\n{options}" for name in public_modules(package))
+    parts = []
+    for module in public_modules(package):
+        # The reference takes a name for the file of that name; the function in it is asked for.
+        functions = [f"::: {module}.{name}.{name}" for name in _namesakes(module)]
+        parts += [f"::: {module}\n{options}", *functions]
+    return "\n\n".join(parts)
+
+
+def _namesakes(module: str) -> list[str]:
+    """Return the names a package offers that are files in it, too."""
+    folder = ROOT / module.replace(".", "/")
+    if not folder.is_dir():
+        return []
+    public = re.findall(
+        r'^    "(\w+)",$', (folder / "__init__.py").read_text("utf-8"), re.MULTILINE
+    )
+    return [name for name in public if (folder / f"{name}.py").is_file()]
 
 
 def _relinked(match: re.Match[str], source: str) -> str:
