@@ -13,9 +13,20 @@ from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get
 from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pyspark.sql.types import (
-    ArrayType, BinaryType, BooleanType, DataType, DateType, DecimalType, DoubleType, LongType,
-    MapType, StringType, StructField, StructType, TimestampType,
-)  # fmt: skip
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 __all__ = ["Column", "column_of", "columns_of", "text_column"]
 

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from nats.js import api
@@ -60,9 +62,9 @@ class LogDoor:
             target=self._loop.run_forever, name="heimdall-log", daemon=True
         )
         self._thread.start()
-        self._log: Log | None = None
+        self._log_or_none: Log | None = None
         try:
-            self._log = self._call(self._connect(token))
+            self._log_or_none = self._call(self._connect(token))
         except BaseException:
             self.close()
             raise
@@ -77,8 +79,8 @@ class LogDoor:
         """End the connection and its thread. Idempotent."""
         if self._loop.is_closed():
             return
-        if self._log is not None:
-            self._call(self._log.aclose())
+        if self._log_or_none is not None:
+            self._call(self._log_or_none.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -112,13 +114,17 @@ class LogDoor:
             LogUnavailable: it has not, in time.
         """
         count = 0
-        window: list[Record] = []
-        for record in records:
-            window.append(record)
-            if len(window) >= self._options.window:
-                count += self._call(self._patiently(lambda: self._publish(window)))
-                window = []
-        return count + self._call(self._patiently(lambda: self._publish(window)))
+        left = iter(records)
+        while window := list(islice(left, self._options.window)):
+            # All of a window again where one failed: the log drops those that it has, by their ids.
+            self._call(self._patiently(partial(self._publish, window)))
+            count += len(window)
+        return count
+
+    @property
+    def _log(self) -> Log:
+        assert self._log_or_none is not None
+        return self._log_or_none
 
     # Below: on the loop.
 
@@ -173,6 +179,5 @@ class LogDoor:
         # What a consumer will deliver first comes after what it counts as delivered at its start.
         return consumer.delivered.stream_seq + 1 if consumer.delivered else 1
 
-    async def _publish(self, records: list[Record]) -> int:
+    async def _publish(self, records: list[Record]) -> None:
         await asyncio.gather(*(self._log.publish(record) for record in records))
-        return len(records)

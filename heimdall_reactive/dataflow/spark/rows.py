@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 from pydantic import BaseModel
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
@@ -66,7 +65,7 @@ def load(name: str) -> Model:
     """
     if name == JSON:
         return Model({VALUE: Column(StringType())}, lambda record: {VALUE: record.data.decode()})
-    kind = _import(name) if name else ServerMessage
+    kind: Any = _import(name) if name else ServerMessage
     models = _models(kind)
     decode = Codec[Any](kind).decode
     if not models:
@@ -188,7 +187,7 @@ def _wide(models: Sequence[type[BaseModel]]) -> tuple[dict[str, Column], Parts]:
     """Return the columns of all models side by side; of one name with two types, JSON text."""
     each = {model: columns_of(model) for model in models}
     columns: dict[str, Column] = {}
-    for model, own in each.items():
+    for own in each.values():
         for name, column in own.items():
             if name in columns and columns[name].type != column.type:
                 for other in each.values():

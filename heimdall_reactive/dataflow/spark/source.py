@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 from pyspark.sql.datasource import (
-    DataSource, DataSourceReader, DataSourceStreamReader, InputPartition,
-)  # fmt: skip
+    DataSource,
+    DataSourceReader,
+    DataSourceStreamReader,
+    DataSourceStreamWriter,
+    DataSourceWriter,
+    InputPartition,
+)
 from pyspark.sql.streaming.datasource import (
-    ReadAllAvailable, ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow,
-)  # fmt: skip
+    ReadAllAvailable,
+    ReadLimit,
+    ReadMaxRows,
+    SupportsTriggerAvailableNow,
+)
 from pyspark.sql.types import StructType
 
 from heimdall_reactive.dataflow.records import subject
@@ -20,6 +28,8 @@ from heimdall_reactive.dataflow.records import subject
 from .door import LogDoor, LogState
 from .reading import Part, ReadOptions, check_kept, parts, sequence_of
 from .rows import Rows, schema_of
+from .sink import BatchWriter, StreamWriter
+from .writing import WriteOptions
 
 __all__ = ["HeimdallDataSource", "register"]
 
@@ -50,9 +60,17 @@ class HeimdallDataSource(DataSource):
         """Return what reads a range of the log once."""
         return BatchReader(ReadOptions.of(self.options, "earliest"), schema)
 
-    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802
         """Return what reads the log on and on."""
         return StreamReader(ReadOptions.of(self.options, "latest"), schema)
+
+    def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
+        """Return what sends a frame once."""
+        return BatchWriter(WriteOptions.of(self.options, schema))
+
+    def streamWriter(self, schema: StructType, overwrite: bool) -> DataSourceStreamWriter:  # noqa: N802
+        """Return what sends the rows of each batch."""
+        return StreamWriter(WriteOptions.of(self.options, schema))
 
 
 class Reads:
@@ -105,20 +123,20 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Leave the connection at home: the reader is sent to the executors."""
         return {**self.__dict__, "_door": None}
 
-    def initialOffset(self) -> dict[str, Any]:
+    def initialOffset(self) -> dict[str, Any]:  # noqa: N802
         """Return where a job without a checkpoint begins."""
         state = self._state()
         return _offset(sequence_of(self._options.starting, self._opened(), state), state.created)
 
-    def getDefaultReadLimit(self) -> ReadLimit:
+    def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802
         """Return how much one batch may hold."""
         return ReadMaxRows(self._options.most) if self._options.most else ReadAllAvailable()
 
-    def prepareForTriggerAvailableNow(self) -> None:
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
         """Take nothing that comes from now on."""
         self._until = self._state().last + 1
 
-    def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:
+    def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802
         """Return where the next batch ends."""
         state = self._state()
         self._check(start, state)
@@ -129,7 +147,7 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
             end = min(end, begin + limit.max_rows)
         return _offset(end, state.created) if end > begin else start
 
-    def reportLatestOffset(self) -> dict[str, Any]:
+    def reportLatestOffset(self) -> dict[str, Any]:  # noqa: N802
         """Return the end of the log, for the progress of the query."""
         state = self._state()
         return _offset(state.last + 1, state.created)
