@@ -12,7 +12,9 @@ import heimdall_reactive
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.devserver import Step, parse_script
 
+from .dashboard import dashboard
 from .demo import demo
+from .ingest import INGEST_TEXT, describe_ingest, ingest
 from .output import Output, UsageError, run
 from .record import record, replay
 from .send import send
@@ -56,7 +58,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     version = f"%(prog)s {heimdall_reactive.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for add in (_add_demo, _add_serve, _add_watch, _add_send, _add_record, _add_replay):
+    for add in (
+        _add_demo, _add_serve, _add_dashboard, _add_watch, _add_send, _add_record, _add_replay,
+        _add_ingest,
+    ):  # fmt: skip
         add(commands)
     return parser.parse_args(arguments)
 
@@ -120,6 +125,23 @@ def _add_serve(commands: Any) -> None:
     )  # fmt: skip
 
 
+def _add_dashboard(commands: Any) -> None:
+    parser = _command(
+        commands, "dashboard", dashboard, "watch connections in a browser",
+        "Serve a page with connections, their messages, plots of rate and latency, and a send "
+        "box. Without --endpoint it has a development server of its own, whose messages and "
+        "faults are buttons. Whoever can reach the address can read and send: other hosts than "
+        "127.0.0.1 are for networks you trust.", calm=True,
+    )  # fmt: skip
+    parser.add_argument("--endpoint", action="append", default=[], metavar="ENDPOINT",
+                        help=f"{_ENDPOINT}; may be given several times")  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
+                        help="address to listen on (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--port", type=_port, default=8080, metavar="N",
+                        help="port of the page; 0 takes a free one (default: 8080)")  # fmt: skip
+    _add_token(parser)
+
+
 def _add_watch(commands: Any) -> None:
     parser = _command(
         commands, "watch", watch, "print what an endpoint sends",
@@ -173,6 +195,13 @@ def _add_replay(commands: Any) -> None:
                       help="how many times as fast as it happened (default: 1)")  # fmt: skip
     pace.add_argument("--instant", action="store_true", help="as fast as possible")
     _add_view(parser)
+
+
+def _add_ingest(commands: Any) -> None:
+    summary = "write what endpoints send into a durable log"
+    parser = _command(commands, "ingest", ingest, summary, INGEST_TEXT, calm=True)
+    describe_ingest(parser, _seconds, _count)
+    _add_token(parser)
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:

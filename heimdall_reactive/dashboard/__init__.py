@@ -1,0 +1,25 @@
+"""The live dashboard: connections, messages and faults in a browser, with NiceGUI.
+
+A `Board` has the stores and what is known of them, one for all tabs; `serving` shows it. Started
+by `heimdall-reactive dashboard`.
+
+Way of a message: a store tells the board's feed, which keeps the newest of each kind; four times
+a second the board ticks, and every tab that shows something newer draws it.
+"""
+
+from .board import Board, Connection
+from .embedded import Embedded, embedded_board
+from .feed import Feed, Line
+from .meter import Meter
+from .serving import serving
+
+__all__ = [
+    "Board",
+    "Connection",
+    "Embedded",
+    "Feed",
+    "Line",
+    "Meter",
+    "embedded_board",
+    "serving",
+]

@@ -1,0 +1,119 @@
+"""`Board`: the connections and what is known of them, one for all tabs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import SecretStr
+from reactivex.subject import BehaviorSubject
+
+from heimdall_reactive import ConnectionState, StoreError, WebSocketStore
+from heimdall_reactive.base.masking import Mask
+from heimdall_reactive.base.state import Status
+from heimdall_reactive.bindings import badge_of
+
+from .feed import Feed, kind_of, text_of
+from .meter import Meter
+
+__all__ = ["Board", "Connection"]
+
+TICK: Final = 0.25  # seconds: soon for the eye, little for the loop
+TICKS_A_POINT: Final = 2
+
+
+class Connection:
+    """A store with its name and its meter.
+
+    Args:
+        name: short; tells it from the others.
+        about: what is said of it, such as its URL without secrets.
+        store: lives on the event loop of the board.
+    """
+
+    def __init__(self, name: str, about: str, store: WebSocketStore[Any]) -> None:
+        self.name = name
+        self.about = about
+        self.store = store
+        self.meter = Meter()
+
+    def look(self) -> None:
+        """Take a point of the rate and the latency."""
+        counters = self.store.stats
+        self.meter.look(time.monotonic(), counters.received, self.store.latency.value)
+
+
+class Board:
+    """The connections, their feed, and a tick for who draws them.
+
+    Everything happens on one event loop: that of the stores and of NiceGUI.
+
+    Args:
+        connections: with names that differ.
+        secrets: what no page may show.
+
+    Attributes:
+        feed: what came, went and happened.
+        ticks: counts up four times a second while `run` runs.
+    """
+
+    def __init__(
+        self, connections: Sequence[Connection], secrets: Sequence[SecretStr] = ()
+    ) -> None:
+        self.connections = tuple(connections)
+        self.feed = Feed()
+        self.ticks: BehaviorSubject[int] = BehaviorSubject(0)
+        self._mask = Mask(secret.get_secret_value() for secret in secrets) if secrets else None
+        for connection in self.connections:
+            self._follow(connection)
+
+    def masked(self, text: str) -> str:
+        """Return a text with stars in the place of every secret."""
+        return text if self._mask is None else self._mask(text)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            for connection in self.connections if self.ticks.value % TICKS_A_POINT == 0 else ():
+                connection.look()
+            self.ticks.on_next(self.ticks.value + 1)
+            await asyncio.sleep(TICK)
+
+    def note_sent(self, connection: Connection, text: str) -> None:
+        """Put what somebody sent into the feed."""
+        self.feed.add(time.time(), connection.name, "sent", text, "out")
+
+    async def aclose(self) -> None:
+        """Close every store."""
+        for connection in self.connections:
+            await connection.store.aclose()
+
+    def _follow(self, connection: Connection) -> None:
+        add, name = self.feed.add, connection.name
+
+        def on_message(message: Any) -> None:
+            add(time.time(), name, kind_of(message), text_of(message))
+
+        def on_move(states: tuple[ConnectionState, ConnectionState]) -> None:
+            add(time.time(), name, "state", _in_words(states[1]), "state")
+
+        def on_error(error: StoreError) -> None:
+            add(time.time(), name, "error", str(error), "error")
+
+        connection.store.messages.subscribe(on_message)
+        connection.store.transitions.subscribe(on_move)
+        connection.store.errors.subscribe(on_error)
+
+
+def _in_words(state: ConnectionState) -> str:
+    text = badge_of(state, time.time()).text
+    if state.status is Status.CONNECTED:
+        return f"{text}, session {state.session}"
+    if state.status is Status.WAITING and state.error is not None:
+        return f"{text}: {state.error}"
+    if state.status is Status.DISCONNECTED and state.close is not None:
+        close = state.close
+        return f"{text} by the {close.who}, code {close.code} {close.reason}".rstrip()
+    return text

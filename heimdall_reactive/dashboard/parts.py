@@ -1,0 +1,106 @@
+"""The small parts that the page is made of: native elements with classes of `style.css`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+__all__ = ["Segments", "Text", "box", "button", "card", "set_disabled"]
+
+T = TypeVar("T")
+
+
+class Text(TextElement):
+    """An element with a text.
+
+    Args:
+        tag: such as `span`.
+        text: never read as HTML.
+        classes: of the style sheet.
+    """
+
+    def __init__(self, tag: str, text: str = "", classes: str = "") -> None:
+        super().__init__(tag=tag, text=text)
+        self.classes(classes)
+
+
+def box(classes: str, tag: str = "div") -> ui.element:
+    """Make an element without a text."""
+    return ui.element(tag).classes(classes)
+
+
+@contextmanager
+def card(title: str, classes: str = "") -> Iterator[ui.element]:
+    """Make a card; yield its head, to the right of the title."""
+    with box(f"card {classes}", "section").props(f'aria-label="{title}"'):
+        with box("card-head"):
+            Text("h2", title)
+            head = box("card-tools")
+        yield head
+
+
+def button(
+    text: str, act: Callable[[], object], *, icon: str = "", tip: str = "", classes: str = ""
+) -> ui.element:
+    """Make a button; `act` may be a coroutine function."""
+    with ui.element("button").classes(f"btn {classes}").props("type=button") as made:
+        if icon:
+            ui.icon(icon).props("aria-hidden=true")
+        if text:
+            Text("span", text)
+    if tip:
+        made.props["title"] = tip
+        if not text:
+            made.props["aria-label"] = tip
+    made.on("click", lambda: act())
+    return made
+
+
+def set_disabled(element: ui.element, disabled: bool) -> None:
+    """Let the browser take no clicks and keys for an element, or take them again."""
+    if disabled:
+        element.props("disabled")
+    else:
+        element.props(remove="disabled")
+
+
+class Segments(Generic[T]):
+    """One choice of a few, as buttons side by side.
+
+    Args:
+        label: says what is chosen, for screen readers.
+        choices: pairs of a value and its name.
+        value: chosen at first.
+        on_change: called with the value when the user chose another one.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        choices: Sequence[tuple[T, str]],
+        value: T,
+        on_change: Callable[[T], Any] = lambda _: None,
+    ) -> None:
+        self.value = value
+        self._on_change = on_change
+        self._buttons: list[tuple[T, ui.element]] = []
+        with box("segments").props(f'role=radiogroup aria-label="{label}"'):
+            for choice, name in choices:
+                made = button(name, partial(self._choose, choice), classes="segment")
+                self._buttons.append((choice, made.props("role=radio")))
+        self.show(value)
+
+    def show(self, value: T) -> None:
+        """Show a value as chosen."""
+        self.value = value
+        for choice, made in self._buttons:
+            made.props["aria-checked"] = "true" if choice == value else "false"
+
+    def _choose(self, value: T) -> None:
+        self.show(value)
+        self._on_change(value)

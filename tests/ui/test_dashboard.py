@@ -1,0 +1,384 @@
+"""The dashboard: its parts without a browser, its page in a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from heimdall_reactive import ChannelMessage
+from heimdall_reactive.cli import main
+from heimdall_reactive.devserver import serve_in_thread
+from heimdall_reactive.devserver.builders import KINDS, build
+
+from .support import observers
+
+pytest.importorskip("nicegui", reason="pip install 'heimdall-reactive[dashboard]'")
+
+from nicegui.testing.general import nicegui_reset_globals
+
+from heimdall_reactive.dashboard import Feed, Meter
+from heimdall_reactive.dashboard.embedded import BURST, MESSAGES
+from heimdall_reactive.dashboard.feed import kind_of, text_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from examples.screenshots.dashboard import Shown
+
+ROOT = Path(__file__).parent.parent.parent
+TOKEN = "a-token-that-nobody-may-see"
+
+
+# The feed and the meter
+
+
+def test_a_flood_of_one_kind_leaves_the_others() -> None:
+    feed = Feed()
+    feed.add(1.0, "a", "rare", "once")
+    for n in range(5000):
+        feed.add(2.0, "b", "flood", str(n))
+    newest = feed.newest(300)
+    assert [line.text for line in newest[:2]] == ["4999", "4998"]
+    assert newest[-1].text == "once"
+    assert len(newest) == 201
+    assert feed.counts == {"rare": 1, "flood": 5000}
+    assert [line.text for line in feed.newest(10, {"rare"})] == ["once"]
+    assert [line.text for line in feed.newest(2, where="a")] == ["once"]
+
+
+def test_lines_and_kinds_are_bounded() -> None:
+    feed = Feed()
+    for n in range(100):
+        feed.add(1.0, "a", f"kind {n}", "x" * 10_000)
+    assert len(feed.counts) == 41
+    assert feed.counts["other"] == 60
+    line = feed.newest(1)[0]
+    assert (line.kind, len(line.text), line.size) == ("other", 4096, 10_000)
+    assert feed.line(line.number) == line
+    assert feed.line(10**6) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "text"),
+    [
+        ('{"type":"gps","lat":1}', "gps", '{"type":"gps","lat":1}'),
+        ("hello", "text", "hello"),
+        ("[1]", "json", "[1]"),
+        ('{"type":5}', "json", '{"type":5}'),
+        (b"\x00\xff", "binary", "2 bytes: 00 ff"),
+        ({"type": "é"}, "é", '{"type":"é"}'),
+        (ChannelMessage(channel="stats", data='{"n":1}'), "#stats", '{"n":1}'),
+        ("[" * 100_000, "text", "[" * 100_000),
+    ],
+)
+def test_a_message_has_a_kind_and_a_text(message: object, kind: str, text: str) -> None:
+    assert (kind_of(message), text_of(message)) == (kind, text)
+
+
+def test_a_model_is_shown_without_what_is_before_it() -> None:
+    message = build("accountBanned", "u1")
+    assert kind_of(message) == "accountBanned"
+    assert text_of(message).startswith('{"userId":"u1",')
+
+
+def test_the_nine_messages_have_buttons() -> None:
+    assert sorted(kind for kinds in MESSAGES.values() for kind in kinds) == sorted(KINDS)
+
+
+def test_a_meter_means_over_a_second_and_forgets_after_a_minute() -> None:
+    meter = Meter()
+    for half in range(201):
+        meter.look(half / 2, 10 * half, 0.001)
+    assert meter.rate == 20.0
+    assert [meter.points[0].at, meter.points[-1].at] == [40.0, 100.0]
+    meter.look(100.5, 2000, None)
+    assert meter.points[-1] == (100.5, 10.0, None)
+
+
+# The command
+
+
+def test_without_nicegui_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "nicegui", None)
+    for name in [name for name in sys.modules if name.startswith("heimdall_reactive.dashboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "heimdall_reactive.bindings.nicegui")
+    assert main(["dashboard"]) == 1
+    assert "pip install 'heimdall-reactive[dashboard]'" in capsys.readouterr().err
+
+
+def test_a_token_without_an_endpoint_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--token", TOKEN]) == 2
+    assert "--endpoint" in (error := capsys.readouterr().err)
+    assert TOKEN not in error
+
+
+@contextmanager
+def program(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command until the end of the block; yield it and its URL."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    command = [sys.executable, "-u", "-m", "heimdall_reactive", "dashboard", "--port", "0"]
+    with subprocess.Popen(
+        [*command, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        try:
+            found = re.search(r"http://127\.0\.0\.1:\d+", running.stdout.readline())
+            assert found, running.stdout.read()
+            yield running, found[0]
+        finally:
+            running.kill()
+
+
+def fetch(url: str, host: str | None = None) -> str:
+    """Return what a page has before any script runs."""
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"HTTP {error.code}"
+
+
+@pytest.mark.leaky
+def test_the_command_serves_this_machine_and_ends_calmly() -> None:
+    with program() as (running, url):
+        assert "Role permissions changed" in fetch(url)
+        assert fetch(url, "evil.example") == "HTTP 400"
+        running.send_signal(signal.SIGTERM)
+        rest, _ = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "Traceback" not in rest
+
+
+@pytest.mark.leaky
+def test_a_token_is_neither_in_the_page_nor_in_the_log() -> None:
+    with serve_in_thread() as server:
+        token = server.issue("u1")
+        endpoint = f"{server.url}/v1/ws?access_token={TOKEN}"
+        with program("--endpoint", endpoint, "--token", token) as (running, url):
+            server.call(server.wait_for_connections(1, 10))
+            server.send_raw(f"it was {token} all along")
+            until = time.monotonic() + 10
+            while "it was *** all along" not in (page := fetch(url)):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            running.send_signal(signal.SIGINT)
+            rest, _ = running.communicate(timeout=20)
+    assert running.returncode == 0
+    for secret in (token, TOKEN):
+        assert secret not in page + rest
+    assert "Role permissions changed" not in page  # the buttons are for an embedded server
+    assert "a message, as text" in page
+
+
+def test_an_address_that_is_taken_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with serve_in_thread() as server, nicegui_reset_globals():
+        assert main(["dashboard", "--port", str(server.port)]) == 1
+    assert "try another --port" in capsys.readouterr().err
+
+
+# The page
+
+
+@pytest.fixture
+def dashboard() -> Iterator[Shown]:
+    """Run a dashboard of an embedded server, whose stores heal fast."""
+    pytest.importorskip("playwright", reason="pip install playwright")
+    pytest.importorskip("PIL", reason="pip install pillow")
+    if shutil.which("chromium") is None:
+        pytest.skip("this test looks at a page with chromium: apt-get install chromium")
+    from examples.screenshots.dashboard import shown
+
+    with nicegui_reset_globals(), shown(reconnect_delay=0.8, reconnect_timeout=0.3) as running:
+        yield running
+
+
+@contextmanager
+def opened(dashboard: Shown, width: int = 1440, height: int = 1000) -> Iterator[Page]:
+    """Open the page in a browser; every connection is up, and the tab has its socket."""
+    from examples.screenshots.browser import browser_page
+
+    with browser_page(dashboard.url, width, height) as tab:
+        await_connected(tab)
+        yield tab
+
+
+def await_connected(tab: Page) -> None:
+    """Wait until the page is live: the counters move only with a socket."""
+    from playwright.sync_api import expect
+
+    expect(tab.locator(".badge.good")).to_have_count(3, timeout=15_000)
+    moved = "() => window.socket?.connected && document.querySelectorAll('.line').length > 0"
+    tab.wait_for_function(moved, timeout=15_000)
+
+
+def count(dashboard: Shown) -> int:
+    """Count who observes the board, and all of its stores."""
+    stores = sum(observers(connection.store) for connection in dashboard.board.connections)
+    subjects = dashboard.board.ticks, dashboard.embedded.rate
+    return stores + sum(len(subject.observers) for subject in subjects)
+
+
+def wait_until(holds: Callable[[], bool], timeout: float = 10.0) -> None:
+    """Wait for something on the dashboard's thread.
+
+    Raises:
+        TimeoutError: it did not come.
+    """
+    until = time.monotonic() + timeout
+    while not holds():
+        if time.monotonic() > until:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def test_buttons_and_the_send_box_work(dashboard: Shown) -> None:
+    from playwright.sync_api import expect
+
+    from examples.screenshots.dashboard import press
+
+    dashboard.embedded.rate.on_next(0)
+    with opened(dashboard) as tab:
+        elsewhere = []
+        tab.on("request", lambda request: elsewhere.append(request.url))
+        press(tab, "Force logout")
+        rows = tab.locator(".line", has_text="forceLogout")
+        expect(rows).to_have_count(3)
+        expect(tab.get_by_text("forceLogout sent to everybody")).to_be_visible()
+        tab.locator(".chip", has_text="forceLogout").click()
+        expect(tab.locator(".line")).to_have_count(3)
+        rows.first.click()
+        expect(tab.locator(".dialog pre")).to_contain_text('"reason": "log in again"')
+        press(tab, "Close")
+        tab.locator(".chip", has_text="forceLogout").click()
+        box = tab.get_by_label("message", exact=True)
+        box.fill('{"note":"<b>hello</b>"}')
+        box.press("Enter")
+        expect(tab.get_by_text("written on updates")).to_be_visible()
+        expect(tab.locator(".line.out", has_text="<b>hello</b>")).to_have_count(1)
+        expect(tab.locator(".line.in", has_text="<b>hello</b>")).to_have_count(1)  # its echo
+        expect(box).to_have_value("")
+        tab.reload()
+        await_connected(tab)
+        assert all(url.startswith((dashboard.url, "data:")) for url in elsewhere)
+
+
+def test_faults_show_a_countdown_and_heal(dashboard: Shown) -> None:
+    from playwright.sync_api import expect
+
+    from examples.screenshots.dashboard import press
+
+    with opened(dashboard) as tab:
+        press(tab, "Outage")
+        expect(tab.get_by_text(re.compile(r"again in \d s"))).not_to_have_count(0)
+        expect(tab.get_by_label("message", exact=True)).to_be_disabled()
+        expect(tab.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+        expect(tab.get_by_text("the box opens when it is back")).to_be_visible()
+        expect(tab.locator(".badge.good")).to_have_count(3, timeout=15_000)
+        expect(tab.get_by_label("message", exact=True)).to_be_enabled()
+        tab.get_by_role("radio", name="bo", exact=True).click()
+        press(tab, "Ban")
+        expect(tab.locator(".badge.bad")).to_have_text(re.compile("failed"))
+        expect(tab.get_by_text("accountBanned").first).to_be_visible()
+        press(tab, "Forgive")
+        card = tab.get_by_label("connection user")
+        card.get_by_label("Connect now").click()
+        expect(card.locator(".badge.good")).to_be_visible()
+        card.get_by_label("Disconnect").click()
+        expect(card.locator(".badge.idle")).to_have_text(re.compile("disconnected"))
+
+
+def test_two_tabs_a_reload_and_a_close_leak_nothing(dashboard: Shown) -> None:
+    from playwright.sync_api import expect
+
+    from examples.screenshots.dashboard import press
+
+    before = count(dashboard)
+    with opened(dashboard) as first:
+        one = count(dashboard)
+        assert one > before
+        assert first.context.browser is not None
+        second = first.context.browser.new_page()
+        second.goto(dashboard.url)
+        await_connected(second)
+        assert count(dashboard) == before + 2 * (one - before)
+        press(second, "Account deleted")
+        expect(first.locator(".line", has_text="accountDeleted")).to_have_count(3)
+        second.get_by_role("radio", name="50/s").click()
+        chosen = first.get_by_role("radio", name="50/s")
+        expect(chosen).to_have_attribute("aria-checked", "true")
+        for _ in range(3):
+            second.reload()
+            await_connected(second)
+        second.close()
+        wait_until(lambda: count(dashboard) == one)
+        expect(first.locator(".badge.good")).to_have_count(3)
+    wait_until(lambda: count(dashboard) == before)
+    assert all(connection.store.connected for connection in dashboard.board.connections)
+
+
+def test_a_burst_leaves_the_page_usable(dashboard: Shown) -> None:
+    from playwright.sync_api import expect
+
+    from examples.screenshots.dashboard import press
+
+    gaps: list[float] = []
+
+    async def beat() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.01)
+            now = time.monotonic()
+            gaps.append(now - last)
+            last = now
+
+    dashboard.embedded.rate.on_next(0)
+    with opened(dashboard) as tab:
+        heart = asyncio.run_coroutine_threadsafe(beat(), dashboard.loop)
+        press(tab, f"Burst {BURST:,}")
+        press(tab, "Email change verified")  # meanwhile
+        expect(tab.locator(".chip", has_text="emailChangeVerified")).to_be_visible()
+        assert max(c.store.stats.received for c in dashboard.board.connections) < BURST
+        expect(tab.get_by_text(f"{BURST:,} messages to each")).to_be_visible(timeout=40_000)
+        heart.cancel()
+        expect(tab.locator(".line").first).to_contain_text(f'"number":{BURST - 1}}}')
+    assert max(gaps) < 1.5
+    for connection in dashboard.board.connections:
+        assert connection.store.stats.received >= BURST
+        assert connection.store.state.value.session == 1
+
+
+@pytest.mark.parametrize("size", [(1440, 1000), (820, 1100), (390, 844)])
+def test_it_fits_wide_and_narrow_in_both_themes(dashboard: Shown, size: tuple[int, int]) -> None:
+    from playwright.sync_api import expect
+
+    with opened(dashboard, *size) as tab:
+        assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
+        expect(tab.locator(".chart svg")).to_have_count(2)
+        colours = []
+        for theme in ("light", "dark"):
+            tab.get_by_role("radio", name=theme, exact=True).click()
+            dark = re.compile("body--dark") if theme == "dark" else re.compile("body--light")
+            expect(tab.locator("body")).to_have_class(dark)
+            colours.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert colours[0] != colours[1]
