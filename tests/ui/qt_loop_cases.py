@@ -109,12 +109,11 @@ async def main():
             box, where = QtWidgets.QCheckBox(), []
             store.is_connected.subscribe(lambda _: where.append(threading.current_thread().name))
             connect(store.is_connected, box.setChecked)
-            async with asyncio.timeout(10):
-                while not box.isChecked():
-                    await asyncio.sleep(0.01)
+            while not box.isChecked():
+                await asyncio.sleep(0.01)
             print("checked on", where[-1])
 
-QtAsyncio.run(main(), handle_sigint=False)
+QtAsyncio.run(main(), keep_running=False)
 """
 
 
