@@ -6,8 +6,7 @@ import os
 import subprocess
 import time
 import tkinter as tk
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from examples.tk_app import window
@@ -20,42 +19,37 @@ PICTURE = Path("docs/images/ui-tk.png")
 TEXTS = ("good morning", "is anybody there?", "see you")
 
 
-@contextmanager
-def display() -> Iterator[str]:
-    """Run an X server without a screen; yield the `DISPLAY` that leads to it.
+def display() -> str:
+    """Start an X server without a screen, and return the `DISPLAY` that leads to it.
+
+    It ends with this process: Tk keeps its connection until then, also without a window, and Xlib
+    ends a process whose server is gone.
 
     Raises:
-        FileNotFoundError: Xvfb is not installed.
         RuntimeError: Xvfb did not start.
     """
     reader, writer = os.pipe()
+    command = f"Xvfb -displayfd {writer} -terminate -nolisten tcp -screen 0 800x600x24"
     with os.fdopen(reader) as numbers:
         try:
-            xvfb = subprocess.Popen(
-                ["Xvfb", "-displayfd", str(writer), "-nolisten", "tcp",
-                 "-screen", "0", "800x600x24"],
-                pass_fds=[writer], stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+            subprocess.run(
+                ["sh", "-c", f"{command} >/dev/null 2>&1 &"], pass_fds=[writer], check=True
+            )
         finally:
             os.close(writer)
-        try:
-            number = numbers.readline().strip()  # a free one, as soon as it listens
-            if not number:
-                raise RuntimeError("Xvfb did not start")
-            yield f":{number}"
-        finally:
-            xvfb.terminate()
-            xvfb.wait()
+        number = numbers.readline().strip()  # a free one, as soon as it listens
+    if not number:
+        raise RuntimeError("Xvfb did not start; is it installed?")
+    return f":{number}"
 
 
 def take(path: Path = PICTURE) -> None:
     """Send some messages, drop the connection, and take the countdown."""
+    os.environ["DISPLAY"] = where = display()
     with (
-        display() as where,
         serve_in_thread(require_token=False, echo=True) as server,
         use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=5.0) as store,
     ):
-        os.environ["DISPLAY"] = where
         root = window(store, server)
         frame = root.winfo_children()[0]
         status, log, box = (frame.nametowidget(name) for name in ("status", "log", "box"))

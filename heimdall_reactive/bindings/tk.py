@@ -81,7 +81,7 @@ def to_var(
             variable.set(value)
 
     return bind(
-        source, show, _scope(owner, var), select=select, distinct=distinct, buffer=buffer,
+        source, show, _scope(owner, kept), select=select, distinct=distinct, buffer=buffer,
         immediate=immediate, on_error=on_error, on_done=on_done,
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def hop(widget: tk.Misc) -> Hop:
     return there.drain.post
 
 
-def _scope(widget: tk.Misc, kept: object = None) -> _Scope:
+def _scope(widget: tk.Misc, kept: Callable[[], object] = lambda: None) -> _Scope:
     root = widget.nametowidget(".")
     drain = _drains.get(root)
     if drain is not None and drain.thread != threading.get_ident():
@@ -127,7 +127,10 @@ def _scope(widget: tk.Misc, kept: object = None) -> _Scope:
     except tk.TclError:
         raise ConfigurationError(f"the widget {path} is destroyed") from None
     return _Scope(
-        drain.post, lambda cleanup: drain.keep(path, cleanup, kept), lambda: drain.has(path), drain
+        drain.post,
+        lambda cleanup: drain.keep(path, cleanup, kept()),
+        lambda: drain.has(path),
+        drain,
     )
 
 
