@@ -158,6 +158,7 @@ class Binding(abc.DisposableBase):
                 return
             self._disposed = True
             self._buffer.clear()
+        self._setter = _nothing  # a widget must not die with whoever still holds the binding
         self._subscription.dispose()
         self._undo()
 
@@ -254,3 +255,6 @@ class Binding(abc.DisposableBase):
             self._source.bus.report(error, f"binding of {self._source.name}")
         else:  # one line, without its text, which may quote a message
             logger.error("a binding raised %s", told(error))
+
+
+def _nothing(_: Any) -> None: ...
