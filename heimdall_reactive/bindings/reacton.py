@@ -1,6 +1,6 @@
 """Reacton, and Solara over it: hooks, as React has them.
 
-Tried with reacton 1.11, solara-ui 1.64, ipywidgets 8.1.
+Tried with reacton 1.9 and 1.11, solara-ui 1.64, ipywidgets 8.1.
 
 Thread: any thread may set the state of a component, and then renders it. A socket's thread must not
 do that, and in Solara's server it must not either way: outside of its user's kernel context the

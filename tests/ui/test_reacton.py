@@ -6,6 +6,8 @@ import gc
 import importlib
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -253,7 +255,9 @@ def test_two_hooks_of_one_component_render_once() -> None:
         two.on_next(2)
         busy.set()
         shown.until("(2, 2)")
-        assert renders.count == 3
+        one.on_next(3)
+        shown.until("(3, 2)")
+        assert renders.count == 4
 
 
 def test_a_burst_does_not_hold_up_the_loop(stage: Stage) -> None:
@@ -557,24 +561,30 @@ def test_stores_of_components_can_share_a_socket(stage: Stage) -> None:
 
 
 def test_only_values_that_are_read_render(stage: Stage) -> None:
-    renders, used = Renders(), []
+    renders = Renders()
+    used: list[WebSocketValues[Any]] = []
 
     @component
     def Up() -> Any:
         renders()
-        ws = use_websocket(url(stage))
-        used.append(ws)
-        return w.Label(value=f"up {ws.is_connected}")
+        used.append(use_websocket(store))
+        return w.Label(value=f"up {used[-1].is_connected}")
 
-    with page(Up()) as shown:
-        shown.until("up True")
-        count = renders.count
-        store = used[-1].store
-        with page(Live(store)) as live:
-            stage.say(1)
-            live.until("up 1")
-        assert renders.count == count
-        assert used[-1].last_message is None  # the value of its render
+    @component
+    def Both() -> Any:
+        with w.VBox() as box:
+            Up()
+            Live(store)
+        return box
+
+    with stage.store() as store:
+        store.wait_connected(5).result()
+        with page(Both()) as shown:
+            for n in range(1, 4):
+                stage.say(n)
+                shown.until(f"up True up {n}")
+            assert renders.count == 1
+            assert used[-1].last_message is None  # the value of its render
 
 
 def test_the_commands_are_the_stores(stage: Stage) -> None:
@@ -712,3 +722,13 @@ def test_renders_stay_inside_the_kernel_context_of_their_user(stage: Stage) -> N
             with user:
                 shown.close()
     assert list(seen.values()) == [{id(user)} for user in users]
+
+
+@pytest.mark.leaky
+@pytest.mark.skipif(kernel_context is None, reason="pip install solara-ui")
+def test_no_thread_is_of_the_user_who_was_the_first() -> None:
+    """Solara's threads inherit the user of who starts them, and keep that one's memory."""
+    program = [sys.executable, "-W", "ignore", "-m", "tests.ui.solara_threads"]
+    said = subprocess.run(program, capture_output=True, check=True, timeout=50, text=True).stdout
+    expected = dict.fromkeys(("heimdall-devserver", "heimdall-reactive", "heimdall-ui"))
+    assert said.strip().splitlines()[-1:] == [str(expected)]
