@@ -12,12 +12,13 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from heimdall_reactive import ConfigurationError
 
 from .log_client import Log, LogError
 from .spread import Slot, plan
+from .tasks import raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.js.kv import KeyValue
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Leases"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
+
+Entries: TypeAlias = Mapping[str, tuple[bytes, int]]
 
 SHORTEST: Final = 1.0  # seconds of a lease; the log looks for what expired about as often
 
@@ -67,6 +70,7 @@ class Leases:
         self.held: frozenset[str] = frozenset()
         self.copies: frozenset[str] = frozenset()
         self._log = log
+        self._bucket_name = f"{log.stream}_leases"
         self._name = name
         self._partitions = tuple(partitions)
         self._replicas = replicas
@@ -103,6 +107,7 @@ class Leases:
                     bucket = bucket or await self._bucket()
                     await self._turn(bucket)
             except Exception as error:  # of the log: the next turn finds out what is left
+                raise_if_cancelled()
                 bucket = None
                 logger.warning("the leases could not be renewed: %s", type(error).__name__)
             await asyncio.sleep(self._ttl / 4)
@@ -110,8 +115,9 @@ class Leases:
     async def _turn(self, bucket: KeyValue) -> None:
         """Tell that this copy lives, renew what it holds, and take what it should."""
         await bucket.put(f"copy.{self._name}", b"")
-        entries = await _entries(bucket)
-        await self._renew(bucket, entries)
+        await self._renew(bucket)
+        entries = await self._entries(bucket)
+        await self._adopt(bucket, entries)
         self.copies = frozenset(
             key.removeprefix("copy.") for key in entries if key.startswith("copy.")
         )
@@ -126,19 +132,20 @@ class Leases:
             await self._write(bucket, slot, entries[_key(slot)][1])
         self._tell()
 
-    async def _renew(self, bucket: KeyValue, entries: Mapping[str, tuple[bytes, int]]) -> None:
-        """Write anew what the log says is held by this copy; all else is lost.
+    async def _renew(self, bucket: KeyValue) -> None:
+        for slot, revision in tuple(self._mine.items()):
+            if not await self._write(bucket, slot, revision):
+                del self._mine[slot]  # it expired, or somebody has taken it
 
-        So a write whose answer was lost does no harm, and a copy that comes back under its name
-        goes on with what it had.
+    async def _adopt(self, bucket: KeyValue, entries: Entries) -> None:
+        """Go on with what is held under this name unknowingly.
+
+        The answer to a write was lost, or the copy was restarted.
         """
-        before, self._mine = self._mine, {}
         for key, (value, revision) in entries.items():
             slot = _slot(key)
-            if slot is not None and value.decode() == self._name:
+            if slot is not None and slot not in self._mine and value.decode() == self._name:
                 await self._write(bucket, slot, revision)
-        if lost := before.keys() - self._mine.keys():
-            logger.info("%d leases have gone to others, or expired", len(lost))
 
     async def _write(self, bucket: KeyValue, slot: Slot, revision: int) -> bool:
         """Write a key behind a revision, 0 for none; return False where another was faster."""
@@ -160,10 +167,21 @@ class Leases:
             self.held = held
             self._on_change(held)
 
+    async def _entries(self, bucket: KeyValue) -> Entries:
+        """Return every key that lives, with its value and revision.
+
+        Not by a watcher, as `bucket.keys()` does it: that misses keys that are written meanwhile.
+        """
+        stream, prefix = f"KV_{self._bucket_name}", f"$KV.{self._bucket_name}."
+        info = await self._log.js.stream_info(stream, subjects_filter=f"{prefix}>")
+        keys = [name.removeprefix(prefix) for name in info.state.subjects or ()]
+        found = await asyncio.gather(*(_entry(bucket, key) for key in keys))
+        return {key: entry for key, entry in zip(keys, found, strict=True) if entry is not None}
+
     async def _bucket(self) -> KeyValue:
         import nats.js.errors
 
-        name = f"{self._log.stream}_leases"
+        name = self._bucket_name
         try:
             bucket = await self._log.js.key_value(name)
             status = await bucket.status()
@@ -176,18 +194,15 @@ class Leases:
         return bucket
 
 
-async def _entries(bucket: KeyValue) -> dict[str, tuple[bytes, int]]:
-    """Return every key that lives, with its value and revision."""
-    found: dict[str, tuple[bytes, int]] = {}
-    watcher: Any = await bucket.watchall(ignore_deletes=True)
+async def _entry(bucket: KeyValue, key: str) -> tuple[bytes, int] | None:
+    """Return a key's value and revision; None where it has just expired, or was deleted."""
+    from nats.js.errors import KeyNotFoundError
+
     try:
-        async for entry in watcher:
-            if entry is None:  # these were all
-                break
-            found[entry.key] = (entry.value or b"", entry.revision or 0)
-    finally:
-        await watcher.stop()
-    return found
+        entry = await bucket.get(key)
+    except KeyNotFoundError:
+        return None
+    return entry.value or b"", entry.revision or 0
 
 
 def _key(slot: Slot) -> str:

@@ -24,6 +24,7 @@ from heimdall_reactive import (
 
 from .log_client import Log
 from .records import Record, read_record, subject
+from .tasks import raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -136,9 +137,11 @@ class Outbound:
                 await self._turn(pull)
             except StoreClosed:
                 return
-            except (nats.errors.TimeoutError, TimeoutError):
+            except TimeoutError:
+                raise_if_cancelled()
                 continue  # nothing was there to send
             except (nats.errors.Error, OSError) as error:
+                raise_if_cancelled()
                 pull = None
                 logger.warning("outbound of %r: %s", channel, type(error).__name__)
                 await asyncio.sleep(AGAIN)

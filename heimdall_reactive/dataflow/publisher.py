@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .log_client import Ack, LogError
 from .records import Record
+from .tasks import raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -160,6 +161,7 @@ class Publisher:
             try:
                 client = await self._dial(self._on_closed)
             except LogError as error:
+                raise_if_cancelled()
                 delay = min(LONGEST_WAIT, max(0.1, 2 * delay))
                 logger.warning("%s; dialling again in %.1f s", error, delay)
                 continue
@@ -189,7 +191,9 @@ class Publisher:
                     async with asyncio.timeout(self._ack_timeout / 4):
                         await self._changed.wait()
                 self._look_for_silence()
-        except Exception as error:  # whatever the client raises: a new connection begins anew
+        except Exception as error:
+            raise_if_cancelled()
+            # Whatever the client raises, a new connection begins anew.
             self._failure = self._failure or type(error).__name__
 
     async def _send(self, client: Client, inbox: str) -> None:

@@ -71,7 +71,11 @@ def plan(
             mine.add(partition)
     if take:
         return Plan(tuple(take))
-    return Plan((), _steal(me, holders, loads, mine))
+    stuck = {part for part in mine if _free(part, holders, replicas) is not None}
+    if not stuck or len(mine) >= share:
+        return Plan((), _steal(holders, loads, mine, loads[me] + 2))
+    # What is free is held here already: another gets room for it.
+    return Plan((), _steal(holders, loads, mine, loads[me] + 1, stuck))
 
 
 def partition_of(channel: str, partitions: int | None) -> str:
@@ -102,14 +106,24 @@ def _free(partition: str, holders: Holders, replicas: int) -> Slot | None:
     return next((slot for slot in slots if slot not in holders), None)
 
 
-def _steal(me: str, holders: Holders, loads: Counter[str], mine: set[str]) -> tuple[Slot, ...]:
-    """Return a slot of the busiest copy that holds two more than this one; one in each step."""
+def _steal(
+    holders: Holders, loads: Counter[str], mine: set[str], least: int, stuck: Collection[str] = ()
+) -> tuple[Slot, ...]:
+    """Return a slot of the busiest copy that holds so many at the least; one in each step.
+
+    Args:
+        holders: who holds which slot.
+        loads: how many each live copy holds.
+        mine: the partitions that the thief holds.
+        least: how many the other must hold.
+        stuck: partitions of which the other must not hold one, so that it can take it instead.
+    """
+    full = Counter(name for slot, name in holders.items() if slot.partition in stuck)
     candidates = [
-        (loads[name], slot)
+        (-loads[name], slot)
         for slot, name in holders.items()
-        if loads[name] >= loads[me] + 2 and slot.partition not in mine
+        if loads[name] >= least
+        and slot.partition not in mine
+        and (not stuck or full[name] < len(stuck))
     ]
-    if not candidates:
-        return ()
-    most = max(load for load, _ in candidates)
-    return (min(slot for load, slot in candidates if load == most),)
+    return (min(candidates)[1],) if candidates else ()
