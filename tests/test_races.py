@@ -21,6 +21,8 @@ from heimdall_reactive import (
     ws_config,
 )
 from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.receipt import Receipt
+from heimdall_reactive.connecting import runtime
 from heimdall_reactive.devserver import serve_in_thread
 
 from .peers import peer, quick
@@ -339,3 +341,42 @@ def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
             assert "additional_headers" in str(state.error)
 
     run(main)
+
+
+def test_a_finaliser_that_needs_the_background_thread_while_it_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The collector may run it in the middle: a plain lock stood still for ever.
+    background, make = runtime._LoopThread(), runtime.plain_loop
+    nested: list[tuple[asyncio.AbstractEventLoop, int]] = []
+
+    def collect() -> asyncio.AbstractEventLoop:
+        if not nested:
+            nested.append((asyncio.new_event_loop(), 0))
+            nested[0][0].close()
+            nested[0] = background.acquire()
+        return make()
+
+    monkeypatch.setattr(runtime, "plain_loop", collect)
+    outer = background.acquire()
+    assert outer == nested[0]
+    background.release(outer[0])
+    background.release(outer[0])
+    assert outer[0].is_closed()
+
+
+def test_what_a_receipts_callback_raises_is_logged_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    receipt = Receipt()
+
+    def fail(_: Receipt) -> None:
+        raise ValueError("a payload")
+
+    receipt.add_done_callback(fail)
+    seen: list[Receipt] = []
+    receipt.add_done_callback(seen.append)
+    receipt.settle("written")
+    assert seen == [receipt]
+    assert "ValueError" in caplog.text
+    assert "a payload" not in caplog.text

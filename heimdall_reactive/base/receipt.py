@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Final, Literal, TypeAlias
 
 from .exceptions import SendError, WaitTimeout
+from .masking import told
 
 __all__ = ["Receipt", "ReceiptState", "refuse_on_loop"]
 
 ReceiptState: TypeAlias = Literal["queued", "written", "dropped", "expired", "rejected", "in_doubt"]
+
+logger: Final = logging.getLogger("heimdall_reactive")
 
 # One for all: held for a few instructions, never over user code but a finaliser's, which may send.
 _settling: Final = threading.RLock()
@@ -86,8 +90,18 @@ class Receipt:
         return future.result()
 
     def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
-        """Call something with the receipt when it is settled, on that thread; now if it is."""
-        self._waiter().add_done_callback(lambda _: call(self))
+        """Call something with the receipt when it is settled, on that thread; now if it is.
+
+        What it raises is logged, in one line without its text.
+        """
+
+        def tell(_: object) -> None:
+            try:
+                call(self)
+            except Exception as error:  # `concurrent.futures` would log it with all it quotes
+                logger.error("a receipt's callback raised %s", told(error))
+
+        self._waiter().add_done_callback(tell)
 
     def __repr__(self) -> str:
         return f"<Receipt {self._state}>"

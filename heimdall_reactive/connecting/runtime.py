@@ -25,7 +25,9 @@ class _LoopThread:
     """The background event loop of the process: started by the first store, ended by the last."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may run a finaliser while it is held, one that commands
+        # a store whose loop was closed, and so needs the thread as well.
+        self._lock = threading.RLock()
         self._users = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -33,15 +35,28 @@ class _LoopThread:
     def acquire(self) -> tuple[asyncio.AbstractEventLoop, int]:
         """Return the loop and its thread's identifier, starting both where needed."""
         with self._lock:
-            if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop, self._users = plain_loop(), 0
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._loop,), name="heimdall-reactive", daemon=True
-                )
-                self._thread.start()
-            self._users += 1
+            if not self._runs():
+                self._start()
+            assert self._loop is not None
+            assert self._thread is not None
             assert self._thread.ident is not None
+            self._users += 1
             return self._loop, self._thread.ident
+
+    def _runs(self) -> bool:
+        return self._loop is not None and self._thread is not None and self._thread.is_alive()
+
+    def _start(self) -> None:
+        loop = plain_loop()
+        thread = threading.Thread(
+            target=self._run, args=(loop,), name="heimdall-reactive", daemon=True
+        )
+        thread.start()
+        if self._runs():  # a finaliser has started one meanwhile
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+        else:
+            self._loop, self._thread, self._users = loop, thread, 0
 
     def release(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the loop back; the last user stops it and waits for its thread."""
@@ -112,7 +127,7 @@ class Runtime:
         self.background = False
         self._bound = bound
         self._moved = moved
-        self._moving = threading.Lock()
+        self._moving = threading.RLock()  # reentrant for the same reason
         self._released = False
         loop = chosen(option)
         if loop is None:
