@@ -103,9 +103,11 @@ class Request(Observable[T], Generic[T]):
 
     async def _wait(self) -> T:
         self._waits += 1
+        waiting = asyncio.wrap_future(self._future)
+        waiting.add_done_callback(_look_at)
         try:
             # Shielded: cancelling one wait must not cancel others; the last one gives it up.
-            return await asyncio.shield(asyncio.wrap_future(self._future))
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             if self._waits == 1:
                 self._future.cancel()
@@ -189,3 +191,9 @@ class Request(Observable[T], Generic[T]):
             self._future.set_exception(error)
         except InvalidStateError:
             return
+
+
+def _look_at(waiting: asyncio.Future[Any]) -> None:
+    """Look at an error that may come after its wait was cancelled, else the loop complains."""
+    if not waiting.cancelled():
+        waiting.exception()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -135,6 +137,22 @@ def test_a_predicate_that_raises_fails_its_own_request_only() -> None:
             assert store.connected
 
     run(main)
+
+
+def test_a_wait_that_is_cancelled_as_the_request_fails_leaves_no_complaint() -> None:
+    async def mute(connection: Any) -> None:
+        await connection.wait_closed()
+
+    async def main() -> None:
+        async with served(mute) as url, quick(url) as store:
+            await store.wait_connected(5)
+            for _ in range(5):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):  # and the request's own time ends with it
+                        await store.request({}, match=answers(1), timeout=0.05)
+
+    support.run(main)
+    gc.collect()  # then the loop would log an exception that was never retrieved
 
 
 def test_a_cancelled_wait_leaves_nothing() -> None:
