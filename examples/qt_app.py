@@ -1,6 +1,5 @@
 """A store in Qt: `python -m examples.qt_app` opens a window."""
 
-import json
 from typing import Any
 
 from PySide6 import QtWidgets as Qt
@@ -11,6 +10,7 @@ from heimdall_reactive.bindings.qt import connect
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
 TONES = {"good": "#1a7f37", "busy": "#b35900", "idle": "#57606a", "bad": "#cf222e"}
+PILL = "background: {}; color: white; border-radius: 6px; padding: 6px 12px"
 
 
 class Window(Qt.QWidget):
@@ -19,32 +19,25 @@ class Window(Qt.QWidget):
     def __init__(self, store: WebSocketStore[Any], server: DevServer) -> None:
         super().__init__()
         self.store, self.server = store, server
-        self.status, self.messages = Qt.QLabel(), Qt.QListWidget()
+        self.status = Qt.QLabel()
+        self.newest = Qt.QPlainTextEdit(readOnly=True, maximumBlockCount=5)
         self.box, button = Qt.QLineEdit(placeholderText="say something"), Qt.QPushButton("Drop")
         layout = Qt.QGridLayout(self)
         layout.addWidget(Qt.QLabel("<h2>Heimdall</h2>"), 0, 0)
         layout.addWidget(self.status, 0, 1)
-        layout.addWidget(self.messages, 1, 0, 1, 2)
+        layout.addWidget(self.newest, 1, 0, 1, 2)
         layout.addWidget(self.box, 2, 0)
         layout.addWidget(button, 2, 1)
         self.box.returnPressed.connect(self.say)
         button.clicked.connect(self.drop)
         connect(badge(store), self.show_badge)
         connect(store.is_connected, self.box.setEnabled)
-        connect(store.messages, self.show_message, buffer=5)
+        connect(store.messages, self.newest.appendPlainText, select=lambda m: m["text"], buffer=5)
 
     def show_badge(self, badge: Badge) -> None:
         """Show how the connection is, in its colour."""
         self.status.setText(badge.text)
-        self.status.setStyleSheet(
-            f"background: {TONES[badge.tone]}; color: white; border-radius: 6px; padding: 6px 12px"
-        )
-
-    def show_message(self, message: object) -> None:
-        """Show a message, and four before it."""
-        self.messages.addItem(json.dumps(message))
-        while self.messages.count() > 5:
-            self.messages.takeItem(0)
+        self.status.setStyleSheet(PILL.format(TONES[badge.tone]))
 
     def say(self) -> None:
         """Send what stands in the box."""
@@ -63,6 +56,5 @@ if __name__ == "__main__":
         store = use_websocket(f"{server.url}/v1/ws", max_reconnect_attempts=None)
         with store:
             window = Window(store, server)
-            window.resize(460, 300)
             window.show()
             app.exec()

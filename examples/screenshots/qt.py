@@ -26,13 +26,13 @@ def make(picture: Path = PICTURE) -> None:
         use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=5.0) as store,
     ):
         window = Window(store, server)
-        window.resize(460, 280)
+        window.resize(440, 240)
         window.show()
         until(app, window.box.isEnabled)
         for text in TEXTS:
             window.box.setText(text)
             window.say()
-        until(app, lambda: window.messages.count() == len(TEXTS))
+        until(app, lambda: TEXTS[-1] in window.newest.toPlainText())
         window.drop()
         until(app, lambda: "again in 4 s" in window.status.text())
         window.grab().save(str(picture))

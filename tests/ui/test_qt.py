@@ -18,7 +18,7 @@ NOTHING_COLLECTED = 5
 
 @pytest.mark.leaky
 @pytest.mark.parametrize("api", ["PySide6", "PyQt6"])
-@pytest.mark.parametrize("cases", ["qt_cases", "qt_life_cases", "qt_loop_cases"])
+@pytest.mark.parametrize("cases", ["qt_cases", "qt_life_cases", "qt_loop_cases", "qt_example_cases"])
 def test_cases(api: str, cases: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-n0", "-p", "no:cacheprovider",
