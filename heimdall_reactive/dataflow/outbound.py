@@ -129,22 +129,32 @@ class Outbound:
     async def _run(self, channel: str) -> None:
         import nats.errors
 
-        pull: JetStreamContext.PullSubscription | None = None
         while True:
             try:
-                await self._store.wait_for(lambda state: state.is_connected)
-                pull = pull or await self._consumer(channel)
-                await self._turn(pull)
+                await self._serve(channel)
             except StoreClosed:
                 return
-            except TimeoutError:
+            except (nats.errors.Error, TimeoutError, OSError) as error:
                 raise_if_cancelled()
-                continue  # nothing was there to send
-            except (nats.errors.Error, OSError) as error:
-                raise_if_cancelled()
-                pull = None
                 logger.warning("outbound of %r: %s", channel, type(error).__name__)
                 await asyncio.sleep(AGAIN)
+
+    async def _serve(self, channel: str) -> None:
+        """Send what there is, until something goes wrong."""
+        pull = await self._consumer(channel)
+        try:
+            while True:
+                await self._store.wait_for(lambda state: state.is_connected)
+                try:
+                    messages = await pull.fetch(self._sending.in_flight, timeout=WAIT)
+                except TimeoutError:
+                    raise_if_cancelled()
+                    continue  # nothing is there to send
+                await self._send_all(messages)
+        finally:
+            # Else the log would give the next records to a request that nobody waits for.
+            with suppress(Exception):
+                await pull.unsubscribe()
 
     async def _consumer(self, channel: str) -> JetStreamContext.PullSubscription:
         """Return the durable consumer that all copies share; it is made by the first."""
@@ -164,9 +174,8 @@ class Outbound:
         await self._log.js.add_consumer(self._log.stream, config)
         return await self._log.js.pull_subscribe_bind(stream=self._log.stream, consumer=durable)
 
-    async def _turn(self, pull: JetStreamContext.PullSubscription) -> None:
-        """Send what waits, in order; from the first that fails on, all come again."""
-        messages = await pull.fetch(self._sending.in_flight, timeout=WAIT)
+    async def _send_all(self, messages: Sequence[Msg]) -> None:
+        """Send in order; from the first that fails on, all come again."""
         left = list(messages)
         try:
             async with asyncio.timeout(self._sending.timeout):

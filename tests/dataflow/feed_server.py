@@ -66,6 +66,10 @@ class FeedServer:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    def answer(self) -> None:
+        """Begin to answer what has an `id`."""
+        self._acks = True
+
     def drop(self, channel: str) -> None:
         """Cut every connection of a channel, as a network would."""
         for connection in tuple(self._open[channel]):
