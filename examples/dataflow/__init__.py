@@ -1,0 +1,1 @@
+"""The dataflow wing in small programs that end by themselves."""
