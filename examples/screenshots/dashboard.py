@@ -19,8 +19,8 @@ from .browser import browser_page
 
 IMAGES = Path("docs/images")
 WIDE = (1440, 1000)
-NARROW = (390, 844)
-WARM_UP = 20.0  # seconds of traffic that the plots show
+NARROW = (390, 1560)
+WARM_UP = 45.0  # seconds of traffic that the plots show
 
 
 class Shown(NamedTuple):
@@ -87,7 +87,7 @@ def take(
         press(tab, "Send")
         expect(tab.get_by_text("written on updates")).to_be_visible()
         if scheme == "dark":
-            tab.get_by_role("radio", name="bo", exact=True).click()
+            tab.get_by_role("button", name="bo", exact=True).click()
             press(tab, "Ban")
             press(tab, "Outage")
             expect(tab.locator(".badge.busy", has_text="attempt 2")).to_have_count(2, timeout=9_000)

@@ -30,16 +30,16 @@ Measure = Callable[[Point], float | None]
 
 def charts(board: Board) -> None:
     """Show both plots."""
-    _chart(board, "Messages", "per second", lambda point: round(point.rate, 1), "tide")
-    _chart(board, "Latency", "ms", _milliseconds, "")
+    _chart(board, "Messages", "per second", lambda point: round(point.rate, 1))
+    _chart(board, "Latency", "ms", _milliseconds)
 
 
 def _milliseconds(point: Point) -> float | None:
     return None if point.latency is None else round(point.latency * 1000, 2)
 
 
-def _chart(board: Board, title: str, unit: str, measure: Measure, classes: str) -> None:
-    with card(title, f"chart-card {classes}") as head:
+def _chart(board: Board, title: str, unit: str, measure: Measure) -> None:
+    with card(title, "chart-card") as head:
         with head:
             Text("span", unit, "muted")
         plot = ui.echart(_options(board, unit), renderer="svg").classes("chart")

@@ -15,7 +15,7 @@ from heimdall_reactive.bindings.nicegui import scope
 
 from .board import Board, Connection
 from .charts import COLOURS, DASHES
-from .parts import Text, box, button, set_disabled
+from .parts import Text, box, button, labelled, set_disabled
 
 __all__ = ["connection_card"]
 
@@ -33,7 +33,7 @@ MOVING: Final = (Status.CONNECTING, Status.CONNECTED, Status.WAITING)
 
 def connection_card(board: Board, connection: Connection, index: int) -> None:
     """Show a connection; its mark has the colour and the dash of its lines in the plots."""
-    with box("card connection", "section").props(f'aria-label="connection {connection.name}"'):
+    with labelled("card connection", f"connection {connection.name}", "section"):
         with box("connection-head"):
             _mark(index)
             with box("connection-name"):

@@ -15,7 +15,7 @@ from heimdall_reactive.bindings.nicegui import scope
 
 from .board import Board
 from .feed import Line
-from .parts import Segments, Text, box, button, card
+from .parts import Segments, Text, box, button, card, labelled
 
 __all__ = ["FeedView"]
 
@@ -44,7 +44,7 @@ class FeedView:
         with card("Messages and events", "feed-card") as head:
             with head:
                 self._tools()
-            self._chip_row = box("chips").props('role=group aria-label="filter by type"')
+            self._chip_row = labelled("chips", "filter by type", role="group")
             # No sanitizer: every text is escaped by `_row`.
             self._rows = ui.html("", sanitize=False).classes("feed")
             self._rows.on("click", self._open, js_handler=PICK)

@@ -41,7 +41,7 @@ def page(board: Board, embedded: Embedded | None) -> None:
     """
     ui.add_css(STYLE)
     with box("dashboard"):
-        _header(embedded)
+        _header(board, embedded)
         with box("main", "main"):
             with box("connections"):
                 for index, connection in enumerate(board.connections):
@@ -57,11 +57,14 @@ def page(board: Board, embedded: Embedded | None) -> None:
                     Controls(embedded)
 
 
-def _header(embedded: Embedded | None) -> None:
+def _header(board: Board, embedded: Embedded | None) -> None:
     theme = ui.dark_mode(None)
     with box("header", "header"):
         ui.html(LOGO, sanitize=False).classes("logo")
         Text("h1", "Heimdall")
-        where = "another server" if embedded is None else f"embedded server {embedded.server.url}"
+        count = len(board.connections)
+        where = f"{count} endpoint{'s' if count > 1 else ''}"
+        if embedded is not None:
+            where = f"embedded server {embedded.server.url}"
         Text("span", where, "muted mono ellipsis grow")
         Segments("theme", THEMES, None, theme.set_value)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-__all__ = ["Segments", "Text", "box", "button", "card", "set_disabled"]
+__all__ = ["Segments", "Text", "box", "button", "card", "labelled", "set_disabled"]
 
 T = TypeVar("T")
 
@@ -34,10 +34,19 @@ def box(classes: str, tag: str = "div") -> ui.element:
     return ui.element(tag).classes(classes)
 
 
+def labelled(classes: str, label: str, tag: str = "div", role: str = "") -> ui.element:
+    """Make an element with a name for screen readers."""
+    made = box(classes, tag)
+    made.props["aria-label"] = label
+    if role:
+        made.props["role"] = role
+    return made
+
+
 @contextmanager
 def card(title: str, classes: str = "") -> Iterator[ui.element]:
     """Make a card; yield its head, to the right of the title."""
-    with box(f"card {classes}", "section").props(f'aria-label="{title}"'):
+    with labelled(f"card {classes}", title, "section"):
         with box("card-head"):
             Text("h2", title)
             head = box("card-tools")
@@ -89,17 +98,17 @@ class Segments(Generic[T]):
         self.value = value
         self._on_change = on_change
         self._buttons: list[tuple[T, ui.element]] = []
-        with box("segments").props(f'role=radiogroup aria-label="{label}"'):
+        with labelled("segments", label, role="group"):
             for choice, name in choices:
                 made = button(name, partial(self._choose, choice), classes="segment")
-                self._buttons.append((choice, made.props("role=radio")))
+                self._buttons.append((choice, made))
         self.show(value)
 
     def show(self, value: T) -> None:
         """Show a value as chosen."""
         self.value = value
         for choice, made in self._buttons:
-            made.props["aria-checked"] = "true" if choice == value else "false"
+            made.props["aria-pressed"] = "true" if choice == value else "false"
 
     def _choose(self, value: T) -> None:
         self.show(value)

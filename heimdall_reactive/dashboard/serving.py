@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,12 +16,15 @@ from nicegui import ui
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from heimdall_reactive.base.endpoints import is_loopback
+from heimdall_reactive.base.masking import told
 
 from .board import Board
 from .embedded import Embedded
 from .page import page
 
 __all__ = ["serving"]
+
+logger: Final = logging.getLogger("heimdall_reactive")
 
 BACKLOG: Final = 128
 GRACE: Final = 1  # seconds that open requests get at the end; whole ones, as uvicorn has it
@@ -72,13 +76,21 @@ async def serving(
             app, log_config=None, access_log=False, ws="wsproto", timeout_graceful_shutdown=GRACE,
         ))  # fmt: skip
         work = [board.run()] if embedded is None else [board.run(), embedded.run()]
-        async with _running(server, listener), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(item) for item in work]
+        async with _running(server, listener):
+            tasks = [asyncio.create_task(item) for item in work]
+            for task in tasks:
+                task.add_done_callback(_report)
             try:
                 yield _url(listener)
             finally:
                 for task in tasks:
                     task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a task of the dashboard ended: %s", told(error))
 
 
 @asynccontextmanager
@@ -86,6 +98,8 @@ async def _running(server: uvicorn.Server, listener: socket.socket) -> AsyncIter
     task = asyncio.create_task(server.serve([listener]))
     while not (server.started or task.done()):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
+    if task.done():
+        task.result()
     try:
         yield
     finally:

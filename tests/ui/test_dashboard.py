@@ -296,7 +296,7 @@ def test_faults_show_a_countdown_and_heal(dashboard: Shown) -> None:
         expect(tab.get_by_text("the box opens when it is back")).to_be_visible()
         expect(tab.locator(".badge.good")).to_have_count(3, timeout=15_000)
         expect(tab.get_by_label("message", exact=True)).to_be_enabled()
-        tab.get_by_role("radio", name="bo", exact=True).click()
+        tab.get_by_role("button", name="bo", exact=True).click()
         press(tab, "Ban")
         expect(tab.locator(".badge.bad")).to_have_text(re.compile("failed"))
         expect(tab.get_by_text("accountBanned").first).to_be_visible()
@@ -324,9 +324,9 @@ def test_two_tabs_a_reload_and_a_close_leak_nothing(dashboard: Shown) -> None:
         assert count(dashboard) == before + 2 * (one - before)
         press(second, "Account deleted")
         expect(first.locator(".line", has_text="accountDeleted")).to_have_count(3)
-        second.get_by_role("radio", name="50/s").click()
-        chosen = first.get_by_role("radio", name="50/s")
-        expect(chosen).to_have_attribute("aria-checked", "true")
+        second.get_by_role("button", name="50/s").click()
+        chosen = first.get_by_role("button", name="50/s")
+        expect(chosen).to_have_attribute("aria-pressed", "true")
         for _ in range(3):
             second.reload()
             await_connected(second)
@@ -377,7 +377,7 @@ def test_it_fits_wide_and_narrow_in_both_themes(dashboard: Shown, size: tuple[in
         expect(tab.locator(".chart svg")).to_have_count(2)
         colours = []
         for theme in ("light", "dark"):
-            tab.get_by_role("radio", name=theme, exact=True).click()
+            tab.get_by_role("button", name=theme, exact=True).click()
             dark = re.compile("body--dark") if theme == "dark" else re.compile("body--light")
             expect(tab.locator("body")).to_have_class(dark)
             colours.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
