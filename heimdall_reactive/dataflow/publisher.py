@@ -33,6 +33,7 @@ LIMIT: Final = 20_000  # records that may wait for an acknowledgement
 MAX_BYTES: Final = 64 * 2**20  # of them
 WINDOW: Final = 1_000  # records on their way at a time
 ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged
+SHORTEST_WAIT: Final = 0.1  # seconds until the log is dialled again
 LONGEST_WAIT: Final = 2.0  # seconds between two dials
 TOO_LARGE: Final = {10054}  # codes of the log: no repetition will make it take this record
 HEADERS: Final = 1024  # bytes that the headers of a record may take
@@ -83,6 +84,7 @@ class Publisher:
         max_bytes: bytes of them.
         window: records on their way at a time.
         ack_timeout: seconds until the oldest of those must have been acknowledged.
+        pause: seconds until the log is dialled again, the first time; it grows while it fails.
 
     Attributes:
         stats: counters.
@@ -97,6 +99,7 @@ class Publisher:
         max_bytes: int = MAX_BYTES,
         window: int = WINDOW,
         ack_timeout: float = ACK_TIMEOUT,
+        pause: float = SHORTEST_WAIT,
     ) -> None:
         self.stats = PublisherStats()
         self._dial = dial
@@ -105,6 +108,7 @@ class Publisher:
         self._max_bytes = max_bytes
         self._window = window
         self._ack_timeout = ack_timeout
+        self._pause = pause
         self._waiting: deque[_Entry] = deque()  # not sent on this connection
         self._unacked: dict[int, _Entry] = {}  # by the number in its reply subject, in order
         self._bytes = 0
@@ -162,7 +166,7 @@ class Publisher:
                 client = await self._dial(self._on_closed)
             except LogError as error:
                 raise_if_cancelled()
-                delay = min(LONGEST_WAIT, max(0.1, 2 * delay))
+                delay = self._longer(delay)
                 logger.warning("%s; dialling again in %.1f s", error, delay)
                 continue
             self.stats.connections += 1
@@ -174,9 +178,12 @@ class Publisher:
                 with suppress(Exception):  # it is dropped, whatever it says
                     await client.close()
             # A log that takes nothing is not asked without a pause.
-            delay = 0.0 if self.stats.acknowledged > before else min(LONGEST_WAIT, delay * 2 + 0.1)
+            delay = 0.0 if self.stats.acknowledged > before else self._longer(delay)
             logger.warning("the log failed (%s): %d records are sent again",
                            self._failure, len(self._waiting))  # fmt: skip
+
+    def _longer(self, delay: float) -> float:
+        return min(LONGEST_WAIT, max(self._pause, 2 * delay))
 
     async def _send_on(self, client: Client) -> None:
         """Send until something goes wrong."""

@@ -1,0 +1,175 @@
+"""`Publisher`: in order, and kept until acknowledged, whatever the log does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nats.aio.msg import Msg
+
+from heimdall_reactive.dataflow import Ack, LogError, Record
+from heimdall_reactive.dataflow.publisher import Publisher
+from tests.support import run
+
+from .kills import until
+
+Fate = str  # what happens to one publish: "fine", "cut", "lost ack", "error" or "large"
+
+
+class FakeLog:
+    """A log with de-duplication whose connections fail as a script says; after it, never."""
+
+    def __init__(self, fates: list[Fate]) -> None:
+        self.fates = iter(fates)
+        self.stored: list[str] = []
+        self.reachable = True
+
+    async def dial(self, on_closed: Callable[[], Awaitable[None]]) -> Any:
+        if not self.reachable:
+            raise LogError("no connection")
+        return FakeClient(self, on_closed)
+
+    def take(self, own: str) -> dict[str, Any]:
+        if duplicate := own in self.stored:
+            return {"seq": self.stored.index(own) + 1, "duplicate": duplicate}
+        self.stored.append(own)
+        return {"seq": len(self.stored)}
+
+
+class FakeClient:
+    max_payload = 10_000
+
+    def __init__(self, log: FakeLog, on_closed: Callable[[], Awaitable[None]]) -> None:
+        self._log = log
+        self._on_closed = on_closed
+        self._reply: Callable[[Msg], Awaitable[None]] | None = None
+        self._open = True
+
+    def new_inbox(self) -> str:
+        return "_INBOX.x"
+
+    async def subscribe(self, _: str, cb: Callable[[Msg], Awaitable[None]]) -> None:
+        self._reply = cb
+
+    async def publish(self, subject: str, data: bytes, reply: str, headers: dict[str, str]) -> None:
+        fate = next(self._log.fates, "fine") if self._open else "gone"
+        if fate == "cut":
+            self._open = False
+            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._on_closed())
+        if not self._open:
+            return  # it went into a buffer, or was lost on the wire
+        answer: dict[str, Any] = {"error": {"err_code": 10077, "description": "busy"}}
+        if fate == "large":
+            answer = {"error": {"err_code": 10054, "description": "too large"}}
+        elif fate != "error":
+            answer = self._log.take(headers["Nats-Msg-Id"].rpartition(".")[2])
+        else:
+            self._open = False  # a log that refuses one must not get those behind it
+        if fate != "lost ack":
+            asyncio.get_running_loop().call_soon(self._answer, reply, answer)
+
+    def _answer(self, reply: str, answer: dict[str, Any]) -> None:
+        assert self._reply is not None
+        message = Msg(_client=None, subject=reply, data=json.dumps(answer).encode())  # type: ignore[arg-type]
+        asyncio.ensure_future(self._reply(message))  # type: ignore[arg-type]  # noqa: RUF006
+
+    async def close(self) -> None:
+        self._open = False
+
+
+def record(number: int) -> Record:
+    return Record("c", b"{}", str(number))
+
+
+fates = st.sampled_from(["fine"] * 8 + ["cut", "lost ack", "error"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(fates, max_size=60), st.integers(1, 40), st.integers(1, 12))
+def test_whatever_fails_the_log_gets_everything_once_and_in_order(
+    script: list[Fate], count: int, window: int
+) -> None:
+    async def main() -> None:
+        log, acked = FakeLog(script), []
+        publisher = Publisher(log.dial, "s", limit=10, window=window, ack_timeout=0.02, pause=0.0)
+        publisher.start()
+        for number in range(count):
+            await publisher.put(record(number), lambda one, _: acked.append(one.id))
+        await publisher.flush()
+        assert log.stored == [str(number) for number in range(count)]
+        assert sorted(acked, key=int) == log.stored
+        assert publisher.stats.acknowledged == count
+        assert publisher.stats.high_water <= 10
+        assert await publisher.aclose() == 0
+
+    run(main)
+
+
+def test_who_puts_more_than_the_limit_waits() -> None:
+    async def main() -> None:
+        log = FakeLog([])
+        log.reachable = False
+        publisher = Publisher(log.dial, "s", limit=3)
+        publisher.start()
+        for number in range(3):
+            await publisher.put(record(number))
+        more = asyncio.create_task(publisher.put(record(3)))
+        await asyncio.sleep(0.05)
+        assert not more.done()
+        log.reachable = True
+        async with asyncio.timeout(5):
+            await more
+            await publisher.flush()
+        assert log.stored == ["0", "1", "2", "3"]
+        await publisher.aclose()
+
+    run(main)
+
+
+def test_the_limit_counts_bytes_too() -> None:
+    async def main() -> None:
+        publisher = Publisher(FakeLog([]).dial, "s", max_bytes=2000)
+        publisher.add(Record("c", b"x" * 3000, "1"))  # one is always taken
+        waiting = asyncio.create_task(publisher.put(record(2)))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        publisher.start()
+        async with asyncio.timeout(5):
+            await waiting
+        await publisher.aclose()
+
+    run(main)
+
+
+def test_what_the_log_never_takes_is_refused_and_the_rest_goes_on() -> None:
+    async def main() -> None:
+        settled: list[tuple[str, Ack | None]] = []
+        log = FakeLog(["fine", "large"])
+        publisher = Publisher(log.dial, "s")
+        publisher.start()
+        for one in (record(1), record(2), Record("c", b"x" * 10_000, "3"), record(4)):
+            await publisher.put(one, lambda one, ack: settled.append((one.id, ack)))
+        await publisher.flush()
+        assert log.stored == ["1", "4"]
+        assert {own for own, ack in settled if ack is None} == {"2", "3"}
+        assert publisher.stats.refused == 2
+        await publisher.aclose()
+
+    run(main)
+
+
+def test_what_was_not_acknowledged_at_the_end_is_counted() -> None:
+    async def main() -> None:
+        log = FakeLog(["lost ack"] * 5)
+        publisher = Publisher(log.dial, "s", ack_timeout=60)
+        publisher.start()
+        for number in range(3):
+            await publisher.put(record(number))
+        await until(lambda: len(log.stored) == 3)
+        assert await publisher.aclose() == 3
+
+    run(main)
