@@ -165,12 +165,14 @@ def test_a_root_that_is_gone_harms_no_emitter(stage: Stage) -> None:
         with opened() as root:
             shown: list[Any] = []
             binding = bind(store.last_message, shown.append, scope(tk.Label(root)))
-            view = store.observe_on(hop(root))
+            view = store.observe_on(post := hop(root))
             record(view.last_message)
             stage.say(1)
             wait_until(lambda: len(seen) == 1, lambda: time.sleep(0.002), 5)
             root.destroy()  # while the message waits for a turn of Tk
             assert binding.is_disposed
+        with pytest.raises(RuntimeError, match="is destroyed"):
+            post(shown.clear)
         began = time.monotonic()
         stage.say(2)
         wait_until(lambda: len(seen) == 2, lambda: time.sleep(0.002), 5)
