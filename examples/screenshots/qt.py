@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication
 
 from examples.qt_app import Window
@@ -40,7 +41,7 @@ def make(picture: Path = PICTURE) -> None:
         window.deleteLater()
 
 
-def until(app: QApplication, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+def until(app: QCoreApplication, condition: Callable[[], bool], timeout: float = 10.0) -> None:
     """Let the application go on until a condition holds."""
     end = time.monotonic() + timeout
     while not condition():

@@ -2,8 +2,8 @@
 
 Thread rule: widgets belong to the thread of the `QApplication`. A value reaches it by a queued
 signal to an object there; `QTimer.singleShot(0, f)` on a Python thread never fires, and RxPY's
-`QtScheduler` goes silent for good after the first value from one (RxPY #551). Bindings run in a
-zero timer, after the events of the user interface.
+`QtScheduler` goes silent for good after the first value from one (RxPY #551). Bindings run by a
+timer, after the events of the user interface, at most 60 times a second.
 
 Clean-up rule: a binding ends when its owner is `destroyed`, whoever destroys it; the owner is the
 `QObject` whose method the slot is. As with Qt's own connections, a connected method does not keep

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -19,6 +21,8 @@ from typing import Any, Final
 
 from heimdall_reactive import ConfigurationError, QueueHop
 from heimdall_reactive.base.masking import told
+
+from .frames import FRAME
 
 __all__ = ["Kit", "QtHop", "find_kit", "kit_of"]
 
@@ -87,8 +91,9 @@ class QtHop:
     """The hop to the thread of the application; it closes with the application.
 
     What waits is here and not in the arguments of the signal, so Qt never holds a Python object.
-    The signal starts a timer of zero seconds instead of calling: events that are posted while
-    events are handled may be handled in the same round, and a busy binding would block the rest.
+    The signal starts a timer instead of calling: events that are posted while events are handled
+    may be handled in the same round, and a busy binding would block the rest. What comes within a
+    frame after a round waits for the next one; after a pause the round is at once.
     """
 
     def __init__(self, qt: Kit, app: Any) -> None:
@@ -98,9 +103,11 @@ class QtHop:
         self._waker = qt.waker_class(app)
         self._timer = qt.core.QTimer(self._waker)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._calls.run_pending)
+        self._timer.timeout.connect(self._run)
+        self._free_at = 0.0  # by time.monotonic()
         queued = qt.core.Qt.ConnectionType.QueuedConnection
-        self._waker.woken.connect(self._timer.start, queued)
+        self._waker.on_woken = self._wait
+        self._waker.woken.connect(self._waker.wake, queued)
         app.destroyed.connect(lambda *_: self.close())
         atexit.register(self.close)  # before that of PySide6 or PyQt6, which ends the application
 
@@ -115,6 +122,15 @@ class QtHop:
                 raise RuntimeError("the QApplication is gone")
             self._calls(lambda: _guarded(call))
             self._waker.woken.emit()
+
+    def _wait(self) -> None:
+        if not self._timer.isActive():
+            left = self._free_at - time.monotonic()
+            self._timer.start(max(0, math.ceil(left * 1000)))
+
+    def _run(self) -> None:
+        self._calls.run_pending()
+        self._free_at = time.monotonic() + FRAME
 
     def close(self) -> None:
         """Refuse calls from now on."""
@@ -134,6 +150,10 @@ def _guarded(call: Callable[[], None]) -> None:
 def _waker_class(core: Any, signal: Any) -> Any:
     class Waker(core.QObject):  # type: ignore[misc]
         woken = signal()
+        on_woken: Callable[[], None]
+
+        def wake(self) -> None:
+            self.on_woken()
 
     return Waker
 

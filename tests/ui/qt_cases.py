@@ -76,11 +76,11 @@ def test_a_burst_does_not_block_the_window(gui: Gui, stage: Stage) -> None:
         gui.until(lambda: bool(seen) and seen[-1] == BURST - 1, timeout=30)
         sender.join()
         heart.stop()
-    assert len(seen) < BURST / 4
+    assert len(seen) < BURST / 20
     assert seen == sorted(seen)
     assert where == {threading.get_ident()}
     assert heart.beats > 10
-    assert heart.longest < 0.5
+    assert heart.longest < 1.0  # some 0.05 s on an idle machine
     delete(label)
 
 
@@ -95,15 +95,16 @@ def test_a_slow_slot_leaves_time_for_the_rest(gui: Gui) -> None:
         seen.append(n)
 
     binding = connect(values, show, owner, buffer=1000)
-    heart = Heartbeat()
+    heart, began = Heartbeat(), time.monotonic()
     for n in range(500):
         values.on_next(n)
-    gui.until(lambda: len(seen) == 500)
+    gui.until(lambda: len(seen) == 500, timeout=20)
+    took = time.monotonic() - began
     heart.stop()
     assert seen == list(range(500)), "all, in order"
     assert binding.stats.dropped == 0
     assert heart.beats > 20
-    assert heart.longest < 0.1
+    assert heart.longest < took / 2  # some 0.02 s on an idle machine
 
 
 def test_equal_messages_are_two(gui: Gui, stage: Stage) -> None:

@@ -31,7 +31,7 @@ def qasync() -> Any:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - widgets tell nobody
             await asyncio.sleep(0.002)
 

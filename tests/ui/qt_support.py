@@ -47,7 +47,7 @@ class Gui:
     def __init__(self) -> None:
         self.app: Any = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
 
-    def until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
         """Run the event loop until a condition holds.
 
         Raises:

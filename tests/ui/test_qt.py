@@ -18,11 +18,11 @@ NOTHING_COLLECTED = 5
 
 @pytest.mark.leaky
 @pytest.mark.parametrize("api", ["PySide6", "PyQt6"])
-@pytest.mark.parametrize("cases", ["qt_cases", "qt_life_cases", "qt_loop_cases", "qt_example_cases"])
+@pytest.mark.parametrize("cases", ["qt", "qt_life", "qt_loop", "qt_example"])
 def test_cases(api: str, cases: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-n0", "-p", "no:cacheprovider",
-         "-p", "no:pytest-qt", str(ROOT / "tests" / "ui" / f"{cases}.py")],
+         "-p", "no:pytest-qt", str(ROOT / "tests" / "ui" / f"{cases}_cases.py")],
         cwd=ROOT, capture_output=True, text=True, timeout=55,
         env={**os.environ, "QT_API": api.lower(), "QT_QPA_PLATFORM": "offscreen"},
     )  # fmt: skip
