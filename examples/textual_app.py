@@ -16,13 +16,13 @@ from heimdall_reactive.devserver import DevServer, serve_in_thread
 class Heimdall(Bound, App[None]):
     """Shows a store: how its connection is, and the newest messages."""
 
+    AUTO_FOCUS = "Input"
     CSS = """
     Screen { padding: 1 2; }  Horizontal { height: auto; }
     #title { width: 1fr; text-style: bold; }  #status { padding: 0 2; color: black; }
     .good { background: limegreen; }  .busy { background: orange; }
-    .idle { background: gray; }  .bad { background: red; }
     Log { height: 7; margin: 1 0; padding: 1 2; background: $panel; scrollbar-size: 0 0; }
-    Input { width: 1fr; margin-right: 2; }
+    Input { width: 1fr; margin-right: 2; }  .idle { background: gray; }  .bad { background: red; }
     """
 
     def __init__(self, store: WebSocketStore[Any], server: DevServer) -> None:
