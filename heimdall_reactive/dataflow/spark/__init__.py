@@ -5,7 +5,7 @@
 """
 
 from .failures import DataLost, LogUnavailable, PeerUnavailable, RecordRejected
-from .source import HeimdallDataSource, register
+from .source import HeimdallDataSource, each_batch, register
 
 __all__ = [
     "DataLost",
@@ -13,5 +13,6 @@ __all__ = [
     "LogUnavailable",
     "PeerUnavailable",
     "RecordRejected",
+    "each_batch",
     "register",
 ]

@@ -145,9 +145,10 @@ class LogDoor:
         deadline = loop.time() + self._options.timeout
         while True:
             try:
-                return await call()
+                async with asyncio.timeout_at(deadline):
+                    return await call()
             except BROKEN as error:
-                if loop.time() > deadline:
+                if loop.time() >= deadline:
                     raise LogUnavailable(
                         f"the log did not answer in {self._options.timeout} s "
                         f"({type(error).__name__}): is it up, and does the stream "

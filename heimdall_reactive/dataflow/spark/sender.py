@@ -17,6 +17,7 @@ from .writing import Message, WriteOptions
 __all__ = ["Sender"]
 
 LOOK: Final = 0.5  # seconds between two looks at the state of the store
+RECONNECT: Final = 0.5  # seconds until the store dials again
 
 
 @dataclass
@@ -49,12 +50,13 @@ class Sender:
             loop="thread",
             access_token=options.secret.read(),
             allow_insecure_token=options.insecure,
-            reconnect_delay=0.5,
+            reconnect_delay=RECONNECT,
             max_reconnect_attempts=None,
             outbox_limit=max(1024, 2 * options.window),
             outbox_overflow="block",
         )
         self._store.messages.subscribe(self._on_message)
+        self._store.is_connected.subscribe(self._on_connected)
 
     def __enter__(self) -> Sender:
         return self
@@ -128,6 +130,10 @@ class Sender:
             sent.state, sent.session = receipt.state, self._store.state.value.session
         if receipt.state == "written" and not self._options.ack:
             self._done(sent.message.id)
+
+    def _on_connected(self, _: bool) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def _on_message(self, message: Any) -> None:
         if self._options.ack and isinstance(message, dict):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import (
     DataSource,
     DataSourceReader,
@@ -31,7 +31,7 @@ from .rows import Rows, schema_of
 from .sink import BatchWriter, StreamWriter
 from .writing import WriteOptions
 
-__all__ = ["HeimdallDataSource", "register"]
+__all__ = ["HeimdallDataSource", "each_batch", "register"]
 
 
 def register(spark: SparkSession) -> None:
@@ -42,6 +42,27 @@ def register(spark: SparkSession) -> None:
         >>> frame = spark.readStream.format("heimdall").option("stream", "TICKS").load()
     """
     spark.dataSource.register(HeimdallDataSource)
+
+
+def each_batch(**options: Any) -> Callable[[DataFrame, int], None]:
+    """Return a function for `foreachBatch` that sends the rows of each batch.
+
+    For `outputMode("update")`, which Spark allows no sink that is written in Python.
+
+    Args:
+        **options: of the sink.
+
+    Example:
+        >>> totals.writeStream.outputMode("update").foreachBatch(
+        ...     each_batch(endpoint="wss://example.org/totals", keyColumns="key", ackField="ack")
+        ... )
+    """
+
+    def write(frame: DataFrame, batch: int) -> None:
+        writer = frame.write.format(HeimdallDataSource.name()).options(**options)
+        writer.option("batchId", batch).mode("append").save()
+
+    return write
 
 
 class HeimdallDataSource(DataSource):

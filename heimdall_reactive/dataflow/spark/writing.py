@@ -54,6 +54,7 @@ class WriteOptions:
         id_column: the column that holds the id.
         key_columns: those that tell a row from all others of its batch.
         id_field: the field of a message that takes the id.
+        batch: number of the batch, where Spark does not tell it.
         channel: of the log, for all rows.
         channel_column: the column that names the channel of each row.
     """
@@ -68,12 +69,13 @@ class WriteOptions:
     id_column: str
     key_columns: tuple[str, ...]
     id_field: str
+    batch: str
     channel: str
     channel_column: str
 
     NAMES = (
         *LogOptions.NAMES, "sink", "endpoint", "allowInsecureToken", "ackField", "idColumn",
-        "keyColumns", "idField", "channel", "channelColumn",
+        "keyColumns", "idField", "batchId", "channel", "channelColumn",
     )  # fmt: skip
 
     @classmethod
@@ -92,6 +94,7 @@ class WriteOptions:
             id_column=given.text("idColumn", ""),
             key_columns=given.names("keyColumns"),
             id_field=given.text("idField", "id"),
+            batch=given.text("batchId", ""),
             channel=given.text("channel", ""),
             channel_column=given.text("channelColumn", ""),
         )
@@ -125,8 +128,7 @@ def messages(options: WriteOptions, batches: Iterable[pa.RecordBatch]) -> Iterat
         ConfigurationError: two rows have one id, or one has none: a peer would take the second
             for a repeat of the first.
     """
-    context = TaskContext.get()
-    job = [context.getLocalProperty(name) if context else None for name in (QUERY, BATCH)]
+    job = [_property(QUERY), options.batch or _property(BATCH)]
     seen: set[str] = set()
     for batch in batches:
         for row in _utc(batch).to_pylist(maps_as_pydicts="strict"):
@@ -142,7 +144,7 @@ def messages(options: WriteOptions, batches: Iterable[pa.RecordBatch]) -> Iterat
             yield Message(name, channel or options.channel, encode(row).data.decode())
 
 
-def _id(options: WriteOptions, job: list[str | None], row: Mapping[str, Any]) -> str:
+def _id(options: WriteOptions, job: list[str], row: Mapping[str, Any]) -> str:
     if options.id_column:
         if row[options.id_column] is None:
             raise ConfigurationError(f"a row has no id in the column {options.id_column!r}")
@@ -150,6 +152,11 @@ def _id(options: WriteOptions, job: list[str | None], row: Mapping[str, Any]) ->
     keys = [row[name] for name in options.key_columns]
     # The same batch of the same query has the same rows: both numbers are in the checkpoint.
     return hashlib.sha256(encode([*job, *keys]).data).hexdigest()[:32]
+
+
+def _property(name: str) -> str:
+    context = TaskContext.get()
+    return (context.getLocalProperty(name) if context else None) or ""
 
 
 def _utc(batch: pa.RecordBatch) -> pa.RecordBatch:
