@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable
@@ -96,7 +97,13 @@ def bind(
 
     Raises:
         ConfigurationError: `buffer` is no whole number of 1 or more.
+        TypeError: the setter is a coroutine function, which nobody would await.
     """
+    if inspect.iscoroutinefunction(setter):
+        raise TypeError(
+            "a coroutine function cannot be a setter: nobody would await it; "
+            "iterate over values() in a task of your framework, or use store.on_each()"
+        )
     if distinct is None:
         distinct = distinct_by_default(select, buffer)
     selecting = Selecting(select, distinct)

@@ -354,6 +354,13 @@ def test_a_limit_that_is_none_is_refused() -> None:
         bind(BehaviorSubject(0), print, buffer=0)
 
 
+def test_a_coroutine_function_is_refused() -> None:
+    async def setter(_: int) -> None: ...
+
+    with pytest.raises(TypeError, match="await"):
+        bind(BehaviorSubject(0), setter)
+
+
 @given(st.lists(st.tuples(st.sampled_from(["emit", "turn"]), st.integers(0, 3))))
 def test_what_is_shown_is_always_a_piece_of_what_came_and_ends_with_the_newest(
     steps: list[tuple[str, int]],
