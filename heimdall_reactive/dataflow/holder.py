@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 from uuid import uuid4
 
@@ -105,6 +105,13 @@ class Holder:
         if self._outbound is not None:
             self._stats.sent = self._outbound.stats.sent
         return self._stats
+
+    def retire(self, past: HolderStats) -> None:
+        """Add its counters to those of the past, and count there what is still to come."""
+        now = self.stats
+        for one in fields(HolderStats):
+            setattr(past, one.name, getattr(past, one.name) + getattr(now, one.name))
+        self._stats, self._reader, self._outbound = past, None, None
 
     async def run(self) -> None:
         """Read until `stop`, or until the store gives up.

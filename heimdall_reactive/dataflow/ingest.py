@@ -258,9 +258,7 @@ class Ingest:
     def _on_end(self, number: int, task: asyncio.Task[None]) -> None:
         holder = self._held.pop(number)
         del self._tasks[number]
-        for part in fields(HolderStats):
-            total = getattr(self._past, part.name) + getattr(holder.stats, part.name)
-            setattr(self._past, part.name, total)
+        holder.retire(self._past)
         if task.cancelled():
             return
         if (error := task.exception()) is None:

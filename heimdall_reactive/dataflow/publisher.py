@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .log_client import Ack, LogError
+from .nats_client import TOO_LARGE, close_client
 from .records import Record
 from .tasks import raise_if_cancelled
 
@@ -35,7 +36,6 @@ WINDOW: Final = 1_000  # records on their way at a time
 ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged
 SHORTEST_WAIT: Final = 0.1  # seconds until the log is dialled again
 LONGEST_WAIT: Final = 2.0  # seconds between two dials
-TOO_LARGE: Final = {10054}  # codes of the log: no repetition will make it take this record
 HEADERS: Final = 1024  # bytes that the headers of a record may take
 
 Dial: TypeAlias = "Callable[[Callable[[], Awaitable[None]]], Awaitable[Client]]"
@@ -85,6 +85,7 @@ class Publisher:
         window: records on their way at a time.
         ack_timeout: seconds until the oldest of those must have been acknowledged.
         pause: seconds until the log is dialled again, the first time; it grows while it fails.
+        close: ends a connection that `dial` opened, whatever has become of it.
 
     Attributes:
         stats: counters.
@@ -100,6 +101,7 @@ class Publisher:
         window: int = WINDOW,
         ack_timeout: float = ACK_TIMEOUT,
         pause: float = SHORTEST_WAIT,
+        close: Callable[[Client], Awaitable[None]] = close_client,
     ) -> None:
         self.stats = PublisherStats()
         self._dial = dial
@@ -109,6 +111,7 @@ class Publisher:
         self._window = window
         self._ack_timeout = ack_timeout
         self._pause = pause
+        self._close = close
         self._waiting: deque[_Entry] = deque()  # not sent on this connection
         self._unacked: dict[int, _Entry] = {}  # by the number in its reply subject, in order
         self._bytes = 0
@@ -175,8 +178,7 @@ class Publisher:
                 await self._send_on(client)
             finally:
                 self._take_back()
-                with suppress(Exception):  # it is dropped, whatever it says
-                    await client.close()
+                await self._close(client)
             # A log that takes nothing is not asked without a pause.
             delay = 0.0 if self.stats.acknowledged > before else self._longer(delay)
             logger.warning("the log failed (%s): %d records are sent again",

@@ -70,9 +70,9 @@ class FeedServer:
         """Begin to answer what has an `id`."""
         self._acks = True
 
-    def drop(self, channel: str) -> None:
-        """Cut every connection of a channel, as a network would."""
-        for connection in tuple(self._open[channel]):
+    def drop(self, channel: str, count: int = 1_000) -> None:
+        """Cut the connections of a channel, or so many of them, as a network would."""
+        for connection in tuple(self._open[channel])[:count]:
             connection.transport.abort()
 
     async def __aenter__(self) -> Self:

@@ -81,6 +81,10 @@ class FakeClient:
         self._open = False
 
 
+def publisher_of(log: FakeLog, **options: Any) -> Publisher:
+    return Publisher(log.dial, "s", close=lambda client: client.close(), **options)
+
+
 def record(number: int) -> Record:
     return Record("c", b"{}", str(number))
 
@@ -95,7 +99,7 @@ def test_whatever_fails_the_log_gets_everything_once_and_in_order(
 ) -> None:
     async def main() -> None:
         log, acked = FakeLog(script), []
-        publisher = Publisher(log.dial, "s", limit=10, window=window, ack_timeout=0.02, pause=0.0)
+        publisher = publisher_of(log, limit=10, window=window, ack_timeout=0.02, pause=0.0)
         publisher.start()
         for number in range(count):
             await publisher.put(record(number), lambda one, _: acked.append(one.id))
@@ -113,7 +117,7 @@ def test_who_puts_more_than_the_limit_waits() -> None:
     async def main() -> None:
         log = FakeLog([])
         log.reachable = False
-        publisher = Publisher(log.dial, "s", limit=3)
+        publisher = publisher_of(log, limit=3)
         publisher.start()
         for number in range(3):
             await publisher.put(record(number))
@@ -132,7 +136,7 @@ def test_who_puts_more_than_the_limit_waits() -> None:
 
 def test_the_limit_counts_bytes_too() -> None:
     async def main() -> None:
-        publisher = Publisher(FakeLog([]).dial, "s", max_bytes=2000)
+        publisher = publisher_of(FakeLog([]), max_bytes=2000)
         publisher.add(Record("c", b"x" * 3000, "1"))  # one is always taken
         waiting = asyncio.create_task(publisher.put(record(2)))
         await asyncio.sleep(0.01)
@@ -149,7 +153,7 @@ def test_what_the_log_never_takes_is_refused_and_the_rest_goes_on() -> None:
     async def main() -> None:
         settled: list[tuple[str, Ack | None]] = []
         log = FakeLog(["fine", "large"])
-        publisher = Publisher(log.dial, "s")
+        publisher = publisher_of(log)
         publisher.start()
         for one in (record(1), record(2), Record("c", b"x" * 10_000, "3"), record(4)):
             await publisher.put(one, lambda one, ack: settled.append((one.id, ack)))
@@ -165,7 +169,7 @@ def test_what_the_log_never_takes_is_refused_and_the_rest_goes_on() -> None:
 def test_what_was_not_acknowledged_at_the_end_is_counted() -> None:
     async def main() -> None:
         log = FakeLog(["lost ack"] * 5)
-        publisher = Publisher(log.dial, "s", ack_timeout=60)
+        publisher = publisher_of(log, ack_timeout=60)
         publisher.start()
         for number in range(3):
             await publisher.put(record(number))
