@@ -362,3 +362,18 @@ def test_a_frame_that_can_never_fit_is_not_waited_for() -> None:
     started = time.monotonic()
     box.wait_for_room(11, timeout=30.0)
     assert time.monotonic() - started < 10.0
+
+
+def test_what_the_wire_turns_down_is_rejected_and_the_next_goes_on() -> None:
+    box, paper = Outbox(10, 100), Paper(1)
+    first, second = box.put(frame(b"a")), box.put(frame(b"b"))
+    box.flush(paper)
+    box.turn_down("too large")
+    assert first.state == "rejected"
+    assert "too large" in str(first.error)
+    paper.room = 2
+    box.flush(paper)
+    assert second.state == "written"
+    assert box.counters.rejected == 1
+    box.turn_down("nothing is in flight")
+    assert box.counters.rejected == 1

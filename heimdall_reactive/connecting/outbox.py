@@ -197,6 +197,12 @@ class Outbox:
         if receipt is not None:
             receipt.settle("written")
 
+    def turn_down(self, reason: str) -> None:
+        """Settle what was in flight as rejected: nothing of it has left, and never will."""
+        receipt, self._in_flight = self._in_flight, None
+        if receipt is not None:
+            self._refuse(receipt, "rejected", reason)
+
     def _next(self) -> Entry | None:
         """Take out the next send that has not expired."""
         self.expire()

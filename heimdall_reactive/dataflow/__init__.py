@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .ingest import Ingest, IngestStats
     from .log_client import Ack, Log, LogError, StreamSettings, connect_log
     from .log_store import LogMessage, LogStore, use_log
+    from .nats_client import RecordTooLarge
     from .outbound import Outbound, Sending
     from .reader import Batch, Item, Reader
     from .records import Record, channel_of, read_record, subject
@@ -36,6 +37,7 @@ __all__ = [
     "Reader",
     "RecentIds",
     "Record",
+    "RecordTooLarge",
     "Sending",
     "StreamSettings",
     "channel_of",
@@ -63,6 +65,7 @@ _MODULES: Final = {
     "Reader": "reader",
     "RecentIds": "ids",
     "Record": "records",
+    "RecordTooLarge": "nats_client",
     "Sending": "outbound",
     "StreamSettings": "log_client",
     "channel_of": "records",

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from heimdall_reactive import ConfigurationError
 
-from .nats_client import LogError, close_client, dial, shown, told
+from .nats_client import (
+    TOO_LARGE,
+    LogError,
+    RecordTooLarge,
+    close_client,
+    dial,
+    shown,
+    told,
+)
 from .records import Kind, Record, checked_stream, read_record, subject
 
 if TYPE_CHECKING:
@@ -84,16 +92,23 @@ class Log:
         """Write a record, and wait until the log has it.
 
         Raises:
+            RecordTooLarge: the log does not have it, and never takes it.
             LogError: the log did not say so; it may have the record all the same. Publish again:
                 a record with an id is kept once.
         """
         import nats.errors
 
+        name, headers = record.subject(self.stream), record.all_headers()
+        # The server counts the headers in, and ends the connection of who sends more.
+        size = len(record.data) + 16 + sum(len(key) + len(headers[key]) + 4 for key in headers)
+        if size > self.client.max_payload:
+            limit = f"max_payload={self.client.max_payload} of the log's server"
+            raise RecordTooLarge(f"the record is larger than {limit}")
         try:
-            ack = await self.js.publish(
-                record.subject(self.stream), record.data, timeout, headers=record.all_headers()
-            )
+            ack = await self.js.publish(name, record.data, timeout, headers=headers)
         except (nats.errors.Error, TimeoutError, OSError) as error:
+            if getattr(error, "err_code", None) in TOO_LARGE:
+                raise RecordTooLarge(f"the log takes no record so large: {told(error)}") from None
             raise LogError(f"the log did not take a record: {told(error)}") from None
         return Ack(ack.seq, bool(ack.duplicate))
 

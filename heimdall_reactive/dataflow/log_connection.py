@@ -7,7 +7,13 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from heimdall_reactive import ConfigurationError, ConnectError, ConnectTimeout, StoreError
+from heimdall_reactive import (
+    ConfigurationError,
+    ConnectError,
+    ConnectTimeout,
+    SendError,
+    StoreError,
+)
 from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
@@ -111,9 +117,14 @@ class LogConnection(Connection):
                 raise ConfigurationError(f"{error} in client=") from None
             raise ConnectError(str(error), "refused") from None
         channel = self._end.send_channel
-        parts = log, consumer, self._reader.on_record, channel, self._options, self._spawn
-        wire.append(LogWire(*parts))
+        calls = self._reader.on_record, self._turn_down
+        wire.append(LogWire(log, consumer, *calls, channel, self._options, self._spawn))
         return wire[0]
+
+    def _turn_down(self, reason: str) -> None:
+        """Settle the send that is under way: the log will never take it."""
+        self._outbox.turn_down(reason)
+        self._listener.on_error(SendError(f"not sent: {reason}", "rejected"))
 
     async def _consume(self, log: Log) -> str:
         """Make a consumer of this session that begins at the place; return its name."""

@@ -65,8 +65,8 @@ class Place:
             elif wanted == "last":
                 self.old = last
             return ""
-        if self.position > last:
-            text = f"the stream was made anew: it ends at {last}, and {self.position} was read"
+        if wanted > last + 1:
+            text = f"the stream was made anew: it ends at {last}, and {wanted - 1} was read"
             self.start, self.position = "first", 0
             return f"{text}; it is read from its beginning"
         if wanted < first:

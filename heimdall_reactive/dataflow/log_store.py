@@ -20,7 +20,7 @@ from heimdall_reactive.reactive.subjects import Stream
 from .gaps import Missed
 from .log_connection import LogConnection, LogEnd
 from .log_place import Place, checked_start
-from .records import FEED, Record, checked_stream
+from .records import FEED, Record, checked_stream, subject
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
@@ -102,7 +102,9 @@ def use_log(
         channel: whose messages are read; None reads those of all channels, see `store.channel`.
         servers: one URL or more of the log.
         start: `new`, `first`, `last` (the newest message of each channel, then what follows), a
-            sequence of the stream, or an aware time. `store.position + 1` goes on elsewhere.
+            sequence of the stream, or an aware time. `store.position + 1` goes on elsewhere; a
+            sequence beyond the stream's end says that it was made anew: it is read from its
+            beginning, and `errors` tells so.
         send_channel: where `send` publishes to; the channel itself, or `feed`, where None.
         client: options of `nats.connect`, such as `user_credentials`, `token`, `tls`; never shown.
         message_type: as for `use_websocket`.
@@ -122,9 +124,10 @@ def use_log(
     }
     options["reconnect_rules"] = rules  # a session that ended was another's, not the log's
     hosts = [servers] if isinstance(servers, str) else list(servers)
-    end = LogEnd(
-        hosts, checked_stream(stream), channel, send_channel or channel or FEED, client or {}
-    )
+    target = send_channel if send_channel is not None else channel if channel is not None else FEED
+    for name in (channel, target):
+        subject(checked_stream(stream), "in", name)  # refuses what has no name
+    end = LogEnd(hosts, stream, channel, target, client or {})
     checked = StoreOptions(**options)
     return LogStore(end, Place(checked_start(start)), checked, Codec(message_type), loop)
 

@@ -20,6 +20,7 @@ from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.pinging import Pinger
 
 from .log_client import Log, LogError
+from .nats_client import RecordTooLarge
 from .records import Record, read_record
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class LogWire:
         log: the stream; its connection is this wire's own, and does not heal.
         consumer: name of the ephemeral consumer.
         take: takes each record before its frame is pushed; tells whether it is to be pushed.
+        turn_down: is told why what was written last will never be in the log.
         channel: where what is written goes.
         options: the store's.
         spawn: runs a coroutine on the event loop.
@@ -57,6 +59,7 @@ class LogWire:
         log: Log,
         consumer: str,
         take: Callable[[Record], bool],
+        turn_down: Callable[[str], None],
         channel: str,
         options: StoreOptions,
         spawn: Spawn,
@@ -67,6 +70,7 @@ class LogWire:
         self._client: Client = log.client
         self._consumer = consumer
         self._take = take
+        self._turn_down = turn_down
         self._channel = channel
         self._options = options
         self._spawn = spawn
@@ -78,6 +82,7 @@ class LogWire:
         self._open = True
         self._publishing = False
         self._works: set[asyncio.Task[None]] = set()
+        self._pings: set[asyncio.Task[None]] = set()
         self._left = 0  # records of the batch that are still to come
         self._count = 0  # records of this consumer so far
         self._close: CloseInfo | None = None
@@ -134,7 +139,9 @@ class LogWire:
 
     def send_ping(self, payload: bytes) -> None:
         """Send a ping of NATS; whatever comes later than its answer came after it."""
-        self._start(self._ping(payload))
+        task = self._spawn(self._ping(payload))
+        self._pings.add(task)
+        task.add_done_callback(self._pings.discard)
 
     async def on_disconnected(self) -> None:
         """Take the end of the connection, from its client."""
@@ -194,6 +201,8 @@ class LogWire:
         record = Record(self._channel, bytes(frame.data), uuid4().hex, "out", text=frame.text)
         try:
             await self._log.publish(record)
+        except RecordTooLarge as error:
+            self._turn_down(str(error))
         except LogError as error:
             self.lose(str(error))
             return
@@ -234,12 +243,14 @@ class LogWire:
         """Tell the end; before that, leave nothing in the log where we end it ourselves."""
         if close.who != "client":
             self._tell(close)
-        for work in self._works:
+        for work in self._works:  # a ping not yet: `nats-py` dies of the answer to one given up
             work.cancel()
         with suppress(Exception):  # it is gone, or does not answer: the consumer ends by itself
             async with asyncio.timeout(min(LEAVE_TIMEOUT, self._options.close_timeout)):
                 if close.who == "client" and self._client.is_connected:
                     await self._log.js.delete_consumer(self._log.stream, self._consumer)
+        for ping in self._pings:
+            ping.cancel()
         await self._log.aclose()
         for _ in range(TURNS):
             await asyncio.sleep(0)

@@ -13,18 +13,23 @@ from heimdall_reactive.base.exceptions import ConfigurationError, HeimdallError
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
-__all__ = ["LogError", "close_client", "dial", "shown", "told"]
+__all__ = ["TOO_LARGE", "LogError", "RecordTooLarge", "close_client", "dial", "shown", "told"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds for the first connection
 RETRY_WAIT: Final = 0.5  # seconds between two dials of one server
 DEAD_TIMEOUT: Final = 0.2  # seconds for the end of a connection whose socket is gone
+TOO_LARGE: Final = {10054}  # codes of the log: no repetition will make it take this record
 CANCELS: Final = 20  # times that a task of the client is cancelled, each given 50 ms
 
 
 class LogError(HeimdallError):
     """The log cannot be reached, or refuses."""
+
+
+class RecordTooLarge(LogError):
+    """The log will never take this record."""
 
 
 async def dial(servers: list[str], options: dict[str, Any]) -> Client:
