@@ -45,7 +45,7 @@ def Shared() -> None:
 
 @solara.component
 def Own() -> None:
-    ws = use_websocket("/v1/ws/updates", reconnect_delay=0.2)
+    ws = use_websocket("/v1/ws/updates", reconnect_delay=0.7)
     solara.Text(f"own {ws.state.status.value}")
     for n, message in enumerate(use_history(ws.store.messages, 3)):  # each makes a widget
         solara.Text(f"{n}: {message}")

@@ -57,7 +57,6 @@ def url(folder: Path, server: DevServer) -> Iterator[str]:
 
 def tab_of(browser: Browser, url: str) -> Page:
     tab = browser.new_page()
-    tab.set_default_timeout(15_000)
     expect.set_options(timeout=15_000)
     tab.goto(url)
     shows(tab, "own connected")
@@ -65,7 +64,7 @@ def tab_of(browser: Browser, url: str) -> Page:
 
 
 def shows(tab: Page, text: str) -> None:
-    expect(tab.get_by_text(text, exact=True)).to_be_visible()
+    tab.get_by_text(text, exact=True).wait_for(timeout=15_000)  # looks in each frame
 
 
 def sockets(server: DevServer, number: int) -> None:
@@ -171,7 +170,7 @@ def test_the_example(browser: Browser, folder: Path) -> None:
         shows(tab, '{"text": "hello"}')
         expect(box).to_have_value("")
         tab.get_by_role("button", name="drop").click()
-        tab.get_by_text("again in 2 s (attempt 1)").wait_for()  # looks in each frame
+        shows(tab, "again in 2 s (attempt 1)")
         expect(box).to_be_disabled()
         shows(tab, "connected")
         box.fill("again")
