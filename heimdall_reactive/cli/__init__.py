@@ -1,4 +1,4 @@
-"""The console script: `demo`, `serve`, `watch`, `send`, `record` and `replay`."""
+"""The console script: `demo`, `serve`, `dashboard`, `watch`, `send`, `record` and `replay`."""
 
 from __future__ import annotations
 
