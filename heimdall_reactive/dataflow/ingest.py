@@ -23,6 +23,7 @@ from .leases import Leases
 from .log_client import Log, StreamSettings, connect_log
 from .publisher import Publisher, PublisherStats
 from .spread import partition_of
+from .tasks import end
 
 __all__ = ["Ingest", "IngestStats"]
 
@@ -209,10 +210,7 @@ class Ingest:
     async def _cut(self) -> None:
         for timer in self._leaving.values():
             timer.cancel()
-        left = [*self._tasks.values(), *self._stops]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end([*self._tasks.values(), *self._stops])
         if self._publisher is not None and (count := await self._publisher.aclose()):
             logger.error("%d records were read, and not acknowledged by the log", count)
         if self._log is not None:

@@ -18,7 +18,7 @@ from heimdall_reactive import ConfigurationError
 
 from .log_client import Log, LogError
 from .spread import Slot, plan
-from .tasks import raise_if_cancelled
+from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.js.kv import KeyValue
@@ -88,9 +88,7 @@ class Leases:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end([task])
         with suppress(Exception):  # it expires all the same
             async with asyncio.timeout(2.0):
                 bucket = await self._bucket()
@@ -110,6 +108,7 @@ class Leases:
                 raise_if_cancelled()
                 bucket = None
                 logger.warning("the leases could not be renewed: %s", type(error).__name__)
+            raise_if_cancelled()
             await asyncio.sleep(self._ttl / 4)
 
     async def _turn(self, bucket: KeyValue) -> None:

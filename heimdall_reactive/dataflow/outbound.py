@@ -24,7 +24,7 @@ from heimdall_reactive import (
 
 from .log_client import Log
 from .records import Record, read_record, subject
-from .tasks import raise_if_cancelled
+from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -121,9 +121,7 @@ class Outbound:
 
     async def aclose(self) -> None:
         """End; what was taken and not sent comes again elsewhere. Idempotent."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks.clear()
 
     async def _run(self, channel: str) -> None:
@@ -144,6 +142,7 @@ class Outbound:
         pull = await self._consumer(channel)
         try:
             while True:
+                raise_if_cancelled()
                 await self._store.wait_for(lambda state: state.is_connected)
                 try:
                     messages = await pull.fetch(self._sending.in_flight, timeout=WAIT)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .log_client import Ack, LogError
 from .nats_client import TOO_LARGE, close_client
 from .records import Record
-from .tasks import raise_if_cancelled
+from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -153,9 +153,7 @@ class Publisher:
         """End; return how many records the log may not have. Idempotent."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end([task])
         return len(self._waiting) + len(self._unacked)
 
     # The connections, one after the other
@@ -163,6 +161,7 @@ class Publisher:
     async def _run(self) -> None:
         delay = 0.0
         while True:
+            raise_if_cancelled()
             await asyncio.sleep(delay)
             self._failure = ""
             try:
@@ -193,6 +192,7 @@ class Publisher:
         try:
             await client.subscribe(f"{inbox}.*", cb=self._on_reply)
             while not self._failure:
+                raise_if_cancelled()
                 while self._waiting and len(self._unacked) < self._window and not self._failure:
                     await self._send(client, inbox)
                 self._changed.clear()

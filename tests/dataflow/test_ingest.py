@@ -246,7 +246,7 @@ def test_feeds_are_spread_over_copies_and_taken_over_without_a_gap(
     async def main() -> None:
         async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
             feeds = [feed(server, name) for name in names]
-            options: dict[str, Any] = {"replicas": 1, "lease": 1.0, "handover": 0.7}
+            options: dict[str, Any] = {"replicas": 1, "lease": 2.0, "handover": 1.5}
             async with ingest(log_server, stream, *feeds, name="a", **options) as a:
                 await listening(server, 1, *names)
                 server.tick(names, 100)
@@ -255,6 +255,7 @@ def test_feeds_are_spread_over_copies_and_taken_over_without_a_gap(
                     assert sorted([*a.channels, *b.channels]) == names
                 # b has ended: what it held came back
                 await until(lambda: a.channels == names)
+                await listening(server, 1, *names)
                 await server.stop_ticking()
                 await asyncio.sleep(0.3)
             found, gaps = await look(log)
