@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import count
 from pyspark.sql.functions import sum as sum_of
 
+from examples.dataflow.spark_job import counts, messages
 from heimdall_reactive.dataflow.spark import each_batch, register
 
 ROOT = Path(__file__).parent.parent.parent
@@ -82,11 +83,11 @@ def extras(spark: SparkSession, given: dict[str, Any]) -> dict[str, Any]:
     good = frame.where("_error is null").select("type", "user_id", "timestamp")
     for _ in range(2):
         good.write.format("heimdall").options(**given["sink"]).mode("append").save()
-    stream = spark.readStream.format("heimdall").options(**given["source"]).load()
-    again = given["again"]
-    stream.writeStream.format("heimdall").options(**again["sink"]).option(
-        "checkpointLocation", again["checkpoint"]
-    ).trigger(availableNow=True).start().awaitTermination()
+    streamed = counts(messages(spark, given["source"]["servers"], given["source"]["stream"]))
+    checkpoint = given["checkpoint"]
+    streamed.writeStream.outputMode("complete").format("heimdall").options(
+        **given["sink"] | {"channel": "counts", "keyColumns": "user,kind"}
+    ).trigger(availableNow=True).option("checkpointLocation", checkpoint).start().awaitTermination()
     return {"rows": rows}
 
 
