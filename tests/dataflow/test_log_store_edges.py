@@ -79,10 +79,10 @@ def test_a_place_in_a_stream_that_was_made_anew_is_told_also_to_a_new_process(
             use_log(stream, "a", servers=log_server.url, start=100, immediate=False) as store,
         ):
             await log.publish(Record("a", b"1", "1"))
-            errors, stream = record(store.errors), store.stream()
+            errors, reading = record(store.errors), store.stream()
             store.connect()
             async with asyncio.timeout(5):
-                assert await anext(stream) == 1
+                assert await anext(reading) == 1
             assert "made anew" in str(errors[0])
 
     run(main)
