@@ -1,4 +1,4 @@
-"""Draw the two ways through the house, and how it heals: `python docs/_draw.py` does.
+"""Draw the ways through the house, how it heals, and the dataflow: `python docs/_draw.py` does.
 
 A picture has colours of its own for a light page; in the site it takes those of the scheme.
 """
@@ -30,6 +30,8 @@ STYLE: Final = """<style>
 .way .head { fill: var(--drawing-edge, #3b6ea5); }
 .way .head.mark { fill: var(--drawing-mark, #1f7a70); }
 .way .head.warm { fill: var(--drawing-warm, #b27a17); }
+.way .number { fill: var(--drawing-ink, #24313d); }
+.way .digit { fill: var(--drawing-card, #fff); font-weight: 600; }
 </style>"""
 
 WIDTH: Final = 760
@@ -138,7 +140,56 @@ def draw_healing() -> str:
     return picture(330, parts)
 
 
-PICTURES: Final = {"way-both.svg": draw_ways, "way-healing.svg": draw_healing}
+def number(x: float, y: float, text: str) -> str:
+    """Return the number of a hop, which the page has a row for."""
+    return f'<circle class="number" cx="{x}" cy="{y}" r="8.5"/>\n' + label(x, y + 4, text, "digit")
+
+
+def draw_dataflow() -> str:
+    """Draw the way from a socket over the log to many readers, and back."""
+    top, middle, bottom = 46, 118, 202  # of the three rows
+    parts = [
+        label(67, 30, "one socket a copy"), label(250, 30, "any number of copies"),
+        label(462, 30, "NATS JetStream"), label(682, 30, "any number of readers"),
+        '<rect class="band" x="372" y="38" width="180" height="218" rx="9"/>',
+        f'<rect class="box" x="8" y="{top}" width="118" height="202" rx="7"/>',
+        label(67, 140, "server", "name"), label(67, 158, "of a WebSocket,"),
+        label(67, 174, "replays nothing"),
+        box(178, top, 144, "Ingest", "ids, gaps, acks"),
+        box(178, middle, 144, "Ingest", "another copy"),
+        box(178, bottom, 144, "Outbound", "in each ingest", "mark"),
+        box(382, top, 160, "in.<channel>", "messages"),
+        box(382, middle, 160, "gap.<channel>", "what was missed", "warm"),
+        box(382, bottom, 160, "out.<channel>", "what is to be sent", "mark"),
+        box(612, top, 140, "use_log", "Rx, in a process"),
+        box(612, middle, 140, "use_log", "on another machine"),
+        box(612, bottom, 140, "Spark", "state and windows"),
+        # in
+        arrow([(126, top + 23), (178, top + 23)]), arrow([(126, middle + 23), (178, middle + 23)]),
+        arrow([(322, top + 23), (382, top + 23)]),
+        arrow([(322, middle + 14), (352, middle + 14), (352, top + 33), (382, top + 33)]),
+        arrow([(322, middle + 30), (382, middle + 30)], "warm"),
+        arrow([(542, top + 23), (612, top + 23)]),
+        arrow([(542, top + 33), (586, top + 33), (586, middle + 14), (612, middle + 14)]),
+        arrow([(586, middle + 14), (586, bottom + 14), (612, bottom + 14)]),
+        arrow([(542, middle + 30), (612, middle + 30)], "warm"),
+        # out
+        arrow([(682, middle + 46), (682, bottom - 18), (564, bottom - 18), (564, bottom + 14),
+               (542, bottom + 14)], "mark"),
+        arrow([(612, bottom + 33), (542, bottom + 33)], "mark"),
+        arrow([(382, bottom + 23), (322, bottom + 23)], "mark"),
+        arrow([(178, bottom + 23), (126, bottom + 23)], "mark"),
+        number(151, top + 11, "1"), number(348, top + 11, "2"), number(577, top + 11, "3"),
+        number(598, bottom - 4, "4"), number(577, bottom + 44, "5"), number(348, bottom + 11, "6"),
+    ]  # fmt: skip
+    return picture(266, parts)
+
+
+PICTURES: Final = {
+    "way-both.svg": draw_ways,
+    "way-healing.svg": draw_healing,
+    "way-dataflow.svg": draw_dataflow,
+}
 
 
 if __name__ == "__main__":
