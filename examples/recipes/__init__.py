@@ -1,0 +1,1 @@
+"""Programs for frameworks that need no adapter; the pages of `docs` say how to run each."""

@@ -1,0 +1,29 @@
+"""Streamlit: `streamlit run examples/recipes/streamlit_app.py`."""
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive.bindings import badge_of
+
+
+@st.cache_resource
+def the_store() -> WebSocketStore[Any]:
+    """Return the one store of the server; scripts run again, a resource does not."""
+    return use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
+
+
+@st.fragment(run_every=0.5)
+def live() -> None:
+    """Look twice a second. There is nothing to unsubscribe: a look has no observer."""
+    store = the_store()
+    shown = badge_of(store.state.value, time.time())
+    st.badge(shown.text, color="green" if shown.online else "orange")
+    st.text(f"{store.last_message.value}")
+
+
+live()
+if text := st.chat_input("say something", disabled=not the_store().connected):
+    the_store().send({"text": text})
