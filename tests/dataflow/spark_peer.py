@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
@@ -57,6 +58,7 @@ class AckPeer:
                     self.taken.append(message)
                     self._changed.notify_all()
                 self.on_message(message, connection)
-                connection.send(json.dumps({"ack": message["id"]}))
+                with suppress(ConnectionClosed):  # more may have come before the close
+                    connection.send(json.dumps({"ack": message["id"]}))
         except ConnectionClosed:
             pass

@@ -42,7 +42,7 @@ pytestmark = [
 
 KEYS, RECORDS, BATCH = 40, 16_000, 4000
 ROUNDS: Final = RECORDS // BATCH
-NINE = [
+NINE: Final[list[dict[str, Any]]] = [
     {"type": "accountDeleted"}, {"type": "accountBanned", "isPermanent": True},
     {"type": "sessionRevoked"}, {"type": "forceLogout"}, {"type": "rolesUpdated", "roles": []},
     {"type": "permissionsUpdated", "permissions": ["p"]},

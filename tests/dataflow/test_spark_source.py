@@ -136,7 +136,7 @@ def test_a_bound_holds_but_all_available_is_all(
 def test_a_batch_job_reads_between_two_offsets(log_server: NatsServer, stream: str) -> None:
     fill(log_server.url, stream, 20)
     made = source(log_server, stream, startingOffsets=5, endingOffsets=9)
-    reader = made.reader(made.schema())
+    reader: Any = made.reader(made.schema())
     parts = list(reader.partitions())
     values = [
         row["value"] for part in parts for batch in reader.read(part) for row in batch.to_pylist()

@@ -4,6 +4,13 @@
 >>> frame = spark.readStream.format("heimdall").option("stream", "TICKS").load()
 """
 
+try:
+    import pyspark.sql.streaming.datasource as _  # since 4.2: sources that bound their batches
+except ImportError:
+    raise ImportError(
+        "the format heimdall needs Spark 4.2 or later: pip install 'heimdall-reactive[nats,spark]'"
+    ) from None
+
 from .failures import DataLost, LogUnavailable, PeerUnavailable, RecordRejected
 from .source import HeimdallDataSource, each_batch, register
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import InputPartition
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.dataflow.records import subject
 
-from .door import LogDoor, LogState
 from .failures import DataLost
 from .given import Given, LogOptions
+
+if TYPE_CHECKING:
+    from .door import LogDoor, LogState
 
 __all__ = ["Part", "ReadOptions", "check_kept", "parts", "sequence_of"]
 

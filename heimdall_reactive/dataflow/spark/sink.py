@@ -14,8 +14,6 @@ from pyspark.sql.datasource import (
 
 from heimdall_reactive.dataflow.records import Record
 
-from .door import LogDoor
-from .sender import Sender
 from .writing import Message, WriteOptions, messages
 
 __all__ = ["BatchWriter", "StreamWriter"]
@@ -52,9 +50,14 @@ class BatchWriter(Writes, DataSourceArrowWriter):
 
 
 def _send(options: WriteOptions, rows: Iterable[Message]) -> int:
+    # Imported in the task, see source.py.
     if options.log is None:
+        from .sender import Sender
+
         with Sender(options) as sender:
             return sender.send(rows)
+    from .door import LogDoor
+
     with LogDoor(options.log) as door:
         return door.publish(
             Record(row.channel, row.data.encode(), id=row.id, kind="out") for row in rows

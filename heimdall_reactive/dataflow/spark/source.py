@@ -1,9 +1,13 @@
-"""`HeimdallDataSource`: the log as a source of Spark, and stores and the log as its sinks."""
+"""`HeimdallDataSource`: the log as a source of Spark, and stores and the log as its sinks.
+
+Spark plans a job with a process for each step, some of them for each batch: what only a task
+needs is imported there, since the client of the log is half the time of an import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
@@ -25,11 +29,13 @@ from pyspark.sql.types import StructType
 
 from heimdall_reactive.dataflow.records import subject
 
-from .door import LogDoor, LogState
 from .reading import Part, ReadOptions, check_kept, parts, sequence_of
 from .rows import Rows, schema_of
 from .sink import BatchWriter, StreamWriter
 from .writing import WriteOptions
+
+if TYPE_CHECKING:
+    from .door import LogDoor, LogState
 
 __all__ = ["HeimdallDataSource", "each_batch", "register"]
 
@@ -109,7 +115,7 @@ class Reads:
     def _batches(self, part: Part) -> Iterator[pa.RecordBatch]:
         options = self._options
         rows = Rows(self._schema, options.model, options.mode, options.raw)
-        with LogDoor(options.log) as door:
+        with _open(options) as door:
             for name in part.subjects:
                 for records in door.read(name, part.start, part.end):
                     yield rows.batch(records)
@@ -124,7 +130,7 @@ class BatchReader(Reads, DataSourceReader):
     def partitions(self) -> list[InputPartition]:
         """Return the parts of the range."""
         options = self._options
-        with LogDoor(options.log) as door:
+        with _open(options) as door:
             state = door.state(subject(options.log.stream, "in"))
             start = sequence_of(options.starting, door, state)
             end = min(sequence_of(options.ending, door, state), state.last + 1)
@@ -188,7 +194,7 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def _opened(self) -> LogDoor:
         if self._door is None:
-            self._door = LogDoor(self._options.log)
+            self._door = _open(self._options)
         return self._door
 
     def _state(self, subjects: str | None = None) -> LogState:
@@ -196,6 +202,12 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def _check(self, start: dict[str, Any], state: LogState) -> None:
         check_kept(self._options, start["seq"], start["created"], state)
+
+
+def _open(options: ReadOptions) -> LogDoor:
+    from .door import LogDoor
+
+    return LogDoor(options.log)
 
 
 def _offset(sequence: int, created: str) -> dict[str, Any]:
