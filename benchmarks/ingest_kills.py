@@ -2,8 +2,9 @@
 
 A live-only server sends on 8 channels, 250 messages a second on each. Two redundant copies of
 `heimdall-reactive ingest` are killed (SIGKILL) in turn and restarted, then `nats-server`; then the
-same with one copy alone. Each round has a server and a stream of its own. What the stream holds
-at the end is compared with what was sent.
+same with one copy alone; then one of two copies, the log, or both together are killed by chance.
+Each round has a server and a stream of its own. What the stream holds at the end is compared with
+what was sent.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tests.dataflow.kills import Outcome, Times, one_alone, two_copies
+from tests.dataflow.kills import Outcome, Times, chaos, one_alone, two_copies
 from tests.dataflow.nats_server import NatsServer, version
 
 __all__ = ["main"]
+
+
+SCENARIOS: Final = (two_copies, one_alone, chaos)
 
 
 def main() -> int:
@@ -31,6 +35,8 @@ def main() -> int:
     parser.add_argument("--down", type=float, default=2.0, help="seconds until a restart")
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--rate", type=float, default=250.0, help="messages a second and channel")
+    known = [scenario.__name__ for scenario in SCENARIOS]
+    parser.add_argument("--scenarios", nargs="+", choices=known, default=known)
     parser.add_argument("--json", type=Path, help="write the results there, too")
     options = parser.parse_args()
     print(f"nats-server {version()}, {options.channels} channels, {options.rate:g} messages/s each")
@@ -39,7 +45,8 @@ def main() -> int:
     rows = [
         _round(scenario, number, options)
         for number in range(1, options.rounds + 1)
-        for scenario in (two_copies, one_alone)
+        for scenario in SCENARIOS
+        if scenario.__name__ in options.scenarios
     ]
     if options.json is not None:
         options.json.write_text(json.dumps({"nats-server": version(), "rounds": rows}, indent=1))
@@ -56,8 +63,9 @@ def _round(
     with tempfile.TemporaryDirectory() as folder, NatsServer(Path(folder) / "nats") as server:
 
         async def run() -> Outcome:
+            more = {"seed": number} if scenario is chaos else {}
             return await scenario(
-                server, "kills", Path(folder), times, options.channels, options.rate
+                server, "kills", Path(folder), times, options.channels, options.rate, **more
             )
 
         found = asyncio.run(run())

@@ -166,10 +166,11 @@ class Publisher:
             self._failure = ""
             try:
                 client = await self._dial(self._on_closed)
-            except LogError as error:
+            except Exception as error:  # `nats-py` raises this and that at a half-started server
                 raise_if_cancelled()
                 delay = self._longer(delay)
-                logger.warning("%s; dialling again in %.1f s", error, delay)
+                why = error if isinstance(error, LogError) else repr(error)
+                logger.warning("%s; dialling again in %.1f s", why, delay)
                 continue
             self.stats.connections += 1
             before = self.stats.acknowledged

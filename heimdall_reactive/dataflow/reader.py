@@ -106,7 +106,6 @@ class Reader:
     Attributes:
         store: the store that reads.
         offset: of the newest message that was handed out.
-        stats: counters.
     """
 
     def __init__(
@@ -123,7 +122,8 @@ class Reader:
     ) -> None:
         self.feed = feed
         self.offset = offset
-        self.stats = ReaderStats()
+        self._stats = ReaderStats()
+        self._dropped = 0  # of which a gap was told
         self._open = feed.opener()
         self._ids = RecentIds(window)
         self._tracks = Tracks(feed, known or {}, copy)
@@ -142,6 +142,13 @@ class Reader:
             *(self.store.channel(name).subscribe(lambda _: None) for name in feed.channels),
         ]
         self.store.connect()
+
+    @property
+    def stats(self) -> ReaderStats:
+        """The counters as they are now."""
+        self._stats.repeats = self._ids.repeats
+        self._stats.dropped = self._stream.stats.dropped
+        return self._stats
 
     async def batch(self, limit: int = 500, timeout: float | None = None) -> Batch:
         """Return what came: at least one event, unless the time is over.
@@ -167,7 +174,6 @@ class Reader:
                         break
                     await self._take(message, limit, events)
         events.extend(self._late_gaps(GAP_PATIENCE))
-        self.stats.repeats = self._ids.repeats
         return Batch(tuple(events), self.offset)
 
     def poll(self, limit: int = 500, timeout: float = 0.0) -> Batch:
@@ -223,9 +229,9 @@ class Reader:
         """Take a message, and those that wait behind it: none of these has to be waited for."""
         before = self._stream.stats
         number = before.delivered + before.dropped - 1
-        if before.dropped > self.stats.dropped:
+        if before.dropped > self._dropped:
             self._tracks.mark("overflow", None, time.time(), time.monotonic())
-            self.stats.dropped = before.dropped
+            self._dropped = before.dropped
         left = min(before.waiting, limit - 1)
         while True:
             while self._session_gaps and self._session_gaps[0][0] <= number:
@@ -239,7 +245,7 @@ class Reader:
     def _add(self, message: str | bytes, events: list[_Event]) -> None:
         taken = self._open(message)
         if taken is None:
-            self.stats.left_out += 1
+            self._stats.left_out += 1
             return
         if taken.offset is not None and (self.offset is None or taken.offset > self.offset):
             self.offset = taken.offset
@@ -247,10 +253,10 @@ class Reader:
             return
         now = time.time()
         if (missed := self._tracks.next(taken, now)) is not None:
-            self.stats.gaps += 1
+            self._stats.gaps += 1
             events.append(missed)
         own = taken.id or ""
-        self.stats.read += 1
+        self._stats.read += 1
         events.append(Item(taken.channel, own, taken.data, taken.text, taken.offset, now))
 
     def _late_gaps(self, patience: float) -> list[_Event]:
@@ -258,7 +264,7 @@ class Reader:
         while self._session_gaps and self._stream.stats.waiting == 0:
             self._mark_reconnect()
         found = self._tracks.late(time.monotonic() - patience)
-        self.stats.gaps += len(found)
+        self._stats.gaps += len(found)
         return list(found)
 
     def _mark_reconnect(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from .feed_server import FeedServer
 from .nats_server import NatsServer
 from .stream_check import Found, look
 
-__all__ = ["Copy", "Outcome", "Times", "one_alone", "two_copies"]
+__all__ = ["Copy", "Outcome", "Times", "chaos", "one_alone", "two_copies"]
 
 ROOT: Final = Path(__file__).parent.parent.parent
+CATCH_UP: Final = 3.0  # seconds; the publisher dials every 2 s at the least
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class Copy:
             self._process = subprocess.Popen(
                 self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def kill(self) -> None:
         """Kill it, as a crash would."""
@@ -167,6 +173,60 @@ async def two_copies(
             for copy in copies:
                 copy.kill()
         return await stage.outcome()
+
+
+async def chaos(
+    nats: NatsServer, stream: str, folder: Path, times: Times, channels: int = 8, rate: float = 250,
+    seed: int = 1,
+) -> Outcome:  # fmt: skip
+    """Kill a copy, the log, or both, six times, by chance; one copy is always there.
+
+    A killed copy may be started again while the log is still away. The next crash comes when both
+    copies have been able to write what they held: else what one missed, and the other had only
+    in its memory, would be lost with that, and rightly so.
+    """
+    dice = random.Random(seed)
+    names = [f"c{number}" for number in range(channels)]
+    async with FeedServer() as server:
+        stage = _Stage(server, nats, stream, names, rate)
+        copies = [stage.copy(name, folder) for name in ("a", "b")]
+        try:
+            for copy in copies:
+                copy.start()
+            await stage.listeners(2)
+            for _ in range(6):
+                await asyncio.sleep(dice.uniform(0, times.up))
+                copy = dice.choice(copies)
+                log_too, copy_too = dice.choice([(True, False), (False, True), (True, True)])
+                if log_too:
+                    nats.kill()
+                if copy_too:
+                    copy.kill()
+                await asyncio.sleep(dice.uniform(0, times.down))
+                if copy_too:
+                    copy.start()
+                await asyncio.sleep(dice.uniform(0, times.down))
+                if log_too:
+                    nats.start()
+                await _all_there(stage, copies)
+                await asyncio.sleep(CATCH_UP)
+            await server.stop_ticking()
+            await stage.written()
+            ended = await asyncio.gather(*(copy.terminate() for copy in copies))
+            assert ended == [0, 0]
+        finally:
+            for copy in copies:
+                copy.kill()
+        return await stage.outcome()
+
+
+async def _all_there(stage: _Stage, copies: list[Copy]) -> None:
+    """Wait until both copies listen; start one again that gave up, as a supervisor does."""
+    while not all(stage.server.clients(name) == 2 for name in stage.channels):
+        for copy in copies:
+            if copy.has_ended:
+                copy.start()
+        await asyncio.sleep(0.05)
 
 
 async def one_alone(

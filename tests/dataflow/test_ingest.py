@@ -29,7 +29,7 @@ from heimdall_reactive.dataflow import (
 from tests.support import run
 
 from .feed_server import FeedServer
-from .kills import until
+from .kills import ROOT, until
 from .nats_server import NatsServer
 from .stream_check import look, records
 
@@ -422,3 +422,29 @@ def test_the_command_writes_and_prints_counters(
     assert f"writes into {stream}" in first
     assert "written" in rest[-1]
     assert rest[-1].endswith("waiting 0")
+
+
+@pytest.mark.leaky
+def test_the_example_reads_resumes_and_sends(log_server: NatsServer) -> None:
+    async def main() -> None:
+        async with FeedServer(acks=True) as server:
+            server.tell("trades", 3)
+            program = [sys.executable, "-m", "examples.dataflow.ingest_feeds"]
+            running = await asyncio.create_subprocess_exec(
+                *program, log_server.url, server.url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+            )
+            try:
+                await listening(server, 1, "ticks", "trades", "orders")
+                async with await connect_log(log_server.url, "market") as log:
+                    server.tell("ticks", 5)
+                    await log.publish(Record("orders", b'{"buy": 1}', "o1", "out"))
+                    await until(lambda: server.received == [{"id": "o1", "buy": 1}])
+                    while await stored(log) < 9:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+                    kinds = {(one.kind, one.channel) for one in await records(log)}
+                    assert kinds == {("in", "ticks"), ("in", "trades"), ("out", "orders")}
+            finally:
+                running.kill()
+                await running.communicate()
+
+    run(main)

@@ -74,7 +74,7 @@ class FakeClient:
 
     def _answer(self, reply: str, answer: dict[str, Any]) -> None:
         assert self._reply is not None
-        message = Msg(_client=None, subject=reply, data=json.dumps(answer).encode())  # type: ignore[arg-type]
+        message = Msg(_client=None, subject=reply, data=json.dumps(answer).encode())
         asyncio.ensure_future(self._reply(message))  # type: ignore[arg-type]  # noqa: RUF006
 
     async def close(self) -> None:
