@@ -20,7 +20,7 @@ from heimdall_reactive.dataflow.spark import each_batch, register
 
 ROOT = Path(__file__).parent.parent.parent
 # Short jobs: most of their time would go to the compilers of Java.
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss512k"
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-BytecodeVerificationRemote"
 
 
 def session(given: dict[str, Any]) -> SparkSession:
@@ -38,6 +38,8 @@ def session(given: dict[str, Any]) -> SparkSession:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
         "spark.local.dir": given["folder"],
         "spark.worker.cleanup.enabled": "false",
     }
@@ -86,7 +88,7 @@ def extras(spark: SparkSession, given: dict[str, Any]) -> dict[str, Any]:
     streamed = counts(messages(spark, given["source"]["servers"], given["source"]["stream"]))
     checkpoint = given["checkpoint"]
     streamed.writeStream.outputMode("complete").format("heimdall").options(
-        **given["sink"] | {"channel": "counts", "keyColumns": "user,kind"}
+        **given["sink"] | {"batchId": "", "channel": "counts", "keyColumns": "user,kind"}
     ).trigger(availableNow=True).option("checkpointLocation", checkpoint).start().awaitTermination()
     return {"rows": rows}
 

@@ -6,6 +6,7 @@ One run for all tests of this module: a JVM takes seconds to start.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -56,6 +57,8 @@ class Stage:
     """The driver as a program, and what happened to it.
 
     Attributes:
+        folder: where its files are.
+        peer: where its results go.
         taken: what the peer has got.
         killed: the process of the executor that was killed, and that of the driver.
         report: what the further jobs have found.
@@ -63,7 +66,7 @@ class Stage:
     """
 
     def __init__(self, folder: Path, server: NatsServer, peer: AckPeer) -> None:
-        self._folder, self._server, self._peer = folder, server, peer
+        self.folder, self._server, self.peer = folder, server, peer
         self._mark = f"HEIMDALL_TEST_MARK={os.getpid()}-{id(self)}"
         self._died = threading.Event()
         self._killing = threading.Lock()
@@ -88,7 +91,7 @@ class Stage:
             self._died.set()
             kill_marked(self._mark)
             self._driver.wait()
-        self.report = json.loads((self._folder / "report.json").read_text())
+        self.report = json.loads((self.folder / "report.json").read_text())
         self.kept = [
             asyncio.run(stored(self._server.url, f"USERS.out.{name}"))
             for name in ("results", "counts")
@@ -101,33 +104,33 @@ class Stage:
             pytest.fail(f"it takes too long, {len(self.taken)} messages came; {self.log()}")
 
     def log(self) -> str:
-        return (self._folder / "log").read_text()[-4000:]
+        return (self.folder / "log").read_text()[-4000:]
 
     def _start(self, master: str) -> None:
         log = {"servers": self._server.url}
         given = {
             "master": master,
-            "folder": str(self._folder),
-            "checkpoint": str(self._folder / "checkpoint"),
+            "folder": str(self.folder),
+            "checkpoint": str(self.folder / "checkpoint"),
             "source": {**log, "stream": "TICKS", "model": "tests.dataflow.spark_models:Tick",
                        "startingOffsets": "earliest", "maxRecordsPerBatch": BATCH,
                        "partitions": 2},
-            "sink": {"endpoint": self._peer.url, "keyColumns": "key", "ackField": "ack",
-                     "accessTokenFile": str(self._folder / "token")},
+            "sink": {"endpoint": self.peer.url, "keyColumns": "key", "ackField": "ack",
+                     "accessTokenFile": str(self.folder / "token")},
             "extras": {
-                "report": str(self._folder / "report.json"),
+                "report": str(self.folder / "report.json"),
                 "source": {**log, "stream": "USERS", "startingOffsets": "earliest"},
-                "checkpoint": str(self._folder / "counts"),
+                "checkpoint": str(self.folder / "counts"),
                 "sink": {**log, "sink": "log", "stream": "USERS", "channel": "results",
-                         "keyColumns": "type"},
+                         "keyColumns": "type", "batchId": "the only run"},
             },
         }  # fmt: skip
         name, _, value = self._mark.partition("=")
-        with (self._folder / "log").open("ab") as log_file:
+        with (self.folder / "log").open("ab") as log_file:
             self._driver = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "tests.dataflow.spark_job",
                  json.dumps(given)],
-                cwd=ROOT, env={**os.environ, name: value, "SPARK_WORKER_DIR": str(self._folder)},
+                cwd=ROOT, env={**os.environ, name: value, "SPARK_WORKER_DIR": str(self.folder)},
                 stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file,
             )  # fmt: skip
 
@@ -207,6 +210,15 @@ def test_repeats_have_equal_ids_and_equal_contents(stage: Stage) -> None:
     assert len(stage.taken) > len(contents), "nothing was repeated: was anything killed?"
 
 
+def test_an_id_is_made_of_the_query_the_batch_and_the_key(stage: Stage) -> None:
+    query = json.loads((stage.folder / "checkpoint" / "metadata").read_text())["id"]
+    ids = {(row["key"], row["count"]): row["id"] for row in stage.taken}
+    for batch in range(ROUNDS):
+        data = json.dumps([query, str(batch), "k0"], separators=(",", ":")).encode()
+        made = hashlib.sha256(data).hexdigest()[:32]
+        assert ids["k0", (batch + 1) * BATCH // KEYS] == made
+
+
 def test_the_nine_messages_and_a_bad_one_are_rows(stage: Stage) -> None:
     rows = {row["_id"]: row for row in stage.report["rows"]}
     assert [rows[f"m{n}"]["type"] for n in range(9)] == [message["type"] for message in NINE]
@@ -223,5 +235,5 @@ def test_the_example_writes_its_counts_to_the_log(stage: Stage) -> None:
 
 
 def test_the_token_was_used_and_is_nowhere_in_the_logs(stage: Stage) -> None:
-    assert Counter(stage._peer.tokens).keys() == {"Bearer a-secret-of-the-sink"}
-    assert "a-secret-of-the-sink" not in (stage._folder / "log").read_text()
+    assert Counter(stage.peer.tokens).keys() == {"Bearer a-secret-of-the-sink"}
+    assert "a-secret-of-the-sink" not in (stage.folder / "log").read_text()

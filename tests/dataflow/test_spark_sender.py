@@ -24,7 +24,7 @@ SCHEMA = StructType().add("key", "string").add("total", "long")
 
 
 def write(rows: list[dict[str, Any]], **options: Any) -> int:
-    given = {name: str(value) for name, value in options.items()}
+    given = {"batchId": "7", **{name: str(value) for name, value in options.items()}}
     writer = HeimdallDataSource(given).streamWriter(SCHEMA, False)
     message: Any = writer.write(iter([pa.RecordBatch.from_pylist(rows)]))
     count: int = message.count
@@ -112,6 +112,11 @@ def test_a_sink_that_can_not_work_is_refused(options: dict[str, str], text: str)
 def test_two_rows_of_one_id_are_refused() -> None:
     with AckPeer() as peer, pytest.raises(ConfigurationError, match="two rows of one batch"):
         write([{"key": "a", "total": 1}] * 2, endpoint=peer.url, idColumn="key", ackField="ack")
+
+
+def test_a_run_without_a_number_needs_a_name() -> None:
+    with AckPeer() as peer, pytest.raises(ConfigurationError, match="give batchId"):
+        write(results(1), endpoint=peer.url, keyColumns="key", batchId="")
 
 
 def test_the_log_keeps_each_id_once(log_server: NatsServer, stream: str) -> None:

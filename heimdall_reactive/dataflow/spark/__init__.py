@@ -5,7 +5,7 @@
 """
 
 try:
-    import pyspark.sql.streaming.datasource as _  # since 4.2: sources that bound their batches
+    import pyspark.sql.streaming.datasource as _  # noqa: F401 - since 4.2
 except ImportError:
     raise ImportError(
         "the format heimdall needs Spark 4.2 or later: pip install 'heimdall-reactive[nats,spark]'"

@@ -125,14 +125,19 @@ def messages(options: WriteOptions, batches: Iterable[pa.RecordBatch]) -> Iterat
     """Return the rows of a task as messages.
 
     Raises:
-        ConfigurationError: two rows have one id, or one has none: a peer would take the second
-            for a repeat of the first.
+        ConfigurationError: a row has no id, or two have one: a peer would take the second for a
+            repeat of the first.
     """
-    job = [_property(QUERY), options.batch or _property(BATCH)]
+    query, batch_id = _property(QUERY), options.batch or _property(BATCH)
+    if options.key_columns and not batch_id:
+        raise ConfigurationError(
+            "a job without a stream has no number of a batch: give batchId, a name of this run "
+            "that is the same when the run is repeated, or idColumn"
+        )
     seen: set[str] = set()
     for batch in batches:
         for row in _utc(batch).to_pylist(maps_as_pydicts="strict"):
-            name = _id(options, job, row)
+            name = _id(options, (query, batch_id), row)
             if name in seen:
                 raise ConfigurationError(
                     f"two rows of one batch have the id {name!r}: "
@@ -144,7 +149,7 @@ def messages(options: WriteOptions, batches: Iterable[pa.RecordBatch]) -> Iterat
             yield Message(name, channel or options.channel, encode(row).data.decode())
 
 
-def _id(options: WriteOptions, job: list[str], row: Mapping[str, Any]) -> str:
+def _id(options: WriteOptions, job: tuple[str, str], row: Mapping[str, Any]) -> str:
     if options.id_column:
         if row[options.id_column] is None:
             raise ConfigurationError(f"a row has no id in the column {options.id_column!r}")
