@@ -56,7 +56,7 @@ def test_it_lives_through_all_of_it(stage: Stage, loop: Literal["auto", "thread"
     async def work() -> None:
         panel, shown = Panel(), list[str]()
         panel.param.watch(lambda event: shown.append(event.new), "status")
-        async with stage.store(loop, reconnect_delay=0.4) as store:
+        async with stage.store(loop, reconnect_delay=0.6) as store:
             before = observers(store)
             bindings = [
                 to_param(badge(store), panel, "status", select=str),
@@ -69,9 +69,10 @@ def test_it_lives_through_all_of_it(stage: Stage, loop: Literal["auto", "thread"
             stage.say(7)
             await until(lambda: panel.message == {"n": 7})
             stage.go_offline(store)
-            await until(lambda: panel.disabled and panel.status.startswith("again in 1 s"))
+            await until(
+                lambda: panel.disabled and any(text.startswith("again in 1 s") for text in shown)
+            )
             await until(lambda: panel.status == "connected" and not panel.disabled)
-            assert "again in 1 s (attempt 1)" in shown
             stage.say(8)
             await until(lambda: panel.message == {"n": 8})
             for binding in bindings:
@@ -95,11 +96,11 @@ def test_a_burst_leaves_the_loop_alive(stage: Stage, loop: Literal["auto", "thre
             threads.add(threading.get_ident())
 
         async def beat() -> None:
-            last = time.monotonic()
+            last = time.thread_time()  # a busy machine must not count, a busy loop must
             while True:
                 await asyncio.sleep(0.005)
-                gaps.append(time.monotonic() - last)
-                last = time.monotonic()
+                gaps.append(time.thread_time() - last)
+                last = time.thread_time()
 
         async with stage.store(loop) as store:
             await store.wait_connected(timeout=5)
@@ -110,7 +111,8 @@ def test_a_burst_leaves_the_loop_alive(stage: Stage, loop: Literal["auto", "thre
             await until(lambda: panel.number == BURST - 1, 20)
             heart.cancel()
             binding.dispose()
-        assert max(gaps) < 0.5
+        assert len(gaps) > 5
+        assert max(gaps) < 0.25
         assert len(seen) < BURST / 2
         assert seen == sorted(seen)
         assert threads == {threading.get_ident()}

@@ -60,7 +60,7 @@ def number(message: Any) -> int:
 def test_a_widget_lives_through_all_of_it(stage: Stage, loop: Literal["auto", "thread"]) -> None:
     async def work() -> None:
         label, box = widgets.Label(), widgets.Text()
-        async with stage.store(loop, reconnect_delay=0.4) as store:
+        async with stage.store(loop, reconnect_delay=0.6) as store:
             before = observers(store)
             to_trait(badge(store), label, select=str)
             to_trait(store.is_connected, box, "disabled", select=lambda up: not up)
@@ -73,9 +73,10 @@ def test_a_widget_lives_through_all_of_it(stage: Stage, loop: Literal["auto", "t
             shown: list[str] = []
             label.observe(lambda change: shown.append(change["new"]), "value")
             stage.go_offline(store)
-            await until(lambda: box.disabled and label.value.startswith("again in 1 s"))
+            await until(
+                lambda: box.disabled and any(text.startswith("again in 1 s") for text in shown)
+            )
             await until(lambda: label.value == "connected" and not box.disabled)
-            assert "again in 1 s (attempt 1)" in shown
             stage.say(8)
             await until(lambda: box.placeholder == "8")
             label.close()
@@ -103,11 +104,11 @@ def test_a_burst_leaves_the_loop_alive(stage: Stage, loop: Literal["auto", "thre
             threads.add(threading.get_ident())
 
         async def beat() -> None:
-            last = time.monotonic()
+            last = time.thread_time()  # a busy machine must not count, a busy loop must
             while True:
                 await asyncio.sleep(0.005)
-                gaps.append(time.monotonic() - last)
-                last = time.monotonic()
+                gaps.append(time.thread_time() - last)
+                last = time.thread_time()
 
         async with stage.store(loop) as store:
             await store.wait_connected(timeout=5)
@@ -120,7 +121,8 @@ def test_a_burst_leaves_the_loop_alive(stage: Stage, loop: Literal["auto", "thre
             took = time.monotonic() - began
             heart.cancel()
             label.close()
-        assert max(gaps) < 0.5
+        assert len(gaps) > 5
+        assert max(gaps) < 0.25
         assert 1 < renders < took / FRAME + 3
         assert threads == {threading.get_ident()}
 
