@@ -15,7 +15,8 @@ from .log_server import log_server
 
 async def read(log: str, name: str) -> None:
     """React to the messages of the channel, wherever this runs; no socket is opened here."""
-    async with use_log("FLEET", "gps", servers=log, start="first") as store:
+    gps = use_log("FLEET", "gps", servers=log, start="first", message_type=dict[str, int])
+    async with gps as store:
         seen = await store.messages.pipe(ops.take(5), ops.to_list())
         print(name, "read", [message["n"] for message in seen])
         await store.send({"reader": name, "sum": sum(message["n"] for message in seen)})
