@@ -20,7 +20,7 @@ from heimdall_reactive.dataflow.spark import each_batch, register
 
 ROOT = Path(__file__).parent.parent.parent
 # Short jobs: most of their time would go to the compilers of Java.
-JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-BytecodeVerificationRemote"
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def session(given: dict[str, Any]) -> SparkSession:
