@@ -62,8 +62,8 @@ def describe_ingest(
         "default: every copy holds all")  # fmt: skip
     add("--lease", type=seconds, default=6.0, metavar="N",
         help="seconds after which a dead copy's endpoints go to others (default: 6)")  # fmt: skip
-    add("--settle", type=seconds, default=2.0, metavar="N",
-        help="seconds that copies get to bring what one of them missed (default: 2)")  # fmt: skip
+    add("--settle", type=seconds, default=3.0, metavar="N",
+        help="seconds that copies get to bring what one of them missed (default: 3)")  # fmt: skip
     parser.add_argument("--every", type=seconds, metavar="N", help="print counters every N seconds")
     parser.add_argument("--seconds", type=seconds, metavar="N", help="end after N seconds")
 

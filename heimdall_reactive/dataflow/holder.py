@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Final
 from uuid import uuid4
 
 from heimdall_reactive import ConnectionState, HeimdallError, Status
 
 from .audit import audit, ids_since
+from .counters import HolderStats
 from .feeds import Feed
 from .gaps import Missed
 from .ids import number_rule
@@ -24,7 +25,7 @@ from .reader import Item, Reader
 from .records import COPY, Record
 from .tracks import Known
 
-__all__ = ["Holder", "HolderStats"]
+__all__ = ["Holder"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
@@ -32,33 +33,6 @@ PATIENCE: Final = 1.0  # seconds of a wait for messages, after which late gaps a
 RETRY: Final = 1.0  # seconds until the log is asked again
 MARGIN: Final = 2_000  # records that an audit goes back beyond the last acknowledged one
 REWIND: Final = 20_000  # records of the log in which ids are looked for that a rewind repeats
-
-
-@dataclass(slots=True)
-class HolderStats:
-    """Counters of a feed.
-
-    Attributes:
-        read: messages that were read, without repeats.
-        repeats: messages that came again on the socket, and were dropped.
-        written: messages that the log has.
-        duplicates: those of them that it had from another copy, or an earlier attempt.
-        gaps: records of gaps that were written.
-        missed: messages that are known to be missing, where the ids are consecutive.
-        dropped: messages that had no room in this program; a gap tells of them.
-        refused: messages that the log will never take; a gap tells of them.
-        sent: records that were sent to the server.
-    """
-
-    read: int = 0
-    repeats: int = 0
-    written: int = 0
-    duplicates: int = 0
-    gaps: int = 0
-    missed: int = 0
-    dropped: int = 0
-    refused: int = 0
-    sent: int = 0
 
 
 class Holder:

@@ -16,12 +16,13 @@ from uuid import uuid4
 
 from heimdall_reactive import ConfigurationError
 
+from .counters import HolderStats, PublisherStats
 from .feeds import Feed
-from .holder import Holder, HolderStats
+from .holder import Holder
 from .ids import NoMessageId
 from .leases import Leases
 from .log_client import Log, StreamSettings, connect_log
-from .publisher import Publisher, PublisherStats
+from .publisher import Publisher
 from .spread import partition_of
 from .tasks import end
 
@@ -61,7 +62,8 @@ class Ingest:
         lease: seconds after which the feeds of a dead copy go to others.
         handover: seconds for which a feed is held on after another copy took its lease.
         settle: seconds that other copies get, twice, to bring what this one missed, before a gap
-            is written; only of feeds with `consecutive` ids.
+            is written; only of feeds with `consecutive` ids. Twice this is longer than a copy
+            takes to write what it held while the log was away.
         drain: seconds that the end may take to write what was read.
         settings: of a stream that is made.
         **options: of the log's connection, as for `connect_log`.
@@ -86,7 +88,7 @@ class Ingest:
         partitions: int | None = None,
         lease: float = 6.0,
         handover: float = 5.0,
-        settle: float = 2.0,
+        settle: float = 3.0,
         drain: float = 10.0,
         settings: StreamSettings | None = None,
         **options: Any,

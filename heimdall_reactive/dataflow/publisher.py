@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .counters import PublisherStats
 from .log_client import Ack, LogError
 from .nats_client import TOO_LARGE, close_client
 from .records import Record
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-__all__ = ["Publisher", "PublisherStats"]
+__all__ = ["Publisher"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
@@ -35,34 +36,12 @@ MAX_BYTES: Final = 64 * 2**20  # of them
 WINDOW: Final = 1_000  # records on their way at a time
 ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged
 SHORTEST_WAIT: Final = 0.1  # seconds until the log is dialled again
-LONGEST_WAIT: Final = 2.0  # seconds between two dials
+LONGEST_WAIT: Final = 1.0  # seconds between two dials
+DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
 HEADERS: Final = 1024  # bytes that the headers of a record may take
 
 Dial: TypeAlias = "Callable[[Callable[[], Awaitable[None]]], Awaitable[Client]]"
 Settled: TypeAlias = Callable[[Record, Ack | None], None]
-
-
-@dataclass(slots=True)
-class PublisherStats:
-    """Counters of a publisher.
-
-    Attributes:
-        acknowledged: records that the log has.
-        duplicates: those of them that it had already, from another copy or an earlier attempt.
-        repeated: sends of a record after its first.
-        refused: records that the log will never take.
-        connections: connections that were opened.
-        waiting: records without an acknowledgement now.
-        high_water: the most that ever waited.
-    """
-
-    acknowledged: int = 0
-    duplicates: int = 0
-    repeated: int = 0
-    refused: int = 0
-    connections: int = 0
-    waiting: int = 0
-    high_water: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -165,7 +144,8 @@ class Publisher:
             await asyncio.sleep(delay)
             self._failure = ""
             try:
-                client = await self._dial(self._on_closed)
+                async with asyncio.timeout(DIAL_TIMEOUT):
+                    client = await self._dial(self._closing_of(self.stats.connections))
             except Exception as error:  # `nats-py` raises this and that at a half-started server
                 raise_if_cancelled()
                 delay = self._longer(delay)
@@ -178,7 +158,8 @@ class Publisher:
                 await self._send_on(client)
             finally:
                 self._take_back()
-                await self._close(client)
+                with suppress(Exception):  # it is dropped, whatever it says
+                    await self._close(client)
             # A log that takes nothing is not asked without a pause.
             delay = 0.0 if self.stats.acknowledged > before else self._longer(delay)
             logger.warning("the log failed (%s): %d records are sent again",
@@ -194,8 +175,9 @@ class Publisher:
             await client.subscribe(f"{inbox}.*", cb=self._on_reply)
             while not self._failure:
                 raise_if_cancelled()
-                while self._waiting and len(self._unacked) < self._window and not self._failure:
-                    await self._send(client, inbox)
+                async with asyncio.timeout(self._ack_timeout):  # a client may wait for ever
+                    while self._waiting and len(self._unacked) < self._window and not self._failure:
+                        await self._send(client, inbox)
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._ack_timeout / 4):
@@ -238,8 +220,14 @@ class Publisher:
 
     # What the log says
 
-    async def _on_closed(self) -> None:
-        self._fail("the connection ended")
+    def _closing_of(self, number: int) -> Callable[[], Awaitable[None]]:
+        """Return what is called when a connection has ended: an earlier one may be late."""
+
+        async def on_closed() -> None:
+            if number + 1 == self.stats.connections:
+                self._fail("the connection ended")
+
+        return on_closed
 
     async def _on_reply(self, message: Msg) -> None:
         number = int(message.subject.rpartition(".")[2])

@@ -189,7 +189,7 @@ async def chaos(
     names = [f"c{number}" for number in range(channels)]
     async with FeedServer() as server:
         stage = _Stage(server, nats, stream, names, rate)
-        copies = [stage.copy(name, folder) for name in ("a", "b")]
+        copies = [stage.copy(name, folder, "--settle", "2.5") for name in ("a", "b")]
         try:
             for copy in copies:
                 copy.start()
