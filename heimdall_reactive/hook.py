@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from .base.exceptions import ConfigurationError
 from .base.messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
-from .base.options import OptionsDict, StoreOptions
+from .base.options import OptionsDict, options_of
 from .connecting.codec import Codec, encode
 from .connecting.runtime import LoopOption
 from .sharing import join
@@ -64,18 +64,9 @@ def use_websocket(
     """
     if not isinstance(endpoint, str):
         raise ConfigurationError("the endpoint must be a str: a path, or a ws:// or wss:// URL")
-    try:
-        checked = StoreOptions(**options)
-    except TypeError as error:
-        raise ConfigurationError(_unknown(options) or str(error)) from None
+    checked = options_of(options)
     if checked.heartbeat is not None:
         encode(checked.heartbeat.message)  # refused here, not at the first connection
     if checked.share:
         return join(endpoint, checked, message_type, loop)
     return WebSocketStore(endpoint, checked, Codec(message_type), loop)
-
-
-def _unknown(options: OptionsDict) -> str:
-    """Name the options that do not exist."""
-    unknown = sorted(options.keys() - OptionsDict.__annotations__.keys())
-    return f"unknown options: {', '.join(unknown)}; see StoreOptions" if unknown else ""

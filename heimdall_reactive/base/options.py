@@ -21,6 +21,7 @@ __all__ = [
     "StoreOptions",
     "TokenProvider",
     "TokenSource",
+    "options_of",
 ]
 
 
@@ -281,3 +282,15 @@ def _require(options: StoreOptions, name: str, holds: bool, wanted: str) -> None
     """Refuse an option's value in one sentence."""
     if not holds:
         raise ConfigurationError(f"{name} must be {wanted}, not {getattr(options, name)!r}")
+
+
+def options_of(given: OptionsDict) -> StoreOptions:
+    """Check the options of a store.
+
+    Raises:
+        ConfigurationError: an option's value can not work, or nobody knows its name.
+    """
+    unknown = sorted(given.keys() - OptionsDict.__annotations__.keys())
+    if unknown:
+        raise ConfigurationError(f"unknown options: {', '.join(unknown)}; see StoreOptions")
+    return StoreOptions(**given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from heimdall_reactive import (
     ConfigurationError,
@@ -26,11 +26,12 @@ from heimdall_reactive.transports import Wire
 from .log_client import Log, LogError, connect_log
 from .log_place import Place
 from .log_wire import LogWire
-from .records import FEED, Record, subject
+from .records import FEED, Kind, Record, subject
 
 __all__ = ["LogConnection", "LogEnd"]
 
-CONSUMER_LIFE = 60.0  # seconds that the log keeps a consumer whose reader is gone
+READ: Final[tuple[Kind, ...]] = ("in", "gap")
+CONSUMER_LIFE: Final = 60.0  # seconds that the log keeps a consumer whose reader is gone
 
 
 class Reader(Protocol):
@@ -140,10 +141,10 @@ class LogConnection(Connection):
                 deliver_policy=DeliverPolicy(where.pop("deliver_policy")),
                 ack_policy=AckPolicy.NONE,
                 replay_policy=ReplayPolicy.INSTANT,
-                filter_subject=self._filter(),
                 inactive_threshold=CONSUMER_LIFE,
                 mem_storage=True,
                 num_replicas=1,
+                **self._filters(log),
                 **where,
             ))  # fmt: skip
         except (nats.errors.Error, TimeoutError, OSError) as error:
@@ -151,7 +152,14 @@ class LogConnection(Connection):
             raise LogError(f"the log gives no records of {log.stream!r}: {told}") from None
         return made.name
 
-    def _filter(self) -> str:
-        """Return what is read: messages and gaps; a server may know one filter only."""
-        name = subject(self._end.stream, "in", self._end.channel)
-        return name.replace(".in.", ".*.", 1)
+    def _filters(self, log: Log) -> dict[str, Any]:
+        """Return what is read: messages and gaps.
+
+        Servers before 2.10 know one filter only. There the records that go out come as well, and
+        are left out on this side.
+        """
+        mine = [subject(self._end.stream, kind, self._end.channel) for kind in READ]
+        server = log.client.connected_server_version
+        if (server.major, server.minor) >= (2, 10):
+            return {"filter_subjects": mine}
+        return {"filter_subject": mine[0].replace(f".{READ[0]}.", ".*.", 1)}

@@ -10,7 +10,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 from heimdall_reactive import ConfigurationError, Gap, HeimdallMessage, StoreOptions, WebSocketStore
-from heimdall_reactive.base.options import OptionsDict
+from heimdall_reactive.base.options import OptionsDict, options_of
 from heimdall_reactive.base.rules import Action
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
@@ -128,7 +128,7 @@ def use_log(
     for name in (channel, target):
         subject(checked_stream(stream), "in", name)  # refuses what has no name
     end = LogEnd(hosts, stream, channel, target, client or {})
-    checked = StoreOptions(**options)
+    checked = options_of(options)
     return LogStore(end, Place(checked_start(start)), checked, Codec(message_type), loop)
 
 

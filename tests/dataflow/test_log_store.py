@@ -398,3 +398,9 @@ def test_a_place_that_only_wants_new_records_stays_where_it_was_first() -> None:
 def test_a_time_is_told_to_the_log_in_utc() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=1)
     assert Place(start).policy()["opt_start_time"] == "2026-01-01T01:00:00Z"
+
+
+def test_an_option_that_nobody_knows_is_refused_by_its_name() -> None:
+    options: Any = {"reconect_delay": 1.0}
+    with pytest.raises(ConfigurationError, match="reconect_delay"):
+        use_log("T", **options)
