@@ -74,8 +74,9 @@ class FakeClient:
 
     def _answer(self, reply: str, answer: dict[str, Any]) -> None:
         assert self._reply is not None
-        message = Msg(_client=None, subject=reply, data=json.dumps(answer).encode())
-        asyncio.ensure_future(self._reply(message))  # type: ignore[arg-type]  # noqa: RUF006
+        nobody: Any = None
+        message = Msg(_client=nobody, subject=reply, data=json.dumps(answer).encode())
+        asyncio.ensure_future(self._reply(message))  # noqa: RUF006
 
     async def close(self) -> None:
         self._open = False
