@@ -158,7 +158,8 @@ class Reader:
             timeout: seconds to wait for the first; None waits for ever, 0 not at all.
 
         Raises:
-            EOFError: the reader is closed, and all was handed out.
+            EOFError: all was handed out, and the reader is closed, or its feed has ended; the
+                store's error is the cause.
             NoMessageId: a message must have an id and has none.
         """
         events: list[_Event] = []
@@ -170,7 +171,7 @@ class Reader:
                     except StopAsyncIteration:
                         events.extend(self._late_gaps(0.0))
                         if not events:
-                            raise EOFError("the reader is closed") from None
+                            raise self._end() from self.store.state.value.error
                         break
                     await self._take(message, limit, events)
         events.extend(self._late_gaps(GAP_PATIENCE))
@@ -182,7 +183,7 @@ class Reader:
         The store then runs on the library's background thread.
 
         Raises:
-            EOFError: the reader is closed, and all was handed out.
+            EOFError: as for `batch`.
             NoMessageId: a message must have an id and has none.
         """
         if self._closed:
@@ -258,6 +259,12 @@ class Reader:
         own = taken.id or ""
         self._stats.read += 1
         events.append(Item(taken.channel, own, taken.data, taken.text, taken.offset, now))
+
+    def _end(self) -> EOFError:
+        state = self.store.state.value
+        if not self._observed:
+            return EOFError("the reader is closed")
+        return EOFError(f"the feed has ended: {state.error or 'the server closed it for good'}")
 
     def _late_gaps(self, patience: float) -> list[_Event]:
         """Return the gaps whose channels are quiet."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from heimdall_reactive import Backoff, ConnectionState, WebSocketStore, use_websocket
+from heimdall_reactive import Backoff, ConnectionState, Status, WebSocketStore, use_websocket
 from heimdall_reactive.transports import choose
 
 from .feeds import Feed, moved
@@ -20,6 +20,8 @@ def open_feed(
     feed: Feed, begin: Callable[[], Any], loop: LoopOption
 ) -> WebSocketStore[str | bytes]:
     """Return the store of a feed, which does not dial before it is told to.
+
+    It closes itself when it will never read again: it failed, or the server closed it for good.
 
     Args:
         feed: what is read.
@@ -39,15 +41,24 @@ def open_feed(
         options["transport"] = _moving(options.get("transport", "websockets"), begin)
     store = use_websocket(feed.endpoint, message_type=str | bytes, loop=loop, **options)
 
+    ending: list[asyncio.Task[None]] = []
+
     def on_transition(pair: tuple[ConnectionState, ConnectionState]) -> None:
-        if pair[1].is_connected and not pair[0].is_connected:
+        if _ended(pair[1]):  # a task: this is called by the store that is to be closed
+            ending.append(asyncio.create_task(store.aclose(), name="heimdall-feed-end"))
+        elif feed.resume is not None and pair[1].is_connected and not pair[0].is_connected:
             first = begin()
             if first is not None and not isinstance(first, str):
                 store.send(first)
 
-    if feed.resume is not None:
-        store.transitions.subscribe(on_transition)
+    store.transitions.subscribe(on_transition)
     return store
+
+
+def _ended(state: ConnectionState) -> bool:
+    if state.status is Status.DISCONNECTED:  # by `disconnect` it may connect again
+        return state.close is not None and state.close.who == "server"
+    return state.status is Status.FAILED
 
 
 def _moving(transport: Any, begin: Callable[[], Any]) -> Any:

@@ -122,6 +122,31 @@ def test_another_origin_gets_no_token() -> None:
     run(main)
 
 
+def test_a_feed_that_can_never_be_read_is_no_quiet_one() -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            feed = live(server, resume=lambda at: f"ws://127.0.0.1:9/{at}")
+            async with Reader(feed, 7) as reader:
+                with pytest.raises(EOFError, match="same origin") as caught:
+                    await reader.batch(timeout=5)
+                assert isinstance(caught.value.__cause__, InvalidEndpoint)
+
+    run(main)
+
+
+def test_what_came_before_the_server_said_goodbye_is_handed_out() -> None:
+    with serve_in_thread(require_token=False) as server:
+        feed = Feed(endpoint=f"{server.url}/v1/ws", id="n", options=QUICK)
+        with Reader(feed) as reader:
+            reader.store.wait_connected(5).result()
+            server.send_raw('{"n": 1}')
+            server.drop(1000)
+            assert numbers(reader.poll(timeout=5).events) == [1]
+            for _ in range(2):
+                with pytest.raises(EOFError, match="closed it for good"):
+                    reader.poll(timeout=5)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "url"),
     [
