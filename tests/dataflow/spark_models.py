@@ -8,14 +8,26 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, field_validator
 
-__all__ = ["All", "Either", "Left", "Point", "Right", "Side", "Tick", "Tree"]
+__all__ = ["All", "Either", "Left", "Liar", "Point", "Right", "Side", "Tick", "Tree"]
 
 
 class Tick(BaseModel):
     key: str
     value: int
+
+
+class Liar(BaseModel):
+    """Its validator gives what the field is not."""
+
+    value: int
+    at: AwareDatetime
+
+    @field_validator("value", mode="after")
+    @classmethod
+    def lie(cls, value: int) -> Any:
+        return "hush-hush" if value == 13 else value
 
 
 class Side(enum.Enum):

@@ -108,6 +108,15 @@ def test_decimals_that_do_not_fit_are_reported_not_rounded() -> None:
         assert row["_error"], money
 
 
+def test_a_value_that_is_not_of_its_type_costs_its_own_row_only() -> None:
+    assert kinds(HERE + "Liar")["at"] == "timestamp"
+    at = "2026-01-02T03:04:05Z"
+    found = rows(HERE + "Liar", *(record({"value": n, "at": at}) for n in (12, 13, 14)))
+    assert [row["value"] for row in found] == [12, None, 14]
+    assert found[1]["_error"]
+    assert "hush" not in found[1]["_error"]
+
+
 def test_the_nine_messages_are_one_wide_row() -> None:
     own = kinds("")
     assert own["user_id"] == own["type"] == own["role_name"] == "string"

@@ -28,12 +28,16 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-__all__ = ["Column", "column_of", "columns_of", "text_column"]
+__all__ = ["Column", "Unfit", "column_of", "columns_of", "text_column"]
 
 Convert = Callable[[Any], Any]
 
 WHOLE: Final = 1 << 63  # a Spark long is below it
 PRECISION, SCALE = 38, 18  # of a decimal without bounds of its own: what Spark takes at the most
+
+
+class Unfit(ValueError):
+    """A value that its column can not hold; says why without it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Column:
     Attributes:
         type: the type of the column.
         convert: makes of a value what Arrow takes for it, None where that is the value itself;
-            raises ValueError where the column can not hold it. Never called with None.
+            raises Unfit where the column can not hold it. Never called with None.
     """
 
     type: DataType
@@ -53,7 +57,7 @@ class Column:
 def columns_of(model: type[BaseModel], seen: tuple[type, ...] = ()) -> dict[str, Column]:
     """Return the columns of a model's fields, under their Python names."""
     return {
-        name: column_of(_annotation(field), field, (*seen, model))
+        name: column_of(field.annotation, field, (*seen, model))
         for name, field in model.model_fields.items()
     }
 
@@ -69,7 +73,7 @@ def column_of(
         seen: models around it: one that holds itself is JSON text at the second time.
     """
     annotation = _plain(annotation)
-    if annotation in SCALARS:
+    if isinstance(annotation, type) and annotation in SCALARS:
         return SCALARS[annotation]
     if annotation is Decimal:
         return _decimal(field)
@@ -84,24 +88,29 @@ def column_of(
         return _of_values(values, annotation, lambda member: member.value)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _model(annotation, seen)
-    return _container(origin, args, seen) or text_column(annotation)
+    return _container(origin, args, seen) or _by_schema(annotation)
+
+
+def _by_schema(annotation: Any) -> Column:
+    """Return the column of a type of somebody else's, such as pydantic's `AwareDatetime`."""
+    form = _json_schema(TypeAdapter(annotation)).get("format")
+    kind = {"date-time": datetime, "date": date}.get(form) if form else None
+    return SCALARS[kind] if kind else text_column(annotation)
+
+
+def _json_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    try:
+        return adapter.json_schema(mode="serialization")
+    except Exception:  # a type without a JSON schema; its values may have a JSON form
+        return {}
 
 
 def text_column(annotation: Any) -> Column:
     """Return a column of text: plain where the type is text in JSON, such as a UUID, else JSON."""
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    try:
-        plain = adapter.json_schema(mode="serialization").get("type") == "string"
-    except Exception:  # a type without a JSON schema; its values may have a JSON form
-        plain = False
-    if plain:
+    if _json_schema(adapter).get("type") == "string":
         return Column(StringType(), lambda value: adapter.dump_python(value, mode="json"))
     return Column(StringType(), lambda value: adapter.dump_json(value, by_alias=True).decode())
-
-
-def _annotation(field: FieldInfo) -> Any:
-    """Return a field's type with what stands beside it: text for JSON depends on both."""
-    return field.annotation
 
 
 def _plain(annotation: Any) -> Any:
@@ -119,7 +128,7 @@ def _plain(annotation: Any) -> Any:
 
 def _whole(value: int) -> int:
     if not -WHOLE <= value < WHOLE:
-        raise ValueError("a whole number of more than 64 bits")
+        raise Unfit("a whole number of more than 64 bits")
     return int(value)
 
 
@@ -152,10 +161,10 @@ def _decimal(field: FieldInfo | None) -> Column:
 
     def convert(value: Decimal) -> Decimal:
         if not value.is_finite() or abs(value) >= limit:
-            raise ValueError(f"no decimal({digits},{places})")
+            raise Unfit(f"no decimal({digits},{places})")
         exact = value.quantize(step) if -value.as_tuple().exponent <= places else None  # type: ignore[operator]
         if exact is None:
-            raise ValueError(f"more than {places} decimal places")
+            raise Unfit(f"more than {places} decimal places")
         return exact
 
     return Column(DecimalType(digits, places), convert)

@@ -22,7 +22,7 @@ from heimdall_reactive.base.messages import ServerMessage
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.dataflow.records import Record
 
-from .columns import Column, column_of, columns_of, text_column
+from .columns import Column, Unfit, column_of, columns_of, text_column
 from .failures import RecordRejected
 
 __all__ = ["JSON", "Rows", "schema_of"]
@@ -31,6 +31,8 @@ JSON: Final = "json"
 """The `model` of messages that are taken as they are: one column of text."""
 
 VALUE: Final = "value"  # the column of a model that has no fields
+
+UNFIT: Final = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 ABOUT: Final = (
     StructField("_channel", StringType()),
@@ -126,11 +128,24 @@ class Rows:
             RecordRejected: one is not of the model, in mode `FAILFAST`.
         """
         rows = [self._row(record) for record in records]
+        try:
+            return self._arrow(rows)
+        except UNFIT:  # a value that is not of its field's type: a validator can do that
+            return self._arrow([self._checked(*pair) for pair in zip(records, rows, strict=True)])
+
+    def _arrow(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
         columns = [
             pa.array([row.get(name) for row in rows], field.type)
             for name, field in zip(self._names, self._schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _checked(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._arrow([row])
+        except UNFIT as error:
+            return self._about(record, {}, f"a value is not of its type ({type(error).__name__})")
+        return row
 
     def _row(self, record: Record) -> dict[str, Any]:
         error: str | None = None
@@ -139,8 +154,16 @@ class Rows:
             row = self._model.read(record)
         except InvalidMessage as found:
             error = found.reason
-        except ValueError as found:  # a value that its column can not hold, or no UTF-8
-            error = "not UTF-8" if isinstance(found, UnicodeDecodeError) else str(found)
+        except Unfit as found:
+            error = str(found)
+        except UnicodeDecodeError:
+            error = "not UTF-8"
+        except Exception as found:  # of a user's type; its text may quote the message
+            error = f"a value can not be converted ({type(found).__name__})"
+        return self._about(record, row, error)
+
+    def _about(self, record: Record, row: dict[str, Any], error: str | None) -> dict[str, Any]:
+        """Add what is known of the record, whatever became of the message."""
         if error is not None and self._strict:
             raise RecordRejected(
                 f"the record {record.seq} of {record.channel!r} is not of the model: {error}; "
@@ -171,13 +194,11 @@ def _models(kind: Any) -> tuple[type[BaseModel], ...]:
     """Return the models of a union, or the one; none where anything else is in it."""
     if get_origin(kind) is Annotated:
         return _models(get_args(kind)[0])
-    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    if len(parts) > 1:
-        found = tuple(_models(part) for part in parts)
-        return sum(found, ()) if all(found) else ()
-    (part,) = parts
-    plain = isinstance(part, type) and issubclass(part, BaseModel)
-    return (part,) if plain and "root" not in part.model_fields else ()
+    if get_origin(kind) in (Union, UnionType):
+        found = [_models(part) for part in get_args(kind)]
+        return tuple(model for models in found for model in models) if all(found) else ()
+    plain = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return (kind,) if plain and "root" not in kind.model_fields else ()
 
 
 Parts = dict[type[BaseModel], list[tuple[str, Callable[[Any], Any] | None]]]
