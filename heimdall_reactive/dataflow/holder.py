@@ -32,6 +32,7 @@ logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 PATIENCE: Final = 1.0  # seconds of a wait for messages, after which late gaps are looked for
 RETRY: Final = 1.0  # seconds until the log is asked again
 MARGIN: Final = 2_000  # records that an audit goes back beyond the last acknowledged one
+MOST_LOOKS: Final = 20  # of an audit
 REWIND: Final = 20_000  # records of the log in which ids are looked for that a rewind repeats
 
 
@@ -216,13 +217,19 @@ class Holder:
         work.add_done_callback(self._audits.discard)
 
     async def _audit(self, missed: Missed, begin: int) -> None:
-        """Write down what is missing in the log after other copies had their time, twice."""
-        found: list[Missed] = []
-        for _ in range(2):
+        """Write down what is missing in the log after other copies had their time.
+
+        While the log still gets some of it, somebody is writing what he held: so it is asked
+        until two answers are the same.
+        """
+        before: list[Missed] | None = None
+        found = [missed]
+        for _ in range(MOST_LOOKS):
             await asyncio.sleep(self._settle)
             found = await self._asked(missed, begin)
-            if not found:
-                return
+            if found in ([], before):
+                break
+            before = found
         for one in found:
             self._write(one)
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,6 @@ from .stream_check import Found, look
 __all__ = ["Copy", "Outcome", "Times", "chaos", "one_alone", "two_copies"]
 
 ROOT: Final = Path(__file__).parent.parent.parent
-CATCH_UP: Final = 3.0  # seconds; the publisher dials every 2 s at the least
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,18 @@ class _Stage:
                 while await _newest(log, channel) < self.server.counts[channel]:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
+    async def complete(self, timeout: float = 20.0) -> None:
+        """Wait until the log has everything that was sent up to now."""
+        now = dict(self.server.counts)
+        async with asyncio.timeout(timeout):
+            while True:
+                found = (await self.outcome()).found
+                if all(
+                    max(found[channel].numbers) >= now[channel] and not found[channel].missing
+                    for channel in self.channels
+                ):
+                    return
+
     async def outcome(self) -> Outcome:
         async with await self._log() as log:
             found, gaps = await look(log)
@@ -149,7 +161,7 @@ async def two_copies(
     names = [f"c{number}" for number in range(channels)]
     async with FeedServer() as server:
         stage = _Stage(server, nats, stream, names, rate)
-        copies = [stage.copy(name, folder) for name in ("a", "b")]
+        copies = [stage.copy(name, folder, "--settle", "2") for name in ("a", "b")]
         try:
             for copy in copies:
                 copy.start()
@@ -209,7 +221,8 @@ async def chaos(
                 if log_too:
                     nats.start()
                 await _all_there(stage, copies)
-                await asyncio.sleep(CATCH_UP)
+                with suppress(TimeoutError):  # something is lost, then
+                    await stage.complete()
             await server.stop_ticking()
             await stage.written()
             ended = await asyncio.gather(*(copy.terminate() for copy in copies))

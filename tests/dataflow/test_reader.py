@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError, InvalidEndpoint, Status
@@ -290,6 +290,38 @@ def test_a_thread_without_a_loop_polls() -> None:
             reader.poll()
 
 
+def test_a_hole_that_comes_while_a_batch_is_taken_is_told_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the next one it is too late: an engine may have kept the offset behind it by then."""
+    monkeypatch.setattr("heimdall_reactive.consuming.holding.HOLD_LIMIT", 0.01)
+
+    def wait(done: Callable[[], bool]) -> None:
+        end = time.monotonic() + 10
+        while not done():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    with serve_in_thread(require_token=False) as server:
+
+        def own(message: Any) -> int:
+            if message["n"] == 3:  # the reader's thread is slow
+                for n in range(6, 200):
+                    server.send_raw(f'{{"n": {n}}}')
+                wait(lambda: reader.stats.dropped > 0)
+            return int(message["n"])
+
+        feed = Feed(endpoint=f"{server.url}/v1/ws", id=own, options=QUICK)
+        with Reader(feed, limit=10, loop="thread") as reader:
+            reader.store.wait_connected(5).result()
+            for n in range(1, 6):
+                server.send_raw(f'{{"n": {n}}}')
+            wait(lambda: reader.store.stats.received == 5)
+            events = reader.poll().events
+            assert len(numbers(events)) == 5
+            assert any(isinstance(event, Missed) for event in events)
+
+
 def test_channels_of_the_server_are_channels_of_the_log() -> None:
     async def main() -> None:
         async with DevServer(require_token=False) as server:
@@ -339,6 +371,7 @@ def test_a_feed_shows_no_secrets() -> None:
     assert "pw" not in repr(feed)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 80), min_size=1))
 def test_counts_of_gaps_are_exactly_what_did_not_come(came: set[int]) -> None:
     tracks = Tracks(Feed(endpoint="/", channel="c", consecutive=True), {}, "me")
