@@ -11,9 +11,11 @@ import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
+from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.roots import one_line
 from heimdall_reactive.base.state import ConnectionState, Status
 
-__all__ = ["Badge", "Badged", "Tone", "badge", "badge_of"]
+__all__ = ["Badge", "Badged", "Tone", "badge", "badge_now", "badge_of"]
 
 Tone: TypeAlias = Literal["good", "busy", "idle", "bad"]
 """How it is: connected, on the way, ended or not begun, given up."""
@@ -28,8 +30,8 @@ TONES: Final[dict[Status, Tone]] = {
     Status.FAILED: "bad",
 }
 
-
 EARLY: Final = 0.001  # seconds that a timer may come too early and still count
+LONGEST: Final = 200  # characters of an error: a badge is one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,13 @@ def badge_of(state: ConnectionState, now: float) -> Badge:
     if status is Status.CONNECTING and state.attempt:
         return Badge(f"connecting (attempt {state.attempt})", tone, status)
     if status is Status.FAILED and state.error is not None:
-        return Badge(f"failed: {state.error}", tone, status)
+        return Badge(f"failed: {one_line(str(state.error), LONGEST)}", tone, status)
     return Badge(str(status.value), tone, status)
+
+
+def badge_now(store: Badged) -> Badge:
+    """Return the badge of a store as it is now."""
+    return badge_of(store.state.value, _wall(store))
 
 
 def badge(store: Badged) -> Observable[Badge]:
@@ -90,7 +97,15 @@ def badge(store: Badged) -> Observable[Badge]:
 
     Args:
         store: whose connection it shows. The seconds are counted on its own loop.
+
+    Raises:
+        ConfigurationError: it is the view of a store, which has no timers.
     """
+    if not hasattr(store, "scheduler"):
+        raise ConfigurationError(
+            f"{type(store).__name__} has no timers to count seconds by: "
+            "give badge() the store itself, bind() brings it to your thread"
+        )
 
     def subscribe(
         observer: abc.ObserverBase[Badge], scheduler: abc.SchedulerBase | None = None
@@ -108,10 +123,10 @@ def _teller(
     store: Badged, observer: abc.ObserverBase[Badge], timer: SerialDisposable
 ) -> Callable[[ConnectionState], None]:
     def tell(state: ConnectionState) -> None:
-        now = store.scheduler.now.timestamp()
+        now = _wall(store)
         shown = badge_of(state, now)
         timer.disposable = None
-        if state.retry_at is not None and (shown.seconds or 0) > 1:
+        if state.retry_at is not None and shown.seconds is not None and shown.seconds > 1:
             ahead = state.retry_at - now - (shown.seconds - 1)  # when one second less is left
             timer.disposable = store.scheduler.schedule_relative(ahead, again)
         observer.on_next(shown)
@@ -120,3 +135,9 @@ def _teller(
         tell(store.state.value)
 
     return tell
+
+
+def _wall(store: Badged) -> float:
+    # Not the scheduler's time, which is steady: `retry_at` is by the wall clock, and the two part
+    # where the machine sleeps or the clock is set.
+    return float(store.scheduler.runtime.wall())

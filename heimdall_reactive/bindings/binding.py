@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, overload
 
@@ -28,6 +29,7 @@ OnError = Callable[[Exception], object]
 # Seconds of setters in a row; then the UI handles its own events before the rest. Half of a frame
 # at 60 Hz.
 SLICE: Final = 0.008
+LOST: Final = 1.0  # seconds after which a wake-up counts as lost, as with a loop that was closed
 
 logger: Final = logging.getLogger("heimdall_reactive")
 
@@ -133,6 +135,8 @@ class Binding(abc.DisposableBase):
         self._on_error = on_error
         self._on_done = on_done
         self._armed = True  # somebody is about to show what waits
+        self._showing = False
+        self._woken_at = time.monotonic()
         self._ended = False  # the source has
         self._failure: Exception | None = None
         self._disposed = False
@@ -151,7 +155,12 @@ class Binding(abc.DisposableBase):
 
     def start(self, immediate: bool) -> None:
         """Subscribe; then the first value, when nobody's lock is held any more."""
-        self._undo = self._scope.register(self.dispose)
+        undo = self._scope.register(self.dispose)
+        with self._buffer.lock:
+            self._undo, gone = undo, self._disposed
+        if gone:  # the owner was gone before
+            undo()
+            return
         self._subscription.disposable = self._source.subscribe(self._put, self._fail, self._end)
         if immediate or self._scope.post is None:
             self._come()
@@ -165,7 +174,9 @@ class Binding(abc.DisposableBase):
                 return
             self._disposed = True
             self._buffer.clear()
-        self._setter = _nothing  # a widget must not die with whoever still holds the binding
+        # A widget must not die with whoever still holds the binding.
+        self._setter, self._selecting = _nothing, Selecting(None, False)
+        self._on_error = self._on_done = None
         self._subscription.dispose()
         self._undo()
 
@@ -187,8 +198,12 @@ class Binding(abc.DisposableBase):
         self._arm()
 
     def _arm(self) -> None:
+        now = time.monotonic()
         with self._buffer.lock:
-            wake, self._armed = not self._armed, True
+            lost = now > self._woken_at + LOST and not self._showing
+            wake, self._armed = lost or not self._armed, True
+            if wake:
+                self._woken_at = now
         if wake:
             self._wake()
 
@@ -205,59 +220,69 @@ class Binding(abc.DisposableBase):
     # On the UI's side
 
     def _come(self) -> None:
-        until = time.monotonic() + SLICE
+        """Show what waited when this began; what comes meanwhile is of the next turn."""
+        if self._showing:  # an event loop inside of the setter, such as a dialog's
+            return
+        self._showing = True
+        until, waiting = time.monotonic() + SLICE, len(self._buffer)
+        posted = self._scope.post is not None
         try:
             while self._next():
-                if self._scope.post is not None and time.monotonic() > until:
+                waiting -= 1
+                if posted and self._buffer and (waiting <= 0 or time.monotonic() > until):
                     self._wake()
                     return
         except BaseException:  # an interrupt, which must not freeze the binding
-            self._armed = False
+            if posted:
+                self._wake()
+            else:
+                self._armed = False
             raise
+        finally:
+            self._showing = False
 
     def _next(self) -> bool:
         """Show the next value; return whether to go on."""
         with self._buffer.lock:
             if self._disposed:
                 return False
-            if not self._buffer:
+            over = not self._buffer
+            if over:
                 self._armed = False
                 if not self._ended:
                     return False
-            value = self._buffer.take() if self._buffer else None
-            over = not self._armed
+            value = None if over else self._buffer.take()
         if not self._scope.is_alive():
             self.dispose()
             return False
         if over:
             self._finish()
             return False
-        self._guard(self._show, value)
+        self._guard(self._show, value, self._on_error)
         return True
 
     def _show(self, value: Any) -> None:
-        if self._selecting.changed(value):
-            self._setter(self._selecting.shown)
+        selecting = self._selecting  # `select` may dispose
+        if selecting.changed(value):
+            self._setter(selecting.shown)
 
     def _finish(self) -> None:
-        done, failure = self._on_done, self._failure
+        done, failure, on_error = self._on_done, self._failure, self._on_error
         self.dispose()
         if failure is not None:
-            self._report(failure)
+            self._report(failure, on_error)
         if done is not None:
-            self._guard(lambda _: done(), None)
+            self._guard(lambda _: done(), None, on_error)
 
-    def _guard(self, call: Callable[[Any], object], value: Any) -> None:
+    def _guard(self, call: Callable[[Any], object], value: Any, on_error: OnError | None) -> None:
         try:
             call(value)
-        except Exception as error:
-            self._report(error)
+        except (Exception, CancelledError) as error:
+            self._report(error, on_error)
 
-    def _report(self, error: Exception) -> None:
-        if self._on_error is not None:
-            on_error, self._on_error = self._on_error, None  # one that raises must not feed itself
-            self._guard(on_error, error)
-            self._on_error = on_error
+    def _report(self, error: BaseException, on_error: OnError | None) -> None:
+        if on_error is not None and isinstance(error, Exception):
+            self._guard(on_error, error, None)  # one that raises must not feed itself
         elif isinstance(self._source, Source):
             self._source.bus.report(error, f"binding of {self._source.name}")
         else:  # one line, without its text, which may quote a message

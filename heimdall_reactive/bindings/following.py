@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar, overload
 
@@ -10,12 +13,17 @@ from reactivex import Observable
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.consuming.streams import Inlet
 
+from .binding import SLICE
 from .selecting import Selecting, distinct_by_default
 
 __all__ = ["values"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class _Running:
+    """Dies with the iteration that has it."""
 
 
 @overload
@@ -65,8 +73,15 @@ async def values(
     selecting = Selecting(select, distinct)
     inlet: Inlet[Any] = Inlet(Buffer(buffer, "drop_oldest", "values"))
     subscription = source.subscribe(inlet.put, inlet.fail, inlet.end)
+    # Nobody runs the `finally` of an iteration whose event loop was closed.
+    running = _Running()
+    weakref.finalize(running, subscription.dispose).atexit = False
+    until = time.monotonic() + SLICE
     try:
         while True:
+            if time.monotonic() > until:  # values may come faster than they are taken, for ever
+                await asyncio.sleep(0)
+                until = time.monotonic() + SLICE
             value, came = inlet.take()
             if came:
                 if selecting.changed(value):

@@ -53,11 +53,15 @@ class Frames:
 
     def _run(self) -> None:
         calls, self._calls = self._calls, []
-        for call in calls:
+        for done, call in enumerate(calls, 1):
             try:
                 call()
             except Exception as error:
                 self._loop.call_exception_handler(
                     {"message": "a call to a user interface raised", "exception": error}
                 )
+            except BaseException:  # an interrupt, which must not cost others their call
+                for rest in calls[done:]:
+                    self._loop.call_soon(self._take, rest)
+                raise
         self._free_at = self._loop.time() + self._frame

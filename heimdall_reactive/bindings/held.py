@@ -17,11 +17,11 @@ from heimdall_reactive import (
 from heimdall_reactive.consuming.hops import Hop
 from heimdall_reactive.reactive.subjects import Command, Trigger
 
-from .badge import Badge, badge, badge_of
+from .badge import Badge, badge, badge_now
 from .snapshots import external_store
 from .turns import outside
 
-__all__ = ["Held", "WebSocketValues", "badge_now"]
+__all__ = ["Held", "WebSocketValues"]
 
 T = TypeVar("T")
 
@@ -143,11 +143,6 @@ class Held:
 def _close_soon(store: WebSocketStore[Any] | None) -> None:
     if store is not None:
         store.call_soon(store.close)  # on its own event loop, where closing only begins
-
-
-def badge_now(store: WebSocketStore[Any]) -> Badge:
-    """Return the badge of a store as it is now."""
-    return badge_of(store.state.value, store.scheduler.now.timestamp())
 
 
 READ: Final[dict[str, Callable[[WebSocketStore[Any]], Any]]] = {

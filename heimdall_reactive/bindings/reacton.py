@@ -31,9 +31,9 @@ from heimdall_reactive.base.options import OptionsDict
 from heimdall_reactive.connecting.runtime import LoopOption
 from heimdall_reactive.consuming.hops import Hop
 
-from .badge import Badge, badge
+from .badge import Badge, badge, badge_now
 from .binding import bind
-from .held import Held, WebSocketValues, badge_now
+from .held import Held, WebSocketValues
 from .scope import UiScope
 from .selecting import same
 from .snapshots import external_store

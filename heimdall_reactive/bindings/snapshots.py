@@ -12,7 +12,7 @@ from heimdall_reactive.consuming.hops import Hop
 
 from .binding import bind
 from .scope import UiScope
-from .selecting import Selecting
+from .selecting import same
 
 __all__ = ["ExternalStore", "external_store"]
 
@@ -72,8 +72,8 @@ def external_store(
     Returns:
         `(subscribe, get_snapshot)`, see https://react.dev/reference/react/useSyncExternalStore.
     """
-    snapshot = _Snapshot(source, Selecting(select, distinct=select is not None))
     distinct = select is not None if distinct is None else distinct
+    snapshot = _Snapshot(source, select, distinct or select is not None)
 
     def subscribe(on_change: Callable[[], object]) -> Callable[[], None]:
         first = hasattr(source, "value")
@@ -84,31 +84,49 @@ def external_store(
                 on_change()
             first = False
 
-        def pick(value: Any) -> Any:
+        def version(value: Any) -> int:
+            # Not the value: between two turns there may have been another one, and a snapshot of it
+            # be shown.
             snapshot.seen = value
-            return value if select is None else select(value)
+            return snapshot.take()[1]
 
-        binding = bind(source, tell, UiScope(post), select=pick, distinct=distinct)
+        binding = bind(source, tell, UiScope(post), select=version, distinct=distinct)
         first = False
         return binding.dispose
 
-    return ExternalStore(subscribe, snapshot.get)
+    return ExternalStore(subscribe, lambda: snapshot.take()[0])
 
 
 class _Snapshot:
-    """What is shown: selected anew only where the value is another one."""
+    """What is shown: selected anew only where the value is another one.
 
-    def __init__(self, source: Observable[Any], selecting: Selecting) -> None:
+    Args:
+        source: where the value comes from.
+        select: what of it is shown.
+        distinct: an equal selection is the snapshot that was.
+    """
+
+    def __init__(
+        self, source: Observable[Any], select: Callable[[Any], Any] | None, distinct: bool
+    ) -> None:
         self._source = source
-        self._selecting = selecting
+        self._select = select
+        self._distinct = distinct
         self._lock = threading.Lock()
-        self._of: object = self  # no value yet
+        self._now: tuple[object, Any, int] = (self, None, 0)  # value, snapshot, version
         self.seen: Any = None
 
-    def get(self) -> Any:
-        value = getattr(self._source, "value", self.seen)
-        with self._lock:
-            if value is not self._of:
-                self._selecting.changed(value)
-                self._of = value
-            return self._selecting.shown
+    def take(self) -> tuple[Any, int]:
+        """Return the snapshot and its version."""
+        while True:
+            of, shown, version = now = self._now
+            value = getattr(self._source, "value", self.seen)
+            if value is of:
+                return shown, version
+            # Unlocked, as `select` and `__eq__` are the user's.
+            selected = value if self._select is None else self._select(value)
+            if not (self._distinct and version and same(selected, shown)):
+                shown, version = selected, version + 1
+            with self._lock:
+                if self._now is now:  # else another thread was first, and its snapshot counts
+                    self._now = value, shown, version

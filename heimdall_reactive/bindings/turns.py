@@ -70,7 +70,7 @@ class FrameThread:
             for call in calls:
                 try:
                     call()
-                except Exception as error:
+                except BaseException as error:  # also `sys.exit()`, which ends no more than itself
                     logger.error("a call to a user interface raised %s", told(error))
             time.sleep(self._frame)
 

@@ -14,6 +14,7 @@ from heimdall_reactive import ConnectionState, StoreError, WebSocketStore
 from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.base.state import Status
 from heimdall_reactive.bindings import badge_of
+from heimdall_reactive.recording.cleaning import Cleaner
 
 from .feed import Feed, kind_of, text_of
 from .meter import Meter
@@ -65,13 +66,20 @@ class Board:
         self.connections = tuple(connections)
         self.feed = Feed()
         self.ticks: BehaviorSubject[int] = BehaviorSubject(0)
-        self._mask = Mask(secret.get_secret_value() for secret in secrets) if secrets else None
+        self._clean = Cleaner()
+        for secret in secrets:
+            shown = secret.get_secret_value()
+            self._clean.add(Mask([shown, shown.encode().hex(" ")]))  # as `text_of` has bytes
         for connection in self.connections:
             self._follow(connection)
 
     def masked(self, text: str) -> str:
-        """Return a text with stars in the place of every secret."""
-        return text if self._mask is None else self._mask(text)
+        """Return a text as a page may have it: secrets are stars.
+
+        Halves of surrogate pairs, which JSON can spell and UTF-8 can not, are question marks: one
+        of them would keep NiceGUI from sending anything.
+        """
+        return self._clean(text.encode("utf-8", "replace").decode())
 
     async def run(self) -> None:
         """Tick until cancelled."""

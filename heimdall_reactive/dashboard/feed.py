@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from heimdall_reactive import ChannelMessage
 
-__all__ = ["Feed", "Line", "Tone", "kind_of", "text_of"]
+__all__ = ["LONGEST", "Feed", "Line", "Tone", "kind_of", "text_of"]
 
 Tone: TypeAlias = Literal["in", "out", "state", "error"]
 
@@ -60,17 +60,19 @@ class Feed:
     def __init__(self) -> None:
         self.number = 0
         self.counts: dict[str, int] = {}
-        self._kept: dict[str, deque[Line]] = {}
+        self._kept: dict[tuple[Tone, str], deque[Line]] = {}
 
     def add(self, at: float, where: str, kind: str, text: str, tone: Tone = "in") -> None:
         """Add a line."""
-        if kind not in self._kept:
-            kind = kind if len(self._kept) < KINDS else OTHER
-            self._kept.setdefault(kind, deque(maxlen=KEPT))
+        # By tone as well: what a server calls `error` may not push out the errors.
+        if (tone, kind) not in self._kept:
+            if tone == "in" and sum(other == "in" for other, _ in self._kept) >= KINDS:
+                kind = OTHER
+            self._kept.setdefault((tone, kind), deque(maxlen=KEPT))
         self.number += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
         line = Line(self.number, at, where, kind, text[:LONGEST], tone, len(text))
-        self._kept[kind].append(line)
+        self._kept[tone, kind].append(line)
 
     def newest(
         self, count: int, kinds: Collection[str] = (), where: str | None = None
@@ -82,7 +84,9 @@ class Feed:
             kinds: only these; none is all.
             where: only of this connection.
         """
-        chosen = [reversed(kept) for kind, kept in self._kept.items() if not kinds or kind in kinds]
+        chosen = [
+            reversed(kept) for (_, kind), kept in self._kept.items() if not kinds or kind in kinds
+        ]
         merged = heapq.merge(*chosen, key=lambda line: -line.number)
         lines: list[Line] = []
         for line in merged:

@@ -14,13 +14,14 @@ from heimdall_reactive.bindings import bind
 from heimdall_reactive.bindings.nicegui import scope
 
 from .board import Board
-from .feed import Line
+from .feed import LONGEST, Line
 from .parts import Segments, Text, box, button, card, labelled
 
 __all__ = ["FeedView"]
 
 ROWS: Final = 60
 PREVIEW: Final = 240  # characters of a row
+WHOLE: Final = 4 * LONGEST  # characters of a line in full: indented, deep lists grow by a thousand
 CHIPS: Final = 24  # kinds with a button
 
 MARKS: Final = {"in": "↓", "out": "↑", "state": "●", "error": "!"}
@@ -80,7 +81,8 @@ class FeedView:
         self._drawn = wanted
         self._draw_chips()
         lines = feed.newest(ROWS, self._kinds, self._where)
-        rows = "".join(_row(line, self._board.masked(line.text[:PREVIEW])) for line in lines)
+        masked = self._board.masked
+        rows = "".join(_row(line, masked(line.kind), masked(line.text[:PREVIEW])) for line in lines)
         self._rows.set_content(rows or '<p class="empty">Nothing of this kind yet.</p>')
 
     def _draw_chips(self) -> None:
@@ -102,7 +104,7 @@ class FeedView:
         if line is None:
             ui.notify("this line is not kept any more", position="bottom", type="info")
             return
-        self._title.set_text(f"{line.kind} · {line.where} · {_clock(line.at)}")
+        self._title.set_text(f"{self._board.masked(line.kind)} · {line.where} · {_clock(line.at)}")
         cut = "" if line.size == len(line.text) else f"\n… {line.size:,} characters in all"
         self._whole.set_text(self._board.masked(_pretty(line.text)) + cut)
         self._dialog.open()
@@ -117,13 +119,13 @@ def _dialog() -> tuple[ui.dialog, Text, Text]:
     return dialog, title, whole
 
 
-def _row(line: Line, text: str) -> str:
+def _row(line: Line, kind: str, text: str) -> str:
     more = "…" if line.size > PREVIEW else ""
     cells = (
         f'<span class="at tabular">{_clock(line.at)}</span>'
         f'<span class="tone" aria-hidden="true">{MARKS[line.tone]}</span>'
         f'<span class="where">{html.escape(line.where)}</span>'
-        f'<span class="kind">{html.escape(line.kind)}</span>'
+        f'<span class="kind">{html.escape(kind)}</span>'
         f'<span class="text mono">{html.escape(text)}{more}</span>'
     )
     return f'<div class="line {line.tone}" data-n="{line.number}">{cells}</div>'
@@ -135,9 +137,10 @@ def _clock(at: float) -> str:
 
 def _pretty(text: str) -> str:
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
+    return pretty if len(pretty) <= WHOLE else text
 
 
 def _short(count: int) -> str:

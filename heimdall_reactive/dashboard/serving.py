@@ -62,7 +62,7 @@ async def serving(
     Raises:
         OSError: the address cannot be bound.
     """
-    app = FastAPI()
+    app = FastAPI(openapi_url=None)  # its pages of documentation load scripts from elsewhere
     if is_loopback(host):
         app.add_middleware(
             TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", host]

@@ -1,0 +1,336 @@
+"""Defects that a review of the bindings and the dashboard found, each with what it did."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import threading
+import time
+import weakref
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import pytest
+from reactivex.subject import BehaviorSubject, Subject
+
+from heimdall_reactive import ConfigurationError, QueueHop, Status
+from heimdall_reactive.base.state import ConnectionState
+from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
+from heimdall_reactive.bindings.frames import Frames
+from heimdall_reactive.bindings.turns import FrameThread
+from heimdall_reactive.testing import ScriptedPeer
+from heimdall_reactive.testing import run as run_virtual
+from tests.support import run
+from tests.virtual import store_of
+
+from .support import Stage, wait_until
+
+# bind
+
+
+def test_what_comes_while_a_setter_runs_is_of_the_next_turn() -> None:
+    # It was shown in the same turn, up to 8 ms of it: some 20 calls of one setter.
+    window, shown, subject = QueueHop(), list[int](), BehaviorSubject(0)
+
+    def setter(n: int) -> None:
+        shown.append(n)
+        if n < 3:
+            subject.on_next(n + 1)
+
+    bind(subject, setter, UiScope(window))
+    assert shown == [0]
+    for turn in (1, 2, 3):
+        window.run_pending()
+        assert shown == list(range(turn + 1))
+    assert window.run_pending() == 0
+
+
+def test_a_loop_that_was_closed_with_a_call_still_posted_ends_the_binding() -> None:
+    # It waited for that call for ever, and the source kept it.
+    loop, subject, shown = asyncio.new_event_loop(), BehaviorSubject(0), list[int]()
+    binding = bind(subject, shown.append, UiScope(loop.call_soon_threadsafe))
+    subject.on_next(1)  # posted, and never run
+    loop.close()
+    wait_until(lambda: binding.is_disposed, lambda: subject.on_next(2), 5)
+    assert not subject.observers
+    assert shown == [0]
+
+
+def test_a_long_setter_is_not_entered_again() -> None:
+    # A dialog runs a loop of its own inside of the setter, for longer than a wake-up may take.
+    window, subject, depths = QueueHop(), BehaviorSubject(0), list[int]()
+    inside = 0
+
+    def dialog(n: int) -> None:
+        nonlocal inside
+        inside += 1
+        depths.append(inside)
+        until = time.monotonic() + 1.2
+        while n == 1 and time.monotonic() < until:
+            subject.on_next(2)
+            window.run_pending()
+            time.sleep(0.01)
+        inside -= 1
+
+    bind(subject, dialog, UiScope(window))
+    subject.on_next(1)
+    window.run_pending()
+    window.run_pending()
+    assert depths == [1, 1, 1]
+
+
+def test_a_cancellation_that_a_setter_raises_hurts_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # It is no `Exception`: it went out of `bind`, or into the loop, whose other calls it cost.
+    window, subject, shown = QueueHop(), BehaviorSubject(0), list[int]()
+
+    def bad(_: int) -> None:
+        raise asyncio.CancelledError
+
+    bind(subject, bad, UiScope(window))
+    bind(subject, shown.append, UiScope(window))
+    subject.on_next(1)
+    window.run_pending()
+    assert shown == [0, 1]
+    assert "CancelledError" in caplog.text
+
+
+def test_the_newest_is_shown_after_an_interrupt() -> None:
+    # What waited when the interrupt came was not shown before something else came.
+    window, shown, subject = QueueHop(), list[int](), BehaviorSubject(0)
+
+    def setter(n: int) -> None:
+        if n == 1:
+            subject.on_next(2)
+            raise KeyboardInterrupt
+        shown.append(n)
+
+    bind(subject, setter, UiScope(window))
+    subject.on_next(1)
+    with pytest.raises(KeyboardInterrupt):
+        window.run_pending()
+    window.run_pending()
+    assert shown == [0, 2]
+
+
+def test_a_binding_that_has_ended_holds_nothing_of_the_user() -> None:
+    # It held `select`, `on_error` and `on_done`, and by them a widget; Tk's must not die elsewhere.
+    class Widget:
+        def use(self, value: Any) -> Any:
+            return value
+
+    widget = Widget()
+    gone, subject = weakref.ref(widget), BehaviorSubject(0)
+    binding = bind(
+        subject, widget.use, select=widget.use, on_error=widget.use, on_done=partial(widget.use, 0)
+    )
+    binding.dispose()
+    del widget
+    gc.collect()
+    assert gone() is None
+    assert binding.is_disposed
+
+
+def test_on_error_is_told_of_the_end_and_of_a_setter_that_disposed() -> None:
+    errors, subject = list[Exception](), Subject[int]()
+
+    def setter(n: int) -> None:
+        binding.dispose()
+        raise ValueError(n)
+
+    binding = bind(subject, setter, on_error=errors.append)
+    subject.on_next(1)
+    assert [type(error) for error in errors] == [ValueError]
+
+
+def test_an_owner_that_was_gone_before_keeps_and_observes_nothing() -> None:
+    undone: list[int] = []
+
+    def on_close(cleanup: Any) -> Any:
+        cleanup()
+        return lambda: undone.append(1)
+
+    subscribed, subject = list[int](), BehaviorSubject(0)
+    binding = bind(subject, subscribed.append, UiScope(on_close=on_close))
+    assert (binding.is_disposed, undone, subscribed, subject.observers) == (True, [1], [], [])
+
+
+# Frames
+
+
+def test_an_interrupt_in_a_frame_costs_the_others_nothing() -> None:
+    # The other calls of that frame were lost, and their bindings stood still for ever.
+    async def main() -> list[int]:
+        loop, ran = asyncio.get_running_loop(), list[int]()
+        told = asyncio.Event()
+        loop.set_exception_handler(lambda *_: told.set())
+        frames = Frames(loop)
+
+        def bad() -> None:
+            raise asyncio.CancelledError
+
+        frames(lambda: None)
+        await asyncio.sleep(0)
+        frames(bad)
+        frames(lambda: ran.append(1))
+        async with asyncio.timeout(5):
+            await told.wait()
+            while not ran:  # noqa: ASYNC110 - the frame tells nobody
+                await asyncio.sleep(0.01)
+        return ran
+
+    assert run(main) == [1]
+
+
+def test_an_exit_in_a_frame_of_a_thread_costs_the_others_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The thread ended, and was not started again: every component stood still.
+    frames, ran = FrameThread("frames"), threading.Event()
+    frames(lambda: sys.exit("a payload"))
+    frames(ran.set)
+    assert ran.wait(5)
+    wait_until(lambda: not frames._running, lambda: time.sleep(0.01), 5)
+    assert "SystemExit" in caplog.text
+    assert "a payload" not in caplog.text
+
+
+# external_store
+
+
+def test_a_value_that_comes_back_within_one_turn_is_told_where_another_was_shown() -> None:
+    # `b` was rendered for another reason; then nobody was told that it is `a` again.
+    window, subject = QueueHop(), BehaviorSubject("a")
+    subscribe, get = external_store(subject, lambda value: value, window)
+    rendered = [get()]
+    subscribe(lambda: rendered.append(get()))
+    subject.on_next("b")
+    rendered.append(get())
+    subject.on_next("a")
+    window.run_pending()
+    assert rendered == ["a", "b", "a"]
+
+
+def test_equal_values_are_one_snapshot_where_the_store_is_distinct() -> None:
+    subject, told = BehaviorSubject([1]), list[object]()
+    subscribe, get = external_store(subject, distinct=True)
+    subscribe(lambda: told.append(get()))
+    before = get()
+    subject.on_next([1])
+    assert get() is before
+    subject.on_next([2])
+    assert told == [[2]]
+
+
+def test_select_runs_unlocked() -> None:
+    # One that waits for another thread that asks for the snapshot never returned.
+    subject, first = BehaviorSubject(1), list[int]()
+
+    def select(value: int) -> int:
+        if not first:
+            first.append(value)
+            other = threading.Thread(target=get)
+            other.start()
+            other.join(5)
+            assert not other.is_alive()
+        return value
+
+    _, get = external_store(subject, select)
+    assert get() == 1
+
+
+# values
+
+
+def test_values_that_come_faster_than_they_are_taken_leave_the_loop_its_turns() -> None:
+    # The loop stood still for as long as the burst lasted.
+    async def main() -> float:
+        subject, stop, longest = BehaviorSubject(0), threading.Event(), 0.0
+
+        def emit() -> None:
+            while not stop.wait(0.0002):
+                subject.on_next(1)
+
+        async def beat() -> None:
+            nonlocal longest
+            last = time.monotonic()
+            while True:
+                await asyncio.sleep(0.01)
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+        heart = asyncio.create_task(beat())
+        await asyncio.sleep(0)
+        emitter, until = threading.Thread(target=emit), time.monotonic() + 1.0
+        emitter.start()
+        async with aclosing(values(subject, buffer=100)) as following:
+            async for _ in following:
+                time.sleep(0.001)  # noqa: ASYNC251 - a consumer that never awaits
+                if time.monotonic() > until:
+                    break
+        await asyncio.sleep(0.02)
+        stop.set()
+        emitter.join()
+        heart.cancel()
+        await asyncio.wait([heart])
+        return longest
+
+    assert run(main) < 0.5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_iteration_whose_loop_was_closed_detaches(caplog: pytest.LogCaptureFixture) -> None:
+    # Nobody runs its `finally`: the source kept what waits for it.
+    subject, loop = BehaviorSubject(0), asyncio.new_event_loop()
+
+    async def follow() -> None:
+        async for _ in values(subject):
+            pass
+
+    task = loop.create_task(follow())
+    loop.run_until_complete(asyncio.sleep(0))
+    assert len(subject.observers) == 1
+    loop.close()
+    subject.on_next(1)
+    del task
+    with caplog.at_level(logging.CRITICAL, "asyncio"):  # the task was destroyed while pending
+        gc.collect()
+    assert not subject.observers
+
+
+# badge
+
+
+def test_a_badge_counts_by_the_clock_of_its_store_also_after_a_sleep() -> None:
+    # The clock of a scheduler is steady: after an hour's sleep it said "again in 3603 s".
+    async def main() -> None:
+        peer, shown = ScriptedPeer(), list[str]()
+        loop: Any = asyncio.get_running_loop()
+        async with store_of(peer, reconnect_delay=lambda _: 3.0) as store:
+            badge(store).subscribe(lambda badge: shown.append(str(badge)))
+            link = await peer.accepted()
+            await store.wait_connected()
+            wall = loop.wall
+            loop.wall = lambda: wall() + 3600
+            link.drop()
+            await store.wait_for(lambda state: state.status is Status.WAITING)
+            assert shown[-1] == "again in 3 s (attempt 1)"
+            loop.wall = wall
+
+    run_virtual(main)
+
+
+def test_a_failed_badge_is_one_line() -> None:
+    error = OSError("a\nb\x1b[31m" + "x" * 5000)
+    text = str(badge_of(ConnectionState(status=Status.FAILED, error=error), 0.0))
+    assert text.startswith("failed: a?b?[31mx")
+    assert len(text) < 250
+
+
+def test_a_badge_of_a_view_is_refused_with_what_to_do(stage: Stage) -> None:
+    # It showed nothing, and an AttributeError was in the log.
+    with stage.store() as store, pytest.raises(ConfigurationError, match="the store itself"):
+        badge(store.observe_on(QueueHop()))  # type: ignore[arg-type]
