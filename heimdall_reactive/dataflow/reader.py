@@ -228,22 +228,23 @@ class Reader:
 
     async def _take(self, message: str | bytes, limit: int, events: list[_Event]) -> None:
         """Take a message, and those that wait behind it: none of these has to be waited for."""
-        before = self._stream.stats
-        number = before.delivered + before.dropped - 1
-        if before.dropped > self._dropped:
+        left = min(self._stream.stats.waiting, limit - 1)
+        self._add(message, events)
+        for _ in range(left):
+            self._add(await anext(self._stream), events)
+
+    def _mark_breaks(self) -> None:
+        """Mark what is missing before the message just taken; the store may be on a thread."""
+        now = self._stream.stats
+        if now.dropped > self._dropped:
             self._tracks.mark("overflow", None, time.time(), time.monotonic())
-            self._dropped = before.dropped
-        left = min(before.waiting, limit - 1)
-        while True:
-            while self._session_gaps and self._session_gaps[0][0] <= number:
-                self._mark_reconnect()
-            self._add(message, events)
-            if not left:
-                return
-            left, number = left - 1, number + 1
-            message = await anext(self._stream)
+            self._dropped = now.dropped
+        number = now.delivered + now.dropped - 1
+        while self._session_gaps and self._session_gaps[0][0] <= number:
+            self._mark_reconnect()
 
     def _add(self, message: str | bytes, events: list[_Event]) -> None:
+        self._mark_breaks()
         taken = self._open(message)
         if taken is None:
             self._stats.left_out += 1
@@ -261,10 +262,8 @@ class Reader:
         events.append(Item(taken.channel, own, taken.data, taken.text, taken.offset, now))
 
     def _end(self) -> EOFError:
-        state = self.store.state.value
-        if not self._observed:
-            return EOFError("the reader is closed")
-        return EOFError(f"the feed has ended: {state.error or 'the server closed it for good'}")
+        why = self.store.state.value.error or "the server closed it for good"
+        return EOFError(f"the feed has ended: {why}" if self._observed else "the reader is closed")
 
     def _late_gaps(self, patience: float) -> list[_Event]:
         """Return the gaps whose channels are quiet."""
