@@ -47,9 +47,10 @@ class Feed:
             that copy. Redundant copies would repeat every message.
         offset: where a message stands in the server's own order, a whole number; field or
             function. Default: the id.
-        resume: for a server that replays: a function of the offset from which to go on. A `str`
-            that it returns is the endpoint to dial, relative to `endpoint` and of the same
-            origin, such as `f"?from={offset}"`; anything else is sent first in each session.
+        resume: for a server that replays: a function of the offset of the last message that was
+            handled, less `rewind`. A `str` that it returns is the endpoint to dial, relative to
+            `endpoint` and of the same origin, such as `f"?after={offset}"`; anything else is
+            sent first in each session.
         rewind: how far before the last offset to go on; the repeats are dropped by their ids.
         consecutive: ids are whole numbers that grow by one in each channel: what is missing is
             counted, and what a redundant copy brought is not missing.
