@@ -29,7 +29,9 @@ OnError = Callable[[Exception], object]
 # Seconds of setters in a row; then the UI handles its own events before the rest. Half of a frame
 # at 60 Hz.
 SLICE: Final = 0.008
-LOST: Final = 1.0  # seconds after which a wake-up counts as lost, as with a loop that was closed
+# Seconds after which a wake-up counts as lost, as with a loop that was closed, and twice as many
+# for the next one: a loop that stands still must not collect them.
+LOST: Final = 1.0
 
 logger: Final = logging.getLogger("heimdall_reactive")
 
@@ -137,6 +139,7 @@ class Binding(abc.DisposableBase):
         self._armed = True  # somebody is about to show what waits
         self._showing = False
         self._woken_at = time.monotonic()
+        self._patience = LOST
         self._ended = False  # the source has
         self._failure: Exception | None = None
         self._disposed = False
@@ -200,7 +203,8 @@ class Binding(abc.DisposableBase):
     def _arm(self) -> None:
         now = time.monotonic()
         with self._buffer.lock:
-            lost = now > self._woken_at + LOST and not self._showing
+            lost = now > self._woken_at + self._patience and not self._showing
+            self._patience *= 1 + lost
             wake, self._armed = lost or not self._armed, True
             if wake:
                 self._woken_at = now
@@ -223,7 +227,7 @@ class Binding(abc.DisposableBase):
         """Show what waited when this began; what comes meanwhile is of the next turn."""
         if self._showing:  # an event loop inside of the setter, such as a dialog's
             return
-        self._showing = True
+        self._showing, self._patience = True, LOST
         until, waiting = time.monotonic() + SLICE, len(self._buffer)
         posted = self._scope.post is not None
         try:

@@ -6,25 +6,31 @@ emitter for a second and raises into it (RxPY #551, #359, #245).
 
 from __future__ import annotations
 
+import logging
+from asyncio import CancelledError
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from reactivex import abc, typing
 from reactivex.disposable import CompositeDisposable, SingleAssignmentDisposable
 from reactivex.scheduler import TimeoutScheduler
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
+from heimdall_reactive.base.masking import told
 from heimdall_reactive.consuming.hops import Hop
 
 __all__ = ["HopScheduler"]
 
 S = TypeVar("S")
 
+logger: Final = logging.getLogger("heimdall_reactive")
+
 
 class HopScheduler(PeriodicScheduler):
     """Runs actions where a hop leads; times are kept by RxPY's `TimeoutScheduler`.
 
-    What was disposed of does not run. Where the other side is gone, actions are forgotten: a
+    What was disposed of does not run. What an action raises is logged, without its text, as some
+    frameworks end the application of it. Where the other side is gone, actions are forgotten: a
     closed window must not raise into whoever emits.
 
     Args:
@@ -42,8 +48,12 @@ class HopScheduler(PeriodicScheduler):
         inner = SingleAssignmentDisposable()
 
         def run() -> None:
-            if not inner.is_disposed:
+            if inner.is_disposed:
+                return
+            try:
                 inner.disposable = self.invoke_action(action, state)
+            except (Exception, CancelledError) as error:
+                logger.error("an action on a user interface raised %s", told(error))
 
         self._post(run)
         return inner

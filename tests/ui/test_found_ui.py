@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 from reactivex.subject import BehaviorSubject, Subject
 
 from heimdall_reactive import ConfigurationError, QueueHop, Status
@@ -57,6 +58,20 @@ def test_a_loop_that_was_closed_with_a_call_still_posted_ends_the_binding() -> N
     wait_until(lambda: binding.is_disposed, lambda: subject.on_next(2), 5)
     assert not subject.observers
     assert shown == [0]
+
+
+def test_a_loop_that_stands_still_collects_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heimdall_reactive.bindings.binding.LOST", 0.001)
+    posted, subject = list[Any](), BehaviorSubject(0)
+    bind(subject, lambda _: None, UiScope(posted.append))
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        subject.on_next(1)
+    assert 2 <= len(posted) <= 10
+    for call in posted:
+        call()
+    subject.on_next(2)
+    assert len(posted) <= 11
 
 
 def test_a_long_setter_is_not_entered_again() -> None:
@@ -157,6 +172,26 @@ def test_an_owner_that_was_gone_before_keeps_and_observes_nothing() -> None:
     subscribed, subject = list[int](), BehaviorSubject(0)
     binding = bind(subject, subscribed.append, UiScope(on_close=on_close))
     assert (binding.is_disposed, undone, subscribed, subject.observers) == (True, [1], [], [])
+
+
+# The scheduler
+
+
+def test_an_action_that_raises_ends_no_application(caplog: pytest.LogCaptureFixture) -> None:
+    # Textual ended the whole application, with the text of the error on the screen.
+    window, source, seen = QueueHop(), Subject[int](), list[int]()
+    scheduler = UiScope(window).scheduler
+
+    def bad(_: int) -> None:
+        raise ValueError("a payload")
+
+    source.pipe(ops.observe_on(scheduler)).subscribe(bad)
+    source.pipe(ops.observe_on(scheduler)).subscribe(seen.append)
+    source.on_next(1)
+    window.run_pending()
+    assert seen == [1]
+    assert "ValueError" in caplog.text
+    assert "a payload" not in caplog.text
 
 
 # Frames
