@@ -28,7 +28,7 @@ from .canary_cases import ECHO, FAULTS, LOUD, NEVER_SENT, WAYS
 from .support import run
 
 QUICK: dict[str, Any] = {
-    "max_reconnect_attempts": 1, "open_timeout": 0.15, "close_timeout": 0.1,
+    "max_reconnect_attempts": 1, "open_timeout": 0.5, "close_timeout": 0.1,
     "ping_interval": 0.1, "ping_timeout": 0.1, "token_timeout": 0.2,
 }  # fmt: skip
 
