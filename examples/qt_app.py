@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from PySide6 import QtWidgets as Qt
+from PySide6 import QtCore, QtWidgets
 
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import Badge, badge
@@ -13,21 +13,21 @@ TONES = {"good": "#1a7f37", "busy": "#b35900", "idle": "#57606a", "bad": "#cf222
 PILL = "background: {}; color: white; border-radius: 6px; padding: 6px 12px"
 
 
-class Window(Qt.QWidget):
+class Window(QtWidgets.QWidget):
     """Shows a store: how its connection is, and the newest messages."""
 
     def __init__(self, store: WebSocketStore[Any], server: DevServer) -> None:
         super().__init__()
         self.store, self.server = store, server
-        self.status = Qt.QLabel()
-        self.newest = Qt.QPlainTextEdit(readOnly=True, maximumBlockCount=5)
-        self.box, button = Qt.QLineEdit(placeholderText="say something"), Qt.QPushButton("Drop")
-        layout = Qt.QGridLayout(self)
-        layout.addWidget(Qt.QLabel("<h2>Heimdall</h2>"), 0, 0)
+        self.status = QtWidgets.QLabel(textFormat=QtCore.Qt.TextFormat.PlainText)
+        self.newest = QtWidgets.QPlainTextEdit(readOnly=True, maximumBlockCount=5)
+        self.box = QtWidgets.QLineEdit(placeholderText="say something")
+        layout = QtWidgets.QGridLayout(self)
+        layout.addWidget(QtWidgets.QLabel("<h2>Heimdall</h2>"), 0, 0)
         layout.addWidget(self.status, 0, 1)
         layout.addWidget(self.newest, 1, 0, 1, 2)
         layout.addWidget(self.box, 2, 0)
-        layout.addWidget(button, 2, 1)
+        layout.addWidget(button := QtWidgets.QPushButton("Drop"), 2, 1)
         self.box.returnPressed.connect(self.say)
         button.clicked.connect(self.drop)
         connect(badge(store), self.show_badge)
@@ -51,7 +51,7 @@ class Window(Qt.QWidget):
 
 
 if __name__ == "__main__":
-    app = Qt.QApplication([])
+    app = QtWidgets.QApplication([])
     with serve_in_thread(require_token=False, echo=True) as server:
         store = use_websocket(f"{server.url}/v1/ws", max_reconnect_attempts=None)
         with store:

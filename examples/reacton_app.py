@@ -48,7 +48,7 @@ def Page() -> None:
 @solara.component
 def Messages(store: WebSocketStore[object]) -> None:
     text = "\n".join(json.dumps(message) for message in use_history(store.messages, 5))
-    solara.HTML("pre", text, style=LOG, classes=["rounded", "border"])
+    v.Html(tag="pre", children=[text], style_=LOG, class_="rounded border")  # text, never HTML
 
 
 if __name__ == "__main__":

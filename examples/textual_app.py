@@ -31,7 +31,7 @@ class Heimdall(Bound, App[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out."""
-        yield Horizontal(Label("Heimdall", id="title"), Label(id="status"))
+        yield Horizontal(Label("Heimdall", id="title"), Label(id="status", markup=False))
         yield Log(max_lines=5)
         yield Horizontal(Input(placeholder="say something"), Button("drop", variant="error"))
 

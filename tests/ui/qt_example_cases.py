@@ -55,6 +55,8 @@ def test_the_example(gui: Gui) -> None:
         gui.until(counts_down)
         assert not window.box.isEnabled()
         gui.until(lambda: window.status.text() == "connected" and window.box.isEnabled())
+        # A close reason is the server's: as rich text it could load a picture from the disk.
+        assert window.status.textFormat() == QtCore.Qt.TextFormat.PlainText
         window.close()
         window.deleteLater()
         gui.until(lambda: observers(store) == before)

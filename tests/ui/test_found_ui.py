@@ -22,6 +22,7 @@ from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
 from heimdall_reactive.bindings.frames import Frames
 from heimdall_reactive.bindings.turns import FrameThread
+from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as run_virtual
 from tests.support import run
@@ -369,3 +370,25 @@ def test_a_badge_of_a_view_is_refused_with_what_to_do(stage: Stage) -> None:
     # It showed nothing, and an AttributeError was in the log.
     with stage.store() as store, pytest.raises(ConfigurationError, match="the store itself"):
         badge(store.observe_on(QueueHop()))  # type: ignore[arg-type]
+
+
+# The examples
+
+
+def test_the_badge_in_textual_shows_what_the_server_says_as_it_is() -> None:
+    # A close reason with a tag in it was an error of the markup, and the badge stayed green.
+    pytest.importorskip("textual", reason="pip install 'heimdall-reactive[textual]'")
+    from textual.widgets import Label
+
+    from examples.textual_app import Heimdall
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer) as store, Heimdall(store, DevServer()).run_test() as pilot:
+            (await peer.accepted()).close(4403, "[/b] no [red]")
+            status = pilot.app.query_one("#status", Label)
+            async with asyncio.timeout(5):
+                while "[/b] no [red]" not in str(status.visual):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+    run(main)

@@ -176,4 +176,9 @@ def test_the_example(browser: Browser, folder: Path) -> None:
         box.fill("again")
         tab.get_by_role("button", name="send").click()
         expect(tab.locator("pre")).to_have_text('{"text": "hello"}\n{"text": "again"}')
+        box.fill("<img src=x onerror=window.pwned=1>")
+        box.press("Enter")
+        expect(tab.locator("pre")).to_contain_text("<img src=x")  # a text, no picture that runs it
+        assert tab.locator("pre img").count() == 0
+        assert tab.evaluate("window.pwned") is None
         tab.close()
