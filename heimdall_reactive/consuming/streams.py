@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
@@ -19,6 +20,10 @@ from .buffers import Buffer, Buffers
 __all__ = ["Inlet", "MessageStream"]
 
 T = TypeVar("T")
+
+# Seconds of messages in a row; then the loop has its turn, though more may wait: they may come
+# faster than they are taken, for ever.
+SLICE: Final = 0.008
 
 
 class Inlet(Generic[T]):
@@ -96,6 +101,7 @@ class MessageStream(AsyncIterator[T]):
     def __init__(self, source: Observable[T], buffer: Buffer[T], buffers: Buffers) -> None:
         self._buffer = buffer
         self._failed = False
+        self._until = time.monotonic() + SLICE
         inlet: Inlet[T] = Inlet(buffer)
         subscription = SingleAssignmentDisposable()
         self._inlet = inlet
@@ -118,6 +124,9 @@ class MessageStream(AsyncIterator[T]):
         Raises:
             StreamOverflow: an `error` stream was too slow; once, after what had still room.
         """
+        if time.monotonic() > self._until:
+            await asyncio.sleep(0)
+            self._until = time.monotonic() + SLICE
         while True:
             with self._buffer.lock:
                 if self._buffer:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -282,39 +283,53 @@ def test_select_runs_unlocked() -> None:
 # values
 
 
+async def longest_gap(following: Callable[[], Any], emit: Callable[[], object]) -> float:
+    """Iterate a second without an `await`, while a thread emits; return how long the loop stood."""
+    stop, longest = threading.Event(), 0.0
+
+    def emits() -> None:
+        while not stop.wait(0.0002):
+            emit()
+
+    async def beat() -> None:
+        nonlocal longest
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+    heart, emitter = asyncio.create_task(beat()), threading.Thread(target=emits)
+    await asyncio.sleep(0)
+    emitter.start()
+    until = time.monotonic() + 1.0
+    async with aclosing(following()) as values:
+        async for _ in values:
+            time.sleep(0.001)  # noqa: ASYNC251 - a consumer that never awaits
+            if time.monotonic() > until:
+                break
+    await asyncio.sleep(0.02)
+    stop.set()
+    emitter.join()
+    heart.cancel()
+    await asyncio.wait([heart])
+    return longest
+
+
 def test_values_that_come_faster_than_they_are_taken_leave_the_loop_its_turns() -> None:
     # The loop stood still for as long as the burst lasted.
-    async def main() -> float:
-        subject, stop, longest = BehaviorSubject(0), threading.Event(), 0.0
+    subject = BehaviorSubject(0)
+    following = partial(values, subject, buffer=100)
+    assert run(lambda: longest_gap(following, lambda: subject.on_next(1))) < 0.5
 
-        def emit() -> None:
-            while not stop.wait(0.0002):
-                subject.on_next(1)
 
-        async def beat() -> None:
-            nonlocal longest
-            last = time.monotonic()
-            while True:
-                await asyncio.sleep(0.01)
-                longest, last = max(longest, time.monotonic() - last), time.monotonic()
-
-        heart = asyncio.create_task(beat())
-        await asyncio.sleep(0)
-        emitter, until = threading.Thread(target=emit), time.monotonic() + 1.0
-        emitter.start()
-        async with aclosing(values(subject, buffer=100)) as following:
-            async for _ in following:
-                time.sleep(0.001)  # noqa: ASYNC251 - a consumer that never awaits
-                if time.monotonic() > until:
-                    break
-        await asyncio.sleep(0.02)
-        stop.set()
-        emitter.join()
-        heart.cancel()
-        await asyncio.wait([heart])
-        return longest
-
-    assert run(main) < 0.5
+def test_messages_that_come_faster_than_they_are_taken_leave_the_loop_its_turns(
+    stage: Stage,
+) -> None:
+    # As above.
+    with stage.store() as store:
+        store.wait_connected().result(5)
+        following = partial(store.stream, maxsize=100)
+        assert run(lambda: longest_gap(following, lambda: stage.say(1))) < 0.5
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
