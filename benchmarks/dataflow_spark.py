@@ -70,10 +70,10 @@ def reader(url: str, count: int, model: str) -> None:
     assert rows == count, rows
 
 
-def stream(spark: Any, url: str, size: int, model: str) -> tuple[int, float]:
-    """Count and sum by key over the stream; return rows and seconds without the first batch."""
+def stream(spark: Any, url: str, size: int, model: str, name: str = STREAM) -> tuple[int, float]:
+    """Count and sum by key over a stream; return rows and seconds without the first batch."""
     frame = spark.readStream.format("heimdall").options(
-        servers=url, stream=STREAM, model=model, startingOffsets="earliest", partitions=2,
+        servers=url, stream=name, model=model, startingOffsets="earliest", partitions=2,
         maxRecordsPerBatch=size,
     ).load()  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

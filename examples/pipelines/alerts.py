@@ -27,11 +27,18 @@ def in_rx(
     store: WebSocketStore[Reading], limit: float = 70.0, patience: float = 5.0
 ) -> Observable[Alert]:
     """Tell an alert so many seconds after the limit was passed, unless it was cooler meanwhile."""
+
+    def hot(reading: Reading) -> bool:
+        return reading.celsius > limit
+
+    def alert(reading: Reading) -> Alert:
+        return Alert(reading.at, reading.at + timedelta(seconds=patience))
+
     return store.messages.pipe(
-        ops.distinct_until_changed(lambda reading: reading.celsius > limit),
+        ops.distinct_until_changed(hot),
         ops.debounce(patience, scheduler=store.scheduler),
-        ops.filter(lambda reading: reading.celsius > limit),
-        ops.map(lambda reading: Alert(reading.at, reading.at + timedelta(seconds=patience))),
+        ops.filter(hot),
+        ops.map(alert),
     )
 
 

@@ -35,6 +35,9 @@ def in_rx(
     def at_once(_: Payment) -> Observable[Any]:
         return reactivex.empty()
 
+    def fits(pair: tuple[Order, Payment]) -> bool:
+        return pair[0].order == pair[1].order
+
     def paid(pair: tuple[Order, Payment]) -> Paid:
         order, payment = pair
         after = round((payment.at - order.at).total_seconds(), 3)
@@ -42,7 +45,7 @@ def in_rx(
 
     return left.messages.pipe(
         ops.join(right.messages, remembered, at_once),
-        ops.filter(lambda pair: pair[0].order == pair[1].order),
+        ops.filter(fits),
         ops.map(paid),
     )
 

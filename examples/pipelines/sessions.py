@@ -22,7 +22,7 @@ class Visit(NamedTuple):
     user: str
     first: datetime
     last: datetime
-    count: int
+    messages: int
 
 
 def visit(of: list[UserStatus]) -> Visit:
@@ -32,13 +32,23 @@ def visit(of: list[UserStatus]) -> Visit:
 
 def in_rx(store: WebSocketStore[UserStatus], quiet: float = 30.0) -> Observable[Visit]:
     """Tell a session when the user was quiet for so many seconds."""
+
+    def user(message: UserStatus) -> str:
+        return message.user_id
+
+    def silent(group: Observable[UserStatus]) -> Observable[UserStatus]:
+        return group.pipe(ops.debounce(quiet, scheduler=store.scheduler))
+
+    def whole(group: Observable[UserStatus]) -> Observable[Visit]:
+        return group.pipe(ops.to_list(), ops.map(visit))
+
     return store.messages.pipe(
         ops.group_by_until(
-            lambda message: message.user_id,
+            user,
             None,
-            lambda group: group.pipe(ops.debounce(quiet, scheduler=store.scheduler)),
+            silent,
         ),
-        ops.flat_map(lambda group: group.pipe(ops.to_list(), ops.map(visit))),
+        ops.flat_map(whole),
     )
 
 
@@ -59,7 +69,7 @@ def in_spark(frame: DataFrame, quiet: float = 30.0) -> list[Visit]:
 def main() -> None:
     """Show the first sessions."""
     for one in replay(in_rx, statuses())[:9]:
-        print(f"{one.user}  {one.first:%H:%M:%S} to {one.last:%H:%M:%S}  {one.count} messages")
+        print(f"{one.user}  {one.first:%H:%M:%S} to {one.last:%H:%M:%S}  {one.messages} messages")
 
 
 if __name__ == "__main__":

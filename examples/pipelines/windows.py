@@ -21,7 +21,7 @@ class Bar(NamedTuple):
 
     start: datetime
     symbol: str
-    count: int
+    trades: int
     total: float
     highest: float
 
@@ -37,11 +37,15 @@ def bar(of: list[Tick], seconds: float) -> Bar:
 def in_rx(store: WebSocketStore[Tick], seconds: float = 10.0) -> Observable[Bar]:
     """Tell the bars of a window when it is over."""
 
+    def one(group: Observable[Tick]) -> Observable[list[Tick]]:
+        return group.pipe(ops.to_list())
+
+    def summed(of: list[Tick]) -> Bar:
+        return bar(of, seconds)
+
     def bars(window: Observable[Tick]) -> Observable[Bar]:
         return window.pipe(
-            ops.group_by(lambda tick: tick.symbol),
-            ops.flat_map(lambda group: group.pipe(ops.to_list())),
-            ops.map(lambda of: bar(of, seconds)),
+            ops.group_by(lambda tick: tick.symbol), ops.flat_map(one), ops.map(summed)
         )
 
     return store.messages.pipe(
@@ -63,7 +67,9 @@ def in_spark(frame: DataFrame, seconds: float = 10.0) -> list[Bar]:
 def main() -> None:
     """Show the first bars."""
     for one in replay(in_rx, ticks())[:9]:
-        print(f"{one.start:%H:%M:%S}  {one.symbol}  {one.count:3}  {one.total:8.2f}  {one.highest}")
+        print(
+            f"{one.start:%H:%M:%S}  {one.symbol}  {one.trades:3}  {one.total:8.2f}  {one.highest}"
+        )
 
 
 if __name__ == "__main__":
