@@ -123,8 +123,9 @@ def room(path: Path) -> str:
 
 def place(parts: tuple[str, ...]) -> str:
     """Return where a module stands: its own name in the core's folders, else its folder's."""
-    inner = parts[0] in FOLDERS and parts[0] != "transports" and len(parts) > 1
-    return APART.get(parts[:2], parts[1] if inner else parts[0])
+    folder, *inner = parts
+    own = inner[0] if inner and folder in FOLDERS and folder != "transports" else folder
+    return APART.get(parts[:2], own)
 
 
 def imports(path: Path) -> set[tuple[str, ...]]:

@@ -20,7 +20,9 @@ def live() -> None:
     """Look twice a second. There is nothing to unsubscribe: a look has no observer."""
     store = the_store()
     shown = badge_of(store.state.value, time.time())
-    st.badge(shown.text, color="green" if shown.online else "orange")
+    # A badge reads Markdown, and the text may quote the server: that goes into a plain one.
+    st.badge(shown.status, color="green" if shown.online else "orange")
+    st.text(shown.text)
     st.text(f"{store.last_message.value}")
 
 

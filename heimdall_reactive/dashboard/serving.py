@@ -13,7 +13,10 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from heimdall_reactive.base.endpoints import is_loopback
 from heimdall_reactive.base.masking import told
@@ -67,6 +70,7 @@ async def serving(
         app.add_middleware(
             TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", host]
         )
+    app.middleware("http")(_unframed)
     ui.run_with(
         app, root=lambda: page(board, embedded), title="Heimdall", dark=None,
         reconnect_timeout=reconnect_timeout, tailwind=False, show_welcome_message=False,
@@ -86,6 +90,13 @@ async def serving(
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _unframed(request: Request, answer: RequestResponseEndpoint) -> Response:
+    """Let no other page put the dashboard into a frame, under buttons of its own (RFC 7034)."""
+    response = await answer(request)
+    response.headers["X-Frame-Options"] = "DENY"
+    return response
 
 
 def _report(task: asyncio.Task[None]) -> None:

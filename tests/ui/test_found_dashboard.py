@@ -156,6 +156,7 @@ def look(tab: Any, url: str) -> None:
     """Open the page, and wait for its socket."""
     answer = tab.goto(url)
     assert answer.status == 200
+    assert answer.headers["x-frame-options"] == "DENY"
     tab.wait_for_selector(".badge.good", timeout=15_000)
     tab.wait_for_function("() => window.socket?.connected", timeout=15_000)
 
