@@ -36,6 +36,16 @@ def test_the_figures_of_a_page_are_those_of_the_results(page: Path) -> None:
     assert report.MARK.search(text)
 
 
+def test_the_figures_of_the_log_are_those_of_its_results() -> None:
+    page = ROOT / "docs" / "dataflow" / "performance.md"
+    document = json.loads((ROOT / "benchmarks" / "dataflow.json").read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    assert report.refresh(text, document) == text
+    assert set(document["cases"]) == {found["name"] for found in report.MARK.finditer(text)} - {
+        "about"
+    }
+
+
 def test_the_results_have_every_case_with_rounds_versions_and_machine() -> None:
     assert set(DOCUMENT["cases"]) == set(CASES)
     assert DOCUMENT["versions"]["websockets"]
