@@ -14,7 +14,7 @@ from .ids import IdRule, NoMessageId, id_rule, number_rule
 from .outbound import Sending
 from .records import FEED, subject
 
-__all__ = ["Feed", "Taken", "moved"]
+__all__ = ["Feed", "Taken", "moved", "parsed"]
 
 # Heimdall's messages about the connection itself; they are no part of what it carries.
 CONTROL: Final = frozenset({"Pong", "Error"})
@@ -119,7 +119,7 @@ class Feed:
         fields = self.id if isinstance(self.id, str) else "field id or seq"
 
         def open_(message: str | bytes) -> Taken | None:
-            value = _parsed(message)
+            value = parsed(message)
             found = protocol.match(value)
             if found is None or not self.takes(found[0]):
                 if isinstance(value, dict) and value.get("type") in CONTROL:
@@ -128,7 +128,7 @@ class Feed:
             else:
                 channel, payload = found
                 data, text = _as_text(payload), True
-                value = _parsed(data) if protocol.json_text else payload
+                value = parsed(data) if protocol.json_text else payload
             name = None if single else own(value)
             if name is None and not single:
                 if optional:
@@ -153,7 +153,8 @@ def moved(url: str, endpoint: str) -> str:
     return there
 
 
-def _parsed(message: str | bytes) -> Any:
+def parsed(message: str | bytes) -> Any:
+    """Return a message as rules for ids and offsets get it: plain JSON where it is that."""
     if isinstance(message, bytes):
         return message
     try:

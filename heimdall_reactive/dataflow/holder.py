@@ -13,9 +13,9 @@ from uuid import uuid4
 
 from heimdall_reactive import ConnectionState, HeimdallError, Status
 
-from .audit import audit, ids_since
+from .audit import Audits, ids_since
 from .counters import HolderStats
-from .feeds import Feed
+from .feeds import Feed, parsed
 from .gaps import Missed
 from .ids import number_rule
 from .log_client import Ack, Log, LogError
@@ -32,7 +32,6 @@ logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 PATIENCE: Final = 1.0  # seconds of a wait for messages, after which late gaps are looked for
 RETRY: Final = 1.0  # seconds until the log is asked again
 MARGIN: Final = 2_000  # records that an audit goes back beyond the last acknowledged one
-MOST_LOOKS: Final = 20  # of an audit
 REWIND: Final = 20_000  # records of the log in which ids are looked for that a rewind repeats
 
 
@@ -59,14 +58,13 @@ class Holder:
         self._log = log
         self._publisher = publisher
         self._copy = copy
-        self._settle = settle
         self._stats = HolderStats()
         self._reader: Reader | None = None
         self._outbound: Outbound | None = None
         self._own = uuid4().hex[:12]  # the ids of a `single` feed begin with it
         self._numbers = 0
         self._acked: dict[str, tuple[str, int]] = {}  # id and sequence of each channel's newest
-        self._audits: set[asyncio.Task[None]] = set()
+        self._audits = Audits(log, settle, self._write)
         self._stopping = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
 
@@ -131,12 +129,12 @@ class Holder:
                     if isinstance(event, Item):
                         await self._publisher.put(self._record(event), self._settled)
                     else:
-                        await self._miss(event)
+                        self._miss(event)
 
     async def _end(self) -> None:
         if self._outbound is not None:
             await self._outbound.aclose()
-        await asyncio.gather(*self._audits, return_exceptions=True)
+        await self._audits.finish()
 
     # What the log has
 
@@ -144,7 +142,8 @@ class Holder:
         """Return what `_ask` does as soon as the log answers; None where `stop` came first."""
         while not self._stopping.is_set():
             try:
-                return await self._ask()
+                found = await self._ask()
+                return None if self._stopping.is_set() else found
             except LogError as error:
                 logger.warning("%s; asking again in %.0f s", error, RETRY)
                 with suppress(TimeoutError):
@@ -157,7 +156,12 @@ class Holder:
 
         The log drops a repeat only within its window; this copy may have been away for longer.
         """
-        found = [await self._log.last(name) for name in self.feed.names]
+        names = set(self.feed.names)
+        if any(
+            name.endswith("*") for name in names
+        ):  # the server has named those that it stands for
+            names.update(filter(self.feed.takes, await self._log.channels()))
+        found = [await self._log.last(name) for name in sorted(names)]
         last = [record for record in found if record is not None]
         self._acked = {record.channel: (record.id, record.seq) for record in last}
         seen: list[tuple[str, str]] = []
@@ -174,8 +178,8 @@ class Holder:
         place = number_rule(self.feed.offset or self.feed.id)
         found: list[int] = []
         for record in last:
-            with suppress(ValueError):
-                at = place(record.json() if record.text else record.data)
+            with suppress(ValueError):  # not UTF-8: another program's
+                at = place(parsed(record.data.decode() if record.text else record.data))
                 found += [] if at is None else [at]
         return max(found, default=None)
 
@@ -207,41 +211,11 @@ class Holder:
 
     # Gaps
 
-    async def _miss(self, missed: Missed) -> None:
+    def _miss(self, missed: Missed) -> None:
         if missed.count is None:
             self._write(missed)
             return
-        begin = self._acked.get(missed.channel, ("", 1))[1] - MARGIN
-        work = asyncio.create_task(self._audit(missed, begin), name="heimdall-audit")
-        self._audits.add(work)
-        work.add_done_callback(self._audits.discard)
-
-    async def _audit(self, missed: Missed, begin: int) -> None:
-        """Write down what is missing in the log after other copies had their time.
-
-        While the log still gets some of it, somebody is writing what he held: so it is asked
-        until two answers are the same.
-        """
-        before: list[Missed] | None = None
-        found = [missed]
-        for _ in range(MOST_LOOKS):
-            await asyncio.sleep(self._settle)
-            found = await self._asked(missed, begin)
-            if found in ([], before):
-                break
-            before = found
-        for one in found:
-            self._write(one)
-
-    async def _asked(self, missed: Missed, begin: int) -> list[Missed]:
-        while True:
-            try:
-                return await audit(self._log, missed, begin)
-            except LogError as error:
-                logger.warning("%s; asking again in %.0f s", error, RETRY)
-                if self._stopping.is_set():
-                    return [missed]
-                await asyncio.sleep(RETRY)
+        self._audits.add(missed, self._acked.get(missed.channel, ("", 1))[1] - MARGIN)
 
     def _write(self, missed: Missed) -> None:
         self._stats.gaps += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +18,7 @@ from .nats_client import (
     shown,
     told,
 )
-from .records import Kind, Record, checked_stream, read_record, subject
+from .records import Kind, Record, channel_of, checked_stream, read_record, subject
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -99,9 +100,7 @@ class Log:
         import nats.errors
 
         name, headers = record.subject(self.stream), record.all_headers()
-        # The server counts the headers in, and ends the connection of who sends more.
-        size = len(record.data) + 16 + sum(len(key) + len(headers[key]) + 4 for key in headers)
-        if size > self.client.max_payload:
+        if record.size() > self.client.max_payload:  # the server would end the connection
             limit = f"max_payload={self.client.max_payload} of the log's server"
             raise RecordTooLarge(f"the record is larger than {limit}")
         try:
@@ -129,6 +128,25 @@ class Log:
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise LogError(f"the log did not answer: {told(error)}") from None
         return read_record(name, found.data or b"", found.headers, found.seq or 0)
+
+    async def channels(self, kind: Kind = "in") -> list[str]:
+        """Return the channels of which the log has records.
+
+        Raises:
+            LogError: the log did not answer.
+        """
+        import nats.errors
+
+        every = subject(self.stream, kind)
+        try:
+            info = await self.js.stream_info(self.stream, subjects_filter=every)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise LogError(f"the log did not answer: {told(error)}") from None
+        found: list[str] = []
+        for name in info.state.subjects or ():
+            with suppress(ValueError):  # another program's
+                found.append(channel_of(name))
+        return found
 
     async def dial(self, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
         """Open another connection with the same options, one that does not heal.

@@ -38,7 +38,6 @@ ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been ackn
 SHORTEST_WAIT: Final = 0.1  # seconds until the log is dialled again
 LONGEST_WAIT: Final = 1.0  # seconds between two dials
 DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
-HEADERS: Final = 1024  # bytes that the headers of a record may take
 
 Dial: TypeAlias = "Callable[[Callable[[], Awaitable[None]]], Awaitable[Client]]"
 Settled: TypeAlias = Callable[[Record, Ack | None], None]
@@ -117,7 +116,7 @@ class Publisher:
 
     def add(self, record: Record, settled: Settled | None = None) -> None:
         """Add a record, beyond the limit if need be."""
-        entry = _Entry(record, len(record.data) + HEADERS, settled)
+        entry = _Entry(record, record.size(), settled)
         self._waiting.append(entry)
         self._bytes += entry.size
         self._count()

@@ -41,6 +41,8 @@ RECEIVED: Final = "Heimdall-Received"  # seconds since the epoch, as text
 COPY: Final = "Heimdall-Copy"  # which ingest wrote it
 FORMAT: Final = "Heimdall-Format"  # `binary` where the message was; absent for text
 
+LATEST: Final = 253402300800.0  # the year 10000, which no clock and no column takes
+
 FEED: Final = "feed"
 """The channel of messages that came on no channel of their own."""
 
@@ -134,6 +136,11 @@ class Record:
         """Return the subject under which a stream keeps it."""
         return subject(stream, self.kind, self.channel)
 
+    def size(self) -> int:
+        """Return its bytes as the log's server counts them: data and headers."""
+        headers = self.all_headers()
+        return len(self.data) + 16 + sum(len(key) + len(headers[key]) + 4 for key in headers)
+
     def all_headers(self) -> dict[str, str]:
         """Return the headers that the log is to keep: its own, and those made of its fields."""
         found = dict(self.headers)
@@ -174,6 +181,7 @@ def read_record(
 
 def _seconds(text: str) -> float:
     try:
-        return float(text)
+        found = float(text)
     except ValueError:  # another program wrote it
         return 0.0
+    return found if 0 <= found < LATEST else 0.0

@@ -1,0 +1,267 @@
+"""Defects that were found in the dataflow once; each stays shown to be gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from heimdall_reactive.dataflow import (
+    Feed,
+    Ingest,
+    LogError,
+    Record,
+    Sending,
+    connect_log,
+    use_log,
+)
+from heimdall_reactive.dataflow.records import read_record
+from tests.support import record, run
+
+from .feed_server import FeedServer
+from .kills import until
+from .nats_server import NatsServer
+
+pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
+
+QUICK = {"reconnect_delay": 0.02, "close_timeout": 0.3}
+
+
+def feed(server: FeedServer, channel: str = "c", kind: str = "live", **fields: Any) -> Feed:
+    return Feed(endpoint=f"{server.url}/{kind}/{channel}", channel=channel, options=QUICK, **fields)
+
+
+def ingest(nats: NatsServer, stream: str, *feeds: Feed, **options: Any) -> Ingest:
+    return Ingest(nats.url, stream, feeds, **{"settle": 0.1, **options})
+
+
+def test_an_ingest_that_ends_at_once_ends_at_once(log_server: NatsServer, stream: str) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            begun = time.monotonic()
+            async with ingest(log_server, stream, feed(server)):
+                pass
+            assert time.monotonic() - begun < 3
+
+    run(main)
+
+
+def test_an_end_that_is_cancelled_leaves_nothing(log_server: NatsServer, stream: str) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            one = ingest(log_server, stream, feed(server), replicas=1, handover=30, drain=60)
+            other = ingest(log_server, stream, feed(server), replicas=1)
+            await one.start()
+            await until(lambda: server.clients("c") == 1)
+            async with other:
+                await until(lambda: one._leases is not None and len(one._leases.copies) == 2)
+                ending = asyncio.create_task(one.aclose())
+                await asyncio.sleep(0.3)
+                ending.cancel()
+                await asyncio.gather(ending, return_exceptions=True)
+                assert server.clients("c") <= 1
+
+    run(main, timeout=30)
+
+
+def test_records_of_another_program_do_not_stall_a_reader(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with (
+            await connect_log(log_server.url, stream) as log,
+            use_log(stream, "a", servers=log_server.url, start="first", immediate=False,
+                    message_type=int) as store,
+        ):  # fmt: skip
+            for _ in range(512):
+                await log.js.publish(f"{stream}.other.a", b"x")
+            await log.publish(Record("a", b"1", "1"))
+            seen = record(store.messages)
+            store.connect()
+            await until(lambda: seen == [1])
+
+    run(main)
+
+
+def test_a_rule_that_raises_ends_the_ingest(log_server: NatsServer, stream: str) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            one = feed(server, id=lambda message: message["nothing"])
+            async with ingest(log_server, stream, one, feed(server, "d")) as running:
+                await until(lambda: server.clients("c") == 1)
+                server.tell("c")
+                with pytest.raises(KeyError):
+                    async with asyncio.timeout(5):
+                        await running.run()
+
+    run(main)
+
+
+def test_a_long_channel_and_a_large_message_do_not_stop_the_log(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            rest = 2**20 - 2000
+            one = feed(server, channels=["ö*"])
+            async with ingest(log_server, stream, one) as running:
+                await until(lambda: server.clients("c") == 1)
+                text = json.dumps({"seq": 1, "pad": "x" * rest})
+                payload = {"type": "Message", "channel": "ö" + "🙂" * 199, "data": text}
+                server.say("c", json.dumps(payload, ensure_ascii=False))
+                server.say("c", json.dumps({"seq": 2}))
+                await until(lambda: running.stats.written >= 1)
+                assert running.stats.refused == 1
+                assert running.stats.publisher.connections == 1
+
+    run(main)
+
+
+def test_a_restart_finds_the_channels_that_a_pattern_named(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+            one = feed(
+                server, kind="log", channels=["p:*"], id="seq", resume=lambda at: f"?from={at}"
+            )
+            await log.publish(Record("p:x", b'{"seq": 7}', "7"))
+            async with ingest(log_server, stream, one):
+                await until(lambda: server.clients("c") == 1)
+            assert server.paths == ["/log/c?from=7"]
+
+    run(main)
+
+
+def test_ids_that_are_left_out_all_the_time_are_looked_for_together(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            async with ingest(
+                log_server, stream, feed(server, consecutive=True), settle=0.3
+            ) as one:
+                await until(lambda: server.clients("c") == 1)
+                most = 0
+                for number in range(1, 1001, 2):
+                    server.say("c", json.dumps({"seq": number}))
+                    await asyncio.sleep(0)
+                    most = max(
+                        most,
+                        len([t for t in asyncio.all_tasks() if t.get_name() == "heimdall-audit"]),
+                    )
+                await until(lambda: one.stats.missed == 499, 20)
+                assert most < 10
+
+    run(main, timeout=40)
+
+
+def test_a_stream_made_anew_that_has_grown_is_read_from_its_beginning(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with await connect_log(log_server.url, stream) as log:
+            await log.publish(Record("a", b"1", "1"))
+            async with use_log(
+                stream, "a", servers=log_server.url, start="first", message_type=int,
+                reconnect_delay=1.0, max_reconnect_attempts=None,
+            ) as store:  # fmt: skip
+                seen, errors = record(store.messages), record(store.errors)
+                await until(lambda: seen == [1])
+                await log.js.delete_stream(stream)
+                again = await connect_log(log_server.url, stream)
+                async with again:
+                    for number in (2, 3, 4):
+                        await again.publish(Record("a", str(number).encode(), str(number)))
+                    await until(lambda: seen == [1, 2, 3, 4])
+                assert any("made anew" in str(error) for error in errors)
+
+    run(main)
+
+
+def test_what_can_never_be_sent_does_not_stop_what_follows(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        def encode(record: Record) -> Any:
+            return object() if record.data == b"1" else record.json()
+
+        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+            one = feed(server, sending=Sending(encode=encode))
+            for number in (1, 2):
+                await log.publish(Record("c", str(number).encode(), str(number), "out"))
+            async with ingest(log_server, stream, one):
+                await until(lambda: server.received == [2])
+
+    run(main)
+
+
+@pytest.mark.parametrize("url", ["nats://localhost:secret", "nats://u:secret", "bad://x:y:z"])
+def test_a_server_that_is_no_url_is_refused_without_its_secret(url: str) -> None:
+    async def main() -> None:
+        with pytest.raises(LogError) as caught:
+            await connect_log(url, "s")
+        assert "secret" not in str(caught.value)
+
+    run(main)
+
+
+def test_a_time_that_is_none_is_none() -> None:
+    for text in ("nan", "inf", "-1e400", "1e300"):
+        assert read_record("s.in.c", b"", {"Heimdall-Received": text}).received == 0.0
+
+
+def stopped(server: NatsServer) -> None:
+    assert server._process is not None
+    os.kill(server._process.pid, signal.SIGSTOP)
+
+
+def test_a_store_over_a_log_that_hangs_closes_in_its_time(
+    mortal_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with await connect_log(mortal_server.url, stream) as log:
+            await log.publish(Record("a", b"1", "1"))
+            store = use_log(
+                stream, "a", servers=mortal_server.url, start="first", close_timeout=0.5
+            )
+            await store.wait_connected(5)
+            stopped(mortal_server)
+            begun = time.monotonic()
+            await store.aclose()
+            took = time.monotonic() - begun
+            print("use_log", took)
+            begun = time.monotonic()
+        print("log", time.monotonic() - begun)
+        assert took < 2
+
+    run(main, timeout=30)
+
+
+def test_an_ingest_over_a_log_that_hangs_closes_in_its_time(
+    mortal_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            one = ingest(
+                mortal_server, stream, feed(server, sending=Sending()), drain=1, replicas=2
+            )
+            await one.start()
+            await until(lambda: server.clients("c") == 1)
+            server.tell("c", 10)
+            await until(lambda: one.stats.written == 10)
+            stopped(mortal_server)
+            server.tell("c", 10)
+            await asyncio.sleep(0.2)
+            begun = time.monotonic()
+            await one.aclose()
+            took = time.monotonic() - begun
+            print("ingest", took)
+            assert took < 10
+
+    run(main, timeout=60)
