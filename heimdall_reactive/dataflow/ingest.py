@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, Self
 from uuid import uuid4
 
-from heimdall_reactive import ConfigurationError
+from heimdall_reactive import ConfigurationError, HeimdallError
 
 from .counters import HolderStats, PublisherStats
 from .feeds import Feed
@@ -163,6 +163,7 @@ class Ingest:
         Raises:
             NoMessageId: a message must have an id and has none.
             HeimdallError: every feed has ended, for this reason the last.
+            Exception: what a rule for ids or offsets raised.
         """
         if self._log is None:
             await self.start()
@@ -175,12 +176,8 @@ class Ingest:
         if self._closing:
             return
         self._closing = True
-        if self._leases is not None:
-            others = self._leases.copies - {self.name}
-            await self._leases.aclose()
-            if others and self._held:  # they dial while this copy still reads
-                await asyncio.sleep(min(self._handover, self._drain / 2))
         try:
+            await self._hand_over()
             async with asyncio.timeout(self._drain):
                 await self._write_out()
         except TimeoutError:
@@ -200,6 +197,13 @@ class Ingest:
         await self.aclose()
 
     # The end
+
+    async def _hand_over(self) -> None:
+        if self._leases is not None:
+            others = self._leases.copies - {self.name}
+            await self._leases.aclose()
+            if others and self._held:  # they dial while this copy still reads
+                await asyncio.sleep(min(self._handover, self._drain / 2))
 
     async def _write_out(self) -> None:
         for number in tuple(self._held):
@@ -266,7 +270,9 @@ class Ingest:
                 self._on_leases(self._leases.held)  # it may have come back meanwhile
             return
         self._failed += 1
-        if isinstance(error, NoMessageId) or self._failed >= len(self._feeds):
+        # A feed may end without the others. A rule of the user's that raises ends everything.
+        ended = isinstance(error, HeimdallError) and not isinstance(error, NoMessageId)
+        if not ended or self._failed >= len(self._feeds):
             self._failure = error
             self._ended.set()
 

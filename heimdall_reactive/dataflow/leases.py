@@ -107,7 +107,8 @@ class Leases:
             except Exception as error:  # of the log: the next turn finds out what is left
                 raise_if_cancelled()
                 bucket = None
-                logger.warning("the leases could not be renewed: %s", type(error).__name__)
+                why = error if isinstance(error, LogError) else type(error).__name__
+                logger.warning("the leases could not be renewed: %s", why)
             raise_if_cancelled()
             await asyncio.sleep(self._ttl / 4)
 
