@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from heimdall_reactive import (
     ConfigurationError,
+    EncodeError,
     HeimdallError,
     SendError,
     StoreClosed,
@@ -76,7 +77,8 @@ class OutboundStats:
     Attributes:
         sent: records that were sent, and acknowledged to the log.
         again: times a record was given back, to come again.
-        refused: records that can never be sent, because `encode` raised; they were taken out.
+        refused: records that can never be sent, because `encode` raised or what it made is no
+            JSON; they were taken out.
     """
 
     sent: int = 0
@@ -202,16 +204,23 @@ class Outbound:
         try:
             value = sending.encode(record)
         except Exception as error:
-            self.stats.refused += 1
-            logger.error("a record can not be sent: encode raised %s", type(error).__name__)
-            await message.term()
+            await self._take_out(message, f"encode raised {type(error).__name__}")
             return
-        if sending.ack is None:
-            await self._written(value)
-        else:
-            await self._answered(record, value, sending.ack)
+        try:
+            if sending.ack is None:
+                await self._written(value)
+            else:
+                await self._answered(record, value, sending.ack)
+        except EncodeError:  # no later attempt can write it, and all that follow would wait
+            await self._take_out(message, f"encode made {type(value).__name__}, which is no JSON")
+            return
         await message.ack_sync()
         self.stats.sent += 1
+
+    async def _take_out(self, message: Msg, why: str) -> None:
+        self.stats.refused += 1
+        logger.error("a record can not be sent: %s", why)
+        await message.term()
 
     async def _written(self, value: Any) -> None:
         if not self._store.connected:
