@@ -133,8 +133,9 @@ class LogConnection(Connection):
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, ReplayPolicy
 
         try:
-            stream = (await log.js.stream_info(log.stream)).state
-            if lost := self._place.enter(stream.first_seq, stream.last_seq):
+            info = await log.js.stream_info(log.stream)
+            stream = info.state
+            if lost := self._place.enter(stream.first_seq, stream.last_seq, str(info.created)):
                 self._listener.on_error(StoreError(lost))
             where = self._place.policy()
             made = await log.js.add_consumer(log.stream, ConsumerConfig(

@@ -44,19 +44,26 @@ class Place:
         position: sequence of the last record that was read, or that is not wanted; 0 while there
             is none.
         old: sequence up to which only the last messages are wanted, for `last`.
+        created: when the stream was made that it is in, empty before the first session.
     """
 
     start: Start
     position: int = 0
     old: int = 0
+    created: str = ""
 
-    def enter(self, first: int, last: int) -> str:
+    def enter(self, first: int, last: int, created: str = "") -> str:
         """Settle the place in a stream before a session; return what was lost of it, or nothing.
 
         Args:
             first: sequence of the oldest record that the stream has.
             last: sequence of the newest one, 0 where it never had any.
+            created: when the stream was made, which tells it from another of its name.
         """
+        before, self.created = self.created, created
+        if before not in ("", created):
+            read, self.start, self.position, self.old = self.position, "first", 0, 0
+            return f"the stream was made anew, and {read} was read; it is read from its beginning"
         wanted = self.position + 1 if self.position else self.start
         if not isinstance(wanted, int):
             if wanted == "new":
