@@ -95,9 +95,7 @@ def test_a_store_over_the_log_tells_what_is_written_in_order(log_server: NatsSer
     ("start", "told"),
     [("first", [0, 1, 2, 3]), ("last", [2, 3]), (2, [1, 2, 3]), ("new", [3]), ("time", [2, 3])],
 )
-def test_it_begins_where_it_is_told_to(
-    log_server: NatsServer, start: Any, told: list[int]
-) -> None:
+def test_it_begins_where_it_is_told_to(log_server: NatsServer, start: Any, told: list[int]) -> None:
     async def main() -> None:
         one = await feed(log_server)
         async with one.log:
