@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .batches import Batch, Item
     from .feeds import Feed
     from .gaps import Missed
     from .ids import NoMessageId, RecentIds
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from .log_store import LogMessage, LogStore, use_log
     from .nats_client import RecordTooLarge
     from .outbound import Outbound, Sending
-    from .reader import Batch, Item, Reader
+    from .reader import Reader
     from .records import Record, channel_of, read_record, subject
     from .tracks import Known
 
@@ -49,11 +50,11 @@ __all__ = [
 
 _MODULES: Final = {
     "Ack": "log_client",
-    "Batch": "reader",
+    "Batch": "batches",
     "Feed": "feeds",
     "Ingest": "ingest",
     "IngestStats": "ingest",
-    "Item": "reader",
+    "Item": "batches",
     "Known": "tracks",
     "Log": "log_client",
     "LogError": "log_client",

@@ -11,9 +11,10 @@ from dataclasses import fields
 from typing import Final
 from uuid import uuid4
 
-from heimdall_reactive import ConnectionState, HeimdallError, Status
+from heimdall_reactive import ConnectionState, HeimdallError
 
 from .audit import Audits, ids_since
+from .batches import Item
 from .counters import HolderStats
 from .feeds import Feed, parsed
 from .gaps import Missed
@@ -21,8 +22,9 @@ from .ids import number_rule
 from .log_client import Ack, Log, LogError
 from .outbound import Outbound
 from .publisher import Publisher
-from .reader import Item, Reader
+from .reader import Reader
 from .records import COPY, Record
+from .resuming import ended
 from .tracks import Known
 
 __all__ = ["Holder"]
@@ -100,7 +102,7 @@ class Holder:
         async with Reader(
             self.feed, self._offset(last), known=known, seen=seen, copy=self._copy
         ) as self._reader:
-            watching = self._reader.store.state.subscribe(self._on_state)
+            watching = self._reader.store.transitions.subscribe(self._on_transition)
             if self.feed.sending is not None:
                 names = self.feed.names
                 self._outbound = Outbound(self._log, self._reader.store, names, self.feed.sending)
@@ -226,10 +228,11 @@ class Holder:
 
     # The store
 
-    def _on_state(self, state: ConnectionState) -> None:
+    def _on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
         if self._stopping.is_set():
             return
-        if state.status in (Status.FAILED, Status.DISCONNECTED):
+        state = pair[1]
+        if ended(pair):
             why = state.error or HeimdallError("the server closed the connection for good")
             logger.error("the feed %r has ended: %s", self.feed.channel, why)
             self.failure = why

@@ -11,79 +11,23 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
-from heimdall_reactive import Gap
+from heimdall_reactive import Gap, StoreClosed
+from heimdall_reactive.base.receipt import refuse_on_loop
+from heimdall_reactive.connecting.runtime import plain_loop
 
+from .batches import Batch, Item, ReaderStats
 from .feeds import Feed
 from .gaps import Missed
 from .ids import RecentIds
-from .resuming import LoopOption, open_feed
+from .resuming import LoopOption, Places, first_of, open_feed
 from .tracks import GAP_PATIENCE, Known, Tracks
 
 __all__ = ["Batch", "Item", "Known", "Reader", "ReaderStats"]
 
 LIMIT: Final = 4096  # messages that wait for who reads
 WINDOW: Final = 100_000  # recent ids
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One message of a batch.
-
-    Attributes:
-        channel: where it came.
-        id: what tells it from all others of the channel; empty in a feed that is `single`.
-        data: the message as it came, UTF-8 where it was text.
-        text: whether it was text.
-        offset: where it stands in the server's order, None where it has no offset.
-        received: when it was read, in seconds since the epoch.
-    """
-
-    channel: str
-    id: str
-    data: bytes
-    text: bool
-    offset: int | None
-    received: float
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What came, in order.
-
-    Attributes:
-        events: messages, and what was missed between them.
-        offset: what a next reader goes on from when all of this was handled; None is unknown.
-    """
-
-    events: tuple[Item | Missed, ...] = ()
-    offset: int | None = None
-
-    @property
-    def items(self) -> list[Item]:
-        """The messages alone."""
-        return [event for event in self.events if isinstance(event, Item)]
-
-
-@dataclass(slots=True)
-class ReaderStats:
-    """Counters of a reader.
-
-    Attributes:
-        read: messages handed out.
-        repeats: messages that came again, and were not.
-        left_out: messages without an id that the rule left out, and Heimdall's control messages.
-        dropped: messages that had no room, because who reads was too slow.
-        gaps: gaps handed out.
-    """
-
-    read: int = 0
-    repeats: int = 0
-    left_out: int = 0
-    dropped: int = 0
-    gaps: int = 0
 
 
 _Event: TypeAlias = Item | Missed
@@ -96,9 +40,10 @@ class Reader:
         feed: what is read.
         offset: where to begin on a server that replays; None dials the endpoint as it is.
         known: the last message of each channel that was handled before, for gaps and repeats.
-        seen: channels and ids of further messages that were handled before.
-        limit: messages that may wait; the server is then held back for 5 s, and after that the
-            oldest goes and is counted and told as a gap.
+        seen: channels and ids of further messages that were handled before, see `seen`.
+        limit: messages that may wait; the server is then held back for 5 s. After that one that
+            replays is asked again from the last offset handed out; of another the oldest message
+            goes, and is counted and told as a gap.
         window: recent ids by which a repeat is known.
         loop: of the store, as for `use_websocket`.
         copy: name of this copy, for the gaps.
@@ -123,15 +68,23 @@ class Reader:
         self.feed = feed
         self.offset = offset
         self._stats = ReaderStats()
-        self._dropped = 0  # of which a gap was told
+        self._dropped = 0  # that were looked at
+        self._refetched = 0  # of them, that come again
+        self._events: list[_Event] = []  # taken, and not handed out: a batch was cut short
+        self._failure: Exception | None = None  # raised when those are handed out
         self._open = feed.opener()
         self._ids = RecentIds(window)
         self._tracks = Tracks(feed, known or {}, copy)
-        for key in (*seen, *((name, last.id) for name, last in (known or {}).items())):
+        before = (*seen, *((name, last.id) for name, last in (known or {}).items()))
+        for key in before:
             self._ids.add(key)
+        self._places = Places(feed, offset, before, window)
         self._ids.repeats = 0
         self._newest: str | bytes | None = None
-        self._session_gaps: deque[tuple[int, Gap]] = deque()  # before which message, from 0 on
+        # Before which message, from 0 on, and how often it had been asked to go back by then.
+        self._session_gaps: deque[tuple[int, Gap, int]] = deque()
+        self._back = self._begun = 0  # times that it should go back, and has dialled for it
+        self._stale = False  # what comes is behind a hole, until the next session
         self._runner: asyncio.Runner | None = None
         self._closed = False
         self.store = open_feed(feed, self._resumed, loop)
@@ -147,8 +100,16 @@ class Reader:
     def stats(self) -> ReaderStats:
         """The counters as they are now."""
         self._stats.repeats = self._ids.repeats
-        self._stats.dropped = self._stream.stats.dropped
+        self._stats.dropped = self._stream.stats.dropped - self._refetched
         return self._stats
+
+    @property
+    def seen(self) -> tuple[tuple[str, str], ...]:
+        """Channels and ids of what `rewind` repeats: keep them with `offset` for the next reader.
+
+        Those of all that was handed out; empty without `rewind`. It can be pickled, or be JSON.
+        """
+        return self._places.seen
 
     async def batch(self, limit: int = 500, timeout: float | None = None) -> Batch:
         """Return what came: at least one event, unless the time is over.
@@ -160,21 +121,30 @@ class Reader:
         Raises:
             EOFError: all was handed out, and the reader is closed, or its feed has ended; the
                 store's error is the cause.
-            NoMessageId: a message must have an id and has none.
+            NoMessageId: a message must have an id and has none; what came before it is handed
+                out first.
+            Exception: what a rule for ids or offsets raised, in the same way.
         """
-        events: list[_Event] = []
+        events = self._events
+        if not events and (failure := self._failure) is not None:
+            self._failure = None
+            raise failure
+        clock = asyncio.get_running_loop().time
+        deadline = None if timeout is None else clock() + timeout
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while not events:
-                    try:
-                        message = await anext(self._stream)
-                    except StopAsyncIteration:
-                        events.extend(self._late_gaps(0.0))
-                        if not events:
-                            raise self._end() from self.store.state.value.error
-                        break
-                    await self._take(message, limit, events)
+            while not events:
+                try:
+                    message = await self._next(deadline)
+                except StopAsyncIteration:
+                    events.extend(self._late_gaps(0.0))
+                    if not events:
+                        raise self._end() from self.store.state.value.error
+                    break
+                await self._take(message, limit, events)
+                if deadline is not None and clock() >= deadline:
+                    break
         events.extend(self._late_gaps(GAP_PATIENCE))
+        self._events = []
         return Batch(tuple(events), self.offset)
 
     def poll(self, limit: int = 500, timeout: float = 0.0) -> Batch:
@@ -184,12 +154,14 @@ class Reader:
 
         Raises:
             EOFError: as for `batch`.
-            NoMessageId: a message must have an id and has none.
+            NoMessageId: as for `batch`.
+            RuntimeError: an event loop runs in this thread, which the wait would block.
         """
+        refuse_on_loop("poll()", "await batch()")
         if self._closed:
             raise EOFError("the reader is closed")
         if self._runner is None:
-            self._runner = asyncio.Runner()
+            self._runner = asyncio.Runner(loop_factory=plain_loop)
         return self._runner.run(self.batch(limit, timeout))
 
     async def stop(self) -> None:
@@ -205,11 +177,12 @@ class Reader:
         await self._stream.aclose()
 
     def close(self) -> None:
-        """Close from the thread that calls `poll`. Idempotent."""
+        """Close from the thread that calls `poll`, which runs no event loop. Idempotent."""
         if self._closed:
             return
+        refuse_on_loop("close()", "await aclose()")
         self._closed = True
-        with self._runner or asyncio.Runner() as runner:
+        with self._runner or asyncio.Runner(loop_factory=plain_loop) as runner:
             runner.run(self.aclose())
 
     async def __aenter__(self) -> Self:
@@ -226,25 +199,56 @@ class Reader:
 
     # What came
 
+    async def _next(self, deadline: float | None) -> str | bytes:
+        if self._stream.stats.waiting:  # no time-out: it would end a mere turn of the loop
+            return await anext(self._stream)
+        async with asyncio.timeout_at(deadline):
+            return await anext(self._stream)
+
     async def _take(self, message: str | bytes, limit: int, events: list[_Event]) -> None:
         """Take a message, and those that wait behind it: none of these has to be waited for."""
         left = min(self._stream.stats.waiting, limit - 1)
-        self._add(message, events)
-        for _ in range(left):
-            self._add(await anext(self._stream), events)
+        try:
+            self._add(message, events)
+            for _ in range(left):
+                self._add(await anext(self._stream), events)
+        except Exception as error:
+            if not events:
+                raise
+            self._failure = error
 
     def _mark_breaks(self) -> None:
         """Mark what is missing before the message just taken; the store may be on a thread."""
         now = self._stream.stats
-        if now.dropped > self._dropped:
-            self._tracks.mark("overflow", None, time.time(), time.monotonic())
+        if (count := now.dropped - self._dropped) > 0:
             self._dropped = now.dropped
+            if self._go_back():
+                self._refetched += count
+            else:
+                self._tracks.mark("overflow", None, time.time(), time.monotonic())
         number = now.delivered + now.dropped - 1
         while self._session_gaps and self._session_gaps[0][0] <= number:
             self._mark_reconnect()
 
+    def _go_back(self) -> bool:
+        """Ask the server again for what had no room; return whether it can give it."""
+        if self.feed.resume is None or self.offset is None or not self._observed:
+            return False
+        self._stale = True
+        self._back += 1
+        try:
+            self.store.disconnect()
+            self.store.connect()
+        except StoreClosed:
+            self._stale = False
+            return False
+        self._stats.again += 1
+        return True
+
     def _add(self, message: str | bytes, events: list[_Event]) -> None:
         self._mark_breaks()
+        if self._stale:
+            return  # it comes again, behind what is missing before it
         taken = self._open(message)
         if taken is None:
             self._stats.left_out += 1
@@ -258,6 +262,7 @@ class Reader:
             self._stats.gaps += 1
             events.append(missed)
         own = taken.id or ""
+        self._places.add(taken)
         self._stats.read += 1
         events.append(Item(taken.channel, own, taken.data, taken.text, taken.offset, now))
 
@@ -274,26 +279,22 @@ class Reader:
         return list(found)
 
     def _mark_reconnect(self) -> None:
-        gap = self._session_gaps.popleft()[1]
+        _, gap, back = self._session_gaps.popleft()
+        self._stale &= back != self._back
         self._tracks.mark("reconnect", gap.since, gap.until, time.monotonic())
 
     # Called by the store, on its event loop
 
     def _resumed(self) -> Any:
         """Return what `resume` makes of the newest offset that came; None without one."""
-        offset = self.offset
-        if self._newest is not None:
-            with suppress(Exception):  # the reader raises it, in its own turn
-                taken = self._open(self._newest)
-                if taken is not None and taken.offset is not None:
-                    offset = max(taken.offset, offset or taken.offset)
-        if offset is None or self.feed.resume is None:
-            return None
-        return self.feed.resume(offset - self.feed.rewind)
+        self._begun = self._back
+        newest = None if self._stale else self._newest
+        return first_of(self.feed, self.offset, newest, self._open)
 
     def _on_message(self, message: str | bytes) -> None:
         self._newest = message
 
     def _on_gap(self, gap: Gap) -> None:
         stats = self._stream.stats
-        self._session_gaps.append((stats.delivered + stats.dropped + stats.waiting, gap))
+        number = stats.delivered + stats.dropped + stats.waiting
+        self._session_gaps.append((number, gap, self._begun))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import signal
+import threading
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ from heimdall_reactive.dataflow import (
     Feed,
     Ingest,
     LogError,
+    NoMessageId,
+    Reader,
     Record,
     Sending,
     connect_log,
@@ -265,3 +270,142 @@ def test_an_ingest_over_a_log_that_hangs_closes_in_its_time(
             assert took < 10
 
     run(main, timeout=60)
+
+
+class FeedThread:
+    """A feed server with so many messages, on a thread of its own."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ended = asyncio.Event()
+        self._url: Future[str] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with FeedServer() as server:
+            server.tell("c", self._count)
+            self._url.set_result(server.url)
+            await self._ended.wait()
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return self._url.result(10)
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
+
+
+@pytest.fixture
+def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heimdall_reactive.consuming.holding.HOLD_LIMIT", 0.05)
+
+
+@pytest.mark.usefixtures("short_hold")
+@pytest.mark.parametrize("first", [0, None])
+def test_a_slow_reader_loses_nothing_that_the_server_can_replay(first: int | None) -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            server.padding = "x" * 500
+            server.tell("c", 20_000)
+            one = feed(
+                server, kind="log", consecutive=True, resume=lambda at: f"?from={at}", rewind=2
+            )
+            async with Reader(one, first, limit=100) as reader:
+                seen: list[int] = []
+                for pause in (0.6, 0.6, 0.0):
+                    while not (batch := await reader.batch(1, timeout=5)).events:
+                        pass
+                    assert batch.offset == int(batch.items[-1].id)
+                    seen += [int(item.id) for item in batch.items]
+                    await asyncio.sleep(pause)
+                while seen[-1] < 20_000:
+                    batch = await reader.batch(5000, timeout=5)
+                    assert len(batch.events) == len(batch.items)
+                    seen += [int(item.id) for item in batch.items]
+                assert seen == [*range(1, 20_001)]
+                assert reader.stats.again >= 1
+                assert reader.stats.dropped == 0
+                assert reader.stats.gaps == 0
+
+    run(main, timeout=30)
+
+
+@pytest.mark.usefixtures("short_hold")
+def test_a_slow_poll_loses_nothing_that_the_server_can_replay() -> None:
+    with FeedThread(3000) as url:
+        one = Feed(
+            endpoint=f"{url}/log/c", channel="c", options=QUICK, consecutive=True,
+            resume=lambda at: f"?from={at}",
+        )  # fmt: skip
+        seen: list[int] = []
+        with Reader(one, 0, limit=50, loop="thread") as reader:
+            while not seen or seen[-1] < 3000:
+                seen += [int(item.id) for item in reader.poll(40, timeout=1).items]
+                if len(seen) < 200:
+                    time.sleep(0.3)
+            assert reader.stats.again >= 1
+        assert seen == [*range(1, 3001)]
+
+
+def test_poll_and_close_inside_a_loop_say_what_to_await() -> None:
+    async def main() -> None:
+        async with FeedServer() as server, Reader(feed(server)) as reader:
+            with pytest.raises(RuntimeError, match="await batch"):
+                reader.poll()
+            with pytest.raises(RuntimeError, match="await aclose"):
+                reader.close()
+
+    run(main)
+
+
+def test_what_came_before_a_message_without_an_id_is_handed_out_first() -> None:
+    async def main() -> None:
+        async with FeedServer() as server, Reader(feed(server)) as reader:
+            await until(lambda: server.clients("c") == 1)
+            server.tell("c", 3)
+            server.say("c", "{}")
+            server.tell("c", 1)
+            await until(lambda: reader.store.stats.received == 5)
+            batch = await reader.batch()
+            assert [item.id for item in batch.items] == ["1", "2", "3"]
+            assert batch.offset == 3
+            with pytest.raises(NoMessageId):
+                await reader.batch()
+            assert [item.id for item in (await reader.batch()).items] == ["4"]
+
+    run(main)
+
+
+def test_what_a_rewind_repeats_can_be_kept_with_the_offset() -> None:
+    async def main() -> None:
+        async with FeedServer() as server:
+            server.tell("c", 50)
+            one = feed(server, kind="log", resume=lambda at: f"?from={at}", rewind=10)
+            kept: Any = None
+            for begin, end in ((0, 50), (50, 55), (55, 60)):
+                offset, seen = pickle.loads(kept) if kept else (0, ())
+                async with Reader(one, offset, seen=seen) as reader:
+                    found: list[int] = []
+                    while len(found) < end - begin:
+                        found += [int(item.id) for item in (await reader.batch()).items]
+                    assert found == [*range(begin + 1, end + 1)]
+                    assert len(reader.seen) <= 21
+                    kept = pickle.dumps((reader.offset, reader.seen))
+                server.tell("c", 5)
+            assert server.paths == ["/log/c?from=0", "/log/c?from=40", "/log/c?from=45"]
+
+    run(main)
+
+
+def test_what_waits_is_polled_without_waiting() -> None:
+    async def main() -> None:
+        async with FeedServer() as server, Reader(feed(server)) as reader:
+            await until(lambda: server.clients("c") == 1)
+            server.tell("c", 3)
+            await until(lambda: reader.store.stats.received == 3)
+            await asyncio.sleep(0.02)  # longer than a stream goes without a turn of the loop
+            assert len((await reader.batch(timeout=0)).items) == 3
+
+    run(main)
