@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from nats.js import api
 from nats.js.errors import NotFoundError
 
+from heimdall_reactive.connecting.runtime import plain_loop
 from heimdall_reactive.dataflow.log_client import Log, connect_log
 from heimdall_reactive.dataflow.records import Record
 
@@ -57,7 +58,7 @@ class LogDoor:
     def __init__(self, options: LogOptions) -> None:
         self._options = options
         token = options.secret.read()
-        self._loop = asyncio.new_event_loop()
+        self._loop = plain_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="heimdall-log", daemon=True
         )
