@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from .gaps import Missed, holes
 from .log_client import Log, LogError
-from .records import MESSAGE_ID, id_of, subject
-from .tasks import raise_if_cancelled
+from .records import Kind, Record, read_record, subject
+from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:
     from nats.js.client import JetStreamContext
@@ -26,7 +26,11 @@ BATCH: Final = 1_000
 MOST_RUNS: Final = 100  # gaps that one look may find; more of them are told as one
 MOST_LOOKS: Final = 20  # at one gap
 MOST_WAITING: Final = 100  # gaps of a channel that wait for a look and can not be taken together
+MAX_DIGITS: Final = 128  # of an id that is a number
 AT_A_TIME: Final = 4  # looks
+RECALLED: Final = (
+    20_000  # records of the log in which gaps of a copy that was killed are looked for
+)
 RETRY: Final = 1.0  # seconds until the log is asked again
 
 
@@ -48,6 +52,7 @@ class Audits:
         self._tell = tell
         self._waiting: dict[str, list[tuple[Missed, int]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._recalls: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
         self._places = asyncio.Semaphore(AT_A_TIME)
 
@@ -70,10 +75,34 @@ class Audits:
             work = asyncio.create_task(self._run(channel), name="heimdall-audit")
             self._tasks[channel] = work
 
+    def recall(self, record: Record) -> None:
+        """Look up to a record, the channel's newest, for what a copy that was killed did not tell.
+
+        A gap waits `settle` seconds before it is written; whoever noticed it may die meanwhile.
+        """
+        work = asyncio.create_task(self._recall(record), name="heimdall-audit")
+        self._recalls.add(work)
+        work.add_done_callback(self._recalls.discard)
+
     async def finish(self) -> None:
         """Look at what waits once more, without waiting for other copies, and tell it."""
         self._ending.set()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        try:
+            while left := (*self._recalls, *self._tasks.values()):  # the one begins the other
+                await asyncio.gather(*left, return_exceptions=True)
+        finally:
+            await end((*self._recalls, *self._tasks.values()))
+
+    async def _recall(self, record: Record) -> None:
+        begin = record.seq - RECALLED
+        try:
+            async with self._places:
+                found = await untold(self._log, record.channel, begin, record.seq)
+        except LogError as error:
+            logger.warning("%s; gaps of before the start may be untold", error)
+            return
+        for missed in found:
+            self.add(missed, begin)
 
     async def _run(self, channel: str) -> None:
         waiting: list[tuple[Missed, int]] = []
@@ -157,8 +186,57 @@ async def audit(log: Log, missed: Missed, begin: int) -> list[Missed]:
     return list(missed.split(runs))
 
 
-async def ids_since(log: Log, channel: str, begin: int) -> list[str] | None:
-    """Return the ids of a channel's records from a sequence on; None where they are too many.
+async def untold(log: Log, channel: str, begin: int, last: int) -> list[Missed]:
+    """Return the gaps between a channel's whole numbers of which no record tells.
+
+    Args:
+        log: where it is looked for.
+        channel: whose.
+        begin: sequence in the log.
+        last: sequence of the last record that is looked at.
+
+    Raises:
+        LogError: the log did not answer.
+    """
+    times = await ids_since(log, channel, begin, last) or {}
+    numbers = [int(own) for own in times if _is_number(own)]
+    if not numbers or not (runs := holes(min(numbers), max(numbers), numbers)):
+        return []
+    gaps = [_bounds(own) for own in await ids_since(log, channel, begin, kind="gap") or {}]
+    return [
+        Missed(
+            channel=channel, reason="restart", since=times[str(first - 1)],
+            until=times[str(final + 1)], after=str(first - 1), before=str(final + 1),
+            count=final - first + 1,
+        )
+        for first, final in runs[:MOST_RUNS]
+        if not any(after < first and final < before for after, before in gaps)
+    ]  # fmt: skip
+
+
+def _bounds(own: str) -> tuple[int, int]:
+    """Return the neighbours that the id of a gap's record names; an empty range for none."""
+    rest, _, before = own.rpartition("..")
+    after = rest.rpartition(".")[2]
+    return (int(after), int(before)) if _is_number(after) and _is_number(before) else (0, 0)
+
+
+def _is_number(own: str) -> bool:
+    """Tell whether an id is a whole number as it is written everywhere."""
+    return len(own) <= MAX_DIGITS and own.isdecimal() and str(int(own)) == own
+
+
+async def ids_since(
+    log: Log, channel: str, begin: int, last: int | None = None, kind: Kind = "in"
+) -> dict[str, float] | None:
+    """Return the ids of a channel's records, with their times; None where they are too many.
+
+    Args:
+        log: where they are.
+        channel: whose.
+        begin: sequence in the log.
+        last: that of the last one, None for all that there are now.
+        kind: of the records.
 
     Raises:
         LogError: the log did not answer.
@@ -166,16 +244,15 @@ async def ids_since(log: Log, channel: str, begin: int) -> list[str] | None:
     import nats.errors
 
     try:
-        return await _ids(log, channel, begin)
+        return await _ids(log, subject(log.stream, kind, channel), begin, last)
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise LogError(f"the log did not show its ids: {type(error).__name__}") from None
 
 
-async def _ids(log: Log, channel: str, begin: int) -> list[str] | None:
+async def _ids(log: Log, name: str, begin: int, last: int | None) -> dict[str, float] | None:
     """Read headers alone."""
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-    name = subject(log.stream, "in", channel)
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=max(1, begin),
@@ -189,15 +266,24 @@ async def _ids(log: Log, channel: str, begin: int) -> list[str] | None:
     pull = await log.js.pull_subscribe_bind(stream=log.stream, consumer=made.name)
     pending = made.num_pending or 0
     try:
-        return None if pending > MOST else await _read(pull, pending)
+        return None if pending > MOST else await _read(pull, pending, last)
     finally:
         await pull.unsubscribe()
         await log.js.delete_consumer(log.stream, made.name)
 
 
-async def _read(pull: JetStreamContext.PullSubscription, pending: int) -> list[str]:
-    found: list[str] = []
-    while len(found) < pending:
-        messages = await pull.fetch(min(pending - len(found), BATCH), timeout=5.0)
-        found.extend(id_of((message.headers or {}).get(MESSAGE_ID, "")) for message in messages)
+async def _read(
+    pull: JetStreamContext.PullSubscription, pending: int, last: int | None
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    left = pending
+    while left > 0:
+        messages = await pull.fetch(min(left, BATCH), timeout=5.0)
+        left -= len(messages)
+        for message in messages:
+            seq = message.metadata.sequence.stream
+            if last is not None and seq > last:
+                return found
+            record = read_record(message.subject, b"", message.headers, seq)
+            found[record.id] = record.received
     return found

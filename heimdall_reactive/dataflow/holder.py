@@ -25,7 +25,7 @@ from .publisher import Publisher
 from .reader import Reader
 from .records import COPY, Record
 from .resuming import ended
-from .tracks import Known
+from .tracks import MOST, Known
 
 __all__ = ["Holder"]
 
@@ -107,6 +107,9 @@ class Holder:
                 names = self.feed.names
                 self._outbound = Outbound(self._log, self._reader.store, names, self.feed.sending)
                 self._outbound.start()
+            if self.feed.consecutive:
+                for record in last:
+                    self._audits.recall(record)
             try:
                 await self._pump(self._reader)
             finally:
@@ -202,6 +205,8 @@ class Holder:
             self._stats.written += 1
             self._stats.duplicates += ack.duplicate
             self._acked[record.channel] = (record.id, ack.seq)
+            if len(self._acked) > MOST:
+                self._acked.pop(next(iter(self._acked)))
             return
         self._stats.refused += 1
         now = time.time()

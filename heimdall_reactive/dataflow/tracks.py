@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 from .feeds import Feed, Taken
 from .gaps import Missed, Reason
 
-__all__ = ["GAP_PATIENCE", "Known", "Tracks"]
+__all__ = ["GAP_PATIENCE", "MOST", "Known", "Tracks"]
 
+MOST: Final = 100_000  # channels that are known at a time: of a pattern, the server names them
 GAP_PATIENCE: Final = 5.0  # seconds a gap waits for the message after it, to tell its id
 
 
@@ -78,6 +79,8 @@ class Tracks:
             received: when it came, in seconds since the epoch.
         """
         track = self._all.setdefault(taken.channel, _Track())
+        if len(self._all) > MOST:  # a server that makes up names may not fill the memory
+            self._all.pop(next(name for name in self._all if name not in self._feed.names))
         last, broken = track.last, track.broken
         track.last, track.broken = Known(taken.id or "", received), None
         after, before = last.id if last else "", taken.id or ""

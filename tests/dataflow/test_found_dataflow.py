@@ -9,15 +9,18 @@ import pickle
 import signal
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
+from heimdall_reactive import ConfigurationError
 from heimdall_reactive.dataflow import (
     Feed,
     Ingest,
     LogError,
+    Missed,
     NoMessageId,
     Reader,
     Record,
@@ -25,12 +28,15 @@ from heimdall_reactive.dataflow import (
     connect_log,
     use_log,
 )
+from heimdall_reactive.dataflow.feeds import Taken
 from heimdall_reactive.dataflow.records import read_record
+from heimdall_reactive.dataflow.tracks import Tracks
 from tests.support import record, run
 
 from .feed_server import FeedServer
 from .kills import until
 from .nats_server import NatsServer
+from .stream_check import look
 
 pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
 
@@ -147,21 +153,21 @@ def test_ids_that_are_left_out_all_the_time_are_looked_for_together(
     log_server: NatsServer, stream: str
 ) -> None:
     async def main() -> None:
-        async with FeedServer() as server:
-            async with ingest(
-                log_server, stream, feed(server, consecutive=True), settle=0.3
-            ) as one:
-                await until(lambda: server.clients("c") == 1)
-                most = 0
-                for number in range(1, 1001, 2):
-                    server.say("c", json.dumps({"seq": number}))
-                    await asyncio.sleep(0)
-                    most = max(
-                        most,
-                        len([t for t in asyncio.all_tasks() if t.get_name() == "heimdall-audit"]),
-                    )
-                await until(lambda: one.stats.missed == 499, 20)
-                assert most < 10
+        async with (
+            FeedServer() as server,
+            ingest(log_server, stream, feed(server, consecutive=True), settle=0.3) as one,
+        ):
+            await until(lambda: server.clients("c") == 1)
+            most = 0
+            for number in range(1, 1001, 2):
+                server.say("c", json.dumps({"seq": number}))
+                await asyncio.sleep(0)
+                most = max(
+                    most,
+                    len([t for t in asyncio.all_tasks() if t.get_name() == "heimdall-audit"]),
+                )
+            await until(lambda: one.stats.missed == 499, 20)
+            assert most < 10
 
     run(main, timeout=40)
 
@@ -409,3 +415,102 @@ def test_what_waits_is_polled_without_waiting() -> None:
             assert len((await reader.batch(timeout=0)).items) == 3
 
     run(main)
+
+
+@pytest.mark.parametrize("own", ["a\r\nX-Own: 1", "a\nX-Own: 1", "ü", "x" * 5000])
+def test_an_id_is_no_header_of_its_own(log_server: NatsServer, stream: str, own: str) -> None:
+    async def main() -> None:
+        async with await connect_log(log_server.url, stream) as log:
+            for _ in range(2):
+                ack = await log.publish(Record("c", b"1", own))
+            assert ack.duplicate
+            last = await log.last("c")
+            assert last is not None
+            assert (last.data, dict(last.headers)) == (b"1", {})
+            assert last.id.startswith("sha256:")
+
+    run(main)
+
+
+def test_a_name_of_half_a_character_costs_no_batch() -> None:
+    rows = pytest.importorskip("heimdall_reactive.dataflow.spark.rows")
+    made = rows.Rows(rows.schema_of("json"), "json", "PERMISSIVE", False)
+    (row,) = made.batch([Record("p:\ud800", b"{}", "1")]).to_pylist()
+    assert (row["_channel"], row["value"], row["_error"]) == ("p:?", "{}", None)
+
+
+def test_a_counter_is_json() -> None:
+    columns = pytest.importorskip("heimdall_reactive.dataflow.spark.columns")
+    assert columns.column_of(Counter[str]).type.simpleString() == "string"
+
+
+def test_a_sink_shows_no_password() -> None:
+    source = pytest.importorskip("heimdall_reactive.dataflow.spark")
+    types = pytest.importorskip("pyspark.sql.types")
+    options = {"endpoint": "wss://u:secret@host/x", "keyColumns": "k"}
+    made = source.HeimdallDataSource(options)
+    with pytest.raises(ConfigurationError, match="accessTokenEnv") as caught:
+        made.streamWriter(types.StructType().add("k", "string"), False)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_door_of_a_log_that_hangs_closes_in_its_time(
+    mortal_server: NatsServer, stream: str
+) -> None:
+    door = pytest.importorskip("heimdall_reactive.dataflow.spark.door")
+    given = pytest.importorskip("heimdall_reactive.dataflow.spark.given")
+
+    async def made() -> None:
+        async with await connect_log(mortal_server.url, stream) as log:
+            for number in range(2000):
+                await log.js.publish(f"{stream}.in.c", b"x" * 1000, headers={"n": str(number)})
+
+    asyncio.run(made())
+    options = {"servers": mortal_server.url, "stream": stream, "timeout": "1", "window": "10"}
+    one = door.LogDoor(given.LogOptions.of(given.Given(options, given.LogOptions.NAMES)))
+    reading = one.read(f"{stream}.in.c", 1, 2001)
+    next(reading)
+    stopped(mortal_server)
+    begun = time.monotonic()
+    with pytest.raises(Exception, match="no record"):
+        list(reading)
+    one.close()
+    assert time.monotonic() - begun < 6
+
+
+def test_a_gap_that_a_killed_copy_did_not_tell_is_told_by_the_next(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+            for number in (1, 2, 5, 9, 10):
+                record = Record("c", json.dumps({"seq": number}).encode(), str(number), received=7)
+                await log.publish(record)
+            told = Missed(
+                channel="c", reason="skipped", since=1, until=2, after="5", before="9", count=3
+            )
+            await log.publish(told.record())
+            for _ in range(2):
+                one = feed(server, consecutive=True)
+                async with ingest(log_server, stream, one) as running:
+                    await until(lambda: server.clients("c") == 1)
+                await until(lambda: server.clients("c") == 0)
+            assert running.stats.gaps == 0
+            found, gaps = await look(log)
+            assert found["c"].numbers == [1, 2, 5, 9, 10]
+            assert [(gap.after, gap.before, gap.count, gap.reason) for gap in gaps] == [
+                ("5", "9", 3, "skipped"),
+                ("2", "5", 2, "restart"),
+            ]
+            assert (gaps[1].since, gaps[1].until) == (7, 7)
+
+    run(main)
+
+
+def test_a_server_that_makes_up_channels_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heimdall_reactive.dataflow.tracks.MOST", 10)
+    tracks = Tracks(Feed(endpoint="/x", channel="c", channels=["p:*"]), {}, "me")
+    for number in range(100):
+        tracks.next(Taken(f"p:{number}", "1", None, b"", True), 1.0)
+    assert len(tracks._all) == 10
+    assert {"c", "p:*", "p:99"} <= tracks._all.keys()
