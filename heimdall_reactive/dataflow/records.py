@@ -16,6 +16,8 @@ from urllib.parse import quote, unquote
 
 from heimdall_reactive import ConfigurationError
 
+from .ids import plain_id
+
 __all__ = [
     "COPY",
     "FEED",
@@ -108,6 +110,7 @@ class Record:
         channel: where it came from, or goes to.
         data: the message as it was on the wire, UTF-8 where it was text.
         id: what tells it from all others of its channel; two copies of one message have the same.
+            The log has the SHA-256 of a long one, or of one that is not visible ASCII.
         kind: `in` for a message, `gap` for messages that were missed, `out` for one to be sent.
         seq: its place in the log, 1 is the first; 0 while it is in none.
         received: when it came, in seconds since the epoch; 0 where nobody noted it.
@@ -145,7 +148,8 @@ class Record:
         """Return the headers that the log is to keep: its own, and those made of its fields."""
         found = dict(self.headers)
         if self.id:
-            found[MESSAGE_ID] = message_id(self.kind, self.channel, self.id)
+            # A line break in it would be a header of its own, such as `Nats-Rollup`.
+            found[MESSAGE_ID] = message_id(self.kind, self.channel, plain_id(self.id) or "")
         if self.received:
             found[RECEIVED] = f"{self.received:.6f}"
         if not self.text:
@@ -171,7 +175,7 @@ def read_record(
     kinds = get_args(Kind)
     if len(parts) != 3 or parts[1] not in kinds:
         raise ValueError(f"{name[:100]!r} is no subject of a record")
-    left = dict(headers or {})
+    left = {key: str(value) for key, value in (headers or {}).items()}  # not all of them are text
     own = id_of(left.pop(MESSAGE_ID, ""))
     text = left.pop(FORMAT, "text") != "binary"
     kind: Kind = kinds[kinds.index(parts[1])]

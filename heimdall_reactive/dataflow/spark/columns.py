@@ -201,7 +201,7 @@ def _model(model: type[BaseModel], seen: tuple[type, ...]) -> Column:
 def _container(origin: Any, args: tuple[Any, ...], seen: tuple[type, ...]) -> Column | None:
     if not isinstance(origin, type) or not args:
         return None
-    if issubclass(origin, Mapping):
+    if issubclass(origin, Mapping) and len(args) == 2:  # a `Counter` has one
         keys, values = (column_of(arg, seen=seen) for arg in args)
         if _plain(args[0]) not in (str, int):
             return None

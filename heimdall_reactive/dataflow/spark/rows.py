@@ -169,11 +169,17 @@ class Rows:
                 f"the record {record.seq} of {record.channel!r} is not of the model: {error}; "
                 "mode=PERMISSIVE gives it in a row with _error and _raw"
             )
-        row["_channel"], row["_id"], row["_seq"] = record.channel, record.id, record.seq
+        row["_channel"], row["_id"] = _text(record.channel), _text(record.id)
+        row["_seq"] = record.seq
         row["_received"] = int(record.received * 1e6)
         row["_error"] = error
         row["_raw"] = record.data.decode(errors="replace") if error or self._keep else None
         return row
+
+
+def _text(name: str) -> str:
+    """Return a name that a server chose as Arrow takes it: half a surrogate pair as `?`."""
+    return name.encode(errors="replace").decode()
 
 
 def _import(name: str) -> Any:

@@ -117,6 +117,11 @@ class WriteOptions:
             raise ConfigurationError(
                 f"the rows have a column {self.id_field!r} already; name another idField"
             )
+        if "@" in self.endpoint.partition("?")[0]:
+            raise ConfigurationError(
+                "the URL in endpoint may hold no user and password, Spark shows it; "
+                "give accessTokenEnv or accessTokenFile"
+            )
         if to_log and bool(self.channel) == bool(self.channel_column):
             raise ConfigurationError("sink=log needs either channel or channelColumn")
 
@@ -151,7 +156,7 @@ def messages(options: WriteOptions, batches: Iterable[pa.RecordBatch]) -> Iterat
 
 def _id(options: WriteOptions, job: tuple[str, str], row: Mapping[str, Any]) -> str:
     if options.id_column:
-        if row[options.id_column] is None:
+        if row[options.id_column] in (None, ""):
             raise ConfigurationError(f"a row has no id in the column {options.id_column!r}")
         return str(row[options.id_column])
     keys = [row[name] for name in options.key_columns]
