@@ -421,9 +421,8 @@ def test_what_waits_is_polled_without_waiting() -> None:
 def test_an_id_is_no_header_of_its_own(log_server: NatsServer, stream: str, own: str) -> None:
     async def main() -> None:
         async with await connect_log(log_server.url, stream) as log:
-            for _ in range(2):
-                ack = await log.publish(Record("c", b"1", own))
-            assert ack.duplicate
+            acks = [await log.publish(Record("c", b"1", own)) for _ in range(2)]
+            assert acks[1].duplicate
             last = await log.last("c")
             assert last is not None
             assert (last.data, dict(last.headers)) == (b"1", {})
@@ -495,7 +494,7 @@ def test_a_gap_that_a_killed_copy_did_not_tell_is_told_by_the_next(
                 async with ingest(log_server, stream, one) as running:
                     await until(lambda: server.clients("c") == 1)
                 await until(lambda: server.clients("c") == 0)
-            assert running.stats.gaps == 0
+                assert running.stats.gaps == 0
             found, gaps = await look(log)
             assert found["c"].numbers == [1, 2, 5, 9, 10]
             assert [(gap.after, gap.before, gap.count, gap.reason) for gap in gaps] == [
@@ -514,3 +513,30 @@ def test_a_server_that_makes_up_channels_fills_no_memory(monkeypatch: pytest.Mon
         tracks.next(Taken(f"p:{number}", "1", None, b"", True), 1.0)
     assert len(tracks._all) == 10
     assert {"c", "p:*", "p:99"} <= tracks._all.keys()
+
+
+def test_an_ack_that_raises_once_stops_nothing(log_server: NatsServer, stream: str) -> None:
+    async def main() -> None:
+        raised: list[str] = []
+
+        def answered(record: Record, message: Any) -> bool:
+            if not raised:
+                raised.append(record.id)
+                raise KeyError(record.id)
+            return bool(json.loads(message) == {"ack": record.id})
+
+        def own(message: Any) -> Any:
+            return message.get("seq")
+
+        async with (
+            FeedServer(acks=True) as server,
+            await connect_log(log_server.url, stream) as log,
+        ):
+            sending = Sending(encode=lambda record: {"id": record.id}, ack=answered)
+            for number in (1, 2):
+                await log.publish(Record("c", b"", str(number), "out"))
+            async with ingest(log_server, stream, feed(server, id=own, sending=sending)) as running:
+                await until(lambda: running.stats.sent == 2)
+            assert server.received == [{"id": "1"}, {"id": "1"}, {"id": "2"}]
+
+    run(main)
