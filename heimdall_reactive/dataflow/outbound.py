@@ -127,14 +127,12 @@ class Outbound:
         self._tasks.clear()
 
     async def _run(self, channel: str) -> None:
-        import nats.errors
-
         while True:
             try:
                 await self._serve(channel)
             except StoreClosed:
                 return
-            except (nats.errors.Error, TimeoutError, OSError) as error:
+            except Exception as error:  # of the log, or of the user's `ack`: it comes again
                 raise_if_cancelled()
                 logger.warning("outbound of %r: %s", channel, type(error).__name__)
                 await asyncio.sleep(AGAIN)
