@@ -23,11 +23,15 @@ class Holding:
     Args:
         session: returns the open socket's session, if there is one.
         runtime: the store's event loop.
+        bounded: False where what is held back still answers pings, so that it may last.
     """
 
-    def __init__(self, session: Callable[[], Session | None], runtime: Runtime) -> None:
+    def __init__(
+        self, session: Callable[[], Session | None], runtime: Runtime, *, bounded: bool = True
+    ) -> None:
         self._session = session
         self._runtime = runtime
+        self._bounded = bounded
         self._full: set[object] = set()
         self._late: set[object] = set()  # they had their time, and are full all the same
         self._held: Session | None = None
@@ -44,7 +48,8 @@ class Holding:
         if session is not self._held:
             self._let_go()
             self._held = session
-            self._timer = self._runtime.loop.call_later(HOLD_LIMIT, self._give_up)
+            if self._bounded:
+                self._timer = self._runtime.loop.call_later(HOLD_LIMIT, self._give_up)
             session.wire.hold(True)
         self._full.add(consumer)
         return True

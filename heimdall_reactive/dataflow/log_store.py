@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from reactivex import Observable
@@ -15,6 +16,7 @@ from heimdall_reactive.base.rules import Action
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
 from heimdall_reactive.connecting.runtime import LoopOption
+from heimdall_reactive.consuming.holding import Holding
 from heimdall_reactive.reactive.subjects import Stream
 
 from .gaps import Missed
@@ -152,6 +154,11 @@ class LogStore(WebSocketStore[In]):
         self.records: Observable[LogMessage[In]] = self._records
         parts = endpoint, options, codec, self._outbox, self, self._runtime
         return LogConnection(self._end, self._place, self, parts)
+
+    @cached_property
+    def _holding(self) -> Holding:
+        # Records are pulled, and pings go beside them: a reader may take its time.
+        return Holding(self._open_session, self._runtime, bounded=False)
 
     @property
     def position(self) -> int:

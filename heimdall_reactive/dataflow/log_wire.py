@@ -32,6 +32,7 @@ __all__ = ["LogWire"]
 BATCH: Final = 512  # records that are asked for at once
 PATIENCE: Final = 30.0  # seconds that a request for records stands
 BEAT: Final = 5.0  # seconds between the log's signs of life while there is nothing new
+SILENT: Final = 3  # of these without any: a request to a consumer that is gone is not answered
 
 LEAVE_TIMEOUT: Final = 1.0  # seconds for the log to forget the consumer, which it does anyway
 TURNS: Final = 3  # of the event loop, in which tasks end that `nats-py` cancels and does not await
@@ -65,7 +66,7 @@ class LogWire:
         spawn: Spawn,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.heard_at = self.loop.time()
+        self.heard_at = self._beat_at = self.loop.time()
         self._log = log
         self._client: Client = log.client
         self._consumer = consumer
@@ -101,6 +102,7 @@ class LogWire:
         interval, timeout = self._options.ping_interval, self._options.ping_timeout
         self._pinger = Pinger(self, interval, timeout, receiver.on_latency)
         self._start(self._begin())
+        self._start(self._watch())
 
     def write(self, frame: Frame) -> None:
         """See `Wire`."""
@@ -126,7 +128,8 @@ class LogWire:
 
     def hold(self, on: bool) -> None:
         """See `Wire`."""
-        self.held, self.heard_at = on, self.loop.time()
+        self.held = on
+        self.heard_at = self._beat_at = self.loop.time()
         if on:
             self._flowing.clear()
         else:
@@ -154,6 +157,12 @@ class LogWire:
             await self._client.subscribe(self._inbox, cb=self._on_message)
             await self._pull()
 
+    async def _watch(self) -> None:
+        while self._open:
+            await asyncio.sleep(BEAT)
+            if not self.held and self.loop.time() - self._beat_at > SILENT * BEAT:
+                self.lose("the log has forgotten the consumer")
+
     async def _pull(self) -> None:
         self._left = BATCH
         wanted = {"batch": BATCH, "expires": int(PATIENCE * 1e9), "idle_heartbeat": int(BEAT * 1e9)}
@@ -161,7 +170,7 @@ class LogWire:
         await self._client.publish(name, json.dumps(wanted).encode(), reply=self._inbox)
 
     async def _on_message(self, message: Msg) -> None:
-        self.heard_at = self.loop.time()
+        self.heard_at = self._beat_at = self.loop.time()
         await self._flowing.wait()
         if not self._open:
             return

@@ -542,3 +542,30 @@ def test_an_ack_that_raises_once_stops_nothing(log_server: NatsServer, stream: s
             assert server.received == [{"id": "1"}, {"id": "1"}, {"id": "2"}]
 
     run(main)
+
+
+@pytest.mark.usefixtures("short_hold")
+def test_a_reader_of_the_log_may_take_its_time(
+    log_server: NatsServer, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heimdall_reactive.dataflow.log_connection.CONSUMER_LIFE", 0.5)
+    monkeypatch.setattr("heimdall_reactive.dataflow.log_wire.BEAT", 0.2)
+
+    async def main() -> None:
+        async with await connect_log(log_server.url, stream) as log:
+            for number in range(1000):
+                await log.publish(Record("a", str(number).encode(), str(number)))
+            async with use_log(
+                stream, "a", servers=log_server.url, start="first", immediate=False,
+                message_type=int, reconnect_delay=0.05,
+            ) as store:  # fmt: skip
+                reading = store.stream(maxsize=10, overflow="block")
+                store.connect()
+                seen = [await anext(reading)]
+                await asyncio.sleep(1.5)  # three times as long as the log keeps the consumer
+                async with asyncio.timeout(15):
+                    while len(seen) < 1000:
+                        seen.append(await anext(reading))
+                assert seen == [*range(1000)]
+
+    run(main)
