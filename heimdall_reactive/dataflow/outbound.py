@@ -148,7 +148,9 @@ class Outbound:
                     messages = await pull.fetch(self._sending.in_flight, timeout=WAIT)
                 except TimeoutError:
                     raise_if_cancelled()
-                    continue  # nothing is there to send
+                    # Nothing is there to send, or nobody answers: the consumer was deleted.
+                    await pull.consumer_info()
+                    continue
                 await self._send_all(messages)
         finally:
             # Else the log would give the next records to a request that nobody waits for.
