@@ -16,10 +16,12 @@ ROOT = Path(__file__).parent.parent.parent
 NOTHING_COLLECTED = 5
 
 
+BOTH = [(cases, api) for cases in ("qt", "qt_life", "qt_loop") for api in ("PySide6", "PyQt6")]
+
+
 @pytest.mark.leaky
-@pytest.mark.parametrize("api", ["PySide6", "PyQt6"])
-@pytest.mark.parametrize("cases", ["qt", "qt_life", "qt_loop", "qt_example"])
-def test_cases(api: str, cases: str) -> None:
+@pytest.mark.parametrize(("cases", "api"), [*BOTH, ("qt_example", "PySide6")])  # its own binding
+def test_cases(cases: str, api: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-n0", "-p", "no:cacheprovider",
          "-p", "no:pytest-qt", str(ROOT / "tests" / "ui" / f"{cases}_cases.py")],
