@@ -28,9 +28,8 @@ MOST_LOOKS: Final = 20  # at one gap
 MOST_WAITING: Final = 100  # gaps of a channel that wait for a look and can not be taken together
 MAX_DIGITS: Final = 128  # of an id that is a number
 AT_A_TIME: Final = 4  # looks
-RECALLED: Final = (
-    20_000  # records of the log in which gaps of a copy that was killed are looked for
-)
+# Records of the log in which gaps of a copy that was killed are looked for.
+RECALLED: Final = 10_000
 RETRY: Final = 1.0  # seconds until the log is asked again
 
 
@@ -142,13 +141,10 @@ class Audits:
             except LogError as error:
                 raise_if_cancelled()
                 logger.warning("%s; asking again in %.0f s", error, RETRY)
-            except Exception as error:  # of a record that no ingest has written
+            except Exception as error:  # `nats-py` raises this and that of a killed server
                 raise_if_cancelled()
                 logger.warning("a gap could not be looked for: %s", type(error).__name__)
-                return [replace(missed, count=None)]
-            if self._ending.is_set():
-                return [replace(missed, count=None)]
-            await self._wait(RETRY)
+            await asyncio.sleep(RETRY)  # at the end too: who ends it says how long it may take
 
     async def _wait(self, seconds: float) -> None:
         raise_if_cancelled()
@@ -179,7 +175,7 @@ async def audit(log: Log, missed: Missed, begin: int) -> list[Missed]:
     if found is None:
         return [replace(missed, count=None)]
     first, last = int(missed.after) + 1, int(missed.before) - 1
-    numbers = (int(own) for own in found if own.removeprefix("-").isdecimal())
+    numbers = (int(own) for own in found if _is_number(own))
     runs = holes(first, last, numbers)
     if len(runs) > MOST_RUNS:
         return [replace(missed, count=sum(end - start + 1 for start, end in runs))]
@@ -223,7 +219,8 @@ def _bounds(own: str) -> tuple[int, int]:
 
 def _is_number(own: str) -> bool:
     """Tell whether an id is a whole number as it is written everywhere."""
-    return len(own) <= MAX_DIGITS and own.isdecimal() and str(int(own)) == own
+    digits = own.removeprefix("-")
+    return len(own) <= MAX_DIGITS and digits.isdecimal() and str(int(own)) == own
 
 
 async def ids_since(
@@ -251,6 +248,7 @@ async def ids_since(
 
 async def _ids(log: Log, name: str, begin: int, last: int | None) -> dict[str, float] | None:
     """Read headers alone."""
+    import nats.errors
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
     config = ConsumerConfig(
@@ -268,8 +266,9 @@ async def _ids(log: Log, name: str, begin: int, last: int | None) -> dict[str, f
     try:
         return None if pending > MOST else await _read(pull, pending, last)
     finally:
-        await pull.unsubscribe()
-        await log.js.delete_consumer(log.stream, made.name)
+        with suppress(nats.errors.Error, TimeoutError):  # a killed server has forgotten it
+            await pull.unsubscribe()
+            await log.js.delete_consumer(log.stream, made.name)
 
 
 async def _read(
