@@ -93,7 +93,7 @@ class Copy:
             self._process.wait()
             self._process = None
 
-    async def terminate(self, timeout: float = 15.0) -> int:
+    async def terminate(self, timeout: float = 40.0) -> int:
         """End it by SIGTERM, and return its exit code."""
         process = self._process
         assert process is not None
@@ -121,18 +121,18 @@ class _Stage:
         options = ("--consecutive", "--settle", "0.7", *options)
         return Copy(name, self.nats, self.stream, self.feeds, log, *options)
 
-    async def listeners(self, count: int, timeout: float = 20.0) -> None:
+    async def listeners(self, count: int, timeout: float = 45.0) -> None:
         """Wait until every channel has so many."""
         await until(lambda: all(self.server.clients(c) >= count for c in self.channels), timeout)
 
-    async def written(self, timeout: float = 20.0) -> None:
+    async def written(self, timeout: float = 45.0) -> None:
         """Wait until the log has the newest message of every channel."""
         async with asyncio.timeout(timeout), await self._log() as log:
             for channel in self.channels:
                 while await _newest(log, channel) < self.server.counts[channel]:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
-    async def complete(self, timeout: float = 20.0) -> None:
+    async def complete(self, timeout: float = 45.0) -> None:
         """Wait until the log has everything that was sent up to now."""
         now = dict(self.server.counts)
         async with asyncio.timeout(timeout):
