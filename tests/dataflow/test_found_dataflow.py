@@ -575,13 +575,16 @@ def test_a_consumer_that_somebody_deleted_is_made_again(
     log_server: NatsServer, stream: str
 ) -> None:
     async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            async with ingest(log_server, stream, feed(server, sending=Sending())):
-                await log.publish(Record("c", b"1", "1", "out"))
-                await until(lambda: server.received == [1])
-                for consumer in await log.js.consumers_info(stream):
-                    await log.js.delete_consumer(stream, consumer.name)
-                await log.publish(Record("c", b"2", "2", "out"))
-                await until(lambda: server.received[-1] == 2)
+        async with (
+            FeedServer() as server,
+            await connect_log(log_server.url, stream) as log,
+            ingest(log_server, stream, feed(server, sending=Sending())),
+        ):
+            await log.publish(Record("c", b"1", "1", "out"))
+            await until(lambda: server.received == [1])
+            for consumer in await log.js.consumers_info(stream):
+                await log.js.delete_consumer(stream, consumer.name)
+            await log.publish(Record("c", b"2", "2", "out"))
+            await until(lambda: server.received[-1] == 2)
 
     run(main)
