@@ -432,6 +432,7 @@ def test_an_id_is_no_header_of_its_own(log_server: NatsServer, stream: str, own:
 
 
 def test_a_name_of_half_a_character_costs_no_batch() -> None:
+    pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
     rows = pytest.importorskip("heimdall_reactive.dataflow.spark.rows")
     made = rows.Rows(rows.schema_of("json"), "json", "PERMISSIVE", False)
     (row,) = made.batch([Record("p:\ud800", b"{}", "1")]).to_pylist()
@@ -439,11 +440,13 @@ def test_a_name_of_half_a_character_costs_no_batch() -> None:
 
 
 def test_a_counter_is_json() -> None:
+    pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
     columns = pytest.importorskip("heimdall_reactive.dataflow.spark.columns")
     assert columns.column_of(Counter[str]).type.simpleString() == "string"
 
 
 def test_a_sink_shows_no_password() -> None:
+    pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
     source = pytest.importorskip("heimdall_reactive.dataflow.spark")
     types = pytest.importorskip("pyspark.sql.types")
     options = {"endpoint": "wss://u:secret@host/x", "keyColumns": "k"}
@@ -456,6 +459,7 @@ def test_a_sink_shows_no_password() -> None:
 def test_the_door_of_a_log_that_hangs_closes_in_its_time(
     mortal_server: NatsServer, stream: str
 ) -> None:
+    pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
     door = pytest.importorskip("heimdall_reactive.dataflow.spark.door")
     given = pytest.importorskip("heimdall_reactive.dataflow.spark.given")
 
