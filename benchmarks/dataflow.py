@@ -43,6 +43,19 @@ MODEL: Final = "tests.dataflow.spark_models:Tick"
 PATIENCE: Final = 60.0  # seconds for one measurement
 
 
+def countdown(left: int) -> tuple[Callable[[object], None], asyncio.Event]:
+    """Return an observer, and what is set when it was called so often."""
+    done = asyncio.Event()
+
+    def take(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            done.set()
+
+    return take, done
+
+
 class Bench:
     """What the measurements have around them.
 
@@ -77,14 +90,7 @@ class Bench:
 
     async def store_alone(self, channels: int) -> float:
         """Receive everything, and keep nothing: one store for each channel."""
-        left, done = self.each(channels) * channels, asyncio.Event()
-
-        def take(_: object) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                done.set()
-
+        take, done = countdown(self.each(channels) * channels)
         began = time.perf_counter()
         stores = [
             use_websocket(f"{self.feed}/c{n}/{self.each(channels)}", compression=None)
@@ -200,14 +206,7 @@ class Bench:
 
     async def rx(self, stream: str) -> float:
         """Read with `use_log`, one observer."""
-        left, done = self.count, asyncio.Event()
-
-        def take(_: object) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                done.set()
-
+        take, done = countdown(self.count)
         began = time.perf_counter()
         async with use_log(stream, servers=self.log, start="first") as store:
             store.messages.subscribe(take)

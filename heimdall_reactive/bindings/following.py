@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -13,7 +12,6 @@ from reactivex import Observable
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.consuming.streams import Inlet
 
-from .binding import SLICE
 from .selecting import Selecting, distinct_by_default
 
 __all__ = ["values"]
@@ -76,12 +74,10 @@ async def values(
     # Nobody runs the `finally` of an iteration whose event loop was closed.
     running = _Running()
     weakref.finalize(running, subscription.dispose).atexit = False
-    until = time.monotonic() + SLICE
     try:
         while True:
-            if time.monotonic() > until:  # values may come faster than they are taken, for ever
-                await asyncio.sleep(0)
-                until = time.monotonic() + SLICE
+            if time.monotonic() > inlet.until:
+                await inlet.give_way()
             value, came = inlet.take()
             if came:
                 if selecting.changed(value):

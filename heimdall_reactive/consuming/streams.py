@@ -33,7 +33,13 @@ class Inlet(Generic[T]):
         self.buffer = buffer
         self.ended = False
         self.failure: Exception | None = None
+        self.until = time.monotonic() + SLICE  # then the event loop has its turn
         self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def give_way(self) -> None:
+        """Let the event loop have its turn: values may come faster than they are taken."""
+        await asyncio.sleep(0)
+        self.until = time.monotonic() + SLICE
 
     def put(self, value: T) -> None:
         """Add what came, and wake one that waits for it."""
@@ -101,7 +107,6 @@ class MessageStream(AsyncIterator[T]):
     def __init__(self, source: Observable[T], buffer: Buffer[T], buffers: Buffers) -> None:
         self._buffer = buffer
         self._failed = False
-        self._until = time.monotonic() + SLICE
         inlet: Inlet[T] = Inlet(buffer)
         subscription = SingleAssignmentDisposable()
         self._inlet = inlet
@@ -124,9 +129,8 @@ class MessageStream(AsyncIterator[T]):
         Raises:
             StreamOverflow: an `error` stream was too slow; once, after what had still room.
         """
-        if time.monotonic() > self._until:
-            await asyncio.sleep(0)
-            self._until = time.monotonic() + SLICE
+        if time.monotonic() > self._inlet.until:
+            await self._inlet.give_way()
         while True:
             with self._buffer.lock:
                 if self._buffer:

@@ -26,6 +26,7 @@ from heimdall_reactive.transports import Wire
 from .log_client import Log, LogError, connect_log
 from .log_place import Place
 from .log_wire import LogWire
+from .nats_client import told
 from .records import FEED, Kind, Record, subject
 
 __all__ = ["LogConnection", "LogEnd"]
@@ -149,8 +150,7 @@ class LogConnection(Connection):
                 **where,
             ))  # fmt: skip
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            told = getattr(error, "description", None) or type(error).__name__
-            raise LogError(f"the log gives no records of {log.stream!r}: {told}") from None
+            raise LogError(f"the log gives no records of {log.stream!r}: {told(error)}") from None
         return made.name
 
     def _filters(self, log: Log) -> dict[str, Any]:
