@@ -204,6 +204,20 @@ def test_a_probe_works_without_protocol_pings_and_a_corrected_clock_is_no_sleep(
     run(main, timeout=10_000)
 
 
+def test_a_wire_that_was_shut_in_the_turn_of_the_wake_up_is_not_probed() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, heartbeat=BEAT, **NO_PINGS) as store:
+            await store.wait_connected()
+            await asyncio.sleep(9.5)
+            peer.links[0].cut_after_frames(0)  # by the heartbeat, due when the sleep is noticed
+            loop().suspend(3600)
+            await store.wait_for(lambda state: state.session == 2)
+        assert loop().timers == []
+
+    run(main)
+
+
 def test_an_attempt_that_was_due_in_sleep_starts_at_once() -> None:
     async def main() -> None:
         peer = ScriptedPeer(Unreachable())

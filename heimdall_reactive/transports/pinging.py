@@ -59,16 +59,21 @@ class Pinger:
         self._sent_at = 0.0
         self._pinged_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
         if interval is not None:
             self.ping()
 
     def ping(self, timeout: float | None = None) -> None:
         """Ping now; where a ping is under way, this one takes its place.
 
+        After `stop()` it does nothing: a wire may be shut and probed in the same turn.
+
         Args:
             timeout: seconds, in place of the usual ones.
         """
-        self.stop()
+        if self._stopped:
+            return
+        self._cancel()
         patience = timeout or self._timeout
         self._count += 1
         self._sent_at = self._loop.time()
@@ -80,15 +85,18 @@ class Pinger:
         """Take a pong; one that answers no ping of ours is none."""
         if payload != b"%d" % self._count or self._timer is None:
             return
-        self._timer.cancel()
-        self._timer = None
+        self._cancel()
         latency = self._clock() - self._pinged_at
         if self._interval is not None:
             self._timer = self._loop.call_later(max(0.0, self._interval - latency), self.ping)
         self._told(latency)
 
     def stop(self) -> None:
-        """End the timer."""
+        """End the timer for good."""
+        self._stopped = True
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
