@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from .base.exceptions import ConfigurationError, StoreError
 from .base.options import StoreOptions
+from .base.starting import start_task
 from .base.state import ConnectionState, Gap, Status
 from .connecting.codec import Codec
 from .connecting.runtime import LoopOption
@@ -172,7 +173,7 @@ class Shared(WebSocketStore[Any]):
                 return
             self._joined = asyncio.Event()
         # A task and not a timer: a loop that is about to end cancels it, which ends the connection.
-        asyncio.get_running_loop().create_task(self._linger(self._joined), name="heimdall-linger")
+        start_task(self._linger(self._joined), "heimdall-linger")
 
     async def _linger(self, joined: asyncio.Event) -> None:
         try:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"roots"},
+    {"roots", "starting"},
     {"failures"},
     {"exceptions"},
     {"masking"},
@@ -193,3 +193,17 @@ def test_each_framework_has_one_adapter(path: Path) -> None:
     if path.relative_to(PACKAGE).parts[0] == "dashboard":
         others -= {"nicegui"}
     assert not {parts[0] for parts in imports(path)} & others
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_tasks_are_made_in_one_place(path: Path) -> None:
+    if path.name == "starting.py":
+        return
+    makers = {"create_task", "ensure_future", "TaskGroup", "eager_task_factory"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute | ast.Name):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id
+            assert name not in makers, f"line {node.lineno} of {path.name}: use start_task()"
+        if isinstance(node, ast.Call):
+            made = ast.unparse(node.func)
+            assert made != "asyncio.Task", f"line {node.lineno} of {path.name}: use start_task()"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from heimdall_reactive.base.exceptions import WaitTimeout
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.devserver import DevServer
 
@@ -50,7 +51,7 @@ async def _show(stage: Stage, seconds: float, out: Output) -> int:
     with choose_view(picture, out) as view:
         picture.show = view.show
         picture.observe(stage.store)
-        tasks = [asyncio.create_task(view.draw()), asyncio.create_task(stage.publish())]
+        tasks = [start_task(view.draw()), start_task(stage.publish())]
         try:
             problem = await _play(stage, picture)
         finally:

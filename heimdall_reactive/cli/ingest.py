@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from heimdall_reactive import HeimdallError
+from heimdall_reactive.base.starting import start_task
 
 from .output import CommandError, Output, UsageError
 from .text import clock, printable
@@ -106,7 +107,7 @@ async def ingest(options: argparse.Namespace, out: Output) -> int:
 
 
 async def _run(running: Ingest, options: argparse.Namespace, out: Output) -> None:
-    showing = asyncio.create_task(_show_every(running, options.every, out))
+    showing = start_task(_show_every(running, options.every, out))
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(options.seconds):

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from heimdall_reactive.base.exceptions import ConfigurationError, WaitTimeout
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.devserver import DEMO_TOKEN, DEMO_USER, ENDPOINTS, DevServer
 
 from .output import CommandError, Output
@@ -66,7 +67,7 @@ async def serve(options: argparse.Namespace, out: Output) -> int:
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    tasks = [asyncio.create_task(item) for item in work]
+    tasks = [start_task(item) for item in work]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from heimdall_reactive.base.starting import start_task
+
 __all__ = ["Asker"]
 
 
@@ -45,7 +47,7 @@ class Asker:
             provider: a sync one is called on a thread of its own.
             timeout: seconds.
         """
-        task = asyncio.get_running_loop().create_task(self._ask(provider), name="heimdall-ask")
+        task = start_task(self._ask(provider), "heimdall-ask")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
@@ -85,7 +87,7 @@ class Asker:
         else:
             answer = await self._on_thread(provider)
         if inspect.isawaitable(asked := answer.value):
-            self._running = asyncio.ensure_future(_sealed(asked))
+            self._running = start_task(_sealed(asked))
             # Cancelled before its first step, it leaves a coroutine that nobody awaited.
             self._running.add_done_callback(lambda _: _close(asked))
             answer = await self._running

@@ -25,6 +25,7 @@ from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Failure, Retries
 from heimdall_reactive.base.rules import Action
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.state import ConnectionState, Gap, Status
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.transports import Wire, choose
@@ -169,8 +170,8 @@ class Connection:
     def _attempt(self, number: int) -> None:
         self._timers.cancel()
         self.counters.attempts += 1
-        # The task starts only after this function: an observer may still cancel it.
-        task = self._runtime.loop.create_task(self._open(), name="heimdall-dial")
+        # The task begins only after this function: an observer may still cancel it.
+        task = start_task(self._open(), "heimdall-dial", self._runtime.loop)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._dialling = task

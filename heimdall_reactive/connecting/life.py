@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Self
 
 from heimdall_reactive.base.exceptions import StoreClosed
+from heimdall_reactive.base.starting import start_task
 
 from .runtime import Runtime, running_loop
 
@@ -140,7 +141,7 @@ class Life:
 
     def _start(self) -> asyncio.Task[None]:
         if self._closing is None:
-            self._closing = self._runtime.loop.create_task(self._close(), name="heimdall-close")
+            self._closing = start_task(self._close(), "heimdall-close", self._runtime.loop)
         return self._closing
 
     async def _close(self) -> None:

@@ -10,6 +10,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.connecting.runtime import Runtime
 
@@ -134,7 +135,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
             self._tasks.clear()  # the store had to leave a loop that was closed under them
         missing = self._concurrency - len(self._tasks)
         for _ in range(min(missing, len(self._buffer) or self._buffer.overflowed)):
-            task = loop.create_task(self._run(), name=f"heimdall-{self._buffer.name}")
+            task = start_task(self._run(), f"heimdall-{self._buffer.name}", loop)
             self._tasks.add(task)
             self._handlers.tasks[task] = self
             task.add_done_callback(self._ended)

@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from heimdall_reactive.base.endpoints import is_loopback
 from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.starting import start_task
 
 from .board import Board
 from .embedded import Embedded
@@ -81,7 +82,7 @@ async def serving(
         ))  # fmt: skip
         work = [board.run()] if embedded is None else [board.run(), embedded.run()]
         async with _running(server, listener):
-            tasks = [asyncio.create_task(item) for item in work]
+            tasks = [start_task(item) for item in work]
             for task in tasks:
                 task.add_done_callback(_report)
             try:
@@ -106,7 +107,7 @@ def _report(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def _running(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
-    task = asyncio.create_task(server.serve([listener]))
+    task = start_task(server.serve([listener]))
     while not (server.started or task.done()):  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
     if task.done():

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from heimdall_reactive.base.starting import start_task
+
 from .gaps import Missed, holes
 from .log_client import Log, LogError
 from .records import Kind, Record, read_record, subject
@@ -71,7 +73,7 @@ class Audits:
         else:
             self._tell(replace(missed, count=None))
         if channel not in self._tasks:
-            work = asyncio.create_task(self._run(channel), name="heimdall-audit")
+            work = start_task(self._run(channel), "heimdall-audit")
             self._tasks[channel] = work
 
     def recall(self, record: Record) -> None:
@@ -79,7 +81,7 @@ class Audits:
 
         A gap waits `settle` seconds before it is written; whoever noticed it may die meanwhile.
         """
-        work = asyncio.create_task(self._recall(record), name="heimdall-audit")
+        work = start_task(self._recall(record), "heimdall-audit")
         self._recalls.add(work)
         work.add_done_callback(self._recalls.discard)
 

@@ -12,6 +12,7 @@ from typing import Final
 from uuid import uuid4
 
 from heimdall_reactive import ConnectionState, HeimdallError
+from heimdall_reactive.base.starting import start_task
 
 from .audit import Audits, ids_since
 from .batches import Item
@@ -243,4 +244,4 @@ class Holder:
             self.failure = why
             assert self._reader is not None
             # A task: this is called by the store that is to be closed.
-            self._closing = asyncio.create_task(self._reader.stop(), name="heimdall-feed-end")
+            self._closing = start_task(self._reader.stop(), "heimdall-feed-end")

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from heimdall_reactive import ConfigurationError, HeimdallError
+from heimdall_reactive.base.starting import start_task
 
 from .counters import HolderStats, PublisherStats
 from .feeds import Feed
@@ -247,7 +248,7 @@ class Ingest:
         feed = self._feeds[number]
         holder = Holder(feed, self._log, self._publisher, self.name, self._settle)
         self._held[number] = holder
-        task = asyncio.create_task(holder.run(), name=f"heimdall-feed-{feed.channel}")
+        task = start_task(holder.run(), f"heimdall-feed-{feed.channel}")
         self._tasks[number] = task
         task.add_done_callback(partial(self._on_end, number))
 
@@ -255,7 +256,7 @@ class Ingest:
         self._leaving.pop(number, None)
         if number not in self._held:
             return  # it has ended by itself
-        stop = asyncio.create_task(self._held[number].stop(), name="heimdall-leave")
+        stop = start_task(self._held[number].stop(), "heimdall-leave")
         self._stops.add(stop)
         stop.add_done_callback(self._stops.discard)
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from heimdall_reactive import ConfigurationError
+from heimdall_reactive.base.starting import start_task
 
 from .log_client import Log, LogError
 from .spread import Slot, plan
@@ -81,7 +82,7 @@ class Leases:
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="heimdall-leases")
+        self._task = start_task(self._run(), "heimdall-leases")
 
     async def aclose(self) -> None:
         """Let go of everything, so that others need not wait until it expires. Idempotent."""

@@ -15,6 +15,7 @@ from heimdall_reactive import (
     StoreError,
 )
 from heimdall_reactive.base.options import StoreOptions
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
 from heimdall_reactive.connecting.listener import Listener
@@ -89,7 +90,7 @@ class LogConnection(Connection):
         return Upgrade(self._end.stream, [], None, None, self._end.stream, identity=self.identity)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._runtime.loop.create_task(work, name="heimdall-log")
+        task = start_task(work, "heimdall-log", self._runtime.loop)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

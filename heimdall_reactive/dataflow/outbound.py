@@ -22,6 +22,7 @@ from heimdall_reactive import (
     StoreClosed,
     WebSocketStore,
 )
+from heimdall_reactive.base.starting import start_task
 
 from .log_client import Log
 from .records import Record, read_record, subject
@@ -118,7 +119,7 @@ class Outbound:
     def start(self) -> None:
         """Begin, on the running event loop."""
         for channel in self._channels:
-            work = asyncio.create_task(self._run(channel), name=f"heimdall-out-{channel}")
+            work = start_task(self._run(channel), f"heimdall-out-{channel}")
             self._tasks.append(work)
 
     async def aclose(self) -> None:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from heimdall_reactive.base.starting import start_task
+
 from .counters import PublisherStats
 from .log_client import Ack, LogError
 from .nats_client import TOO_LARGE, close_client
@@ -101,7 +103,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin to send; on the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="heimdall-publisher")
+        self._task = start_task(self._run(), "heimdall-publisher")
 
     async def put(self, record: Record, settled: Settled | None = None) -> None:
         """Add a record; wait while the limit is reached.

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 from heimdall_reactive import Backoff, ConnectionState, Status, WebSocketStore, use_websocket
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.transports import choose
 
 from .feeds import Feed, Taken, moved
@@ -48,7 +49,7 @@ def open_feed(
 
     def on_transition(pair: tuple[ConnectionState, ConnectionState]) -> None:
         if ended(pair):  # a task: this is called by the store that is to be closed
-            ending.append(asyncio.create_task(store.aclose(), name="heimdall-feed-end"))
+            ending.append(start_task(store.aclose(), "heimdall-feed-end"))
         elif pair[1].is_connected and not pair[0].is_connected:
             first = begun[0]
             if first is not None and not isinstance(first, str):

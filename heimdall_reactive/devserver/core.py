@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from heimdall_reactive.base.messages import ErrorMessage, Ping, Pong, Subscribe, WireModel
+from heimdall_reactive.base.starting import start_task
 
 from .control import Auth, Order, Unclear, objection, read_order
 from .gate import Gate
@@ -93,7 +94,7 @@ class Core:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside; `stop` waits for it."""
         assert self.loop is not None
-        task = self.loop.create_task(work)
+        task = start_task(work, loop=self.loop)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 

@@ -17,6 +17,7 @@ from heimdall_reactive.base.exceptions import (
 from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
+from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
@@ -110,7 +111,7 @@ class Player(Connection):
     # Playing
 
     def _play_on(self) -> None:
-        task = self._runtime.loop.create_task(self._play(), name="heimdall-replay")
+        task = start_task(self._play(), "heimdall-replay", self._runtime.loop)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._playing = task

@@ -9,6 +9,8 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from heimdall_reactive.base.starting import start_task
+
 from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Reset
 from .handshake import http_answer, read_head, upgrade_answer
 from .socket_link import SocketLink
@@ -145,7 +147,7 @@ class SocketPeer:
 
     def _accept(self, side: Side) -> None:
         dial = None if self._ssl else self._dial()
-        task = asyncio.get_running_loop().create_task(self._serve(side, dial))
+        task = start_task(self._serve(side, dial))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.starting import start_task
 
 from .faults import DropSyn, Fault, RefuseConnection
 from .relay import Passage, Relay, answers
@@ -172,10 +173,9 @@ class FaultProxy:
     def _accept(self, client: Side) -> None:
         self.accepted += 1
         plan = self._queue.popleft() if self._queue else self._always
-        loop = asyncio.get_running_loop()
-        passage = Passage(self.accepted, loop.time(), plan)
+        passage = Passage(self.accepted, asyncio.get_running_loop().time(), plan)
         relay = Relay(client, passage, self._target, self._random, self._watch.changed)
-        task = loop.create_task(relay.run())
+        task = start_task(relay.run())
         self._log.append(passage)
         self._relays[task] = relay
         task.add_done_callback(self._forget)

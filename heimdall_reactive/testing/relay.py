@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from heimdall_reactive.base.starting import start_task
+
 from .faults import (
     BlackHole,
     CloseWith,
@@ -140,8 +142,8 @@ class Relay:
             await self._discard(*self._turn.result())
 
     async def _carry(self) -> None:
-        up = self._loop.create_task(self._up.run())
-        down = self._loop.create_task(self._down.run())
+        up = start_task(self._up.run(), loop=self._loop)
+        down = start_task(self._down.run(), loop=self._loop)
         up.add_done_callback(partial(self._ended_by, "client"))
         down.add_done_callback(partial(self._ended_by, "server"))
         try:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from ssl import SSLContext
 from typing import cast
 
+from heimdall_reactive.base.starting import start_task
+
 __all__ = ["Listener", "Side"]
 
 _LIMIT = 64 * 1024
@@ -228,7 +230,7 @@ class Listener:
             return
         sock = self._renew()
         sock.listen(100)  # at once: a dial waits in the backlog until the server has started
-        self._starting = asyncio.get_running_loop().create_task(self._serve(sock))
+        self._starting = start_task(self._serve(sock))
 
     def refuse(self) -> None:
         """Refuse connections from now on: bound, so that the port stays ours, but not listening."""
