@@ -16,11 +16,14 @@ from heimdall_reactive.base.options import Transport
 from heimdall_reactive.connecting import connection
 from heimdall_reactive.transports import Dial, choose
 
+from . import eager
 from .support import descriptors, threads
 
 
 def pytest_configure() -> None:
-    """Let `uvloop` open what its first loop leaves open for the process."""
+    """Install eager tasks where asked; let `uvloop` open what its first loop leaves open."""
+    if eager.EAGER:
+        eager.install()
     if sys.platform != "win32":
         import uvloop
 

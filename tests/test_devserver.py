@@ -65,6 +65,7 @@ def dial(
         subprotocols=None if subprotocols is None else [Subprotocol(s) for s in subprotocols],
         compression=compression,
         proxy=None,
+        ping_interval=None,  # else a task of the client may end a turn after its connection
         logger=QUIET,
     )
 
