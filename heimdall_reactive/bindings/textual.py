@@ -8,6 +8,8 @@ Tried with Textual 8.2.8. Its rules:
 - **Context.** Textual finds "the app" in a context variable, and a task on another loop keeps the
   context of whoever started it. Posts here run in an empty context, so that a store which was
   made under one app can serve the next one.
+- **Eager tasks.** `run()` and `run_async()` set `asyncio.eager_task_factory` on Python 3.12 and
+  newer, `run_test()` does not: a node is mounted before it knows the task of its messages.
 - **Clean-up.** A node is gone when the task ends that handles its messages. That happens also where
   `on_mount` raised, when Textual sends no `Unmount`. An `App` has no such task of its own.
 """
@@ -24,9 +26,10 @@ from textual.app import App
 from textual.message_pump import MessagePump
 
 from heimdall_reactive import ConfigurationError
+from heimdall_reactive.connecting.runtime import running_loop
 
 from .binding import Binding, OnError, bind
-from .scope import UiScope
+from .scope import OnClose, UiScope
 
 __all__ = ["Bound", "scope"]
 
@@ -113,32 +116,53 @@ def scope(node: MessagePump) -> UiScope:
                 "give it the mixin heimdall_reactive.bindings.textual.Bound, or bind a widget"
             )
         return UiScope(post, _on_unmount_of(node), alive)
-    return UiScope(post, _on_end_of(node.task), alive)
+    return UiScope(post, _on_end_of(node), alive)
 
 
 def _attribute(owner: object, name: str) -> Callable[[Any], None]:
     return lambda value: setattr(owner, name, value)
 
 
-def _on_end_of(task: asyncio.Task[Any]) -> Callable[[Callable[[], None]], Callable[[], object]]:
-    try:
-        here = asyncio.get_running_loop() is task.get_loop()
-    except RuntimeError:
-        here = False
-    if not here:
+def _on_end_of(node: MessagePump) -> OnClose:
+    known, loop = _task_of(node), running_loop()
+    if loop is None or (known is not None and known.get_loop() is not loop):
         raise ConfigurationError("bind on the thread of the app, such as in on_mount")
 
     def on_close(cleanup: Callable[[], None]) -> Callable[[], object]:
+        watched: list[asyncio.Task[Any]] = []
+
         def done(_: object) -> None:
             cleanup()
 
-        task.add_done_callback(done)
-        return lambda: task.remove_done_callback(done)
+        def watch() -> None:
+            if (task := known or _task_of(node)) is None:
+                cleanup()  # the node has ended
+                return
+            watched.append(task)
+            task.add_done_callback(done)
+
+        if known is not None:
+            watch()
+            return lambda: known.remove_done_callback(done)
+        # With eager tasks the node is mounted before it knows its task.
+        turn = loop.call_soon(watch)
+
+        def leave() -> None:
+            turn.cancel()
+            for task in watched:
+                task.remove_done_callback(done)
+
+        return leave
 
     return on_close
 
 
-def _on_unmount_of(app: Bound) -> Callable[[Callable[[], None]], Callable[[], object]]:
+def _task_of(node: MessagePump) -> asyncio.Task[Any] | None:
+    task: asyncio.Task[Any] | None = getattr(node, "_task", None)  # `task` asserts that it is set
+    return task
+
+
+def _on_unmount_of(app: Bound) -> OnClose:
     def on_close(cleanup: Callable[[], None]) -> Callable[[], object]:
         _cleanups(app)[cleanup] = None
         return lambda: _cleanups(app).pop(cleanup, None)

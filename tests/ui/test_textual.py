@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,7 @@ import pytest
 from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive import ConfigurationError, WebSocketStore
-from heimdall_reactive.bindings import bind
+from heimdall_reactive.bindings import Binding, bind
 from tests.support import record, run
 
 from .support import BURST, Stage, observers, wait_until
@@ -124,6 +125,107 @@ def test_the_end_of_the_app_is_the_end_of_all_its_bindings(stage: Stage, loop: L
             assert observers(store) == before
             stage.say(1)
             await until(lambda: seen == [{"n": 1}])
+
+    run(main)
+
+
+@asynccontextmanager
+async def running(app: App[None]) -> AsyncIterator[None]:
+    """Run an app as a terminal does; unlike `run_test()`, that makes tasks eager on 3.12+."""
+    task = asyncio.create_task(app.run_async(headless=True))
+    try:
+        yield
+    finally:
+        app.exit()
+        await task
+        if sys.version_info >= (3, 12):
+            factory = asyncio.get_running_loop().get_task_factory()
+            assert factory is asyncio.eager_task_factory
+
+
+@LOOPS
+def test_a_store_that_is_made_in_on_mount_connects(stage: Stage, loop: Loop) -> None:
+    async def main() -> None:
+        stores: list[WebSocketStore[Any]] = []
+
+        def mounted(app: Page) -> None:
+            store = stage.store(loop)
+            stores.append(store)
+            app.bind_subject(store.state, lambda _: None)
+            app.mount(Panel(store))
+
+        app = Page(mounted=mounted)
+        async with running(app):
+            await until(lambda: bool(stores) and bool(app.query(Panel)))
+            panel = app.query_one(Panel)
+            await until(lambda: panel.online)
+            stage.say(7)
+            await until(lambda: panel.painted[-1:] == [7])
+        [store] = stores
+        assert observers(store) == 0
+        await store.aclose()
+
+    run(main)
+
+
+@LOOPS
+def test_the_end_of_a_widget_of_a_running_app_is_noticed(stage: Stage, loop: Loop) -> None:
+    class Around(Bound, Static):
+        def compose(self) -> ComposeResult:
+            yield Within()
+
+    class Within(Bound, Static):
+        def on_mount(self) -> None:
+            assert self.parent is not None
+            kept.append(bind(store.state, lambda _: None, scope(self.parent)))
+            kept[0].dispose()
+            kept.append(bind(store.state, lambda _: None, scope(self.parent)))
+
+    async def main() -> None:
+        nonlocal store
+        async with connected(stage, loop) as store:
+            before, panel, around = observers(store), Panel(store), Around()
+            async with running(Page(panel, around)):
+                await until(lambda: panel.online and len(kept) == 2)
+                assert observers(store) == before + 3
+                await panel.remove()
+                assert observers(store) == before + 1
+                await around.query_one(Within).remove()
+                assert observers(store) == before + 1  # the parent owns it
+                await around.remove()
+                assert observers(store) == before
+
+    store: WebSocketStore[Any]
+    kept: list[Binding] = []
+    run(main)
+
+
+@LOOPS
+def test_the_end_of_a_running_app_ends_its_bindings(stage: Stage, loop: Loop) -> None:
+    async def main() -> None:
+        async with connected(stage, loop) as store:
+            before, panel = observers(store), Panel(store)
+            async with running(
+                Page(panel, mounted=lambda app: app.bind_subject(store.state, bool))
+            ):
+                await until(lambda: panel.online)
+                assert observers(store) == before + 3
+            assert observers(store) == before
+
+    run(main)
+
+
+def test_a_widget_that_fails_in_on_mount_leaves_its_store(stage: Stage) -> None:
+    class Failing(Panel):
+        def on_mount(self) -> None:
+            super().on_mount()
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        async with connected(stage) as store:
+            before = observers(store)
+            await Page(Failing(store)).run_async(headless=True)
+            await until(lambda: observers(store) == before)
 
     run(main)
 
