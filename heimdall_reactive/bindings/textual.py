@@ -141,14 +141,15 @@ def _on_end_of(node: MessagePump) -> OnClose:
             watched.append(task)
             task.add_done_callback(done)
 
+        turn = None
         if known is not None:
             watch()
-            return lambda: known.remove_done_callback(done)
-        # With eager tasks the node is mounted before it knows its task.
-        turn = loop.call_soon(watch)
+        else:  # with eager tasks the node is mounted before it knows its task
+            turn = loop.call_soon(watch)
 
         def leave() -> None:
-            turn.cancel()
+            if turn is not None:
+                turn.cancel()
             for task in watched:
                 task.remove_done_callback(done)
 

@@ -14,7 +14,7 @@ import pytest
 from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive import ConfigurationError, WebSocketStore
-from heimdall_reactive.bindings import Binding, bind
+from heimdall_reactive.bindings import bind
 from tests.support import record, run
 
 from .support import BURST, Stage, observers, wait_until
@@ -129,6 +129,25 @@ def test_the_end_of_the_app_is_the_end_of_all_its_bindings(stage: Stage, loop: L
     run(main)
 
 
+class Around(Bound, Static):
+    """Has a child that binds to it, once for good."""
+
+    def __init__(self, store: WebSocketStore[Any]) -> None:
+        super().__init__()
+        self.store = store
+
+    def compose(self) -> ComposeResult:
+        yield Within()
+
+
+class Within(Static):
+    def on_mount(self) -> None:
+        around = self.parent
+        assert isinstance(around, Around)
+        bind(around.store.state, lambda _: None, scope(around)).dispose()
+        bind(around.store.state, lambda _: None, scope(around))
+
+
 @asynccontextmanager
 async def running(app: App[None]) -> AsyncIterator[None]:
     """Run an app as a terminal does; unlike `run_test()`, that makes tasks eager on 3.12+."""
@@ -170,24 +189,11 @@ def test_a_store_that_is_made_in_on_mount_connects(stage: Stage, loop: Loop) -> 
 
 @LOOPS
 def test_the_end_of_a_widget_of_a_running_app_is_noticed(stage: Stage, loop: Loop) -> None:
-    class Around(Bound, Static):
-        def compose(self) -> ComposeResult:
-            yield Within()
-
-    class Within(Bound, Static):
-        def on_mount(self) -> None:
-            assert self.parent is not None
-            kept.append(bind(store.state, lambda _: None, scope(self.parent)))
-            kept[0].dispose()
-            kept.append(bind(store.state, lambda _: None, scope(self.parent)))
-
     async def main() -> None:
-        nonlocal store
         async with connected(stage, loop) as store:
-            before, panel, around = observers(store), Panel(store), Around()
+            before, panel, around = observers(store), Panel(store), Around(store)
             async with running(Page(panel, around)):
-                await until(lambda: panel.online and len(kept) == 2)
-                assert observers(store) == before + 3
+                await until(lambda: panel.online and observers(store) == before + 3)
                 await panel.remove()
                 assert observers(store) == before + 1
                 await around.query_one(Within).remove()
@@ -195,8 +201,6 @@ def test_the_end_of_a_widget_of_a_running_app_is_noticed(stage: Stage, loop: Loo
                 await around.remove()
                 assert observers(store) == before
 
-    store: WebSocketStore[Any]
-    kept: list[Binding] = []
     run(main)
 
 
@@ -208,8 +212,7 @@ def test_the_end_of_a_running_app_ends_its_bindings(stage: Stage, loop: Loop) ->
             async with running(
                 Page(panel, mounted=lambda app: app.bind_subject(store.state, bool))
             ):
-                await until(lambda: panel.online)
-                assert observers(store) == before + 3
+                await until(lambda: panel.online and observers(store) == before + 3)
             assert observers(store) == before
 
     run(main)
