@@ -28,7 +28,7 @@ def install() -> None:
         plain(loop, *args, **options)
         loop.set_task_factory(asyncio.eager_task_factory)
 
-    asyncio.BaseEventLoop.__init__ = eager  # type: ignore[method-assign]
+    asyncio.BaseEventLoop.__init__ = eager
     if sys.platform != "win32":
         import uvloop
 
