@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from reactivex import Observable, abc
@@ -35,6 +36,9 @@ class Requester(Protocol):
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call something on the store's event loop."""
 
+    def call_behind(self, call: Callable[[], None]) -> None:
+        """Call something after all observers of what is being told."""
+
     def report(self, error: BaseException, source: str) -> None:
         """Report what an observer raised."""
 
@@ -46,6 +50,7 @@ class Requester(Protocol):
 class Request(Observable[T], Generic[T]):
     """A request under way: `await` it, call `result()` from a thread, or observe it.
 
+    It ends after all observers of the message that answers it were told.
     It was sent when it was made, once, however often it is awaited or observed. As an observable
     it emits the answer and completes, or fails: `questions.pipe(ops.flat_map(store.request...))`.
 
@@ -164,7 +169,7 @@ class Request(Observable[T], Generic[T]):
             return
         try:
             if self._match(message):
-                self._settle(message)
+                self._settle(lambda: self._future.set_result(message))
         except Exception as error:
             self._fail(error)
 
@@ -180,17 +185,15 @@ class Request(Observable[T], Generic[T]):
         if error is not None:
             self._store.call_soon(lambda: self._fail(error))
 
-    def _settle(self, answer: Any) -> None:
-        try:
-            self._future.set_result(answer)
-        except InvalidStateError:
-            return  # cancelled by who awaited it
-
     def _fail(self, error: Exception) -> None:
-        try:
-            self._future.set_exception(error)
-        except InvalidStateError:
-            return
+        self._settle(lambda: self._future.set_exception(error))
+
+    def _settle(self, settle: Callable[[], None]) -> None:
+        def once() -> None:
+            with suppress(InvalidStateError):  # cancelled, or settled by what came before
+                settle()
+
+        self._store.call_behind(once)
 
 
 def _look_at(waiting: asyncio.Future[Any]) -> None:

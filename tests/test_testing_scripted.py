@@ -49,7 +49,7 @@ from . import support
 from .peers import frame, raw_peer
 from .peers import peer as served
 from .support import record
-from .virtual import URL, store_of
+from .virtual import URL, loop, store_of
 
 
 def now() -> float:
@@ -168,6 +168,7 @@ class TestDials:
                     await asyncio.sleep(0)
                 store.disconnect()
                 await store.wait_for(lambda s: s.status is Status.DISCONNECTED)
+                await loop().idle()  # the dial's task ends in a later turn
                 assert peer.live == []
             await store.aclose()
             assert peer.links

@@ -112,6 +112,7 @@ class Life:
     async def aclose(self) -> None:
         """Close from any event loop, and return at the end."""
         if self.ended:
+            self._release()  # a `close()` may have begun it, and be about to
             return
         self.closed = True
         runtime = self._reachable()

@@ -114,6 +114,12 @@ class Bus:
             self._queued().extend(source.complete for source in sources)
         self.drain()
 
+    def behind(self, call: Callable[[], None]) -> None:
+        """Call something after everything that is queued, as an emission of its own."""
+        with self.lock:
+            self._queued().append(call)
+        self.drain()
+
     def drain(self) -> None:
         """Deliver what is queued: here and now if this thread may, else on the owner."""
         with self.lock:

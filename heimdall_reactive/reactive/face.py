@@ -115,7 +115,7 @@ class Face(Generic[In]):
             predicate: true for the state that is waited for; the current one counts.
             timeout: seconds, or None for ever.
         """
-        return Waiter(self.state, self.call_soon, predicate, timeout)
+        return Waiter(self.state, self.call_soon, self.call_behind, predicate, timeout)
 
     def wait_connected(self, timeout: float | None = None) -> Waiter:
         """Wait until connected; raises `state.error` where the store gives up instead.
@@ -123,11 +123,15 @@ class Face(Generic[In]):
         Args:
             timeout: seconds, or None for ever: also while nobody dials, as when `disconnected`.
         """
-        return Waiter(self.state, self.call_soon, connected_or_raise, timeout)
+        return self.wait_for(connected_or_raise, timeout)
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call something on the store's event loop, at once where this thread is its own."""
         raise NotImplementedError
+
+    def call_behind(self, call: Callable[[], None]) -> None:
+        """Call something after all observers of what is being told."""
+        self._bus.behind(call)
 
     def report(self, error: BaseException, source: str) -> None:
         """Report what user code raised, on `errors` and in the log."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
-from typing import Any
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
@@ -17,16 +17,21 @@ from heimdall_reactive.base.state import ConnectionState, Status
 
 __all__ = ["Waiter", "connected_or_raise"]
 
+T = TypeVar("T")
+
 Predicate = Callable[[ConnectionState], bool]
 
 
 class Waiter:
     """A wait that begins when it is awaited, or when `result()` is called from a thread.
 
+    It ends after all observers of the change that ends it were told.
+
     Args:
         states: replays the current state to a new observer.
         call: performs something on the store's loop, so that a command given just before on
             this thread takes effect first.
+        behind: calls something after all observers of a change were told.
         predicate: true for the state that is waited for; what it raises ends the wait.
         timeout: seconds, or None for ever.
     """
@@ -35,11 +40,13 @@ class Waiter:
         self,
         states: Observable[ConnectionState],
         call: Callable[[Callable[[], None]], None],
+        behind: Callable[[Callable[[], None]], None],
         predicate: Predicate,
         timeout: float | None,
     ) -> None:
         self._states = states
         self._call = call
+        self._behind = behind
         self._predicate = predicate
         self._timeout = timeout
 
@@ -79,32 +86,25 @@ class Waiter:
 
     def _watch(self) -> tuple[Future[ConnectionState], Callable[[], None]]:
         found: Future[ConnectionState] = Future()
-        lock = threading.Lock()  # the replay and an emission may come from two threads
 
-        def settle(value: ConnectionState | None, error: Exception | None) -> None:
-            with lock:
-                if found.done():
-                    return
-                if error is not None:
-                    found.set_exception(error)
-                elif value is not None:
-                    found.set_result(value)
+        def fail(error: Exception) -> None:
+            self._behind(lambda: _settle(found.set_exception, error))
 
         def look(state: ConnectionState) -> None:
             if found.done():
                 return
             try:
                 if self._predicate(state):
-                    settle(state, None)
+                    self._behind(lambda: _settle(found.set_result, state))
             except Exception as error:
-                settle(None, error)
+                fail(error)
 
         closed = StoreClosed("the store was closed before what was waited for came")
         subscription = SingleAssignmentDisposable()
 
         def subscribe() -> None:
             subscription.disposable = self._states.subscribe(
-                look, on_completed=lambda: settle(None, closed)
+                look, on_completed=lambda: fail(closed)
             )
 
         self._call(subscribe)
@@ -113,6 +113,11 @@ class Waiter:
     @staticmethod
     def _late(limit: float | None) -> WaitTimeout:
         return WaitTimeout(f"not reached within {limit} s; store.state.value says where it stands")
+
+
+def _settle(settle: Callable[[T], None], outcome: T) -> None:
+    with suppress(InvalidStateError):  # cancelled, or settled by an earlier change
+        settle(outcome)
 
 
 def connected_or_raise(state: ConnectionState) -> bool:
