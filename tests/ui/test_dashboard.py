@@ -345,10 +345,10 @@ def test_a_burst_leaves_the_page_usable(dashboard: Shown) -> None:
     gaps: list[float] = []
 
     async def beat() -> None:
-        last = time.monotonic()
+        last = time.thread_time()  # a busy machine must not count, a busy loop must
         while True:
             await asyncio.sleep(0.01)
-            now = time.monotonic()
+            now = time.thread_time()
             gaps.append(now - last)
             last = now
 
