@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,15 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def log_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """Run a server for all tests of this process; each has streams of its own."""
-    yield from _served(tmp_path_factory.mktemp("nats"))
+    with served(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture
 def mortal_server(tmp_path: Path) -> Iterator[NatsServer]:
     """Run a server that one test may kill."""
-    yield from _served(tmp_path)
+    with served(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -31,9 +34,11 @@ def stream() -> str:
     return f"s{next(_numbers)}"
 
 
-def _served(folder: Path) -> Iterator[NatsServer]:
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[NatsServer]:
+    """Run a server; skip the test where something for it is missing."""
     pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
     if BINARY is None:
         pytest.skip(MISSING)
-    with NatsServer(folder) as server:
+    with NatsServer(folder, *options) as server:
         yield server
