@@ -28,8 +28,8 @@ from heimdall_reactive.dataflow import (
 )
 from tests.support import run
 
-from .feed_server import FeedServer
 from .conftest import served
+from .feed_server import FeedServer
 from .kills import ROOT, until
 from .nats_server import NatsServer
 from .stream_check import look, records
