@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,10 +33,6 @@ from .spark_processes import executor_of_port, kill_marked
 pytestmark = [
     pytest.mark.leaky,
     pytest.mark.timeout(330),
-    pytest.mark.skipif(
-        shutil.which("java") is None,
-        reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless",
-    ),
     pytest.mark.skipif(sys.platform != "linux", reason="finds the executors in /proc"),
 ]
 
@@ -65,8 +60,11 @@ class Stage:
         kept: records of kind `out` in the log at the end, of two channels.
     """
 
-    def __init__(self, folder: Path, server: NatsServer, peer: AckPeer) -> None:
+    def __init__(
+        self, folder: Path, server: NatsServer, peer: AckPeer, java: dict[str, str]
+    ) -> None:
         self.folder, self._server, self.peer = folder, server, peer
+        self._java = java
         self._mark = f"HEIMDALL_TEST_MARK={os.getpid()}-{id(self)}"
         self._died = threading.Event()
         self._killing = threading.Lock()
@@ -130,7 +128,8 @@ class Stage:
             self._driver = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "tests.dataflow.spark_job",
                  json.dumps(given)],
-                cwd=ROOT, env={**os.environ, name: value, "SPARK_WORKER_DIR": str(self.folder)},
+                cwd=ROOT, env={**os.environ, **self._java, name: value,
+                               "SPARK_WORKER_DIR": str(self.folder)},
                 stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file,
             )  # fmt: skip
 
@@ -170,11 +169,13 @@ async def stored(url: str, name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, log_server: NatsServer) -> Iterator[Stage]:
+def stage(
+    tmp_path_factory: pytest.TempPathFactory, log_server: NatsServer, java: dict[str, str]
+) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("spark")
     (folder / "token").write_text("a-secret-of-the-sink")
     with AckPeer() as peer:
-        made = Stage(folder, log_server, peer)
+        made = Stage(folder, log_server, peer, java)
         made.run()
         yield made
 
