@@ -67,13 +67,13 @@ def test_alerts_are_what_a_loop_over_the_day_finds() -> None:
 
 
 @pytest.mark.leaky
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(220)
 def test_spark_finds_the_same_over_the_log(log_server: NatsServer, java: dict[str, str]) -> None:
     from .pipelines_job import as_text
 
     command = [sys.executable, "-m", "tests.dataflow.pipelines_job", log_server.url]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **java}, capture_output=True, text=True, timeout=110
+        command, cwd=ROOT, env={**os.environ, **java}, capture_output=True, text=True, timeout=210
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.rpartition("RESULTS ")[2])
