@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+
+from .dataflow.nats_server import BINARY, MISSING
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -71,8 +72,8 @@ def test_what_is_stored_tells_nothing_of_where_it_ran(path: Path) -> None:
 def test_it_runs_and_draws_a_figure(path: Path) -> None:
     if path.name == DATAFLOW:
         pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
-        if shutil.which("nats-server") is None:
-            pytest.skip("nats-server is not installed: apt-get install nats-server")
+        if BINARY is None:
+            pytest.skip(MISSING)
     outputs = execute(path)
     assert not [output for output in outputs if output["output_type"] == "error"]
     figures = [output["data"] for output in outputs if "image/png" in output.get("data", {})]

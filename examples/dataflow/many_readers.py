@@ -7,10 +7,8 @@ import sys
 
 from reactivex import operators as ops
 
-from heimdall_reactive.dataflow import Feed, Ingest, Sending, use_log
+from heimdall_reactive.dataflow import Feed, Ingest, Sending, embedded_log, use_log
 from heimdall_reactive.devserver import DevServer
-
-from .log_server import log_server
 
 
 async def read(log: str, name: str) -> None:
@@ -24,7 +22,7 @@ async def read(log: str, name: str) -> None:
 
 async def serve() -> None:
     """Run the server, the log and the ingest; read twice here, and once in a process of its own."""
-    with log_server() as log:
+    with embedded_log() as log:
         async with DevServer(require_token=False) as server:
             gps = Feed(endpoint=f"{server.url}/v1/ws", channels=["gps"], id="n", sending=Sending())
             async with Ingest(log, "FLEET", [gps]):

@@ -32,7 +32,7 @@ INGEST_TEXT: Final = (
     "until Ctrl-C or SIGTERM, which write out what was read. A message is kept until the log has "
     "acknowledged it. Run as many copies as you like: the log keeps each message once by its id, "
     "so redundant copies lose nothing while one of them is connected. Messages that were missed "
-    "are written as records with their bounds."
+    "are written as records with their bounds. For a first look, --log embedded needs no server."
 )
 _COUNTS: Final = (
     "feeds", "read", "written", "duplicates", "repeats", "gaps", "missed", "dropped", "refused",
@@ -48,8 +48,10 @@ def describe_ingest(
     add("feeds", metavar="[CHANNEL=]ENDPOINT", nargs="+",
         help="a path or URL, and the channel that its messages get in the log (default: feed)",
     )  # fmt: skip
-    add("--nats", metavar="URL", default="nats://localhost:4222",
-        help="the log's server; commas between several (default: %(default)s)")  # fmt: skip
+    add("--log", "--nats", metavar="URL|embedded[:DIR]", default="nats://localhost:4222",
+        help="the log's server; commas between several (default: %(default)s). 'embedded' starts "
+        "one on loopback and stops it at the end; it keeps the log in DIR for the next time, or "
+        "in a temporary directory")  # fmt: skip
     add("--nats-creds", metavar="FILE", help="credentials of a NATS user (JWT and seed)")
     add("--nats-token-env", metavar="NAME", help="environment variable with a token for NATS")
     add("--stream", metavar="NAME", required=True, help="made where it does not exist")
@@ -90,20 +92,38 @@ async def ingest(options: argparse.Namespace, out: Output) -> int:
     """
     from heimdall_reactive.dataflow import Ingest
 
-    with _told(out):
-        try:
+    feeds, login = _feeds(options), _login(options)
+    try:
+        with _told(out), _log(options, out) as servers:
             made = Ingest(
-                options.nats.split(","), options.stream, _feeds(options), name=options.name,
+                servers.split(","), options.stream, feeds, name=options.name,
                 replicas=1 if options.single else options.replicas, lease=options.lease,
-                settle=options.settle, **_login(options),
+                settle=options.settle, **login,
             )  # fmt: skip
             async with made as running:
                 out.line(f"{clock()}  copy {running.name} writes into {options.stream}")
                 await _run(running, options, out)
             _show(made.stats, out)
-        except HeimdallError as error:
-            raise CommandError(str(error)) from None
+    except HeimdallError as error:
+        raise CommandError(str(error)) from None
     return 0
+
+
+@contextmanager
+def _log(options: argparse.Namespace, out: Output) -> Iterator[str]:
+    """Give the URLs of the log, whose server runs for as long as this if it is embedded."""
+    if not _embedded(options):
+        yield options.log
+        return
+    _, colon, directory = options.log.partition(":")
+    if colon and not directory:
+        raise UsageError("--log embedded: needs a directory behind the colon")
+    from heimdall_reactive.dataflow import embedded_log
+
+    with embedded_log(Path(directory).expanduser() if directory else None) as url:
+        where = directory or "a temporary directory, which is removed at the end"
+        out.line(f"{clock()}  log {url} in {printable(where)}")
+        yield url
 
 
 async def _run(running: Ingest, options: argparse.Namespace, out: Output) -> None:
@@ -126,6 +146,10 @@ def _show(stats: IngestStats, out: Output) -> None:
     counts = asdict(stats)
     shown = ", ".join(f"{name} {counts[name]}" for name in _COUNTS if counts[name])
     out.line(f"{clock()}  {shown or 'nothing was read'}; waiting {stats.publisher.waiting}")
+
+
+def _embedded(options: argparse.Namespace) -> bool:
+    return re.match("embedded(:|$)", options.log) is not None
 
 
 def _feeds(options: argparse.Namespace) -> list[Feed]:
@@ -157,6 +181,8 @@ def _named(text: str) -> tuple[str, str]:
 
 def _login(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    if _embedded(options) and (options.nats_creds or options.nats_token_env):
+        raise UsageError("an embedded log takes no --nats-creds and no --nats-token-env")
     if options.nats_creds is not None:
         if not Path(options.nats_creds).is_file():
             raise UsageError(f"there is no file {options.nats_creds!r}")

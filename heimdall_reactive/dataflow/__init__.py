@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .batches import Batch, Item
+    from .embedded import embedded_log
     from .feeds import Feed
     from .gaps import Missed
     from .ids import NoMessageId, RecentIds
@@ -43,6 +44,7 @@ __all__ = [
     "StreamSettings",
     "channel_of",
     "connect_log",
+    "embedded_log",
     "read_record",
     "subject",
     "use_log",
@@ -71,6 +73,7 @@ _MODULES: Final = {
     "StreamSettings": "log_client",
     "channel_of": "records",
     "connect_log": "log_client",
+    "embedded_log": "embedded",
     "read_record": "records",
     "subject": "records",
     "use_log": "log_store",

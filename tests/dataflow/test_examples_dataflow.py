@@ -55,13 +55,6 @@ def test_three_readers_in_two_processes_share_one_socket() -> None:
     assert done.stderr == ""
 
 
-def test_without_a_log_server_the_example_says_what_to_install(tmp_path: Path) -> None:
-    pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
-    done = run("examples.dataflow.many_readers", PATH=str(tmp_path))
-    assert done.returncode == 1
-    assert done.stderr == "this example needs nats-server: apt-get install nats-server\n"
-
-
 def test_each_promise_rests_on_tests_that_exist() -> None:
     named = re.findall(r"`(test_\w+)`", (PAGES / "index.md").read_text(encoding="utf-8"))
     files = sorted((ROOT / "tests" / "dataflow").glob("test_*.py"))

@@ -28,6 +28,7 @@ from heimdall_reactive.dataflow import (
 )
 from tests.support import run
 
+from .conftest import served
 from .feed_server import FeedServer
 from .kills import ROOT, until
 from .nats_server import NatsServer
@@ -360,8 +361,7 @@ def test_a_secret_of_the_log_is_in_no_error_and_no_log(
             assert "s3cret" not in repr(log)
             assert (await log.publish(Record("c", b"1", "1"))).seq == 1
 
-    pytest.importorskip("nats")
-    with NatsServer(tmp_path, "--auth", "s3cret") as server:
+    with served(tmp_path, "--auth", "s3cret") as server:
         run(lambda: main(server))
     assert "s3cret" not in caplog.text
     assert "wr0ng" not in caplog.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -67,15 +67,14 @@ def test_alerts_are_what_a_loop_over_the_day_finds() -> None:
 
 
 @pytest.mark.leaky
-@pytest.mark.timeout(120)
-def test_spark_finds_the_same_over_the_log(log_server: NatsServer) -> None:
-    pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java: apt-get install openjdk-17-jre-headless")
+@pytest.mark.timeout(220)
+def test_spark_finds_the_same_over_the_log(log_server: NatsServer, java: dict[str, str]) -> None:
     from .pipelines_job import as_text
 
     command = [sys.executable, "-m", "tests.dataflow.pipelines_job", log_server.url]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **java}, capture_output=True, text=True, timeout=210
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.rpartition("RESULTS ")[2])
     wanted: dict[str, Sequence[tuple[object, ...]]] = {

@@ -1,21 +1,23 @@
 """A job on two executors, one of which is killed, and its driver after it: exact all the same.
 
-One run for all tests of this module: a JVM takes seconds to start.
+One run for all tests of this module, and for all processes that they are spread over: a JVM takes
+seconds to start.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
-import shutil
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,10 +36,6 @@ from .spark_processes import executor_of_port, kill_marked
 pytestmark = [
     pytest.mark.leaky,
     pytest.mark.timeout(330),
-    pytest.mark.skipif(
-        shutil.which("java") is None,
-        reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless",
-    ),
     pytest.mark.skipif(sys.platform != "linux", reason="finds the executors in /proc"),
 ]
 
@@ -53,31 +51,50 @@ NINE: Final[list[dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-class Stage:
-    """The driver as a program, and what happened to it.
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has left.
 
     Attributes:
         folder: where its files are.
-        peer: where its results go.
         taken: what the peer has got.
+        tokens: with which it was dialled.
         killed: the process of the executor that was killed, and that of the driver.
         report: what the further jobs have found.
         kept: records of kind `out` in the log at the end, of two channels.
     """
 
-    def __init__(self, folder: Path, server: NatsServer, peer: AckPeer) -> None:
+    folder: Path
+    taken: list[dict[str, Any]]
+    tokens: list[str | None]
+    killed: list[int]
+    report: dict[str, Any]
+    kept: list[int]
+
+
+class Stage:
+    """The driver as a program, and what happens to it.
+
+    Attributes:
+        folder: where its files are.
+        taken: what the peer has got.
+        killed: the process of the executor that was killed, and that of the driver.
+    """
+
+    def __init__(
+        self, folder: Path, server: NatsServer, peer: AckPeer, java: dict[str, str]
+    ) -> None:
         self.folder, self._server, self.peer = folder, server, peer
+        self._java = java
         self._mark = f"HEIMDALL_TEST_MARK={os.getpid()}-{id(self)}"
         self._died = threading.Event()
         self._killing = threading.Lock()
         self._driver: subprocess.Popen[bytes]
         self.killed: list[int] = []
         self.taken = peer.taken
-        self.report: dict[str, Any] = {}
-        self.kept: list[int] = []
         peer.on_message = self._on_message
 
-    def run(self) -> None:
+    def run(self) -> Outcome:
         """Run the job on two executors until its driver is killed, and go on in one process."""
         asyncio.run(fill(self._server.url))
         try:
@@ -91,11 +108,12 @@ class Stage:
             self._died.set()
             kill_marked(self._mark)
             self._driver.wait()
-        self.report = json.loads((self.folder / "report.json").read_text())
-        self.kept = [
+        report = json.loads((self.folder / "report.json").read_text())
+        kept = [
             asyncio.run(stored(self._server.url, f"USERS.out.{name}"))
             for name in ("results", "counts")
         ]
+        return Outcome(self.folder, self.taken, self.peer.tokens, self.killed, report, kept)
 
     def _ended(self) -> int:
         try:
@@ -130,7 +148,8 @@ class Stage:
             self._driver = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-m", "tests.dataflow.spark_job",
                  json.dumps(given)],
-                cwd=ROOT, env={**os.environ, name: value, "SPARK_WORKER_DIR": str(self.folder)},
+                cwd=ROOT, env={**os.environ, **self._java, name: value,
+                               "SPARK_WORKER_DIR": str(self.folder)},
                 stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file,
             )  # fmt: skip
 
@@ -170,20 +189,33 @@ async def stored(url: str, name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, log_server: NatsServer) -> Iterator[Stage]:
-    folder = tmp_path_factory.mktemp("spark")
-    (folder / "token").write_text("a-secret-of-the-sink")
-    with AckPeer() as peer:
-        made = Stage(folder, log_server, peer)
-        made.run()
-        yield made
+def stage(
+    tmp_path_factory: pytest.TempPathFactory, log_server: NatsServer, java: dict[str, str]
+) -> Outcome:
+    """Run the job once: other processes of pytest-xdist wait, and take the same outcome."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "spark"
+    folder.mkdir(exist_ok=True)
+    kept = folder / "outcome"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.touch()  # also a run that fails is the only one
+            (folder / "token").write_text("a-secret-of-the-sink")
+            with AckPeer() as peer:
+                kept.write_bytes(pickle.dumps(Stage(folder, log_server, peer, java).run()))
+        data = kept.read_bytes()
+    assert data, "it failed in another process"
+    outcome = pickle.loads(data)
+    assert isinstance(outcome, Outcome)
+    return outcome
 
 
-def test_an_executor_and_then_the_driver_were_killed_midway(stage: Stage) -> None:
+def test_an_executor_and_then_the_driver_were_killed_midway(stage: Outcome) -> None:
     assert len(stage.killed) == 2
 
 
-def test_counts_and_sums_are_exact_for_each_key(stage: Stage) -> None:
+def test_counts_and_sums_are_exact_for_each_key(stage: Outcome) -> None:
     last: dict[str, tuple[int, int]] = {}
     for row in stage.taken:
         last[row["key"]] = max(last.get(row["key"], (0, 0)), (row["count"], row["total"]))
@@ -191,7 +223,7 @@ def test_counts_and_sums_are_exact_for_each_key(stage: Stage) -> None:
     assert last == expected
 
 
-def test_every_result_of_every_batch_came_and_none_that_is_wrong(stage: Stage) -> None:
+def test_every_result_of_every_batch_came_and_none_that_is_wrong(stage: Outcome) -> None:
     each = BATCH // KEYS
     expected = {
         (f"k{n}", each * batch, sum(range(n, BATCH * batch, KEYS)))
@@ -201,7 +233,7 @@ def test_every_result_of_every_batch_came_and_none_that_is_wrong(stage: Stage) -
     assert {(row["key"], row["count"], row["total"]) for row in stage.taken} == expected
 
 
-def test_repeats_have_equal_ids_and_equal_contents(stage: Stage) -> None:
+def test_repeats_have_equal_ids_and_equal_contents(stage: Outcome) -> None:
     contents = defaultdict(set)
     for row in stage.taken:
         contents[row["id"]].add((row["key"], row["count"], row["total"]))
@@ -210,7 +242,7 @@ def test_repeats_have_equal_ids_and_equal_contents(stage: Stage) -> None:
     assert len(stage.taken) > len(contents), "nothing was repeated: was anything killed?"
 
 
-def test_an_id_is_made_of_the_query_the_batch_and_the_key(stage: Stage) -> None:
+def test_an_id_is_made_of_the_query_the_batch_and_the_key(stage: Outcome) -> None:
     query = json.loads((stage.folder / "checkpoint" / "metadata").read_text())["id"]
     ids = {(row["key"], row["count"]): row["id"] for row in stage.taken}
     for batch in range(ROUNDS):
@@ -219,21 +251,21 @@ def test_an_id_is_made_of_the_query_the_batch_and_the_key(stage: Stage) -> None:
         assert ids["k0", (batch + 1) * BATCH // KEYS] == made
 
 
-def test_the_nine_messages_and_a_bad_one_are_rows(stage: Stage) -> None:
+def test_the_nine_messages_and_a_bad_one_are_rows(stage: Outcome) -> None:
     rows = {row["_id"]: row for row in stage.report["rows"]}
     assert [rows[f"m{n}"]["type"] for n in range(9)] == [message["type"] for message in NINE]
     assert rows["m0"]["user_id"] == "u0"
     assert rows["bad"] == {"type": None, "user_id": None, "_error": "not JSON", "_id": "bad"}
 
 
-def test_the_log_has_each_result_once_though_it_was_written_twice(stage: Stage) -> None:
+def test_the_log_has_each_result_once_though_it_was_written_twice(stage: Outcome) -> None:
     assert stage.kept[0] == len(NINE)
 
 
-def test_the_example_writes_its_counts_to_the_log(stage: Stage) -> None:
+def test_the_example_writes_its_counts_to_the_log(stage: Outcome) -> None:
     assert stage.kept[1] == len(NINE) + 1
 
 
-def test_the_token_was_used_and_is_nowhere_in_the_logs(stage: Stage) -> None:
-    assert Counter(stage.peer.tokens).keys() == {"Bearer a-secret-of-the-sink"}
+def test_the_token_was_used_and_is_nowhere_in_the_logs(stage: Outcome) -> None:
+    assert Counter(stage.tokens).keys() == {"Bearer a-secret-of-the-sink"}
     assert "a-secret-of-the-sink" not in (stage.folder / "log").read_text()
