@@ -59,16 +59,19 @@ class Pinger:
         self._sent_at = 0.0
         self._pinged_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
         if interval is not None:
             self.ping()
 
     def ping(self, timeout: float | None = None) -> None:
-        """Ping now; where a ping is under way, this one takes its place.
+        """Ping now; where a ping is under way, this one takes its place; not after `stop()`.
 
         Args:
             timeout: seconds, in place of the usual ones.
         """
-        self.stop()
+        if self._stopped:
+            return
+        self._cancel()
         patience = timeout or self._timeout
         self._count += 1
         self._sent_at = self._loop.time()
@@ -80,15 +83,18 @@ class Pinger:
         """Take a pong; one that answers no ping of ours is none."""
         if payload != b"%d" % self._count or self._timer is None:
             return
-        self._timer.cancel()
-        self._timer = None
+        self._cancel()
         latency = self._clock() - self._pinged_at
         if self._interval is not None:
             self._timer = self._loop.call_later(max(0.0, self._interval - latency), self.ping)
         self._told(latency)
 
     def stop(self) -> None:
-        """End the timer."""
+        """End for good: a wire that ends and is probed in the same turn gets no timer again."""
+        self._stopped = True
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
