@@ -15,7 +15,7 @@ from .peers import quick
 from .support import until
 
 RESTING = (Status.DISCONNECTED, Status.FAILED)
-SLACK = 5.0  # seconds for what takes milliseconds; the timers that must not be what ends it take more
+SLACK = 5.0  # seconds for what takes milliseconds; timers that must not be the end take more
 
 
 @dataclass

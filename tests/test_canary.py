@@ -135,7 +135,7 @@ def test_a_bad_message_that_echoes_a_secret_is_not_quoted(typed: bool) -> None:
 async def has(store: WebSocketStore[Any], message: Any) -> None:
     found = asyncio.Event()
     store.last_message.subscribe(lambda value: found.set() if value == message else None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await found.wait()
 
 
@@ -194,11 +194,11 @@ async def in_the_handshake(store: WebSocketStore[Any], peer: SocketPeer) -> None
 
 
 async def while_connected(store: WebSocketStore[Any], peer: SocketPeer) -> None:
-    await store.wait_connected(2)
+    await store.wait_connected(15)
 
 
 async def in_a_back_off(store: WebSocketStore[Any], peer: SocketPeer) -> None:
-    await store.wait_for(lambda state: state.status is Status.WAITING, 2)
+    await store.wait_for(lambda state: state.status is Status.WAITING, 15)
 
 
 PHASES: dict[str, tuple[Any, Callable[..., Awaitable[None]], dict[str, Any]]] = {
@@ -263,7 +263,7 @@ def test_a_recording_has_no_secret_even_where_the_server_echoes_it(
                 await store.send({"token": CANARY})
                 await store.send(CANARY.encode())
                 peer.links[0].close(4401, f"no {CANARY[:14]}")
-                await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+                await store.wait_for(lambda state: state.status is Status.FAILED, 15)
                 await store.aclose()
                 await recorder.aclose()
 

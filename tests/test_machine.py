@@ -1,7 +1,7 @@
 """A state machine over the real connection code, a scripted peer and virtual time.
 
-Without variables it runs the same examples every time. `HEIMDALL_MACHINE_EXAMPLES=5000` runs so many
-others, by a new seed, which it prints; `HEIMDALL_MACHINE_SEED` gives that seed again.
+Without variables it runs the same examples every time. `HEIMDALL_MACHINE_EXAMPLES=5000` runs so
+many others, by a new seed, which it prints; `HEIMDALL_MACHINE_SEED` repeats one.
 """
 
 from __future__ import annotations
