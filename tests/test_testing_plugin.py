@@ -20,7 +20,7 @@ from heimdall_reactive.testing.plugin import StoreFactory
 pytest_plugins = ["pytester"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "testing.md"
-LIMIT = 40  # seconds a user's run may take on a busy machine
+LIMIT = 120  # seconds a user's run may take on a busy machine
 
 
 def user_run(
