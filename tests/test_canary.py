@@ -268,7 +268,7 @@ def test_a_recording_has_no_secret_even_where_the_server_echoes_it(
                 await recorder.aclose()
 
         run(main)
-    text = (tmp_path / "recording").read_text()
+    text = (tmp_path / "recording").read_text(encoding="utf-8")
     refuse(text, "the recording")
     lines = [json.loads(line) for line in text.splitlines()]
     for line in lines:

@@ -321,7 +321,7 @@ def test_a_recording_is_replayed_as_it_was_watched(server: DevServer, tmp_path: 
         run.line('"session": 2')
         server.send_raw("last")
         assert run.end()[0] == 0
-    assert DEMO_TOKEN not in path.read_text()
+    assert DEMO_TOKEN not in path.read_text(encoding="utf-8")
     with started("replay", str(path), "--instant", "--json") as run:
         code, out, err = run.end()
     assert (code, err) == (0, "")
@@ -417,7 +417,7 @@ def test_signals_end_a_command_cleanly(
         ended, _, err = run.end(signum)
     assert (ended, err) == (code, "")
     if command == "record":  # it is complete all the same
-        assert (tmp_path / "file").read_text().endswith('"event":"end"}\n')
+        assert (tmp_path / "file").read_text(encoding="utf-8").endswith('"event":"end"}\n')
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def user_run(
     """Run a user's test file in a process of its own, with warnings as errors."""
     pytester.makepyfile(source)
     options = ["-q", "-p", "no:cacheprovider", *(["-W", "error", "--strict-markers"] * strict)]
+    options += ["-W", "ignore:assertions not in test modules"] * (not __debug__)
     return pytester.runpytest_subprocess(*options, *args, timeout=LIMIT)
 
 
