@@ -87,5 +87,5 @@ def frame(opcode: int, payload: bytes, fin: bool = True) -> bytes:
 
 def quick(url: str, **options: Any) -> WebSocketStore[Any]:
     """Make a store with short times."""
-    options = {"reconnect_delay": 0.02, "close_timeout": 0.3, "open_timeout": 2.0, **options}
+    options = {"reconnect_delay": 0.02, "close_timeout": 0.3, "open_timeout": 10.0, **options}
     return use_websocket(url, **options)

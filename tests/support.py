@@ -13,7 +13,7 @@ from heimdall_reactive import WebSocketStore
 T = TypeVar("T")
 
 
-def run(main: Callable[[], Awaitable[T]], timeout: float = 20.0) -> T:
+def run(main: Callable[[], Awaitable[T]], timeout: float = 40.0) -> T:
     """Run a test's coroutine; a task that is left at its end fails the test."""
 
     async def watched() -> T:
@@ -45,7 +45,7 @@ def record(source: Any) -> list[Any]:
 
 
 async def until(
-    store: WebSocketStore[Any], predicate: Callable[[], bool], timeout: float = 5.0
+    store: WebSocketStore[Any], predicate: Callable[[], bool], timeout: float = 15.0
 ) -> None:
     """Wait until a predicate holds that messages, errors or state changes of a store make true."""
     done = asyncio.Event()

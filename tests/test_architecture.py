@@ -132,7 +132,7 @@ def imports(path: Path) -> set[tuple[str, ...]]:
     """Return what a file imports, as absolute dotted parts."""
     found: set[tuple[str, ...]] = set()
     inside = ("heimdall_reactive", *path.relative_to(PACKAGE).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -178,7 +178,17 @@ def test_foreign_libraries_stay_in_their_rooms(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_an_assert_does_no_work_that_optimized_python_would_leave_out(path: Path) -> None:
+    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(statement, ast.Assert):
+            for part in ast.walk(statement):
+                assert not isinstance(part, (ast.Await, ast.NamedExpr, ast.Yield)), path.name
+                if isinstance(part, ast.Call):
+                    assert ast.unparse(part.func) == "isinstance", f"{path.name}:{part.lineno}"
 
 
 def test_every_room_has_a_floor() -> None:

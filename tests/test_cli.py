@@ -29,6 +29,7 @@ from heimdall_reactive.recording.lines import Header, write_header
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
 DEMO = ["--token", DEMO_TOKEN]
+LIMIT = 60  # seconds until a program on a busy machine has started, or ended
 
 
 class Run:
@@ -66,7 +67,7 @@ class Run:
         """Wait for the end, after a signal if one is given: code, rest of output, errors."""
         if signum is not None:
             self.process.send_signal(signum)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=LIMIT)
         return self.process.returncode, out.decode(), err.decode()
 
 
@@ -320,7 +321,7 @@ def test_a_recording_is_replayed_as_it_was_watched(server: DevServer, tmp_path: 
         run.line('"session": 2')
         server.send_raw("last")
         assert run.end()[0] == 0
-    assert DEMO_TOKEN not in path.read_text()
+    assert DEMO_TOKEN not in path.read_text(encoding="utf-8")
     with started("replay", str(path), "--instant", "--json") as run:
         code, out, err = run.end()
     assert (code, err) == (0, "")
@@ -366,16 +367,16 @@ def test_send_tells_that_no_reply_came(
     server: DevServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subscribe = '{"type":"Subscribe","channel":"public"}'
-    arguments = ["send", user_url(server), subscribe, *DEMO, "--wait-reply", "--timeout", "0.3"]
+    arguments = ["send", user_url(server), subscribe, *DEMO, "--wait-reply", "--timeout", "2"]
     assert main(arguments) == 1
-    assert_one_error(capsys, "no reply came within 0.3 s")
+    assert_one_error(capsys, "no reply came within 2 s")
 
 
 @pytest.mark.leaky
 def test_send_tells_that_the_line_was_cut_before_the_reply(server: DevServer) -> None:
     subscribe = '{"type":"Subscribe","channel":"public"}'
     with started("send", user_url(server), subscribe, *DEMO, "--wait-reply") as run:
-        server.call(server.wait_for_message(lambda message: message == subscribe))
+        server.call(server.wait_for_message(lambda message: message == subscribe, LIMIT))
         server.drop()
         code, out, err = run.end()
     assert (code, out) == (1, "")
@@ -410,13 +411,13 @@ def test_signals_end_a_command_cleanly(
     }
     with started(command, *arguments[command]) as run:
         if command == "send":
-            server.call(server.wait_for_message(lambda message: message == subscribe))
+            server.call(server.wait_for_message(lambda message: message == subscribe, LIMIT))
         else:
             run.line("connected, session 1")
         ended, _, err = run.end(signum)
     assert (ended, err) == (code, "")
     if command == "record":  # it is complete all the same
-        assert (tmp_path / "file").read_text().endswith('"event":"end"}\n')
+        assert (tmp_path / "file").read_text(encoding="utf-8").endswith('"event":"end"}\n')
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import io
 import re
+import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
@@ -229,6 +230,10 @@ def table_of_errors() -> list[list[str]]:
     return table(ROOT / "docs" / "errors.md", "The tree")
 
 
+stripped = pytest.mark.skipif(sys.flags.optimize > 1, reason="python -OO has no docstrings")
+
+
+@stripped
 def test_every_public_name_says_what_it_is() -> None:
     source = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "heimdall_reactive").rglob("*.py")
@@ -242,6 +247,7 @@ def test_every_public_name_says_what_it_is() -> None:
             assert documented or type(member).__doc__, name
 
 
+@stripped
 def test_the_members_of_a_store_say_what_they_are() -> None:
     documented = inspect.getdoc(WebSocketStore) or ""
     for name, member in vars(WebSocketStore).items():

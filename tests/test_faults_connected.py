@@ -41,10 +41,11 @@ FAILS = "connecting>connected>failed"
 ENDS = "connecting>connected>disconnected"
 
 CLOSE_TIMEOUT = 0.2
-PINGS = MappingProxyType({"ping_interval": 0.2, "ping_timeout": 0.2})
-BEATS = MappingProxyType({"heartbeat": Heartbeat(interval=0.1, timeout=0.2)})
+# The next connection has them too, and must not be lost where the machine is busy.
+PINGS = MappingProxyType({"ping_interval": 0.2, "ping_timeout": 1.0})
+BEATS = MappingProxyType({"heartbeat": Heartbeat(interval=0.1, timeout=1.0)})
 ASKED = MappingProxyType({"access_token": lambda: "fresh"})
-SLOW_CLOSE = MappingProxyType({"close_timeout": 5.0})
+SLOW_CLOSE = MappingProxyType({"close_timeout": 60.0})
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -76,11 +77,11 @@ def ends(name: str, strike: Callable[[On], object], reason: str) -> Row:
 
 def dead(name: str, strike: Callable[[On], object], *errors: str) -> Row:
     reason = "keepalive ping timeout"
-    return Row(name, strike, 1006, "network", HEALS, reason, errors, PINGS, within=0.4)
+    return Row(name, strike, 1006, "network", HEALS, reason, errors, PINGS, within=1.2)
 
 
 def mute(name: str, strike: Callable[[On], object]) -> Row:
-    return Row(name, strike, 1006, "network", HEALS, "heartbeat timeout", (), BEATS, within=0.3)
+    return Row(name, strike, 1006, "network", HEALS, "heartbeat timeout", (), BEATS, within=1.1)
 
 
 def close(code: int, path: str = HEALS, name: str = "", **options: Any) -> Row:
@@ -230,8 +231,8 @@ def test_a_fault_of_an_open_connection_heals_or_stops_as_the_table_says(row: Row
     async def main() -> None:
         first = DEFLATE if row.name == "deflate bomb" else Accept()
         async with connected(row.options, first) as (stand, on):
-            struck = asyncio.get_running_loop().time()
             row.strike(on)
+            struck = asyncio.get_running_loop().time()
             await stand.settles(row.path)
             check(row, stand, struck)
             if stand.store.state.value.status in RESTING:

@@ -218,6 +218,21 @@ def test_a_wire_that_was_shut_in_the_turn_of_the_wake_up_is_not_probed() -> None
     run(main)
 
 
+def test_a_wire_that_ends_in_the_turn_of_a_wake_up_keeps_no_timer() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, auto_reconnect=False) as store:
+            await store.wait_connected()
+            peer.links[0].cut_after_frames(0)
+            loop().suspend(3600)
+            looks = loop().timers[0].when()
+            loop().call_at(looks - 1e-10, store.send, "cut")  # in that turn, and before the probe
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED)
+            assert loop().timers == []
+
+    run(main)
+
+
 def test_an_attempt_that_was_due_in_sleep_starts_at_once() -> None:
     async def main() -> None:
         peer = ScriptedPeer(Unreachable())

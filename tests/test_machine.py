@@ -1,18 +1,20 @@
 """A state machine over the real connection code, a scripted peer and virtual time.
 
-CI runs the same examples every time. `HEIMDALL_MACHINE_EXAMPLES=5000` runs so many others, at
-random; a failure prints the steps that led to it.
+Without variables it runs the same examples every time. `HEIMDALL_MACHINE_EXAMPLES=5000` runs so
+many others, by a new seed, which it prints; `HEIMDALL_MACHINE_SEED` repeats one.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import secrets
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -25,6 +27,7 @@ from .machine_peer import BEAT
 from .machine_world import SUBJECTS, TOO_LARGE, World, finish
 
 EXAMPLES = int(os.environ.get("HEIMDALL_MACHINE_EXAMPLES", "0"))
+SEED = int(os.environ.get("HEIMDALL_MACHINE_SEED", secrets.randbits(32)))
 
 # A failure is shrunk for minutes, which is more than a test may take.
 pytestmark = pytest.mark.timeout(0 if EXAMPLES else 600)
@@ -239,3 +242,15 @@ Machine.TestCase.settings = settings(
     print_blob=False,
 )
 TestMachine = Machine.TestCase
+
+if EXAMPLES:
+    seed(SEED)(Machine)
+
+
+@pytest.fixture(autouse=True)
+def seed_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tell the seed of a long run, also where it passes."""
+    if EXAMPLES:
+        with capsys.disabled():
+            told = f"HEIMDALL_MACHINE_EXAMPLES={EXAMPLES} HEIMDALL_MACHINE_SEED={SEED}"
+            print(f"\n{told}", file=sys.stderr)  # the one stream that pytest-xdist lets through

@@ -30,7 +30,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 
 
 def test_the_documented_table_is_the_table() -> None:
-    rows = re.findall(r"^\| `([a-z0-9 -]+)` \| `([a-z]+)` \|", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z0-9 -]+)` \| `([a-z]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert rows == [(cause, str(action)) for cause, action in DEFAULT_RULES.items()]
 
 

@@ -58,7 +58,7 @@ def test_slow_consumers_of_each_policy_next_to_a_fast_one() -> None:
 
         async with (
             peer(handler) as url,
-            quick(url, ping_interval=0.02, ping_timeout=0.2) as store,
+            quick(url, ping_interval=0.02, ping_timeout=5) as store,
         ):
             slow = {
                 "latest": store.stream(9, "latest", name="latest"),

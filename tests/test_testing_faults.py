@@ -51,6 +51,11 @@ async def echoed(client: ClientConnection, message: str) -> float:
     return await clock() - began
 
 
+async def quickest(client: ClientConnection) -> float:
+    """Return the seconds of the best of some echoes; a busy machine delays not all of them."""
+    return min([await echoed(client, "fast again") for _ in range(9)])
+
+
 def with_client(
     test: Callable[[FaultProxy, ClientConnection], Awaitable[None]], *plan: Fault, **options: Any
 ) -> None:
@@ -77,7 +82,7 @@ def test_a_stall_ends_and_what_waited_arrives_in_order(planned: bool) -> None:
             await client.send(str(n))
         assert [await client.recv() for _ in range(3)] == ["0", "1", "2"]
         assert await clock() - began > 0.1
-        assert await echoed(client, "fast again") < 0.1
+        assert await quickest(client) < 0.1
 
     with_client(test, *[fault] * planned)
 
@@ -96,12 +101,12 @@ def test_a_stall_does_not_end_a_black_hole() -> None:
 def test_a_delay_makes_everything_late_but_does_not_add_up() -> None:
     async def test(proxy: FaultProxy, client: ClientConnection) -> None:
         began = await clock()
-        for n in range(10):
+        for n in range(100):
             await client.send(str(n))
-        assert [await client.recv() for _ in range(10)] == [str(n) for n in range(10)]
-        assert 0.1 <= await clock() - began < 0.4
+        assert [await client.recv() for _ in range(100)] == [str(n) for n in range(100)]
+        assert 0.1 <= await clock() - began < 5  # the sum would be 10
         proxy.now(Delay(0))
-        assert await echoed(client, "fast again") < 0.05
+        assert await quickest(client) < 0.05
 
     with_client(test, Delay(0.05, jitter=0.02))
 
@@ -109,11 +114,9 @@ def test_a_delay_makes_everything_late_but_does_not_add_up() -> None:
 def test_a_trickle_is_slow_in_the_handshake_too_if_asked() -> None:
     async def main() -> None:
         async with proxied() as proxy:
-            proxy.next(Trickle(10_000))
-            began = await clock()
-            async with dial(proxy) as client:
-                assert await clock() - began < 0.1
-                assert await echoed(client, "x" * 1000) > 0.15
+            proxy.next(Trickle(20))
+            async with dial(proxy, open_timeout=10) as client:  # it would take twice that
+                assert await echoed(client, "x") > 0.15
             proxy.next(Trickle(100, handshake=True))
             with pytest.raises(TimeoutError):
                 await dial(proxy, open_timeout=0.1)
@@ -155,7 +158,7 @@ def test_a_close_frame_is_put_between_two_frames(hold: bool) -> None:
 @pytest.mark.parametrize("hold", [False, True])
 def test_garbage_breaks_an_open_connection(hold: bool) -> None:
     async def test(proxy: FaultProxy, client: ClientConnection) -> None:
-        assert await echoed(client, "fine") < 1
+        await echoed(client, "fine")
         proxy.now(Garbage(build_frame(3), hold=hold))
         with pytest.raises(ConnectionClosedError) as closed:
             await client.recv()
@@ -218,7 +221,7 @@ def test_a_closed_port_refuses_and_comes_back_under_its_number() -> None:
                 proxy.always(RefuseConnection())
                 with pytest.raises(ConnectionRefusedError):
                     await dial(proxy)
-                assert await echoed(client, "open connections live on") < 1
+                await echoed(client, "open connections live on")
             proxy.always(None)
             async with dial(proxy) as client:
                 await echoed(client, "again")

@@ -37,7 +37,7 @@ async def proxied(handler: Any = echo) -> AsyncIterator[FaultProxy]:
 
 def dial(proxy: FaultProxy, **options: Any) -> connect:
     options = {
-        "compression": None, "ping_interval": None, "close_timeout": 0.1, "open_timeout": 2,
+        "compression": None, "ping_interval": None, "close_timeout": 0.1, "open_timeout": 10,
         "proxy": None, **options,
     }  # fmt: skip
     return connect(proxy.url + "/v1/ws", **options)
