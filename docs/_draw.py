@@ -6,8 +6,17 @@ A picture has colours of its own for a light page; in the site it takes those of
 from __future__ import annotations
 
 from html import escape
+from itertools import product
+from math import hypot
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from heimdall_reactive import ConnectionLost
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.retry import Decision
+from heimdall_reactive.base.rules import Action
+from heimdall_reactive.connecting import events
+from heimdall_reactive.connecting.machine import TABLE, Machine, Phase, step
 
 IMAGES: Final = Path(__file__).parent / "images"
 
@@ -185,13 +194,119 @@ def draw_dataflow() -> str:
     return picture(266, parts)
 
 
+# The life of a connection: drawn from the table in `heimdall_reactive/connecting/machine.py`.
+
+LOST: Final = ConnectionLost(1006, "")
+DECISIONS: Final = (Decision(Action.RETRY, 1.0, 1), Decision(Action.END), Decision(Action.STOP))
+HAPPENS: Final[tuple[Any, ...]] = (
+    events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(), events.Stable(),
+    events.Reopen(), events.Woke(9.0, 0.0), events.LoopLost(0.0, 0.0), events.Dialed(0, None),
+    events.Refused(0, LOST, 0.0), events.Unusable(0), events.Ready(0, 0.0), events.Announced(0),
+    events.Reported(0), events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
+    *(events.Judged(0, decision, 0.0) for decision in DECISIONS),
+)  # fmt: skip
+
+Arrows = dict[tuple[Phase, str], set[Phase]]
+
+
+def explore() -> Arrows:
+    """Return what each event leads to in each phase, found by feeding every event everywhere."""
+    found: Arrows = {}
+    seen: set[tuple[Phase, bool]] = set()
+    ahead = [Machine()]
+    while ahead:
+        machine = ahead.pop()
+        if (machine.phase, machine.closed) in seen:
+            continue
+        seen.add((machine.phase, machine.closed))
+        for event in (event for event in HAPPENS if type(event) in TABLE[machine.phase]):
+            fed = event._replace(number=machine.number) if hasattr(event, "number") else event
+            after, effects = step(machine, fed)
+            if after != machine or effects:
+                found.setdefault((machine.phase, type(event).__name__), set()).add(after.phase)
+                ahead.append(after)
+    return found
+
+
+def table() -> str:
+    """Return the rows of the page about the life of a connection."""
+    found = explore()
+    names = sorted({event for _, event in found})
+    lines = ["| phase | event | leads to |", "|---|---|---|"]
+    for phase, event in product(Phase, names):
+        if (phase, event) in found and event not in EVERYWHERE:
+            after = ", ".join(f"`{to}`" for to in Phase if to in found[phase, event])
+            lines.append(f"| `{phase}` | `{event}` | {after} |")
+    return "\n".join(lines)
+
+
+# `Close` is a `Disconnect` that no attempt follows; a lost event loop is a page of its own.
+EVERYWHERE: Final = {"Close", "LoopLost", "Stable", "Woke"}
+PLACES: Final = {
+    Phase.IDLE: (120, 10), Phase.CONNECTING: (120, 130), Phase.HANDSHAKE: (310, 50),
+    Phase.ANNOUNCING: (490, 10), Phase.OPEN: (610, 90), Phase.MOVING: (6, 230),
+    Phase.WAITING: (300, 200), Phase.JUDGING: (450, 170), Phase.FAILED: (200, 286),
+    Phase.DISCONNECTED: (390, 360), Phase.CLOSING: (600, 360),
+    Phase.REOPENED: (70, 450), Phase.REOPENING: (600, 450),
+}  # fmt: skip
+SIZE: Final = (104, 46)
+
+
+def border(here: Phase, there: Phase) -> tuple[float, float]:
+    """Return where the line from one phase to another leaves its box."""
+    (x, y), (to_x, to_y) = PLACES[here], PLACES[there]
+    dx, dy = to_x - x, to_y - y
+    scale = min(SIZE[0] / 2 / abs(dx) if dx else 9.0, SIZE[1] / 2 / abs(dy) if dy else 9.0)
+    return x + SIZE[0] / 2 + dx * scale, y + SIZE[1] / 2 + dy * scale
+
+
+def edge(here: Phase, there: Phase, text: str, both: bool) -> str:
+    """Return an arrow between two phases, beside the one that leads back where there is one."""
+    (x0, y0), (x, y) = border(here, there), border(there, here)
+    length = hypot(x - x0, y - y0)
+    dx, dy = (x - x0) / length, (y - y0) / length
+    aside = -7.0 if both else 0.0
+    x0, y0, x, y = x0 - dy * aside, y0 + dx * aside, x - dy * aside, y + dx * aside
+    back, side = (x - 8 * dx, y - 8 * dy), (4.5 * -dy, 4.5 * dx)
+    corners = [(x, y)] + [(back[0] + k * side[0], back[1] + k * side[1]) for k in (1, -1)]
+    head = " L".join(f"{a:.1f} {b:.1f}" for a, b in corners)
+    line = f'<path class="line" d="M{x0:.1f} {y0:.1f} L{x:.1f} {y:.1f}"/>'
+    away = 10 + 3.2 * len(text) * abs(dy)
+    words = label(round((x0 + x) / 2 + dy * away, 1), round((y0 + y) / 2 - dx * 8 + 4, 1), text)
+    return f'{line}\n<path class="head" d="M{head} Z"/>\n{words}'
+
+
+def draw_lifecycle() -> str:
+    """Draw the table of a connection's life, without what leads everywhere."""
+    found = explore()
+    lines: dict[tuple[Phase, Phase], list[str]] = {}
+    for (phase, event), after in sorted(found.items()):
+        for there in sorted(after - {phase}):
+            plain = event == "Disconnect" and there is Phase.DISCONNECTED
+            if event not in EVERYWHERE and not plain:
+                lines.setdefault((phase, there), []).append(event)
+    parts = [
+        edge(here, there, ", ".join(names), (there, here) in lines)
+        for (here, there), names in lines.items()
+    ]
+    parts += [box(*PLACES[phase], SIZE[0], phase) for phase in Phase]
+    return picture(506, parts)
+
+
+BEGIN: Final = "<!-- table -->"
+END: Final = "<!-- end -->"
 PICTURES: Final = {
     "way-both.svg": draw_ways,
     "way-healing.svg": draw_healing,
     "way-dataflow.svg": draw_dataflow,
+    "lifecycle.svg": draw_lifecycle,
 }
 
 
 if __name__ == "__main__":
     for name, draw in PICTURES.items():
         (IMAGES / name).write_text(draw(), encoding="utf-8")
+    page = IMAGES.parent / "lifecycle.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    page.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")

@@ -77,8 +77,8 @@ def timers(world: World) -> None:
     """Every timer that is needed, once, and no other."""
     state, found = world.store.state.value, timer_names(world)
     waiting, connected = state.status is Status.WAITING, state.is_connected
-    assert found["Connection._attempt"] == waiting, found
-    assert found["Connection._be_stable"] <= connected, found
+    assert found["Connection._retry_due"] == waiting, found
+    assert found["Connection._stable"] <= connected, found
     assert found["Watch._look"] == (waiting or connected), found
     assert found["Pulse._ping"] == (connected and world.options["heartbeat"] is not None), found
     assert found["Pulse._look"] <= connected, found
@@ -88,7 +88,7 @@ def timers(world: World) -> None:
     assert pings <= (state.status in LIVE), found
     slept_at = world.sleeps[-1][0] if world.sleeps else float("-inf")
     if waiting and world.loop.time() > slept_at + 1.0:
-        (timer,) = (t for t in world.loop.timers if "_attempt" in repr(t))
+        (timer,) = (t for t in world.loop.timers if "_retry_due" in repr(t))
         left = timer.when() - world.loop.time()
         assert state.retry_at is not None
         assert abs(state.retry_at - world.loop.wall() - left) < 0.01, (state, left)

@@ -19,8 +19,19 @@ FLOORS: list[set[str]] = [
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "asking", "heartbeat", "wake", "listener", "journal", "sampling"},
-    {"tokens", "timers", "transports"},
-    {"source", "waiting", "life", "session", "expiry", "streams", "consumers", "scheduler"},
+    {"tokens", "timers", "transports", "events"},
+    {"effects"},
+    {
+        "machine",
+        "source",
+        "waiting",
+        "life",
+        "session",
+        "expiry",
+        "streams",
+        "consumers",
+        "scheduler",
+    },
     {"subjects", "history"},
     {"face", "channels", "requests"},
     {"views"},
@@ -178,7 +189,7 @@ def test_foreign_libraries_stay_in_their_rooms(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

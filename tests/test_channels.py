@@ -344,3 +344,22 @@ def test_a_channel_that_comes_and_goes_behind_a_full_socket_waits_as_one_frame_a
             kept.dispose()
 
     run(main)
+
+
+def test_an_observer_may_disconnect_while_a_channels_words_fail_on_a_new_socket() -> None:
+    def broken(name: str) -> Any:
+        raise ValueError(name)
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        words = ChannelProtocol(subscribe=broken)
+        async with store_of(peer, channel_protocol=words) as store:
+            seen = record(store.state)
+            store.errors.subscribe(lambda _: store.disconnect())
+            store.channel("gps").subscribe()
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            await loop().idle()
+            assert [state.status for state in seen] == ["connecting", "disconnected"]
+            assert not peer.live
+
+    run(main)

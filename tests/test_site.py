@@ -164,6 +164,8 @@ def test_the_drawings_are_drawn_and_name_what_exists() -> None:
     source = "\n".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "heimdall_reactive").rglob("*.py")
     )
+    page = (DOCS / "lifecycle.md").read_text(encoding="utf-8")
+    assert f"{module.BEGIN}\n{module.table()}\n{module.END}" in page, "run docs/_draw.py"
     for name, draw in module.PICTURES.items():
         drawn = draw()
         assert (DOCS / "images" / name).read_text(encoding="utf-8") == drawn, "run docs/_draw.py"

@@ -1,8 +1,9 @@
-"""The supervisor: dial, heal, end. The one place where attempts and their timers are started.
+"""The supervisor: performs what the table in `machine.py` says.
 
-Everything here runs on the thread of the event loop. There is no task while connected: every
-change is a plain function, whose last step is the announcement, because an observer may answer
-it with `connect()` or `disconnect()` before it returns.
+Everything here runs on the thread of the event loop. What happens is fed to the table as an event;
+what the table answers is performed in its order. There is no task while connected. An observer may
+answer an announcement with `connect()` or `disconnect()` before it returns: the table has taken
+its step by then, and what has to follow the announcement is fed as an event of its own.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from heimdall_reactive.base.exceptions import (
     ConnectError,
     ConnectionLost,
     SessionEnded,
-    TokenError,
 )
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Failure, Retries
-from heimdall_reactive.base.rules import Action
 from heimdall_reactive.base.starting import start_task
-from heimdall_reactive.base.state import ConnectionState, Gap, Status
+from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.transports import Wire, choose
 
+from . import effects, events
 from .asking import Asker
 from .codec import Codec
 from .expiry import Expiry
 from .listener import Listener
+from .machine import Machine, Phase, step
 from .outbox import Outbox
 from .runtime import Runtime
 from .session import Session
@@ -42,7 +43,6 @@ from .tokens import Identity, Upgrade, prepare
 
 __all__ = ["Connection"]
 
-NORMAL_CLOSURE: Final = 1000
 PROBE_TIMEOUT: Final = 5.0  # seconds that a peer has to answer after the machine has slept
 
 
@@ -67,7 +67,6 @@ class Connection:
         listener: Listener,
         runtime: Runtime,
     ) -> None:
-        self.state = ConnectionState()
         self.counters = Counters()
         self.identity = Identity(options.access_token, options.principal)
         self._endpoint = SecretStr(endpoint)  # its user, password and query may be secret
@@ -80,25 +79,23 @@ class Connection:
         self._asker = Asker()
         self._retries = Retries(options, random.random, listener.on_error)
         self.session: Session | None = None
+        self._machine = Machine()
         self._dialling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers = Timers(runtime, self._on_wake)
         self._expiry = Expiry(outbox, runtime, listener.on_error)
-        self._lost_at: float | None = None
-        self._again = False
-        self._closed = False
         self._ended: asyncio.Event | None = None
+
+    @property
+    def state(self) -> ConnectionState:
+        """The newest snapshot."""
+        return self._machine.state
 
     # Commands
 
     def connect(self) -> None:
         """Dial now, unless there is a connection or one is under way."""
-        status = self.state.status
-        if status is Status.DISCONNECTING:
-            self._again = not self._closed
-        elif not self._closed and status not in (Status.CONNECTING, Status.CONNECTED):
-            self._retries.reset()
-            self._attempt(0)
+        self._feed(events.Connect())
 
     def disconnect(self, mark: int | None = None) -> None:
         """End the connection, or what is under way to one.
@@ -106,19 +103,9 @@ class Connection:
         Args:
             mark: what was queued before it is dropped; None drops all that waits.
         """
-        self._again = False
+        # Before the step: a receipt's callback may connect, and this command still wins.
         self._outbox.clear("disconnect() was called", mark)
-        session, status = self.session, self.state.status
-        if status is Status.CONNECTED and session is not None:
-            self._timers.cancel()
-            self._move(self.state.disconnecting())
-            session.end(NORMAL_CLOSURE)
-        elif status not in (Status.DISCONNECTING, Status.DISCONNECTED, Status.FAILED):
-            self._timers.cancel()
-            if self._dialling is not None:
-                self._dialling.cancel()
-                self._dialling = None
-            self._move(self.state.disconnected())
+        self._feed(events.Disconnect())
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
@@ -129,8 +116,8 @@ class Connection:
 
     async def aclose(self) -> None:
         """Disconnect, and return when no task, socket or timer is left."""
-        self._closed = True
-        self.disconnect()
+        self._outbox.clear("disconnect() was called")
+        self._feed(events.Close())
         self._expiry.stop()
         try:
             while self.session is not None:
@@ -144,151 +131,155 @@ class Connection:
                 self.abandon()
 
     def abandon(self) -> None:
-        """Give up what belongs to an event loop that is closed; dial anew if it was in use."""
-        session, self.session = self.session, None
-        self._dialling = None
-        self._timers.forget()
-        self._expiry.stop()
-        self._tasks.clear()
-        self._asker.forget()
-        if session is not None:
-            session.kill()
-        lost = ConnectionLost(1006, "the event loop was closed")
-        match self.state.status:
-            case Status.DISCONNECTING:
-                self._move(self.state.disconnected(CloseInfo(NORMAL_CLOSURE, "", "client")))
-            case Status.WAITING:
-                self._attempt(self.state.attempt)
-            case Status.CONNECTING:
-                self._wait(0.0, self.state.attempt, CloseInfo(1006, lost.reason), lost)
-            case Status.CONNECTED:
-                self._lost_at = self._runtime.wall()
-                self._heal(CloseInfo(1006, lost.reason), lost, opened=True)
+        """Give up what belongs to an event loop that is closed; dial again if it was in use."""
+        self._feed(events.LoopLost(self._runtime.wall(), self._runtime.time()))
 
-    # Dialling
+    # The table and its effects
 
-    def _attempt(self, number: int) -> None:
-        self._timers.cancel()
+    def _feed(self, event: events.Event) -> None:
+        self._machine, todo = step(self._machine, event)
+        for effect in todo:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: effects.Effect) -> None:  # noqa: C901 - a line for each effect
+        match effect:
+            case effects.StartAttempt(number):
+                self._start_attempt(number)
+            case effects.CancelAttempt():
+                self._cancel_attempt()
+            case effects.DropLink((wire, _)):
+                wire.kill()
+            case effects.OpenSession((wire, upgrade)):
+                self._open_session(wire, upgrade)
+            case effects.StartSession(heartbeat) if self.session is not None:
+                self.session.start(self._options.heartbeat if heartbeat else None)
+            case effects.EndSession(code) if self.session is not None:
+                self.session.end(code)
+            case effects.DropSession():
+                self._drop_session()
+            case effects.Probe(slept) if self.session is not None:
+                self.session.on_wake(slept)
+                self.session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
+            case effects.StartTimer(delay):
+                self._timers.retry(delay, self._retry_due)
+            case effects.StartStable():
+                self._timers.stable(self._options.stable_after, self._stable)
+            case effects.CancelTimers():
+                self._timers.cancel()
+            case effects.ResetRetries():
+                self._retries.reset()
+            case effects.ForgetLoop():
+                self._forget_loop()
+            case effects.MoveLoop():
+                self._listener.on_unusable_loop()
+            case effects.Tell(state):
+                self._listener.on_state(state)
+            case effects.TellGap(gap):
+                self._listener.on_gap(gap)
+            case effects.Report(error):
+                self._listener.on_error(error)
+            case effects.Judge(number, failure):
+                self._judge(number, failure)
+            case effects.Then(event):
+                self._feed(event)
+
+    def _start_attempt(self, number: int) -> None:
         self.counters.attempts += 1
-        # The task begins only after this function: an observer may still cancel it.
-        task = start_task(self._open(), "heimdall-dial", self._runtime.loop)
+        task = start_task(self._attempt(number), "heimdall-dial", self._runtime.loop)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._dialling = task
-        self._move(self.state.connecting(number))
 
-    async def _open(self) -> None:
-        me, wire = asyncio.current_task(), None
+    def _cancel_attempt(self) -> None:
+        task, self._dialling = self._dialling, None
+        if task is not None:
+            task.cancel()
+
+    async def _attempt(self, number: int) -> None:
+        event: events.Event
         try:
             upgrade = await self._prepare()
-            if self._dialling is me:
+            if self._dials(number):
                 self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
-            if self._dialling is me:  # no observer of that has disconnected
-                wire = await self._dial(*upgrade[:3], self._options)
+            if not self._dials(number):  # an observer of that has disconnected
+                return
+            event = events.Dialed(number, (await self._dial(*upgrade[:3], self._options), upgrade))
         except asyncio.CancelledError:
-            if self._dialling is me:  # not we have cancelled it
-                self._refused(ConnectError("somebody cancelled the attempt", "reset"))
+            # Late, and so without effect, unless somebody else has cancelled it.
+            self._refused(number, ConnectError("somebody cancelled the attempt", "reset"))
             raise
         except Exception as error:
-            if self._dialling is me:
-                self._refused(bare(error))
-            return
-        if wire is not None and self._dialling is me:
+            self._refused(number, bare(error))
+        else:
+            self._ended_attempt(number)
+            self._feed(event)
+
+    def _dials(self, number: int) -> bool:
+        now = self._machine
+        return now.number == number and now.phase is Phase.CONNECTING
+
+    def _ended_attempt(self, number: int) -> None:
+        if self._machine.number == number:
             self._dialling = None
-            self._opened(wire, upgrade)
-        elif wire is not None:  # cancelled, and here all the same: what comes too late is dropped
-            wire.kill()
+
+    def _refused(self, number: int, error: Exception) -> None:
+        self._ended_attempt(number)
+        if isinstance(error, NotImplementedError):
+            if not self._runtime.background:
+                self._feed(events.Unusable(number))
+                return
+            error = ConfigurationError("the transport raised NotImplementedError; use another one")
+        self._feed(events.Refused(number, error, self._runtime.time()))
 
     async def _prepare(self) -> Upgrade:
         """Return what the next attempt dials with."""
         url = ws_config.resolve(self._endpoint.get_secret_value())
         return await prepare(url, self.identity, self._options, self._asker)
 
-    def _opened(self, wire: Wire, upgrade: Upgrade) -> None:
-        loop = self._runtime.loop
+    def _open_session(self, wire: Wire, upgrade: Upgrade) -> None:
+        loop, number = self._runtime.loop, self._machine.number
         parts = wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask
-        session = self.session = Session(*parts, self._on_closed)
+        self.session = Session(*parts, self._on_closed)
         self.counters.reconnects += self.state.session > 0
-        self._timers.stable(self._options.stable_after, self._retries.reset)
         if upgrade.first is not None and wire.writable:
             wire.write(upgrade.first)
         self._listener.on_session()
-        self._move(self.state.connected(self._runtime.wall()))
-        self._mark_gap()
-        if self.session is session:  # an observer may have disconnected, and connected again
-            session.start(self._options.heartbeat if self.state.is_connected else None)
-
-    def _mark_gap(self) -> None:
-        since, until = self._lost_at, self.state.connected_at
-        if since is not None and until is not None:  # also where an observer has disconnected
-            self._lost_at = None
-            self._listener.on_gap(Gap(since, until, self.state.session))
+        self._feed(events.Ready(number, self._runtime.wall()))
 
     def _on_closed(self, close: CloseInfo) -> None:
-        """Take the end of the session's socket: finish a disconnect, or heal."""
+        """Handle the end of the session's socket."""
         session, self.session = self.session, None
         assert session is not None
-        session.on_wake(self._timers.slept)
-        self._lost_at = self._runtime.wall() - session.silent_for
-        self._timers.cancel()
-        if self.state.status is Status.DISCONNECTING:
-            self._disconnected(close)
-        elif (kind := session.ending) is not None:
-            self._heal(close, SessionEnded(kind), opened=True)
-        else:
-            self._heal(close, ConnectionLost(close.code, close.reason), opened=True)
-
-    def _disconnected(self, close: CloseInfo) -> None:
         if self._ended is not None:
             self._ended.set()
-        self._move(self.state.disconnected(close))
-        again, self._again = self._again, False  # an observer may have disconnected
-        if again:
-            self.connect()
+        session.on_wake(self._timers.slept)
+        kind = session.ending
+        error = ConnectionLost(close.code, close.reason) if kind is None else SessionEnded(kind)
+        lost_at = self._runtime.wall() - session.silent_for
+        self._feed(events.Closed(close, error, lost_at, self._runtime.time()))
 
-    def _refused(self, error: Exception) -> None:
+    def _drop_session(self) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            session.kill()
+
+    def _forget_loop(self) -> None:
         self._dialling = None
-        if isinstance(error, NotImplementedError):
-            if not self._runtime.background:
-                self._listener.on_unusable_loop()
-                return
-            error = ConfigurationError("the transport raised NotImplementedError; use another one")
-        before = self.state
-        if isinstance(error, TokenError):
-            self._listener.on_error(error)
-        if self.state is not before:
-            return  # an observer of the error has disconnected
-        status = getattr(error, "http_status", None)
-        close = CloseInfo(1006, str(error), "network" if status is None else "server", status)
-        self._heal(close, error, opened=False)
+        self._timers.forget()
+        self._expiry.stop()
+        self._tasks.clear()
+        self._asker.forget()
+        self._drop_session()
 
-    def _heal(self, close: CloseInfo, error: Exception, opened: bool) -> None:
-        """Do what the rules say, or an option instead."""
-        failure, before = Failure(close, error, self._runtime.time(), opened), self.state
+    def _judge(self, number: int, failure: Failure) -> None:
         decision = self._retries.decide(failure, callable(self.identity.token))
-        if self.state is not before:
-            return  # an option's callable has disconnected
-        if decision.delay is not None:
-            self._wait(decision.delay, decision.attempt, close, error)
-        elif decision.action is Action.END:
-            clean = close.code == NORMAL_CLOSURE
-            self._move(self.state.disconnected(close, None if clean else error))
-        else:
-            self._move(self.state.failed(close, error))
+        self._feed(events.Judged(number, decision, self._runtime.wall()))
 
-    def _wait(self, delay: float, attempt: int, close: CloseInfo, error: Exception) -> None:
-        self._timers.retry(delay, self._attempt, attempt)
-        self._move(self.state.waiting(attempt, self._runtime.wall() + delay, close, error))
+    def _retry_due(self) -> None:
+        self._feed(events.RetryDue())
+
+    def _stable(self) -> None:
+        self._feed(events.Stable())
 
     def _on_wake(self, slept: float) -> None:
-        """The machine has slept: ask whether the peer is still there, or dial when it is time."""
-        if self.session is not None and self.state.is_connected:
-            self.session.on_wake(slept)
-            self.session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
-        elif self._timers.waits and (retry_at := self.state.retry_at) is not None:
-            left = max(0.0, retry_at - self._runtime.wall())
-            self._timers.retry(left, self._attempt, self.state.attempt)
-
-    def _move(self, state: ConnectionState) -> None:
-        self.state = state
-        self._listener.on_state(state)
+        self._feed(events.Woke(slept, self._runtime.wall()))

@@ -26,20 +26,15 @@ class Timers:
         self._stable: asyncio.TimerHandle | None = None
 
     @property
-    def waits(self) -> bool:
-        """Whether an attempt is waited for."""
-        return self._retry is not None
-
-    @property
     def slept(self) -> float:
         """How many seconds the machine has slept since the last look."""
         return watch(self._runtime.loop, wall_of).slept
 
-    def retry(self, delay: float, attempt: Callable[[int], None], number: int) -> None:
+    def retry(self, delay: float, call: Callable[[], None]) -> None:
         """Have an attempt started in some seconds, in place of the one that is waited for."""
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = self._runtime.loop.call_later(delay, attempt, number)
+        self._retry = self._runtime.loop.call_later(delay, call)
         watch(self._runtime.loop, wall_of).add(self._on_wake)
 
     def stable(self, delay: float, call: Callable[[], None]) -> None:

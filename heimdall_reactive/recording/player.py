@@ -73,6 +73,13 @@ class Player(Connection):
         self._at = 0.0
         self._playing: asyncio.Task[None] | None = None
         self._over = False
+        self._closed = False
+        self._recorded = ConnectionState()
+
+    @property
+    def state(self) -> ConnectionState:
+        """The newest snapshot; the recording says it, not the table of a connection's life."""
+        return self._recorded
 
     # Commands
 
@@ -174,6 +181,10 @@ class Player(Connection):
         if state.status is not Status.DISCONNECTING:
             self.session = None
         self._move(state)
+
+    def _move(self, state: ConnectionState) -> None:
+        self._recorded = state
+        self._listener.on_state(state)
 
     def _current(self) -> Session:
         if self.session is None:

@@ -1,0 +1,114 @@
+"""What happens to a connection: the events of the table in `machine.py`. Pure words."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.retry import Decision
+
+__all__ = [
+    "Announced", "Close", "Closed", "Connect", "Dialed", "Disconnect", "Event", "Judged",
+    "LoopLost", "Ready", "Refused", "Reopen", "Reported", "RetryDue", "Stable", "Unusable", "Woke",
+]  # fmt: skip
+
+
+class Connect(NamedTuple):
+    """The command."""
+
+
+class Disconnect(NamedTuple):
+    """The command."""
+
+
+class Close(NamedTuple):
+    """The store is being closed: a `Disconnect` that no attempt follows."""
+
+
+class RetryDue(NamedTuple):
+    """The delay before the next attempt has passed."""
+
+
+class Dialed(NamedTuple):
+    """An attempt has opened a socket."""
+
+    number: int
+    link: Any  # what the interpreter makes the session of; opaque here
+
+
+class Refused(NamedTuple):
+    """An attempt failed."""
+
+    number: int
+    error: Exception
+    now: float  # monotonic seconds
+
+
+class Unusable(NamedTuple):
+    """An attempt found that its event loop opens no sockets."""
+
+    number: int
+
+
+class Ready(NamedTuple):
+    """All that must be said first on a new socket was said."""
+
+    number: int
+    wall: float  # seconds since the epoch
+
+
+class Announced(NamedTuple):
+    """Everybody was told of the new session."""
+
+    number: int
+
+
+class Closed(NamedTuple):
+    """The socket of the session has ended."""
+
+    close: CloseInfo
+    error: Exception
+    lost_at: float  # the last sign of life, in seconds since the epoch
+    now: float
+
+
+class Reported(NamedTuple):
+    """The failure was reported to those who observe the errors."""
+
+    number: int
+
+
+class Judged(NamedTuple):
+    """It is decided what a failure leads to."""
+
+    number: int
+    decision: Decision
+    wall: float
+
+
+class Stable(NamedTuple):
+    """The session has stayed open for `stable_after`."""
+
+
+class Woke(NamedTuple):
+    """The machine has slept."""
+
+    slept: float  # seconds
+    wall: float
+
+
+class Reopen(NamedTuple):
+    """Everybody was told of the end that `connect()` did not wait for."""
+
+
+class LoopLost(NamedTuple):
+    """The event loop was closed, or opens no sockets; the store has moved to another."""
+
+    wall: float
+    now: float
+
+
+Event: TypeAlias = (
+    Connect | Disconnect | Close | RetryDue | Dialed | Refused | Unusable | Ready | Announced
+    | Closed | Reported | Judged | Stable | Woke | Reopen | LoopLost
+)  # fmt: skip

@@ -1,0 +1,312 @@
+"""The table of a connection's life, without an event loop, a clock or a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heimdall_reactive import ConnectionLost, SessionEnded, Status, TokenError
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.retry import Decision
+from heimdall_reactive.base.rules import Action
+from heimdall_reactive.base.state import MOVES
+from heimdall_reactive.connecting import effects, events
+from heimdall_reactive.connecting.machine import TABLE, Machine, Phase, step
+
+RETRY: Final = Decision(Action.RETRY, 2.0, 1)
+END: Final = Decision(Action.END)
+STOP: Final = Decision(Action.STOP)
+LOST: Final = ConnectionLost(1006, "cut")
+CUT: Final = CloseInfo(1006, "cut")
+STATUSES: Final[dict[Phase, set[Status]]] = {
+    Phase.IDLE: {Status.IDLE},
+    Phase.CONNECTING: {Status.CONNECTING},
+    Phase.MOVING: {Status.CONNECTING},
+    Phase.HANDSHAKE: {Status.CONNECTING},
+    Phase.ANNOUNCING: {Status.CONNECTED},
+    Phase.OPEN: {Status.CONNECTED},
+    Phase.JUDGING: {Status.CONNECTING, Status.CONNECTED},
+    Phase.WAITING: {Status.WAITING},
+    Phase.CLOSING: {Status.DISCONNECTING},
+    Phase.REOPENING: {Status.DISCONNECTING},
+    Phase.REOPENED: {Status.DISCONNECTED},
+    Phase.DISCONNECTED: {Status.DISCONNECTED},
+    Phase.FAILED: {Status.FAILED},
+}
+
+
+def walk(*path: events.Event, start: Machine | None = None) -> tuple[Machine, list[Any]]:
+    """Feed events; return where they lead and the effects of the last one."""
+    machine = start or Machine()
+    done: tuple[effects.Effect, ...] = ()
+    for event in path:
+        machine, done = step(machine, event)
+    return machine, list(done)
+
+
+def refused(number: int = 1, error: Exception = LOST) -> events.Refused:
+    return events.Refused(number, error, 0.0)
+
+
+def closed(code: int = 1006, error: Exception = LOST) -> events.Closed:
+    return events.Closed(CloseInfo(code, "", "server"), error, lost_at=90.0, now=0.0)
+
+
+def kinds(done: Iterable[Any]) -> list[type]:
+    return [type(effect) for effect in done]
+
+
+CONNECTED: Final = (
+    events.Connect(),
+    events.Dialed(1, "link"),
+    events.Ready(1, 100.0),
+    events.Announced(1),
+)
+LOOP_LOST: Final = events.LoopLost(100.0, 0.0)
+
+
+# One path at a time
+
+
+def test_a_dial_leads_over_the_handshake_and_the_announcement_to_open() -> None:
+    machine, done = walk(events.Connect())
+    assert kinds(done) == [
+        effects.ResetRetries, effects.CancelTimers, effects.StartAttempt, effects.Tell,
+    ]  # fmt: skip
+    machine, done = walk(events.Dialed(1, "link"), start=machine)
+    assert (machine.phase, machine.state.status) == (Phase.HANDSHAKE, Status.CONNECTING)
+    assert done == [effects.OpenSession("link")]
+    machine, done = walk(events.Ready(1, 100.0), start=machine)
+    assert machine.state.connected_at == 100.0
+    assert kinds(done) == [effects.StartStable, effects.Tell, effects.Then]
+    machine, done = walk(events.Announced(1), start=machine)
+    assert (machine.phase, done) == (Phase.OPEN, [effects.StartSession(heartbeat=True)])
+
+
+def test_a_result_of_an_abandoned_attempt_changes_nothing() -> None:
+    path = events.Connect(), events.Disconnect(), events.Connect()
+    machine, _ = walk(*path)
+    assert machine.number == 2
+    for late in (refused(1), events.Unusable(1), events.Ready(1, 0.0), events.Judged(1, STOP, 0.0)):
+        assert step(machine, late) == (machine, ())
+    assert step(machine, events.Dialed(1, "old")) == (machine, (effects.DropLink("old"),))
+
+
+def test_a_socket_that_comes_after_disconnect_is_dropped() -> None:
+    machine, done = walk(events.Connect(), events.Disconnect())
+    assert kinds(done) == [effects.CancelTimers, effects.CancelAttempt, effects.Tell]
+    assert step(machine, events.Dialed(1, "w")) == (machine, (effects.DropLink("w"),))
+
+
+def test_disconnect_in_the_handshake_drops_the_socket_and_ready_comes_too_late() -> None:
+    machine, done = walk(*CONNECTED[:2], events.Disconnect())
+    assert kinds(done) == [effects.CancelTimers, effects.DropSession, effects.Tell]
+    assert machine.state.status is Status.DISCONNECTED
+    assert step(machine, events.Ready(1, 0.0)) == (machine, ())
+
+
+def test_disconnect_in_the_announcement_closes_and_still_takes_frames() -> None:
+    machine, done = walk(*CONNECTED[:3], events.Disconnect())
+    assert kinds(done) == [effects.CancelTimers, effects.Tell, effects.EndSession]
+    machine, done = walk(events.Announced(1), start=machine)
+    assert (machine.phase, done) == (Phase.CLOSING, [effects.StartSession(heartbeat=False)])
+
+
+def test_connect_while_closing_dials_after_everybody_was_told_of_the_end() -> None:
+    machine, done = walk(*CONNECTED, events.Disconnect(), events.Connect())
+    assert (machine.phase, done) == (Phase.REOPENING, [])
+    machine, done = walk(closed(1000), start=machine)
+    assert (machine.phase, kinds(done)) == (
+        Phase.REOPENED, [effects.CancelTimers, effects.Tell, effects.Then],
+    )  # fmt: skip
+    machine, _ = walk(events.Reopen(), start=machine)
+    assert machine.phase is Phase.CONNECTING
+
+
+@pytest.mark.parametrize("last", [events.Disconnect(), events.Close()])
+def test_the_last_command_of_a_closing_handshake_counts(last: events.Event) -> None:
+    path = *CONNECTED, events.Disconnect(), events.Connect(), last, closed(1000)
+    machine, done = walk(*path)
+    assert machine.phase is Phase.DISCONNECTED
+    assert effects.Then(events.Reopen()) not in done
+
+
+def test_an_observer_of_the_end_may_take_the_reconnection_back() -> None:
+    path = *CONNECTED, events.Disconnect(), events.Connect(), closed(1000), events.Disconnect()
+    machine, _ = walk(*path, events.Reopen())
+    assert machine.phase is Phase.DISCONNECTED
+
+
+def test_a_lost_session_is_judged_and_retried_with_a_gap() -> None:
+    machine, done = walk(*CONNECTED, closed())
+    assert kinds(done) == [effects.CancelTimers, effects.Judge]
+    machine, done = walk(events.Judged(1, RETRY, 100.0), start=machine)
+    assert kinds(done) == [effects.StartTimer, effects.Tell]
+    assert machine.state.retry_at == 102.0
+    path = events.RetryDue(), events.Dialed(2, "link"), events.Ready(2, 110.0)
+    machine, done = walk(*path, start=machine)
+    assert [(e.gap.since, e.gap.until) for e in done if isinstance(e, effects.TellGap)] == [
+        (90.0, 110.0)
+    ]
+    assert machine.lost_at is None
+
+
+def test_a_failed_token_is_reported_before_it_is_judged() -> None:
+    machine, done = walk(events.Connect(), refused(error=TokenError("none")))
+    assert kinds(done) == [effects.Report, effects.Then]
+    machine, _ = walk(events.Disconnect(), start=machine)  # an observer of that error
+    assert step(machine, events.Reported(1)) == (machine, ())
+
+
+def test_a_close_by_the_server_for_good_has_an_error_only_where_it_was_not_clean() -> None:
+    clean, _ = walk(*CONNECTED, closed(1000), events.Judged(1, END, 0.0))
+    ended, _ = walk(*CONNECTED, closed(4000), events.Judged(1, END, 0.0))
+    failed, _ = walk(*CONNECTED, closed(4000, SessionEnded("x")), events.Judged(1, STOP, 0.0))
+    assert [m.state.status for m in (clean, ended, failed)] == [
+        "disconnected", "disconnected", "failed",
+    ]  # fmt: skip
+    assert clean.state.error is None
+    assert ended.state.error is LOST
+    assert isinstance(failed.state.error, SessionEnded)
+
+
+def test_a_sleep_of_the_machine_shortens_the_wait_and_probes_the_peer() -> None:
+    waiting, _ = walk(*CONNECTED, closed(), events.Judged(1, RETRY, 100.0))
+    assert step(waiting, events.Woke(60.0, 101.5))[1] == (effects.StartTimer(0.5),)
+    assert step(waiting, events.Woke(60.0, 200.0))[1] == (effects.StartTimer(0.0),)
+    open_, _ = walk(*CONNECTED)
+    assert step(open_, events.Woke(60.0, 101.0))[1] == (effects.Probe(60.0),)
+
+
+@pytest.mark.parametrize(
+    ("path", "phase"),
+    [
+        (CONNECTED[:1], Phase.WAITING),
+        ((*CONNECTED[:1], events.Unusable(1)), Phase.WAITING),
+        (CONNECTED[:2], Phase.WAITING),
+        (CONNECTED[:3], Phase.JUDGING),
+        (CONNECTED, Phase.JUDGING),
+        ((*CONNECTED, closed(), events.Judged(1, RETRY, 0.0)), Phase.CONNECTING),
+        ((*CONNECTED, events.Disconnect()), Phase.DISCONNECTED),
+        ((*CONNECTED, events.Disconnect(), events.Connect()), Phase.REOPENED),
+        ((), Phase.IDLE),
+    ],
+)
+def test_a_lost_event_loop_is_forgotten_and_what_was_wanted_goes_on(
+    path: tuple[events.Event, ...], phase: Phase
+) -> None:
+    machine, done = walk(*path, LOOP_LOST)
+    assert (machine.phase, kinds(done)[0]) == (phase, effects.ForgetLoop)
+
+
+def test_a_closed_connection_ignores_connect() -> None:
+    machine, _ = walk(events.Close(), events.Connect())
+    assert machine.phase is Phase.DISCONNECTED
+    machine, _ = walk(*CONNECTED, events.Close(), events.Connect(), closed(1000), events.Connect())
+    assert machine.phase is Phase.DISCONNECTED
+
+
+# Any path
+
+EVENTS: Final = st.sampled_from([
+    events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(), events.Stable(),
+    events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST, closed(), closed(1000),
+    *(make(age) for age in (0, 1) for make in (
+        lambda age: events.Dialed(age, "link"),
+        refused,
+        lambda age: refused(age, TokenError("none")),
+        events.Unusable,
+        lambda age: events.Ready(age, 100.0),
+        events.Announced,
+        events.Reported,
+        lambda age: events.Judged(age, RETRY, 100.0),
+        lambda age: events.Judged(age, END, 100.0),
+        lambda age: events.Judged(age, STOP, 100.0),
+    )),
+])  # fmt: skip
+
+
+def numbered(event: Any, machine: Machine) -> events.Event:
+    """Return an event with the number of the newest attempt, or of an older one."""
+    if (age := getattr(event, "number", None)) is None:
+        return event  # type: ignore[no-any-return]
+    return event._replace(number=machine.number - age)  # type: ignore[no-any-return]
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.lists(EVENTS, max_size=60))
+def test_whatever_happens_every_step_keeps_the_rules(path: list[Any]) -> None:
+    machine, attempts = Machine(), 0
+    for drawn in path:
+        event = numbered(drawn, machine)
+        after, done = step(machine, event)
+        if type(event) not in TABLE[machine.phase] or getattr(event, "number", 0) < 0:
+            assert after == machine
+        late = getattr(event, "number", machine.number) != machine.number
+        if late:
+            assert after == machine
+            assert kinds(done) == ([effects.DropLink] if isinstance(event, events.Dialed) else [])
+        assert after.state.status in STATUSES[after.phase]
+        tells = [isinstance(effect, effects.TELLS) for effect in done]
+        assert tells == sorted(tells), "what runs a user's code comes last"
+        told = [e.state for e in done if isinstance(e, effects.Tell)]
+        if after.state is machine.state:
+            assert not told
+        else:
+            assert told == [after.state], "each snapshot is told once"
+            assert after.state.status in MOVES[machine.state.status]
+        attempts += effects.StartAttempt in kinds(done)
+        assert after.number == attempts
+        assert not (machine.closed and effects.StartAttempt in kinds(done) and drawn != LOOP_LOST)
+        assert after.closed >= machine.closed
+        assert (after.failure is not None) == (after.phase is Phase.JUDGING)
+        assert sum(effect is effects.Then for effect in kinds(done)) <= 1
+        machine = after
+
+
+@settings(max_examples=200, deadline=None)
+@given(path=st.lists(EVENTS, max_size=60))
+def test_disconnect_wins_in_every_phase(path: list[Any]) -> None:
+    machine = Machine()
+    for drawn in path:
+        machine, _ = step(machine, numbered(drawn, machine))
+    ended, _ = step(machine, events.Disconnect())
+    assert ended.phase in (Phase.CLOSING, Phase.DISCONNECTED, Phase.FAILED)
+    for drawn in path:
+        if not isinstance(drawn, events.Connect):
+            ended, done = step(ended, numbered(drawn, ended))
+            assert effects.StartAttempt not in kinds(done)
+
+
+def test_every_phase_can_be_reached() -> None:
+    reached = {
+        walk(*path)[0].phase
+        for path in (
+            (),
+            CONNECTED[:1],
+            (*CONNECTED[:1], events.Unusable(1)),
+            CONNECTED[:2],
+            CONNECTED[:3],
+            CONNECTED,
+            (*CONNECTED, closed()),
+            (*CONNECTED, closed(), events.Judged(1, RETRY, 0.0)),
+            (*CONNECTED, closed(), events.Judged(1, STOP, 0.0)),
+            (*CONNECTED, events.Disconnect()),
+            (*CONNECTED, events.Disconnect(), events.Connect()),
+            (*CONNECTED, events.Disconnect(), events.Connect(), closed(1000)),
+            (*CONNECTED, events.Disconnect(), closed(1000)),
+        )
+    }
+    assert reached == set(Phase) == set(TABLE)
+
+
+def test_a_machine_is_a_value() -> None:
+    machine, _ = walk(*CONNECTED)
+    again, _ = walk(*CONNECTED)
+    assert machine == again
+    assert replace(machine, closed=True) != machine
