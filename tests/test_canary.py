@@ -58,7 +58,7 @@ async def to_the_end(url: str, heard: Heard, **options: Any) -> None:
     async with canary_store(url, heard, **options) as store:
         store.send({"type": "Ping"})
         ended = (Status.FAILED, Status.DISCONNECTED)
-        await store.wait_for(lambda state: state.status in ended, 15)
+        await store.wait_for(lambda state: state.status in ended, 30)
         search(store)
 
 
