@@ -6,20 +6,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from heimdall_reactive.testing import (
-    CloseWith,
-    Cut,
-    EndlessHeader,
-    Garbage,
-    Handshake,
-    HttpAnswer,
-    NoAnswer,
-    Reset,
-    build_frame,
-    redirect,
-)
+from heimdall_reactive.testing import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Reset, redirect
 
 from .canary import CANARY, FORMS
+from .socket_peer import EndlessHeader, Handshake, build_frame
 
 TEXT = 1
 

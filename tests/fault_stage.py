@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heimdall_reactive import ConnectionState, Status, StoreError, WebSocketStore
-from heimdall_reactive.testing import SocketLink, SocketPeer
 
 from .peers import quick
+from .socket_peer import SocketLink, SocketPeer
 from .support import until
 
 RESTING = (Status.DISCONNECTED, Status.FAILED)

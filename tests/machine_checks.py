@@ -7,6 +7,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any, Final
 
+from websockets.protocol import State
+
 from heimdall_reactive import InvalidMessage, Status, StoreError
 from heimdall_reactive.base.state import MOVES
 from heimdall_reactive.testing.scripted_link import Link
@@ -83,8 +85,8 @@ def timers(world: World) -> None:
     assert found["Pulse._ping"] == (connected and world.options["heartbeat"] is not None), found
     assert found["Pulse._look"] <= connected, found
     assert found["Expiry._expire"] <= 1, found
-    assert found["ScriptedWire._abort"] <= (state.status in LIVE), found
-    pings = found["ScriptedWire._ping"] + found["ScriptedWire._check_alive"]
+    assert found["MemoryTransport.close"] <= (state.status in LIVE), found
+    pings = found["Pinger.ping"] + found["Pinger._look"]
     assert pings <= (state.status in LIVE), found
     slept_at = world.sleeps[-1][0] if world.sleeps else float("-inf")
     if waiting and world.loop.time() > slept_at + 1.0:
@@ -160,7 +162,8 @@ def messages(world: World) -> None:
         got = [n for n in known if n in sent]
         assert got == record.sent[: len(got)], (got, record.sent)
         wire, last = record.link.wire, index == len(world.links) - 1
-        if last and world.store.connected and not wire._is_closing() and not record.link._silent:
+        is_open = wire.protocol.state is State.OPEN
+        if last and world.store.connected and is_open and not record.link._silent:
             assert got == record.sent, (got, record.sent)
     values = [value for value in world.seen["last_message"] if value is not None]
     assert [id(v) for v in values] == [id(v) for v in world.seen["messages"]]

@@ -9,7 +9,6 @@ from typing import Any, Final
 from heimdall_reactive import StoreOptions
 from heimdall_reactive.base.messages import AccountBanned, Frame
 from heimdall_reactive.testing import Accept, Link, ScriptedPeer, Step, VirtualTimeLoop
-from heimdall_reactive.testing.scripted_wire import End, Event
 from heimdall_reactive.transports import Wire
 
 from .machine_log import Record
@@ -103,22 +102,20 @@ class FarSide(Users):
         step = self.peer.dials[-1].step
         first = [m["n"] for m in step.first_messages] if isinstance(step, Accept) else []
         record = Record(link, label, url, first, heard=self.loop.wall())
-        take, arrive = link.wire._out, link.wire.arrive
+        write, arrive = link.wire.write, link.wire.data_received
 
-        def out(event: Event) -> None:
-            if isinstance(event, Frame):
-                record.handed.append(event.data.decode())
-                if link._silent:
-                    record.held.append(event.data.decode())
-            take(event)
+        def written(frame: Frame) -> None:
+            record.handed.append(frame.data.decode())
+            if link._silent:
+                record.held.append(frame.data.decode())
+            write(frame)
 
-        def heard(event: Event) -> None:
-            if link.wire.open and not isinstance(event, End):
-                record.heard = self.loop.wall()
-            arrive(event)
+        def heard(data: bytes) -> None:
+            record.heard = self.loop.wall()
+            arrive(data)
 
-        link.wire._out = out
-        link.wire.arrive = heard  # type: ignore[method-assign]
+        link.wire.write = written  # type: ignore[method-assign]
+        link.wire.data_received = heard  # type: ignore[method-assign]
         self.links.append(record)
 
     def _answer(self, link: Link, message: Any) -> None:

@@ -20,11 +20,11 @@ from heimdall_reactive.testing import (
     HttpAnswer,
     NoAnswer,
     RefuseConnection,
-    SocketPeer,
 )
 
 from .canary import CANARY, FORMS, Heard, listening, refuse, search, talkative, watch
 from .canary_cases import ECHO, FAULTS, LOUD, NEVER_SENT, SILENT, WAYS
+from .socket_peer import SocketPeer
 from .support import run
 
 QUICK: dict[str, Any] = {"max_reconnect_attempts": 1, "close_timeout": 0.1}

@@ -13,10 +13,12 @@ import pytest
 
 from heimdall_reactive import use_websocket
 from heimdall_reactive.base.options import Transport
-from heimdall_reactive.testing import Accept, Handshake, SocketPeer, build_close, build_frame
-from heimdall_reactive.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from heimdall_reactive.testing import Accept
+from heimdall_reactive.testing.frames import CLOSE
 
 from .fault_stage import RESTING
+from .socket_peer import Handshake, SocketPeer, build_close, build_frame
+from .socket_peer.frames import BINARY, CONTINUATION, PING, PONG, TEXT
 from .support import record, run
 
 LIMIT = 1000  # bytes of a message

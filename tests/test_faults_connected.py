@@ -20,18 +20,14 @@ from heimdall_reactive.testing import (
     FaultProxy,
     FlipBit,
     Garbage,
-    Handshake,
     MuteClose,
     Reset,
-    SocketLink,
-    SocketPeer,
-    SocketStep,
     Stall,
     Trickle,
-    build_frame,
 )
 
 from .fault_stage import RESTING, SLACK, Stage, stage
+from .socket_peer import Handshake, SocketLink, SocketPeer, SocketStep, build_frame
 from .support import run, until
 
 TRANSPORTS = ("websockets", "picows")

@@ -24,20 +24,17 @@ from heimdall_reactive.testing import (
     CloseWith,
     Cut,
     DropSyn,
-    EndlessHeader,
     FaultProxy,
     Garbage,
-    Handshake,
     HttpAnswer,
     NoAnswer,
     RefuseConnection,
     Reset,
-    SocketPeer,
-    SocketStep,
     redirect,
 )
 
 from .fault_stage import RESTING, SLACK, Stage, stage
+from .socket_peer import EndlessHeader, Handshake, SocketPeer, SocketStep
 from .support import run
 
 TRANSPORTS = ("websockets", "picows")

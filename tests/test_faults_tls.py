@@ -14,17 +14,10 @@ from heimdall_reactive import (
     RedirectRefused,
     TlsError,
 )
-from heimdall_reactive.testing import (
-    BlackHole,
-    Cut,
-    Fault,
-    FaultProxy,
-    Reset,
-    SocketPeer,
-    redirect,
-)
+from heimdall_reactive.testing import BlackHole, Cut, Fault, FaultProxy, Reset, redirect
 
 from .fault_stage import stage
+from .socket_peer import SocketPeer
 from .support import run
 from .test_faults_connecting import FAILS, HEALS, Row, check, named, stops
 

@@ -17,9 +17,10 @@ from heimdall_reactive import ConfigurationError, use_websocket
 from heimdall_reactive.reactive.bus import Bus
 from heimdall_reactive.reactive.history import Histories, History
 from heimdall_reactive.reactive.subjects import State
-from heimdall_reactive.testing import ScriptedPeer, SocketPeer
+from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as run_virtual
 
+from .socket_peer import SocketPeer
 from .support import record, run, until
 
 URL = "ws://localhost/v1/ws"

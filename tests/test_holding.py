@@ -9,10 +9,11 @@ import pytest
 
 from heimdall_reactive import ConfigurationError, Status, use_websocket
 from heimdall_reactive.consuming.holding import HOLD_LIMIT
-from heimdall_reactive.testing import ScriptedPeer, SocketPeer, run
+from heimdall_reactive.testing import ScriptedPeer, run
 
 from . import support
 from .peers import quick
+from .socket_peer import SocketPeer
 from .virtual import URL, loop
 from .virtual import steady_store_of as store_of
 

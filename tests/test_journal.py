@@ -13,9 +13,10 @@ import pytest
 
 from heimdall_reactive import ConfigurationError, Stats, Status, use_websocket
 from heimdall_reactive.reactive.journal import LIMIT, Journal
-from heimdall_reactive.testing import Refuse, ScriptedPeer, SocketPeer, Unreachable
+from heimdall_reactive.testing import Refuse, ScriptedPeer, Unreachable
 from heimdall_reactive.testing import run as run_virtual
 
+from .socket_peer import SocketPeer
 from .support import record, run, until
 
 URL = "ws://user:s3cret-canary@localhost/v1/ws?t=s3cret-canary"

@@ -19,8 +19,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from heimdall_reactive import Status, WebSocketStore, use_websocket
 from heimdall_reactive.otel import instrument
-from heimdall_reactive.testing import Refuse, SocketLink, SocketPeer
+from heimdall_reactive.testing import Refuse
 
+from .socket_peer import SocketLink, SocketPeer
 from .support import run, until
 
 CANARY = "s3cret-canary"

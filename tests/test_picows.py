@@ -16,12 +16,13 @@ from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType
 from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import ConfigurationError, use_websocket
-from heimdall_reactive.testing import Accept, SocketPeer, build_frame
+from heimdall_reactive.testing import Accept
 from heimdall_reactive.transports import choose
 from heimdall_reactive.transports.picows_splitting import PIECE, PicowsSplitter
 from heimdall_reactive.transports.picows_wire import PicowsWire
 
 from .peers import peer, quick
+from .socket_peer import SocketPeer, build_frame
 from .support import record, run, until
 
 TEXT, BINARY, CONT, CLOSE, PING = 1, 2, 0, 8, 9

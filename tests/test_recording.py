@@ -34,10 +34,11 @@ from heimdall_reactive.recording import record, replay
 from heimdall_reactive.recording.cleaning import Cleaner
 from heimdall_reactive.recording.file import FileWriter
 from heimdall_reactive.recording.lines import Entry, Header, read_entry, write_entry, write_header
-from heimdall_reactive.testing import HttpAnswer, Refuse, ScriptedPeer, SocketPeer
+from heimdall_reactive.testing import HttpAnswer, Refuse, ScriptedPeer
 from heimdall_reactive.testing import run as run_virtually
 
 from .peers import quick
+from .socket_peer import SocketPeer
 from .support import run
 
 RAW: Any = str | bytes

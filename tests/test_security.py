@@ -26,11 +26,12 @@ from heimdall_reactive import (
 from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.connecting.asking import Asker
 from heimdall_reactive.connecting.tokens import ask_token
-from heimdall_reactive.testing import HttpAnswer, SocketPeer
+from heimdall_reactive.testing import HttpAnswer
 from heimdall_reactive.transports.websockets_dial import wire_logger
 
 from .canary import CANARY, FORMS, listening, search
 from .peers import quick
+from .socket_peer import SocketPeer
 from .support import run
 
 TRANSPORTS = ("websockets", "picows")

@@ -22,16 +22,11 @@ from heimdall_reactive import (
     WebSocketStore,
 )
 from heimdall_reactive.connecting.codec import Codec
-from heimdall_reactive.testing import (
-    Accept,
-    Garbage,
-    Handshake,
-    SocketPeer,
-    build_frame,
-)
-from heimdall_reactive.testing.handshake import upgrade_answer
+from heimdall_reactive.testing import Accept, Garbage
 
 from .peers import quick, raw_peer
+from .socket_peer import Handshake, SocketPeer, build_frame
+from .socket_peer.handshake import upgrade_answer
 from .support import record, run, until
 
 TRANSPORTS = ("websockets", "picows")

@@ -20,19 +20,10 @@ from heimdall_reactive import (
     create_websocket,
     use_websocket,
 )
-from heimdall_reactive.testing import (
-    Accept,
-    CloseWith,
-    EndlessHeader,
-    Garbage,
-    Handshake,
-    HttpAnswer,
-    NoAnswer,
-    SocketPeer,
-    build_frame,
-)
+from heimdall_reactive.testing import Accept, CloseWith, Garbage, HttpAnswer, NoAnswer
 
 from .peers import quick
+from .socket_peer import EndlessHeader, Handshake, SocketPeer, build_frame
 from .support import record, run, until
 
 TRANSPORTS = ("websockets", "picows")

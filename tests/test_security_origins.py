@@ -21,10 +21,11 @@ from heimdall_reactive import (
     WebSocketStore,
 )
 from heimdall_reactive.connecting.tokens import place
-from heimdall_reactive.testing import Accept, HttpAnswer, SocketPeer, redirect
+from heimdall_reactive.testing import Accept, HttpAnswer, redirect
 
 from .canary import CANARY
 from .peers import quick
+from .socket_peer import SocketPeer
 from .support import run
 
 TRANSPORTS = ("websockets", "picows")

@@ -27,16 +27,10 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.shared import registry
-from heimdall_reactive.testing import (
-    Accept,
-    Hang,
-    Refuse,
-    ScriptedPeer,
-    SocketPeer,
-    VirtualTimeLoop,
-)
+from heimdall_reactive.testing import Accept, Hang, Refuse, ScriptedPeer, VirtualTimeLoop
 from heimdall_reactive.testing import run as run_virtual
 
+from .socket_peer import SocketPeer
 from .support import record, run, until
 
 URL = "ws://localhost/v1/ws/updates"

@@ -29,12 +29,11 @@ from heimdall_reactive.testing import (
     Passage,
     RefuseConnection,
     Reset,
-    SocketPeer,
     Stall,
     Trickle,
-    build_frame,
 )
 
+from .socket_peer import SocketPeer, build_frame
 from .support import run
 from .test_testing_proxy import causes, dial, proxied
 

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.testing import RawFrame, build_close, build_frame
-from heimdall_reactive.testing.frames import CLOSE, FrameReader, FrameScanner
+from heimdall_reactive.testing.frames import CLOSE, FrameScanner
+
+from .socket_peer import RawFrame, build_close, build_frame
+from .socket_peer.frames import FrameReader
 
 frames = st.builds(
     RawFrame,

@@ -24,19 +24,15 @@ from heimdall_reactive.testing import (
     Accept,
     CloseWith,
     Cut,
-    EndlessHeader,
     Garbage,
-    Handshake,
     Hang,
     HttpAnswer,
     Refuse,
     Reset,
-    SocketLink,
-    SocketPeer,
-    build_frame,
     redirect,
 )
 
+from .socket_peer import EndlessHeader, Handshake, SocketLink, SocketPeer, build_frame
 from .support import run
 
 

@@ -283,6 +283,16 @@ class TestLink:
 
         connected(test, close_timeout=4)
 
+    def test_a_peer_that_holds_the_socket_behind_its_close_costs_the_close_time_out(self) -> None:
+        async def test(peer: ScriptedPeer, store: WebSocketStore[Any], link: Link) -> None:
+            link.mute_close()
+            link.close(1001, "bye")
+            state = await store.wait_for(lambda s: s.status is Status.WAITING)
+            assert state.close == CloseInfo(1001, "bye", "server")
+            assert now() == 4
+
+        connected(test, close_timeout=4)
+
     def test_a_black_hole_is_found_at_the_end_of_interval_and_time_out(self) -> None:
         async def test(peer: ScriptedPeer, store: WebSocketStore[Any], link: Link) -> None:
             await asyncio.sleep(47)

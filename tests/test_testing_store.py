@@ -23,13 +23,12 @@ from heimdall_reactive.testing import (
     Refuse,
     RefuseConnection,
     Reset,
-    SocketPeer,
     Stall,
     Trickle,
-    build_frame,
 )
 
 from .peers import quick
+from .socket_peer import SocketPeer, build_frame
 from .support import record, run, until
 
 SHORT = {"open_timeout": 0.2, "ping_interval": 0.05, "ping_timeout": 0.1, "close_timeout": 0.1}

@@ -1,4 +1,4 @@
-"""The fault kit: virtual time, a scripted peer without sockets, and real ones that misbehave."""
+"""The kit for your own tests: virtual time, a scripted peer in memory, and a proxy with faults."""
 
 from __future__ import annotations
 
@@ -20,15 +20,11 @@ from .faults import (
     Trickle,
     redirect,
 )
-from .frames import RawFrame, build_close, build_frame
 from .marbles import LoopTestScheduler, MarbleRecord, expect_marbles, record_marbles
-from .peer import SocketPeer
 from .proxy import FaultProxy
 from .relay import Passage
 from .scripted import DialRecord, ScriptedPeer
 from .scripted_link import Link
-from .socket_link import SocketLink
-from .socket_steps import EndlessHeader, Handshake, SocketDial, SocketStep
 from .steps import Accept, BadCertificate, Fails, Hang, Refuse, Step, Unreachable
 from .virtual import Deadlock, VirtualTimeLoop, run
 
@@ -42,13 +38,11 @@ __all__ = [
     "Delay",
     "DialRecord",
     "DropSyn",
-    "EndlessHeader",
     "Fails",
     "Fault",
     "FaultProxy",
     "FlipBit",
     "Garbage",
-    "Handshake",
     "Hang",
     "HttpAnswer",
     "Link",
@@ -57,22 +51,15 @@ __all__ = [
     "MuteClose",
     "NoAnswer",
     "Passage",
-    "RawFrame",
     "Refuse",
     "RefuseConnection",
     "Reset",
     "ScriptedPeer",
-    "SocketDial",
-    "SocketLink",
-    "SocketPeer",
-    "SocketStep",
     "Stall",
     "Step",
     "Trickle",
     "Unreachable",
     "VirtualTimeLoop",
-    "build_close",
-    "build_frame",
     "expect_marbles",
     "record_marbles",
     "redirect",

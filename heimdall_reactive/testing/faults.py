@@ -1,4 +1,4 @@
-"""What can go wrong with a connection, as frozen values: applied by `FaultProxy` and `SocketPeer`.
+"""What can go wrong with a connection, as frozen values: applied by `FaultProxy`.
 
 Positions are bytes sent towards the client. Without `handshake=True` they count from the end of
 the opening handshake, and the handshake itself is left alone; `proxy.now` counts from now.

@@ -1,50 +1,18 @@
-"""Raw RFC 6455 frames: built as wrong as a test wants, and taken apart without judgement."""
+"""Raw RFC 6455 frames: built as wrong as a fault wants, and followed without judgement."""
 
 from __future__ import annotations
 
 import copy
 import struct
-from dataclasses import dataclass
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 
-__all__ = [
-    "BINARY",
-    "CLOSE",
-    "CONTINUATION",
-    "PING",
-    "PONG",
-    "TEXT",
-    "FrameReader",
-    "FrameScanner",
-    "RawFrame",
-    "build_close",
-    "build_frame",
-]
+__all__ = ["CLOSE", "FrameScanner", "build_close", "build_frame", "head_size", "payload_size"]
 
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+CLOSE = 0x8
 
 _MASK = b"\x00\x00\x00\x00"
 """Masked is what a receiver judges; a key of zeros keeps the payload readable in a capture."""
-
-
-@dataclass(frozen=True)
-class RawFrame:
-    """One frame as it travelled, fragments and control frames included.
-
-    Attributes:
-        opcode: 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
-        payload: its bytes, unmasked.
-        fin: whether it is the last frame of its message.
-        rsv: the three reserved bits, 0 to 7; 4 marks a compressed message.
-        masked: whether it was masked, as every client's frame must be.
-    """
-
-    opcode: int
-    payload: bytes
-    fin: bool = True
-    rsv: int = 0
-    masked: bool = False
 
 
 def build_frame(
@@ -148,80 +116,33 @@ class FrameScanner:
         """Follow `data` to the end of a header or payload; return how many bytes that took."""
         if not self.head:
             self.opcode = data[0] & 0x0F
-        size = _head_size(self.head + data[:2])
+        size = head_size(self.head + data[:2])
         if len(self.head) >= size:
             used = min(self._left, len(data))
             self._left -= used
         else:
             used = min(size - len(self.head), len(data))
             self.head += data[:used]
-            size = _head_size(self.head)
+            size = head_size(self.head)
             if len(self.head) < size:
                 return used
-            self._left = _payload_size(self.head)
+            self._left = payload_size(self.head)
         if not self._left:
             self.closes += self.opcode == CLOSE
             self.head = b""
         return used
 
 
-class FrameReader:
-    """Take frames out of a stream of bytes.
-
-    Args:
-        max_size: bytes of the longest payload that is taken.
-    """
-
-    def __init__(self, max_size: int = 64 << 20) -> None:
-        self._buffer = bytearray()
-        self._max_size = max_size
-
-    def feed(self, data: bytes) -> list[RawFrame]:
-        """Return the frames that `data` completes.
-
-        Raises:
-            ValueError: if a frame announces more than `max_size` bytes.
-        """
-        self._buffer += data
-        frames = []
-        while (frame := self._take()) is not None:
-            frames.append(frame)
-        return frames
-
-    def _take(self) -> RawFrame | None:
-        start = bytes(self._buffer[:14])
-        size = _head_size(start)
-        if len(start) < size:
-            return None
-        length = _payload_size(start)
-        if length > self._max_size:
-            raise ValueError(f"a frame of {length} bytes; at most {self._max_size} are taken")
-        if len(self._buffer) < size + length:
-            return None
-        payload = bytes(self._buffer[size : size + length])
-        del self._buffer[: size + length]
-        masked = start[1] >= 128
-        if masked:
-            payload = _unmask(payload, start[size - 4 : size])
-        return RawFrame(start[0] & 0x0F, payload, start[0] >= 128, start[0] >> 4 & 7, masked)
-
-
-def _head_size(start: bytes) -> int:
+def head_size(start: bytes) -> int:
     """Return the bytes of a header that starts so; 2 where its second byte is not known yet."""
     if len(start) < 2:
         return 2
     return 2 + {126: 2, 127: 8}.get(start[1] & 0x7F, 0) + (4 if start[1] >= 128 else 0)
 
 
-def _payload_size(head: bytes) -> int:
+def payload_size(head: bytes) -> int:
+    """Return the bytes of the payload that a whole header announces."""
     short = head[1] & 0x7F
     if short < 126:
         return short
     return int.from_bytes(head[2 : 4 if short == 126 else 10], "big")
-
-
-def _unmask(payload: bytes, key: bytes) -> bytes:
-    size = len(payload)
-    stream = (key * (size // 4 + 1))[:size]
-    mixed = int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")
-    return mixed.to_bytes(size, "big")

@@ -6,16 +6,22 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from websockets.asyncio.client import ClientConnection
+
 from heimdall_reactive.base.endpoints import redact
+from heimdall_reactive.base.exceptions import ConnectTimeout
 from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.transports import Wire
+from heimdall_reactive.transports.websockets_dial import Dialler, open_wire
 
 from .marbles import cues
 from .scripted_link import Link
-from .steps import Accept, Step
+from .scripted_wire import ScriptedWire
+from .steps import Accept, Fails, Step
 
 __all__ = ["DialRecord", "ScriptedPeer"]
 
@@ -160,29 +166,53 @@ class ScriptedPeer:
         step = self._steps.popleft() if self._steps else self._default
         now = asyncio.get_running_loop().time()
         self.dials.append(DialRecord(url, tuple(headers), tuple(subprotocols or ()), now, step))
-        await step.perform(options)
-        link = self._accept(step, options)
+        dialler = partial(_Dialler, self, step)
         try:
-            # What comes right behind the handshake arrives before anybody listens.
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            link.wire.kill()
+            wire = await open_wire(ScriptedWire, url, headers, subprotocols, options, dialler)
+        except Exception as error:
+            if isinstance(step, Fails) and not isinstance(error, ConnectTimeout):
+                raise step.error from None
             raise
-        return link.wire
+        finally:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+        try:
+            await asyncio.sleep(0)  # who waits in `accepted` is there when the session begins
+        except asyncio.CancelledError:
+            wire.kill()
+            raise
+        return wire
 
-    def _accept(self, step: Step, options: StoreOptions) -> Link:
-        link = Link(options, self._on_message)
-        self.links.append(link)
-        if isinstance(step, Accept):
-            for message in step.first_messages:
-                link.send(message)
-            if step.then is not None:
-                step.then(link)
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-        return link
+    def _connect(self, wire: ScriptedWire, step: Step) -> None:
+        """Put a link behind a wire."""
+
+        def opened(link: Link) -> None:
+            self.links.append(link)
+            if isinstance(step, Accept):
+                for message in step.first_messages:
+                    link.send(message)
+                if step.then is not None:
+                    wire.loop.call_soon(step.then, link)
+
+        Link(wire, step, self._on_message, opened)
 
     def __repr__(self) -> str:
         return f"<ScriptedPeer {len(self.dials)} dials, {len(self.live)} live>"
+
+
+class _Dialler(Dialler):
+    """Reaches a peer in memory where the default transport opens a socket."""
+
+    def __init__(self, peer: ScriptedPeer, step: Step, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._peer = peer
+        self._step = step
+
+    async def open_tcp_connection(self) -> ClientConnection:
+        await self._step.reach()
+        wire = self.factory(self.ws_uri)
+        assert isinstance(wire, ScriptedWire)
+        self._peer._connect(wire, self._step)
+        return wire

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
+
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+from websockets.http11 import Request
+from websockets.protocol import Event, State
+from websockets.server import ServerProtocol
 
 from heimdall_reactive.base.messages import Frame
-from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.transports.ending import MAX_REASON
 
-from .scripted_wire import Closing, End, Event, Pinging, Ponging, ScriptedWire
+from .scripted_transport import FIN, MemoryTransport
+from .scripted_wire import Dropped, ScriptedWire
+from .steps import Step
 
 __all__ = ["Link"]
 
-T = TypeVar("T")
-
+DATA: Final = (Opcode.TEXT, Opcode.BINARY)
+LOGGER: Final = logging.Logger("heimdall_reactive.testing", logging.WARNING)
 NO_CODE: Final = 1005  # stands for a close frame without a code (RFC 6455 section 7.1.5)
 
 
@@ -38,7 +45,11 @@ class Link:
     """
 
     def __init__(
-        self, options: StoreOptions, on_message: Callable[[Link, Any], object] | None = None
+        self,
+        wire: ScriptedWire,
+        step: Step,
+        on_message: Callable[[Link, Any], object] | None,
+        opened: Callable[[Link], None],
     ) -> None:
         self.received: list[Any] = []
         self.frames: list[Frame] = []
@@ -46,24 +57,28 @@ class Link:
         self.latency = 0.0
         self.close_code: int | None = None
         self.close_reason = ""
-        self.wire = ScriptedWire(options, self._take)
+        self.wire = wire
+        self._step = step
         self._on_message = on_message
+        self._opened = opened
+        self._server = ServerProtocol(max_size=None, logger=LOGGER)
+        self._transport = MemoryTransport(wire, self._take, self._notify)
         self._taken = 0
         self._silent = False
-        self._stalled = False
         self._mute = False
         self._closing = False  # a close frame of ours is under way
         self._stall_after: int | None = None
         self._cut_after: int | None = None
         self._cut_arrives = False
-        self._inwards: deque[Event] = deque()  # from the store, held
-        self._outwards: deque[Event] = deque()  # to the store, held
+        self._inwards: list[bytes] = []  # from the store, held by a silence
+        self._outwards: list[bytes] = []  # to the store, held by a silence
         self._changed: list[asyncio.Future[None]] = []
+        wire.connection_made(self._transport)
 
     @property
     def live(self) -> bool:
         """Whether the store's side has its socket."""
-        return self.wire.open
+        return self._transport.open
 
     # What the peer does
 
@@ -76,7 +91,8 @@ class Link:
                 need not be UTF-8.
         """
         frame = encode(value)
-        self._deliver(frame if text is None else Frame(frame.data, text))
+        is_text = frame.text if text is None else text
+        self._deliver(_serialize(Opcode.TEXT if is_text else Opcode.BINARY, frame.data))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake.
@@ -91,15 +107,16 @@ class Link:
             raise ValueError(f"a close reason has at most {MAX_REASON} bytes")
         if not self._closing:
             self._closing = True
-            self._deliver(Closing(code, reason))
+            payload = b"" if code == NO_CODE else code.to_bytes(2) + reason.encode()
+            self._deliver(_serialize(Opcode.CLOSE, payload))
 
-    def drop(self, reason: str = "the socket ended without a close frame") -> None:
+    def drop(self, reason: str = "") -> None:
         """End the socket without a close frame, also through a silence.
 
         Args:
-            reason: what the store finds in its `CloseInfo`.
+            reason: what the store finds in its `CloseInfo`, in place of the wire's own words.
         """
-        self.wire.loop.call_soon(self.wire.arrive, End(reason))
+        self._transport.arrive(Dropped(reason) if reason else FIN)
 
     def silence(self) -> None:
         """Become a black hole: nothing arrives on either side until `resume()`."""
@@ -116,17 +133,15 @@ class Link:
 
     def resume(self) -> None:
         """End a silence or a stall: what was held arrives, in order."""
-        self._silent = self._stalled = False
+        self._silent = False
         self._stall_after = None
-        inwards, self._inwards = self._inwards, deque()
-        outwards, self._outwards = self._outwards, deque()
-        if self.wire.paused:  # first: a buffer is empty before the peer can answer what was in it
-            self.wire.paused = False
-            self.wire.loop.call_soon(self.wire.resume)
-        for event in outwards:
-            self._deliver(event)
-        for event in inwards:
-            self._take(event)
+        inwards, self._inwards = self._inwards, []
+        outwards, self._outwards = self._outwards, []
+        # First: a buffer is empty before the peer can answer what was in it.
+        inwards += self._transport.resume()
+        self._deliver(*outwards)
+        for data in inwards:
+            self._take(data)
 
     def mute_close(self) -> None:
         """Never answer a closing handshake, and hold the socket open after one."""
@@ -179,67 +194,68 @@ class Link:
 
     # Parts
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, *pieces: bytes) -> None:
         if self._silent:
-            self._outwards.append(event)
+            self._outwards += pieces
         else:
-            self.wire.loop.call_soon(self.wire.arrive, event)
+            self._transport.arrive(*pieces)
 
-    def _deliver_later(self, *events: Event) -> None:
-        """Answer after the latency."""
-
-        def deliver() -> None:
-            for event in events:
-                self._deliver(event)
-
-        if self.latency > 0:
-            self.wire.loop.call_later(self.latency, deliver)  # one timer: two might change places
-        else:
-            deliver()
-
-    def _take(self, event: Event) -> None:
-        """Take what comes from the store."""
-        if isinstance(event, End):
-            self._notify()
-        elif isinstance(event, Frame):
-            self._take_frame(event)
-        elif self._silent or self._stalled:
-            self._inwards.append(event)
-        elif isinstance(event, Pinging):
-            self.pings += 1
-            self._deliver_later(Ponging(event.number))
-        elif isinstance(event, Closing):
-            self._take_close(event)
-
-    def _take_close(self, event: Closing) -> None:
-        self.close_code, self.close_reason = event
-        self._notify()
-        if self._mute:
-            return
-        answer = () if self._closing else (event,)  # else this is the answer to ours
-        self._closing = True
-        self._deliver_later(*answer, End())
-
-    def _take_frame(self, frame: Frame) -> None:
-        if self._cut_after == 0:
-            self._cut_after = None
-            self.wire.cut("the connection was reset")
-            if not self._cut_arrives:
-                return
-        elif self._cut_after is not None:
+    def _take(self, data: bytes) -> None:
+        """Take what the store wrote: its handshake, or one frame."""
+        opening = self._server.state is State.CONNECTING
+        is_message = not opening and data[0] & 0xF in DATA
+        if is_message and self._cut_after is not None:
             self._cut_after -= 1
+            if self._cut_after < 0:
+                self._cut_after = None
+                self._transport.lose(ConnectionResetError())
+                if not self._cut_arrives:
+                    return
         if self._silent:
-            self._inwards.append(frame)
+            self._inwards.append(data)
             return
-        self._note(frame)
-        if self._stall_after is not None:
+        self._server.receive_data(data)
+        for event in self._server.events_received():
+            if isinstance(event, Request):
+                self._server.send_response(self._step.respond(self._server, event))
+            else:
+                self._take_frame(event)
+        self._answer(self._server.data_to_send())
+        if opening and self._server.state is State.OPEN:
+            self._opened(self)
+        if is_message and self._stall_after is not None:
             self._stall_after -= 1
             self._maybe_stall()
+
+    def _take_frame(self, event: Event) -> None:
+        assert isinstance(event, WebSocketFrame)
+        if event.opcode is Opcode.PING:
+            self.pings += 1
+        elif event.opcode is Opcode.CLOSE:
+            close = self._server.close_rcvd
+            assert close is not None
+            self.close_code, self.close_reason = int(close.code), close.reason
+            self._notify()
+        else:
+            self._note(Frame(bytes(event.data), event.opcode is Opcode.TEXT))
+
+    def _answer(self, pieces: list[bytes]) -> None:
+        """Send what the protocol answers, after the latency."""
+        if self._server.close_rcvd is not None:
+            if self._mute:
+                return
+            if self._closing:  # it answers ours, and is not answered itself
+                pieces = pieces[-1:]
+            self._closing = True
+        if self.latency > 0 and pieces:
+            self.wire.loop.call_later(self.latency, self._deliver, *pieces)
+        else:
+            self._deliver(*pieces)
 
     def _maybe_stall(self) -> None:
         if self._stall_after is not None and self._stall_after <= 0:
             self._stall_after = None
-            self._stalled = self.wire.paused = True
+            self._transport.stall()
 
     def _note(self, frame: Frame) -> None:
         message = _decode(frame)
@@ -259,6 +275,11 @@ class Link:
         future = self.wire.loop.create_future()
         self._changed.append(future)
         return future
+
+
+def _serialize(opcode: Opcode, payload: bytes) -> bytes:
+    """Return the bytes of one frame, whatever a server would think of it now."""
+    return WebSocketFrame(opcode, payload).serialize(mask=False)
 
 
 def _decode(frame: Frame) -> Any:

@@ -9,7 +9,6 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from ssl import SSLContext
 from typing import cast
 
 from heimdall_reactive.base.starting import start_task
@@ -31,7 +30,7 @@ class Side(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, made: Callable[[Side], None] | None = None, hold: bool = False) -> None:
+    def __init__(self, made: Callable[[Side], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.error: Exception | None = None
@@ -39,7 +38,7 @@ class Side(asyncio.Protocol):
         self._chunks: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._eof = False
-        self._held = hold
+        self._held = False
         self._finished = False
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -47,28 +46,14 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
-        self._use(transport)
-        if self._held:
-            self.transport.pause_reading()
+        self.use(transport)
         if self._made is not None:
             self._made(self)
 
-    async def start_tls(self, context: SSLContext) -> None:
-        """Shake hands as a TLS server; a side that is held until then misses no byte.
-
-        Raises:
-            OSError: if the client does not; the socket is closed then.
-        """
-        self._held = False
-        try:
-            transport = await self._loop.start_tls(self.transport, self, context, server_side=True)
-            if transport is None:
-                raise ConnectionError("the socket was closed during the TLS handshake")
-        except BaseException:
-            self.transport.abort()
-            await asyncio.sleep(0)  # asyncio closes the socket in a callback
-            raise
-        self._use(transport)
+    def use(self, transport: asyncio.BaseTransport) -> None:
+        """Write to a transport, and let `drain` mean that the kernel has it."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
         """Keep what arrived, with the time it came."""
@@ -143,21 +128,6 @@ class Side(asyncio.Protocol):
         """Wait until the kernel has taken everything, or the socket is lost."""
         await self._room.wait()
 
-    async def turn(self) -> None:
-        """Give the loop one turn, so that a sender in a hurry starves nobody."""
-        await asyncio.sleep(0)
-
-    async def trickle(self, data: bytes, bytes_per_second: float | None) -> None:
-        """Send bytes one by one at a rate; None sends them at once."""
-        if bytes_per_second is None:
-            self.write(data)
-            return
-        for value in data:
-            if self.ended:
-                return
-            self.write(bytes([value]))
-            await asyncio.sleep(1 / bytes_per_second)
-
     async def discard(self, hold: bool = False) -> None:
         """Read until the other side ends, and forget what it sends; stay open even then to hold."""
         while await self.read() is not None:
@@ -184,11 +154,6 @@ class Side(asyncio.Protocol):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def _use(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        # So that `drain` means: the kernel has it.
-        self.transport.set_write_buffer_limits(high=0)
-
     def _flow(self) -> None:
         if self.transport.is_closing():
             return
@@ -203,13 +168,11 @@ class Listener:
 
     Args:
         made: is called with each connection.
-        hold: do not read from it yet.
     """
 
-    def __init__(self, made: Callable[[Side], None], hold: bool = False) -> None:
+    def __init__(self, made: Callable[[Side], None]) -> None:
         self.port = 0
         self._made = made
-        self._hold = hold
         self._sock: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -286,7 +249,7 @@ class Listener:
 
     async def _serve(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Side(self._made, self._hold), sock=sock)
+        server = await loop.create_server(lambda: Side(self._made), sock=sock)
         if self._sock is sock:
             self._server = server
         else:

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+import errno
+import math
+import socket
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from heimdall_reactive.base.exceptions import (
-    CertificateError,
-    ConnectError,
-    ConnectTimeout,
-    HandshakeRefused,
-)
-from heimdall_reactive.base.options import StoreOptions
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
 __all__ = ["Accept", "BadCertificate", "Fails", "Hang", "Refuse", "Step", "Unreachable"]
 
-WORDS: Final = {
-    "refused": "no connection: Connection refused",
-    "reset": "no connection: Connection reset by peer",
-    "unreachable": "no connection: Network is unreachable",
-    "unresolved": "the host's name is not found; check the endpoint",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
-class Step(ABC):
+class Step:
     """The answer to one dial.
 
     Attributes:
@@ -36,21 +28,15 @@ class Step(ABC):
 
     delay: float = 0.0
 
-    @abstractmethod
-    def answer(self) -> None:
-        """Return where the dial is accepted, raise where it is not."""
+    async def reach(self) -> None:
+        """Let the delay pass; raise what a socket raises where there is no way to the peer."""
+        if math.isinf(self.delay):
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(self.delay)
 
-    async def perform(self, options: StoreOptions) -> None:
-        """Answer after the delay.
-
-        Raises:
-            ConnectTimeout: the delay is longer than `options.open_timeout`.
-        """
-        limit = options.open_timeout
-        await asyncio.sleep(min(self.delay, limit))
-        if self.delay >= limit:
-            raise ConnectTimeout(f"no answer to the opening handshake within {limit} s")
-        self.answer()
+    def respond(self, server: ServerProtocol, request: Request) -> Response:
+        """Answer the opening handshake."""
+        return server.accept(request)
 
 
 @dataclass(frozen=True)
@@ -65,9 +51,6 @@ class Accept(Step):
     first_messages: Sequence[Any] = ()
     then: Callable[[Any], object] | None = None
 
-    def answer(self) -> None:
-        """Accept."""
-
 
 @dataclass(frozen=True)
 class Refuse(Step):
@@ -75,19 +58,19 @@ class Refuse(Step):
 
     Attributes:
         status: the status, such as 401 or 503.
-        retry_after: seconds that the `Retry-After` header asks for (RFC 9110 section 10.2.3).
+        retry_after: seconds that the `Retry-After` header asks for, rounded up: it has whole ones
+            (RFC 9110 section 10.2.3).
     """
 
     status: int
     retry_after: float | None = None
 
-    def answer(self) -> None:
-        """Refuse.
-
-        Raises:
-            HandshakeRefused: always.
-        """
-        raise HandshakeRefused(self.status, self.retry_after)
+    def respond(self, server: ServerProtocol, request: Request) -> Response:
+        """Refuse."""
+        headers = Headers({"Content-Length": "0"})
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(math.ceil(self.retry_after))
+        return Response(self.status, "Refused", headers)
 
 
 @dataclass(frozen=True)
@@ -100,39 +83,45 @@ class Unreachable(Step):
 
     cause: Literal["refused", "reset", "unreachable", "unresolved"] = "refused"
 
-    def answer(self) -> None:
+    async def reach(self) -> None:
         """Fail.
 
         Raises:
-            ConnectError: always.
+            OSError: always.
         """
-        raise ConnectError(WORDS[self.cause], self.cause)
+        await super().reach()
+        match self.cause:
+            case "refused":
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+            case "reset":
+                raise ConnectionResetError(errno.ECONNRESET, "reset")
+            case "unreachable":
+                raise OSError(errno.ENETUNREACH, "unreachable")
+            case "unresolved":
+                raise socket.gaierror(socket.EAI_NONAME, "unresolved")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hang(Step):
     """Never answer: the dial ends by `open_timeout`."""
 
-    delay: float = float("inf")
-
-    def answer(self) -> None:
-        """Answer nothing."""
+    delay: float = math.inf
 
 
 @dataclass(frozen=True)
 class BadCertificate(Step):
     """Show a certificate that is not accepted."""
 
-    def answer(self) -> None:
+    async def reach(self) -> None:
         """Fail.
 
         Raises:
-            CertificateError: always.
+            SSLCertVerificationError: always.
         """
-        raise CertificateError(
-            "the server's certificate was not accepted (self-signed certificate); "
-            "pass ssl= with a context that trusts it"
-        )
+        await super().reach()
+        error = ssl.SSLCertVerificationError("certificate verify failed")
+        error.verify_message = "self-signed certificate"
+        raise error
 
 
 @dataclass(frozen=True)
@@ -140,15 +129,16 @@ class Fails(Step):
     """Raise an error.
 
     Attributes:
-        error: what the dial raises.
+        error: what the dial raises, as it is.
     """
 
     error: Exception
 
-    def answer(self) -> None:
+    async def reach(self) -> None:
         """Fail.
 
         Raises:
             Exception: the step's error, always.
         """
+        await super().reach()
         raise self.error

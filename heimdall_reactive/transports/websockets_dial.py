@@ -8,13 +8,13 @@ import os
 import socket
 import ssl as ssl_module
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets import exceptions as ws_exceptions
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response
 from websockets.typing import Origin, Subprotocol
 
@@ -36,7 +36,7 @@ from heimdall_reactive.base.retry import seconds_to_wait
 from . import Wire
 from .websockets_wire import WebSocketsWire
 
-__all__ = ["dial", "open_wire"]
+__all__ = ["Dialler", "dial", "open_wire"]
 
 # Ours and pinned: at DEBUG `websockets` logs the request line and every header, tokens included,
 # and a root logger at DEBUG would be enough for that.
@@ -62,13 +62,14 @@ async def open_wire(
     headers: Sequence[tuple[str, str]],
     subprotocols: Sequence[str] | None,
     options: StoreOptions,
+    dialler: Callable[..., Awaitable[ClientConnection]] | None = None,
 ) -> Wire:
-    """Open a connection with a wire of a kind, see `Dial`."""
+    """Open a connection with a wire of a kind, see `Dial`; a double brings its own dialler."""
     loopback = is_loopback(urlsplit(url).hostname or "")
     secure = url.startswith("wss:")
     tls: dict[str, Any] = {"ssl": options.ssl or _default_context()} if secure else {}
     try:
-        wire = await _Dialler(
+        wire = await (dialler or Dialler)(
             url,
             additional_headers=list(headers),
             subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
@@ -103,10 +104,11 @@ def _default_context() -> ssl_module.SSLContext:
     return ssl_module.create_default_context()
 
 
-class _Dialler(connect):
+class Dialler(connect):
     """`connect` that follows no redirect to another origin."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
+        """Return where to go instead, or the error that ends the attempt."""
         origin = _origin(self.uri)
         try:
             followed = super().process_redirect(exc)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -58,6 +59,7 @@ class WebSocketsWire(ClientConnection):
         self._fragments: list[bytes] = []
         self._text = False
         self.heard_at = self.loop.time()
+        self.clock: Callable[[], float] = time.perf_counter  # of the round trips
         self._pinger: Pinger | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._cause = ""
@@ -85,7 +87,8 @@ class WebSocketsWire(ClientConnection):
             self._report_closed()
         else:
             timeout = self.ping_timeout or 0.0
-            self._pinger = Pinger(self, self.ping_interval, timeout, receiver.on_latency)
+            told = receiver.on_latency
+            self._pinger = Pinger(self, self.ping_interval, timeout, told, self.clock)
 
     def write(self, frame: messages.Frame) -> None:
         if frame.text:
@@ -267,15 +270,18 @@ class WebSocketsWire(ClientConnection):
     def _close_info(self) -> CloseInfo:
         protocol = self.protocol
         rcvd, sent = protocol.close_rcvd, protocol.close_sent
-        cause = self.connection_exc or protocol.parser_exc
         return tell_end(
             None if rcvd is None else (int(rcvd.code), rcvd.reason),
             None if sent is None else (int(sent.code), sent.reason),
             bool(protocol.close_rcvd_then_sent),
             self._cause,
-            self._cause or CAUSES.get(type(cause), type(cause).__name__),
+            self._cause or self._what_happened(),
             self._lost,
         )
+
+    def _what_happened(self) -> str:
+        cause = self.connection_exc or self.protocol.parser_exc
+        return CAUSES.get(type(cause), type(cause).__name__)
 
     # Liveness
 

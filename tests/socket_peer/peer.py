@@ -7,20 +7,27 @@ from collections import deque
 from collections.abc import Callable
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from heimdall_reactive.base.starting import start_task
+from heimdall_reactive.testing import (
+    Accept,
+    CloseWith,
+    Cut,
+    Garbage,
+    Hang,
+    HttpAnswer,
+    NoAnswer,
+    Refuse,
+    Reset,
+)
+from heimdall_reactive.testing.handshake import http_answer, read_head
+from heimdall_reactive.testing.sockets import Listener, Side
+from heimdall_reactive.testing.watch import Watch
 
-from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Reset
-from .handshake import http_answer, read_head, upgrade_answer
-from .socket_link import SocketLink
-from .socket_steps import EndlessHeader, Handshake, SocketDial, SocketStep, check_step
-from .sockets import Listener, Side
-from .steps import Accept, Hang, Refuse
-from .watch import Watch
-
-if TYPE_CHECKING:
-    pass
+from .handshake import upgrade_answer
+from .link import SocketLink
+from .steps import EndlessHeader, Handshake, SocketDial, SocketStep, check_step
 
 __all__ = ["SocketPeer"]
 
@@ -57,7 +64,7 @@ class SocketPeer:
         self._default: SocketStep = Accept()
         self._on_message = on_message
         self._ssl = ssl
-        self._listener = Listener(self._accept, hold=ssl is not None)
+        self._listener = Listener(self._accept)
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch = Watch()
         self._returned = 0
@@ -147,6 +154,8 @@ class SocketPeer:
 
     def _accept(self, side: Side) -> None:
         dial = None if self._ssl else self._dial()
+        if self._ssl:
+            side.hold()  # what comes now is for TLS
         task = start_task(self._serve(side, dial))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
@@ -168,7 +177,7 @@ class SocketPeer:
     async def _serve(self, side: Side, dial: SocketDial | None) -> None:
         if self._ssl is not None:
             try:
-                await side.start_tls(self._ssl)
+                await _start_tls(side, self._ssl)
             except OSError:
                 return
         dial = dial or self._dial()
@@ -215,7 +224,7 @@ class SocketPeer:
             await asyncio.sleep(step.delay)
         if isinstance(step, Handshake):
             answer = upgrade_answer(dial.request, step.accept, step.subprotocol, step.headers)
-            await side.trickle(answer, step.bytes_per_second)
+            await _trickle(side, answer, step.bytes_per_second)
         else:
             side.write(upgrade_answer(dial.request))
         if side.ended:  # the client did not wait for it
@@ -234,7 +243,7 @@ class SocketPeer:
             side.write(piece)
             sent += len(piece)
             await side.drain()
-            await side.turn()
+            await asyncio.sleep(0)  # a sender in a hurry starves nobody
 
 
 async def _begin(link: SocketLink, step: SocketStep, side: Side) -> None:
@@ -267,3 +276,34 @@ def _holds(step: SocketStep) -> bool:
 def _finish_unless(hold: bool, side: Side) -> None:
     if not hold:
         side.finish()
+
+
+async def _start_tls(side: Side, context: SSLContext) -> None:
+    """Shake hands as a TLS server; a side that is held until then misses no byte.
+
+    Raises:
+        OSError: if the client does not; the socket is closed then.
+    """
+    start_tls = asyncio.get_running_loop().start_tls
+    try:
+        transport = await start_tls(side.transport, side, context, server_side=True)
+        if transport is None:
+            raise ConnectionError("the socket was closed during the TLS handshake")
+    except BaseException:
+        side.transport.abort()
+        await asyncio.sleep(0)  # asyncio closes the socket in a callback
+        raise
+    side.use(transport)
+    side.hold(False)
+
+
+async def _trickle(side: Side, data: bytes, bytes_per_second: float | None) -> None:
+    """Send bytes one by one at a rate; None sends them at once."""
+    if bytes_per_second is None:
+        side.write(data)
+        return
+    for value in data:
+        if side.ended:
+            return
+        side.write(bytes([value]))
+        await asyncio.sleep(1 / bytes_per_second)

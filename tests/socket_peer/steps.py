@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.testing import (
+    Accept,
+    CloseWith,
+    Cut,
+    Garbage,
+    Hang,
+    HttpAnswer,
+    NoAnswer,
+    Refuse,
+    Reset,
+)
+from heimdall_reactive.testing.faults import Placed
 
-from .faults import CloseWith, Cut, Garbage, HttpAnswer, NoAnswer, Placed, Reset
 from .handshake import bearer_token, request_headers
-from .steps import Accept, Hang, Refuse
 
 __all__ = ["EndlessHeader", "Handshake", "SocketDial", "SocketStep", "check_step"]
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 from heimdall_reactive.connecting.codec import encode
+from heimdall_reactive.testing.frames import build_close, build_frame
+from heimdall_reactive.testing.sockets import Side
+from heimdall_reactive.testing.watch import Watch
 
-from .frames import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    FrameReader,
-    RawFrame,
-    build_close,
-    build_frame,
-)
-from .sockets import Side
-from .watch import Watch
+from .frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, FrameReader, RawFrame
 
 __all__ = ["SocketLink"]
 
@@ -139,7 +130,7 @@ class SocketLink:
             sent += 1
             await self._side.drain()
             if sent % 100 == 0:
-                await self._side.turn()  # `drain` returns at once while the kernel takes all
+                await asyncio.sleep(0)  # `drain` returns at once while the kernel takes all
         return sent
 
     def close(
