@@ -8,9 +8,10 @@ import timeit
 from collections.abc import Callable
 from typing import Any, Final
 
+from heimdall_reactive.reactive.face import Face
+
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.connecting.codec import Codec
-from heimdall_reactive.reactive.face import Face
 from heimdall_reactive.transports.splitting import Splitter
 
 from .payloads import SIZES, payload
