@@ -190,7 +190,7 @@ def test_a_type_that_is_none_is_refused_at_the_call() -> None:
 
 
 def sync(message: object) -> None: ...
-def undeclared(message):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def undeclared(message):  # type: ignore[no-untyped-def]
     return message
 
 
