@@ -112,7 +112,7 @@ def test_threads_that_share_an_iteration_get_each_message_once() -> None:
 @pytest.mark.parametrize("how", ["dropped", "closed", "with"])
 def test_one_that_is_left_is_detached(how: str) -> None:
     with connected() as store:
-        messages: MessageIterator[Any] | None = store.iterate()
+        messages: MessageIterator[Any] = store.iterate()
         gone = weakref.ref(messages)
         say(store, 1)
         if how == "closed":
@@ -121,7 +121,7 @@ def test_one_that_is_left_is_detached(how: str) -> None:
         elif how == "with":
             with messages:
                 pass
-        messages = None
+        del messages
         gc.collect()
         assert gone() is None
         assert store.stats.consumers == ()

@@ -358,7 +358,7 @@ def test_no_callback_ever_reads_a_mixture(steps: list[int], answers: dict[int, i
 
     def transit(value: int) -> None:
         bus.emit_all(
-            [(truth, value), *doubled.changes(value), *odd.changes(value), (derived, -value)]
+            [(truth, value), *doubled._changes(value), *odd._changes(value), (derived, -value)]
         )
 
     def observe(_: Any) -> None:

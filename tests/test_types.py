@@ -13,14 +13,19 @@ from reactivex.subject import BehaviorSubject
 from heimdall_reactive import (
     AccountBanned,
     CloseInfo,
+    Command,
     ConnectionState,
     ConsumerStats,
+    MessageIterator,
     Receipt,
     Request,
     RolesUpdated,
     ServerMessage,
+    State,
     Stats,
     StoreError,
+    Trigger,
+    Waiter,
     WebSocketClient,
     WebSocketStore,
     create_websocket,
@@ -30,7 +35,6 @@ from heimdall_reactive.consuming.consumers import AsyncHandler
 from heimdall_reactive.consuming.hops import Hop, QueueHop, loop_hop
 from heimdall_reactive.consuming.streams import MessageStream
 from heimdall_reactive.consuming.views import StoreView
-from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.recording import Recorder, record, replay
 from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as virtually
@@ -77,6 +81,13 @@ def test_a_store_is_typed_by_its_messages() -> None:
         assert_type(union.stats_every(1.0), Observable[Stats])
         assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
         assert_type(union.connected, bool)
+        assert_type(plain, WebSocketStore[Any])
+        assert_type(server, WebSocketStore[ServerMessage])
+        prices: list[float] = []
+        plain.messages.subscribe(lambda message: prices.append(message["price"]))
+        assert_type(union.wait_connected(), Waiter)
+        assert_type(union.connect, Trigger)
+        assert_type(union.send, Command[Any, Receipt])
         assert_type(union.is_connected.value, bool)
         assert_type(union.latency.value, float | None)
         assert_type(union.select(lambda state: state.session), State[int])
@@ -122,6 +133,15 @@ def test_consumers_are_typed_by_the_messages() -> None:
     hop: Hop = QueueHop()
     hop(send_soon)
     virtually(main)
+
+
+def test_an_iteration_is_typed_by_the_messages() -> None:
+    with use_websocket("ws://127.0.0.1:9", message_type=A | B, immediate=False) as store:
+        messages = store.iterate(timeout=1.0)
+        assert_type(messages, MessageIterator[A | B])
+        store.close()
+        for message in messages:
+            assert_type(message, A | B)
 
 
 def test_waits_and_receipts_give_what_they_wait_for() -> None:
