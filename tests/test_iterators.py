@@ -147,11 +147,15 @@ import json, sys, threading, traceback
 from heimdall_reactive import use_websocket
 
 store = use_websocket(sys.argv[1], message_type=dict)
-messages = store.iterate(timeout=10)
-store.send({"type": "Ping"})
+
+def messages():  # nobody else has it: an interrupt may come in the body of the loop as well
+    iteration = store.iterate(timeout=10)
+    store.send({"type": "Ping"})
+    return iteration
+
 with store:
     try:
-        for message in messages:
+        for message in messages():
             print(json.dumps(message), flush=True)
     except KeyboardInterrupt as error:
         print(json.dumps(store.stats.consumers), flush=True)
