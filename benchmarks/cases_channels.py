@@ -53,7 +53,7 @@ def _store_dispatches(number: int, count: int) -> float:
             for n in range(number):
                 store.channel(f"user:{n}").subscribe(_look)
             await asyncio.sleep(0)  # the store compares what is wanted
-            return _seconds(store.on_incoming, _messages(number), count)
+            return _seconds(store._core.publisher.on_incoming, _messages(number), count)
 
     return asyncio.run(main())
 

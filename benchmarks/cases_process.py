@@ -76,7 +76,7 @@ async def _store_emits(observers: int, count: int) -> float:
     async with use_websocket(NOWHERE, immediate=False, message_type=int) as store:
         for _ in range(observers):
             store.messages.subscribe(_look)
-        return _seconds(store.on_incoming, count)
+        return _seconds(store._core.publisher.on_incoming, count)
 
 
 def _behavior_subject() -> Subject[Any]:
@@ -108,7 +108,7 @@ SNAPSHOTS: Final = (ConnectionState(status=Status.CONNECTING), ConnectionState()
 async def _moves(observers: int, count: int) -> float:
     async with use_websocket(NOWHERE, immediate=False, message_type=int) as store:
         _watch(store, observers)
-        return _seconds(lambda number: store.on_state(SNAPSHOTS[number % 2]), count)
+        return _seconds(lambda number: store._core.publisher.on_state(SNAPSHOTS[number % 2]), count)
 
 
 def _stock_moves(observers: int, count: int) -> float:

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.connecting.codec import Codec
-from heimdall_reactive.reactive.face import Face
+from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.publisher import Publisher
+from heimdall_reactive.reactive.values import Reporter, Values
 from heimdall_reactive.transports.splitting import Splitter
 
 from .payloads import SIZES, payload
@@ -26,8 +28,11 @@ def steps(message_type: Any) -> list[tuple[str, Callable[[bytes, bool], None]]]:
     """Return what a splitter may push into, each with one step more."""
     decode = Codec(message_type).decode
     counters = Counters()
-    face: Face[Any] = Face("way")
-    face._bus.bind(threading.get_ident(), lambda call: call())
+    reporter = Reporter("way")
+    bus = Bus(reporter.raised)
+    nobody: Any = None  # is only asked by a connection
+    publisher = Publisher(Values(bus), reporter, nobody)
+    bus.bind(threading.get_ident(), lambda call: call())
 
     def decoded(data: bytes, text: bool) -> None:
         decode(data, text)
@@ -35,7 +40,7 @@ def steps(message_type: Any) -> list[tuple[str, Callable[[bytes, bool], None]]]:
     def emitted(data: bytes, text: bool) -> None:
         counters.received += 1
         counters.received_bytes += len(data)
-        face.on_incoming(decode(data, text))
+        publisher.on_incoming(decode(data, text))
 
     return [("split", lambda data, text: None), ("decode", decoded), ("tell", emitted)]
 

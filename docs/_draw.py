@@ -47,7 +47,7 @@ WIDTH: Final = 760
 FLOORS: Final = ("your code", "store", "codec, outbox", "session", "wire", "network")
 FRAME: Final = (  # from the top down, so it is read upwards
     ("observers", "last_message, messages, channels, streams"),
-    ("Face.on_incoming, Bus.emit", "commit the value, then tell all, in one order"),
+    ("Publisher.on_incoming, Bus.emit", "commit the value, then tell all, in one order"),
     ("Codec.decode", "a typed message, or a report on errors"),
     ("Session.on_frame", "a sign of life; heartbeat replies end here"),
     ("Splitter.feed", "cuts whole messages out of the stream"),

@@ -63,9 +63,14 @@ from .base.stats import ConsumerStats, Stats
 from .client import WebSocketClient, create_websocket
 from .consuming.consumers import AsyncHandler
 from .consuming.hops import Hop, QueueHop, loop_hop
+from .consuming.iterators import MessageIterator
+from .consuming.scheduler import LoopScheduler
 from .consuming.streams import MessageStream
 from .consuming.views import StoreView
-from .hook import HeimdallMessage, use_websocket
+from .hook import use_websocket
+from .reactive.journal import Journal, JournalEntry
+from .reactive.subjects import Command, State, Trigger
+from .reactive.waiting import Waiter
 from .requests import Request
 from .store import WebSocketStore
 
@@ -84,6 +89,7 @@ __all__ = [
     "ChannelProtocol",
     "ClientMessage",
     "CloseInfo",
+    "Command",
     "ConfigurationError",
     "ConnectError",
     "ConnectTimeout",
@@ -100,12 +106,15 @@ __all__ = [
     "HandshakeRefused",
     "Heartbeat",
     "HeimdallError",
-    "HeimdallMessage",
     "Hop",
     "InsecureToken",
     "InvalidEndpoint",
     "InvalidHandshake",
     "InvalidMessage",
+    "Journal",
+    "JournalEntry",
+    "LoopScheduler",
+    "MessageIterator",
     "MessageStream",
     "ObserverError",
     "PermissionMessage",
@@ -128,6 +137,7 @@ __all__ = [
     "SessionEnded",
     "SessionRevoked",
     "SourceError",
+    "State",
     "Stats",
     "Status",
     "StoreClosed",
@@ -138,9 +148,11 @@ __all__ = [
     "Subscribe",
     "TlsError",
     "TokenError",
+    "Trigger",
     "Unsubscribe",
     "UserStatusMessage",
     "WaitTimeout",
+    "Waiter",
     "WebSocketClient",
     "WebSocketStore",
     "create_websocket",

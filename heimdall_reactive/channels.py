@@ -33,15 +33,15 @@ class Channel(Source[T]):
 
     def __init__(self, owner: Channels, name: str, decode: Callable[[Any], T]) -> None:
         super().__init__()
-        self.bus, self.name, self.version, self.completed = owner.bus, name, 0, False
-        self.records = ()
-        self.decode = decode
+        self._bus, self._name, self._version, self._completed = owner.bus, name, 0, False
+        self._records = ()
+        self._decode = decode
         self._owner = owner
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> DisposableBase:
-        return self.attach(observer, replay=False)
+        return self._attach(observer, replay=False)
 
     def _changed(self) -> None:
         self._owner.on_observers(self)
@@ -99,19 +99,19 @@ class Channels:
             key, found = (name, object()), None
         if found is None:
             found = self._known[key] = Channel(self, name, self._decoder(message_type))
-            found.completed = self._closed
+            found._completed = self._closed
         return found
 
     def on_observers(self, channel: Channel[Any]) -> None:
         """Take a change of a channel's observers; the bus's lock is held."""
-        here = self._observed.setdefault(channel.name, {})
-        if channel.records:
+        here = self._observed.setdefault(channel._name, {})
+        if channel._records:
             here[id(channel)] = channel
         else:
             here.pop(id(channel), None)
             if not here:
-                self._observed.pop(channel.name, None)
-        self._changes[channel.name] = None
+                self._observed.pop(channel._name, None)
+        self._changes[channel._name] = None
         if not self._posted:
             self._posted = True
             self._post(self._compare)
@@ -180,7 +180,7 @@ class Channels:
             return
         for channel in tuple(self._observed.get(found[0], {}).values()):
             try:
-                value = channel.decode(found[1])
+                value = channel._decode(found[1])
             except InvalidMessage as error:
                 self._report(error)
             else:

@@ -17,8 +17,8 @@ from .base.state import ConnectionState, Status
 from .connecting.life import Closing
 from .connecting.runtime import LoopOption
 from .consuming.consumers import AsyncHandler
-from .hook import HeimdallMessage, use_websocket
-from .store import WebSocketStore
+from .hook import use_websocket
+from .store import CLOSE, WebSocketStore
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
@@ -87,6 +87,7 @@ class WebSocketClient(Closing, Generic[T]):
     def close(self) -> None:
         """Close the store, see `WebSocketStore.close`."""
         self.socket.close()
+        return CLOSE
 
     async def aclose(self) -> None:
         """Close the store and return when nothing is left."""
@@ -153,12 +154,12 @@ def create_websocket(
     endpoint: str,
     *,
     on_open: Handler[ConnectionState] | None = None,
-    on_message: Handler[HeimdallMessage] | None = None,
+    on_message: Handler[Any] | None = None,
     on_error: Handler[Exception] | None = None,
     on_close: Handler[CloseInfo] | None = None,
     loop: LoopOption = "auto",
     **options: Unpack[OptionsDict],
-) -> WebSocketClient[HeimdallMessage]: ...
+) -> WebSocketClient[Any]: ...
 @overload
 def create_websocket(
     endpoint: str,

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .base.exceptions import ConfigurationError
-from .base.messages import ChannelMessage, ErrorMessage, Pong, ServerMessage
 from .base.options import OptionsDict, options_of
 from .connecting.codec import Codec, encode
 from .connecting.runtime import LoopOption
+from .core import StoreCore
 from .sharing import join
 from .store import WebSocketStore
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
 
-__all__ = ["HeimdallMessage", "use_websocket"]
+__all__ = ["use_websocket"]
 
 T = TypeVar("T")
-
-HeimdallMessage: TypeAlias = ServerMessage | Pong | ChannelMessage | ErrorMessage | Any
-"""What a store without `message_type` gives: Heimdall's messages; other types as plain JSON."""
 
 
 @overload
 def use_websocket(
     endpoint: str, *, loop: LoopOption = "auto", **options: Unpack[OptionsDict]
-) -> WebSocketStore[HeimdallMessage]: ...
+) -> WebSocketStore[Any]: ...
 @overload
 def use_websocket(
     endpoint: str,
@@ -47,7 +44,8 @@ def use_websocket(
     Args:
         endpoint: a path under `ws_config.ws_url`, or a whole `ws://` or `wss://` URL.
         message_type: what the messages are, any type pydantic can validate, unions included.
-            Without it: Heimdall's messages, and plain JSON for types that nobody knows.
+            Without it: Heimdall's messages, and plain JSON for types that nobody knows, typed
+            `Any`; `message_type=ServerMessage` is the typed form.
             `str | bytes` gives text and binary messages as they came. Binary messages are
             `bytes`; a type without `bytes` in it reports them as invalid.
         loop: `auto` runs on the running event loop, else on the library's background thread;
@@ -67,6 +65,9 @@ def use_websocket(
     checked = options_of(options)
     if checked.heartbeat is not None:
         encode(checked.heartbeat.message)  # refused here, not at the first connection
-    if checked.share:
-        return join(endpoint, checked, message_type, loop)
-    return WebSocketStore(endpoint, checked, Codec(message_type), loop)
+    core = (
+        join(endpoint, checked, message_type, loop)
+        if checked.share
+        else StoreCore(endpoint, checked, Codec(message_type), loop)
+    )
+    return WebSocketStore(core, checked.immediate)

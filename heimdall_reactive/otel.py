@@ -87,7 +87,7 @@ class _Told:
     """What is told of one store."""
 
     def __init__(self, store: WebSocketStore[Any], meters: _Meters, tracer: trace.Tracer) -> None:
-        self.attributes = _server_of(store._name)
+        self.attributes = _server_of(store._core.name)
         self._store = store
         self._meters = meters
         self._tracer = tracer

@@ -6,48 +6,24 @@ import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from reactivex import Observable, abc
+from reactivex import abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from .base.exceptions import RequestLost, StoreClosed, WaitTimeout
 from .base.receipt import Receipt, refuse_on_loop
 from .base.state import ConnectionState, Status
+from .connecting.life import Life
+from .reactive.source import Hot
+from .reactive.values import Values
 
-__all__ = ["Request", "Requester"]
+__all__ = ["Request"]
 
 T = TypeVar("T")
 
 
-class Requester(Protocol):
-    """The store, as a request sees it."""
-
-    @property
-    def messages(self) -> Observable[Any]:
-        """Every message."""
-        ...
-
-    @property
-    def transitions(self) -> Observable[tuple[ConnectionState, ConnectionState]]:
-        """Every change of the state."""
-        ...
-
-    def call_soon(self, call: Callable[[], None]) -> None:
-        """Call something on the store's event loop."""
-
-    def call_behind(self, call: Callable[[], None]) -> None:
-        """Call something after all observers of what is being told."""
-
-    def report(self, error: BaseException, source: str) -> None:
-        """Report what an observer raised."""
-
-    def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call something later; on the event loop's thread."""
-        ...
-
-
-class Request(Observable[T], Generic[T]):
+class Request(Hot[T]):
     """A request under way: `await` it, call `result()` from a thread, or observe it.
 
     It ends after all observers of the message that answers it were told.
@@ -55,29 +31,40 @@ class Request(Observable[T], Generic[T]):
     it emits the answer and completes, or fails: `questions.pipe(ops.flat_map(store.request...))`.
 
     Args:
-        store: where it goes.
+        values: of the store where it goes.
+        life: the store's event loop.
+        report: told of what an observer raised.
         match: true for the message that answers it; what it raises fails the request.
         timeout: seconds from now until the answer must have come.
     """
 
-    def __init__(self, store: Requester, match: Callable[[Any], bool], timeout: float) -> None:
+    def __init__(
+        self,
+        values: Values[T],
+        life: Life,
+        report: Callable[[BaseException, str], None],
+        match: Callable[[Any], bool],
+        timeout: float,
+    ) -> None:
         super().__init__()
-        self._store = store
+        self._values = values
+        self._life = life
+        self._report = report
         self._match = match
         self._timeout = timeout
         self._future: Future[T] = Future()
         self._watching = CompositeDisposable()
         self._receipt: Receipt | None = None
         self._waits = 0
-        self._future.add_done_callback(lambda _: store.call_soon(self._watching.dispose))
-        store.call_soon(self._watch)
+        self._future.add_done_callback(lambda _: life.call(self._watching.dispose))
+        life.call(self._watch)
 
-    def sent(self, receipt: Receipt) -> None:
+    def _sent(self, receipt: Receipt) -> None:
         """Take the receipt of what asks; a send that fails, fails the request."""
         self._receipt = receipt
         receipt.add_done_callback(self._on_settled)
 
-    def forgo(self) -> None:
+    def _forgo(self) -> None:
         """Wait for no answer: nothing was sent."""
         self._future.cancel()
 
@@ -131,9 +118,9 @@ class Request(Observable[T], Generic[T]):
             try:
                 self._tell(observer, future)
             except Exception as raised:  # elsewhere it would be logged with its text
-                self._store.report(raised, "request")
+                self._report(raised, "request")
 
-        self._future.add_done_callback(lambda f: self._store.call_soon(lambda: tell(f)))
+        self._future.add_done_callback(lambda f: self._life.call(lambda: tell(f)))
         return gone
 
     def _tell(self, observer: abc.ObserverBase[T], future: Future[T]) -> None:
@@ -154,12 +141,12 @@ class Request(Observable[T], Generic[T]):
         if self._future.done():
             return
         late = WaitTimeout(f"no answer within {self._timeout} s")
-        timer = self._store.call_later(self._timeout, lambda: self._fail(late))
+        timer = self._life.call_later(self._timeout, lambda: self._fail(late))
         self._watching.add(Disposable(timer.cancel))
         closed = StoreClosed("the store was closed before the answer came")
-        self._watching.add(self._store.messages.subscribe(self._look))
+        self._watching.add(self._values.messages.subscribe(self._look))
         self._watching.add(
-            self._store.transitions.subscribe(
+            self._values.transitions.subscribe(
                 self._on_transition, on_completed=lambda: self._fail(closed)
             )
         )
@@ -183,7 +170,7 @@ class Request(Observable[T], Generic[T]):
     def _on_settled(self, receipt: Receipt) -> None:
         error = receipt.error
         if error is not None:
-            self._store.call_soon(lambda: self._fail(error))
+            self._life.call(lambda: self._fail(error))
 
     def _fail(self, error: Exception) -> None:
         self._settle(lambda: self._future.set_exception(error))
@@ -193,7 +180,7 @@ class Request(Observable[T], Generic[T]):
             with suppress(InvalidStateError):  # cancelled, or settled by what came before
                 settle()
 
-        self._store.call_behind(once)
+        self._values.bus.behind(once)
 
 
 def _look_at(waiting: asyncio.Future[Any]) -> None:

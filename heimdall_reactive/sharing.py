@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import threading
 import weakref
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Final, TypeVar
+from dataclasses import fields
+from typing import Any, Final, TypeAlias
 
 from reactivex import Observable
 
-from .base.endpoints import redact, ws_config
+from .base.endpoints import ws_config
 from .base.exceptions import ConfigurationError, InvalidEndpoint
-from .base.options import CloseInfo, StoreOptions, TokenSource
-from .base.receipt import Receipt
-from .base.state import MOVES, Status
-from .base.stats import Stats
+from .base.options import CloseInfo, StoreOptions
+from .base.starting import start_task
+from .base.state import Status
+from .connecting.codec import Codec
 from .connecting.life import Life
 from .connecting.runtime import LoopOption, chosen
 from .connecting.tokens import Identity, claimed, digest
-from .reactive.face import Face
+from .core import Seat, StoreCore
 from .reactive.sampling import until_end_of
-from .reactive.subjects import Command, Trigger
-from .shared import Shared, registry
-from .store import WebSocketStore
+from .reactive.values import Reporter, Values
 
-__all__ = ["SharedStore", "join"]
+__all__ = ["SharedCore", "join", "registry"]
 
-In = TypeVar("In")
+Key: TypeAlias = "tuple[str, object, weakref.ref[asyncio.AbstractEventLoop] | None]"
 
+APART: Final = {"immediate", "access_token", "principal"}  # options that are compared otherwise
 LEFT: Final = CloseInfo(1000, "the store left the shared connection", "client")
 
 
-def join(
-    endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption
-) -> WebSocketStore[Any]:
-    """Return a store over the shared connection of an endpoint and a principal.
+def join(endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption) -> SharedCore:
+    """Return the shared connection of an endpoint and a principal, for one store more.
 
     Args:
         endpoint: resolved now, and for all who share.
@@ -46,18 +46,14 @@ def join(
     Raises:
         ConfigurationError: another store shares this connection with other options.
     """
-    with suppress(InvalidEndpoint):  # the store fails of it, as one that is not shared
+    with suppress(InvalidEndpoint):  # the store fails because of it, as one that is not shared
         endpoint = ws_config.resolve(endpoint)
     own = chosen(loop)
     whose = claimed(Identity(options.access_token, options.principal))
     if callable(whose) and not isinstance(whose, Hashable):
         whose = _Itself(whose)
     key = digest(endpoint), whose, None if own is None else weakref.ref(own)
-    core = registry.get(key, endpoint, options, message_type, "thread" if own is None else own)
-    store: SharedStore[Any] = SharedStore(endpoint, core, options)
-    if options.immediate:
-        core.call_soon(core.wake)
-    return store
+    return registry.get(key, endpoint, options, message_type, "thread" if own is None else own)
 
 
 class _Itself:
@@ -73,96 +69,212 @@ class _Itself:
         return id(self._provider)
 
 
-class SharedStore(WebSocketStore[In]):
-    """One consumer of a shared connection: a whole store, whose end is only its own.
+class Registry:
+    """The shared connections of the process; they are kept by those who use them."""
+
+    def __init__(self) -> None:
+        # Reentrant: the garbage collector may run a finaliser that closes while it is held.
+        self.lock = threading.RLock()
+        self.all: weakref.WeakValueDictionary[Key, SharedCore] = weakref.WeakValueDictionary()
+
+    def get(
+        self, key: Key, endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption
+    ) -> SharedCore:
+        """Return a connection, counted as used once more.
+
+        Raises:
+            ConfigurationError: it is used with other options.
+        """
+        with self.lock:
+            core = self.all.get(key)
+            if core is None or core.retired:
+                core = self.all[key] = SharedCore(endpoint, options, message_type, loop, key)
+            else:
+                core.refuse_other(options, message_type)
+            core.enter()
+            return core
+
+    def forget(self, core: SharedCore, key: Key) -> None:
+        """Let nobody find a connection any more."""
+        with self.lock:
+            if self.all.get(key) is core:
+                del self.all[key]
+
+    def close_lingering(self) -> None:
+        """End what lingers when the program ends: its thread would just be cut off."""
+        for core in list(self.all.values()):
+            if not core.used:
+                core.life.close()
+
+
+registry: Final = Registry()
+atexit.register(registry.close_lingering)
+
+
+class SharedCore(StoreCore):
+    """One connection for all stores that join; it ends, or lingers, after the last has left.
 
     Args:
-        endpoint: for the log.
-        core: what it shares.
-        options: the same as the others'.
+        endpoint: a full URL.
+        options: of everybody who shares it.
+        message_type: of everybody who shares it.
+        loop: where it runs.
+        key: by which others find it.
     """
 
-    def __init__(self, endpoint: str, core: Shared, options: StoreOptions) -> None:
-        bus = core._bus
-        self._core = core
-        Face.__init__(self, redact(endpoint), bus)
-        self._left = False
-        self._flush_posted = False
-        self._overflow = core._overflow
-        self._runtime, self._outbox = core._runtime, core._outbox
-        self._connection, self.journal = core._connection, core.journal
-        self._channels: Any = _Channels(core, self)
-        grace = options.close_timeout
-        self._life = Life(self._runtime, self._finish, self._complete, grace, self._leave)
-        self.send: Command[Any, Receipt] = Command(bus, "send", self._send)
-        self.connect: Trigger = Trigger(bus, "connect", self._connect)
-        self.disconnect: Trigger = Trigger(bus, "disconnect", self._disconnect)
-        core.add(self)
+    def __init__(
+        self, endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption, key: Key
+    ) -> None:
+        super().__init__(endpoint, options, Codec(message_type), loop, shared=True)
+        self._users = 0
+        self._key = key
+        self._message_type = message_type
+        self._joined: asyncio.Event | None = None
+        self.retired = False
+        super().seat(_nothing, self._complete_values)
 
     @property
-    def stats(self) -> Stats:
-        """Return the counters of the connection, which all who share it have in common."""
-        stats = self._core.stats
-        errors = stats.observer_errors + self._observer_errors
-        return replace(stats, observer_errors=errors, consumers=self._buffers.stats())
+    def used(self) -> bool:
+        """Whether somebody has not left."""
+        return self._users > 0
 
-    def set_access_token(self, token: TokenSource, *, principal: str | None = None) -> None:
+    def refuse_other(self, options: StoreOptions, message_type: Any) -> None:
+        """Refuse a store that would need another connection.
+
+        Raises:
+            ConfigurationError: it names the options that differ, without their values.
+        """
+        identity = self.connection.identity
+        names = (field.name for field in fields(StoreOptions) if field.name not in APART)
+        mine = {name: getattr(self.options, name) for name in names}
+        other = {name: getattr(options, name) for name in mine}
+        mine |= {"message_type": self._message_type, "principal": identity.principal}
+        other |= {"message_type": message_type, "principal": options.principal}
+        mine["access_token"], other["access_token"] = identity.token, options.access_token
+        differ = sorted(name for name in mine if not _same(mine[name], other[name]))
+        if differ:
+            raise ConfigurationError(
+                f"{self.name} is shared with other options: {', '.join(differ)}; "
+                "pass the same, or share=False for a connection of its own"
+            )
+
+    # What a store asks for
+
+    def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
+        """Return what a store that joins has of its own; its end only leaves the connection."""
+        values: Values[Any] = Values(self.bus)
+        reporter = Reporter(self.name)
+        reporter.tell = lambda error: self.bus.emit(values.errors, error)
+        left: list[bool] = []
+
+        def ended() -> None:
+            self.publisher.leave(values, LEFT)
+            complete()
+
+        def leave() -> None:
+            with registry.lock:
+                first = not left
+                left.append(True)
+            if first:
+                self._leave()
+
+        life = Life(self.runtime, finish, ended, self.options.close_timeout, leave)
+        self.publisher.join(values)
+        return Seat(values, reporter, life)
+
+    async def aclose(self) -> None:
+        """Return at the end of the connection, where the last store has just left."""
+        if self.retired:
+            await self.life.aclose()
+
+    def begin(self) -> None:
+        """Connect for a store that joins, unless an attempt is under way or waited for."""
+        self.life.call(self._wake)
+
+    def set_access_token(self, identity: Identity) -> None:
         """Use another token or provider of the same user from the next attempt on, for all.
 
         Raises:
             ConfigurationError: it is another user's; that one needs a store of its own.
         """
-        before = self._core.identity
-        principal = principal or before.principal
-        if claimed(Identity(token, principal)) != claimed(before):
+        before = self.connection.identity
+        identity = identity._replace(principal=identity.principal or before.principal)
+        if claimed(identity) != claimed(before):
             raise ConfigurationError(
                 "a shared connection keeps its user, and this token may be another's: close the "
                 "store and make a new one, or say with principal= whose token it is"
             )
-        self._core.set_access_token(token, principal=principal)
+        super().set_access_token(identity)
 
-    def close(self) -> None:
-        """Leave the shared connection and end the subjects of this store. Idempotent.
+    def channel(self, values: Values[Any], name: str, message_type: Any) -> Observable[Any]:
+        """Return a channel, as long as the store of these values lives."""
+        return until_end_of(values.state, super().channel(values, name, message_type))
 
-        Blocks as `WebSocketStore.close` does; the last to leave ends the connection, after
-        `share_linger` seconds, or at once where that is 0.
-        """
-        self._life.close()
-        if self._life.ended:
-            self._leave()
+    def _wake(self) -> None:
+        if self.connection.state.status is not Status.WAITING:
+            self.connection.connect()
 
-    async def aclose(self) -> None:
-        """Leave the shared connection, and return when the subjects of this store have ended."""
-        self._handlers.forgo()
-        await self._life.aclose()
-        if self._core.retired:
-            await self._core.aclose()
+    # Who is there
+
+    def enter(self) -> None:
+        """Count one more store; `registry.lock` is held."""
+        self._users += 1
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            self.life.call(joined.set)
 
     def _leave(self) -> None:
+        """Count one store less; after the last one the connection ends, at once or in a while."""
         with registry.lock:
-            left, self._left = self._left, True
-        if not left:
-            self._core.leave()
+            self._users -= 1
+            if self._users > 0:
+                return
+            lingers = self.options.share_linger > 0 and self.runtime.loop.is_running()
+            if not lingers:
+                self._retire()
+        if lingers:
+            self.life.call(self._start_lingering)
+        else:
+            self.life.close()
 
-    async def _finish(self) -> None:
-        """End nothing but what is this store's alone, which the connection is not."""
-        await self._handlers.finish()
+    def _start_lingering(self) -> None:
+        with registry.lock:
+            if self._users > 0 or self._joined is not None:
+                return
+            self._joined = asyncio.Event()
+        # A task and not a timer: a loop that is about to end cancels it, which ends the connection.
+        start_task(self._linger(self._joined), "heimdall-linger")
 
-    def _complete(self) -> None:
-        self._core.remove(self)
-        state = self.state.value
-        if Status.DISCONNECTED in MOVES[state.status]:
-            self._bus.emit_all(self._changes(state.disconnected(LEFT)))
-        self._complete_values()
-        self._bus.complete((self.send, self.connect, self.disconnect))
+    async def _linger(self, joined: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self.options.share_linger):
+                await joined.wait()
+        except TimeoutError:
+            pass
+        finally:
+            with registry.lock:
+                last = self._users == 0 and self._joined is joined
+                if last:
+                    self._retire()
+            if last:
+                await self.life.aclose()
+
+    def _retire(self) -> None:
+        self.retired = True
+        registry.forget(self, self._key)
+
+    def _complete_values(self) -> None:
+        self.values.complete()
+        with registry.lock:
+            self._retire()
 
 
-class _Channels:
-    """The channels of a shared connection, as long as one of its stores lives."""
+async def _nothing() -> None:
+    """Do nothing: each store ends what is its own."""
 
-    def __init__(self, core: Shared, store: SharedStore[Any]) -> None:
-        self._core = core
-        self._store = store
 
-    def get(self, name: str, message_type: Any) -> Observable[Any]:
-        return until_end_of(self._store.state, self._core.channel(name, message_type))
+def _same(mine: Any, other: Any) -> bool:
+    try:
+        return mine is other or bool(mine == other)
+    except Exception:  # what cannot be compared is not known to be the same
+        return False

@@ -41,7 +41,7 @@ def states(world: World) -> None:
     store, seen = world.store, world.seen
     chain = seen["state"]
     assert chain[-1] is store.state.value
-    assert len(chain) == store.state.version + 1
+    assert len(chain) == store.state._version + 1
     assert seen["transitions"] == list(pairwise(chain))
     for before, after in pairwise(chain):
         assert after.status in MOVES[before.status], (before, after)
@@ -284,7 +284,7 @@ def check_end(world: World) -> None:
     assert not asyncio.all_tasks(world.loop)
     assert world.peer.live == []
     assert all(sent.receipt.state != "queued" for sent in world.sent)
-    assert len(store._outbox) == 0
+    assert len(store._core.outbox) == 0
     for name in SUBJECTS:
         values: list[Any] = []
         ends: list[int] = []

@@ -88,7 +88,7 @@ class FarSide(Users):
         label = self.owners[bearer] if bearer else "nobody"
         if self.last_dial not in (None, (label, url)):
             self.fault(self.store.last_message.value is None, "another user's last_message")
-        self.last_dial, self.dialled_at = (label, url), self.store.state.version
+        self.last_dial, self.dialled_at = (label, url), self.store.state._version
         self.dialling += 1
         before = len(self.peer.links)
         try:

@@ -82,7 +82,7 @@ class Users:
             case "rubbish":
                 return 7
             case "disconnect" | "connect":
-                self.store.call_soon(lambda: self.do((mode,)))
+                self.store._life.call(lambda: self.do((mode,)))
         return self._token(f"asked-{next(self.serials)}", label)
 
     def option(self, kind: str) -> Callable[[Any], Any]:

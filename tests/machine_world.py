@@ -99,7 +99,7 @@ class World(FarSide):
             if self.store.state.value.status is not Status.CONNECTED:
                 self._allow()
             if self.store.state.value.status in (*STARTS, Status.DISCONNECTING):
-                self.resets.append(self.store.state.version)
+                self.resets.append(self.store.state._version)
             self.store.connect()
             return
         with suppress(StoreClosed):
@@ -120,8 +120,8 @@ class World(FarSide):
         if not self.closing:
             if self.store.state.value.status is Status.FAILED:
                 self._allow()
-                self.resets.append(self.store.state.version)
-            self.identities.append((self.store.state.version, label))
+                self.resets.append(self.store.state._version)
+            self.identities.append((self.store.state._version, label))
         self.store.set_access_token(token, principal=principal)
 
     def do_move(self, port: int) -> None:
@@ -134,8 +134,8 @@ class World(FarSide):
     # Observers
 
     def do_join(self, name: str, react: Callable[[], None] | None = None) -> None:
-        bus, subject = self.store._bus, getattr(self.store, name)
-        start = subject.version if name != "messages" and not self.completed["state"] else None
+        bus, subject = self.store._core.bus, getattr(self.store, name)
+        start = subject._version if name != "messages" and not self.completed["state"] else None
         if name == "messages" and not bus._draining and not bus._queue:
             start = len(self.seen[name])
         joined = Joined(name, start)
@@ -190,11 +190,11 @@ class World(FarSide):
         self.forbidden = False
         for ban in self.bans:
             if ban.end is None:
-                ban.end = self.store.state.version
+                ban.end = self.store.state._version
 
     def _forbid(self) -> None:
         self.forbidden = True
-        self.bans.append(Ban(self.store.state.version, len(self.sent)))
+        self.bans.append(Ban(self.store.state._version, len(self.sent)))
 
     def _send(self, text: str) -> None:
         if self.closing:
@@ -226,7 +226,7 @@ class World(FarSide):
         if self.dialling and self.last_dial:
             labels.add(self.last_dial[0])
         if self.store.state.value.status is Status.CONNECTING:
-            since = self.store.state.version
+            since = self.store.state._version
             before = [label for version, label in self.identities if version < since]
             labels |= {before[-1]} | {name for version, name in self.identities if version >= since}
         return labels

@@ -218,7 +218,7 @@ def test_a_report_that_raises_starves_nobody_and_freezes_nothing(many: bool) -> 
 class Broken(State[int]):
     """Its delivery itself fails, as when a signal comes between two observers."""
 
-    def deliver(self, version: int, value: int, only_replaying: bool = False) -> None:
+    def _deliver(self, version: int, value: int, only_replaying: bool = False) -> None:
         raise KeyboardInterrupt
 
 
@@ -538,7 +538,7 @@ def test_an_observer_disposed_while_it_is_replayed_elsewhere_gets_nothing_more()
             seen.append(value)
             if value == 0:
                 ours.emit(1)
-                for each in ours.subject.records:
+                for each in ours.subject._records:
                     each.dispose()
 
         def on_error(self, error: Exception) -> None:
@@ -547,7 +547,7 @@ def test_an_observer_disposed_while_it_is_replayed_elsewhere_gets_nothing_more()
         def on_completed(self) -> None:
             raise AssertionError
 
-    ours.subject.attach(Observer(), replay=True)
+    ours.subject._attach(Observer(), replay=True)
     assert seen == [0]
 
 

@@ -247,7 +247,9 @@ def test_both_transports_work_on_both_loops_with_and_without_tls(
                 await until(store, lambda: len(got) == 5)
                 assert [len(text) for text in got] == [*sizes, 500_000]
                 assert receipt.state == "written"
-                session = store._connection.session  # the wire is of the kind that was asked for
+                session = (
+                    store._core.connection.session
+                )  # the wire is of the kind that was asked for
                 assert session is not None
                 assert isinstance(session.wire, PicowsWire) is (transport == "picows")
 

@@ -288,7 +288,7 @@ def test_a_send_that_meets_the_end_is_settled() -> None:
     store = quick("ws://127.0.0.1:9", immediate=False)
     store.close()
     # A thread may pass the check for the end just before it, and queue just after.
-    assert store._outbox.put(Frame(b"x", True)).state == "dropped"
+    assert store._core.outbox.put(Frame(b"x", True)).state == "dropped"
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")

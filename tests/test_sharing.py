@@ -26,7 +26,7 @@ from heimdall_reactive import (
     ws_config,
 )
 from heimdall_reactive.devserver import serve_in_thread
-from heimdall_reactive.shared import registry
+from heimdall_reactive.sharing import registry
 from heimdall_reactive.testing import Accept, Hang, Refuse, ScriptedPeer, VirtualTimeLoop
 from heimdall_reactive.testing import run as run_virtual
 

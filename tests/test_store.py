@@ -244,7 +244,7 @@ def test_a_selection_lives_as_long_as_it_is_observed() -> None:
             assert ups == [False, True]
             subscription.dispose()
             gc.collect()
-            assert not store._selections  # nothing is computed for nobody
+            assert not store._values.selections  # nothing is computed for nobody
 
     run(main)
 
@@ -902,7 +902,7 @@ def test_the_sends_of_a_thread_share_one_wake_up() -> None:
             await store.wait_connected(2)
             hot = record(store.messages)
             posts: list[Any] = []
-            post = store._runtime.post
+            post = store._core.runtime.post
 
             def counted(call: Any) -> None:
                 posts.append(call)

@@ -41,7 +41,7 @@ def state_of(value: Any, bus: Bus | None = None, name: str = "state") -> State[A
 
 def put(state: State[Any], *values: Any) -> None:
     for value in values:
-        state.bus.emit(state, value)
+        state._bus.emit(state, value)
 
 
 def command_on(bus: Bus, performed: list[Any]) -> Command[Any, str]:
@@ -150,7 +150,7 @@ def test_dispose_is_refused_and_completion_keeps_the_last_value() -> None:
     with pytest.raises(ReadOnlyError):
         ours.dispose()
     put(ours, 1)
-    ours.bus.complete([ours])
+    ours._bus.complete([ours])
     ours.subscribe(**ended(late))
     assert (seen, late, ours.value) == ([0, 1, "end"], [1, "end"], 1)
     assert ours.observers == []
@@ -218,7 +218,7 @@ def test_equal_messages_in_a_row_are_all_kept() -> None:
     stock: Subject[Any] = Subject()
     distinct = record(stock.pipe(ops.distinct_until_changed()))
     ours = state_of(None)
-    messages: Stream[Any] = Stream(ours.bus, "messages", of=ours)
+    messages: Stream[Any] = Stream(ours._bus, "messages", of=ours)
     as_state, as_stream = record(ours), record(messages)
     for value in ("m", "m", "m"):
         stock.on_next(value)
@@ -271,8 +271,8 @@ def select(selector: Callable[[Any], Any], source: Any) -> Selection[Any, Any]:
 
 
 def move(selection: Selection[Any, Any], source: Any) -> list[Any]:
-    changes = selection.changes(source)
-    selection.bus.emit_all(changes)
+    changes = selection._changes(source)
+    selection._bus.emit_all(changes)
     return [value for _, value in changes]
 
 
@@ -319,7 +319,7 @@ def test_retry_on_a_stream_does_not_repeat_the_poison() -> None:
 
     calls.clear()
     last = state_of(None)
-    messages: Stream[Any] = Stream(last.bus, "messages", of=last)
+    messages: Stream[Any] = Stream(last._bus, "messages", of=last)
     seen = record(messages.pipe(ops.map(mapper), ops.retry(50)))
     put(last, "a", "poison", "b")
     assert (calls, seen) == (["a", "poison", "b"], ["a", "b"])
@@ -358,7 +358,7 @@ def test_no_callback_ever_reads_a_mixture(steps: list[int], answers: dict[int, i
 
     def transit(value: int) -> None:
         bus.emit_all(
-            [(truth, value), *doubled.changes(value), *odd.changes(value), (derived, -value)]
+            [(truth, value), *doubled._changes(value), *odd._changes(value), (derived, -value)]
         )
 
     def observe(_: Any) -> None:
@@ -386,25 +386,25 @@ def test_no_callback_ever_reads_a_mixture(steps: list[int], answers: dict[int, i
 
 def test_a_stream_of_a_state_shares_its_emissions_but_no_replay_and_no_reset() -> None:
     last = state_of(None)
-    messages: Stream[Any] = Stream(last.bus, "messages", of=last)
+    messages: Stream[Any] = Stream(last._bus, "messages", of=last)
     order: list[tuple[str, Any]] = []
     last.subscribe(lambda value: order.append(("last", value)))
     messages.subscribe(lambda value: order.append(("messages", value)))
     put(last, "m")
-    last.reset(None)
+    last._reset(None)
     assert order == [("last", None), ("last", "m"), ("messages", "m"), ("last", None)]
     assert last.value is None
     assert record(messages) == []
     end: list[Any] = []
     messages.subscribe(**ended(end))
-    last.bus.complete([last])
+    last._bus.complete([last])
     messages.subscribe(**ended(end))
     assert end == ["end", "end"]
 
 
 def test_a_reset_in_a_callback_keeps_the_order() -> None:
     last = state_of(None)
-    last.subscribe(lambda value: last.reset(None) if value == "m" else None)
+    last.subscribe(lambda value: last._reset(None) if value == "m" else None)
     seen = record(last)
     put(last, "m")
     assert seen == [None, "m", None]
@@ -444,7 +444,7 @@ class AsyncCallable:
 )
 def test_a_coroutine_function_is_refused(observer: Any) -> None:
     ours = state_of(0)
-    for source in (ours, Stream[Any](ours.bus, "stream")):
+    for source in (ours, Stream[Any](ours._bus, "stream")):
         with pytest.raises(TypeError, match="nobody would await"):
             source.subscribe(observer)
     assert ours.observers == []
@@ -489,8 +489,8 @@ def test_first_can_be_awaited() -> None:
 
         waiting = asyncio.create_task(first())
         await asyncio.sleep(0)
-        stream.bus.emit(stream, 7)
+        stream._bus.emit(stream, 7)
         assert await waiting == 7
-        assert stream.records == ()
+        assert stream._records == ()
 
     run(body)

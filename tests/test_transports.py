@@ -377,7 +377,7 @@ def test_the_token_is_in_no_log_and_no_repr(caplog: pytest.LogCaptureFixture) ->
             quick(url, access_token="c4nary") as store,
         ):
             await store.wait_connected(2)
-            assert "c4nary" not in repr(vars(store._connection))
+            assert "c4nary" not in repr(vars(store._core.connection))
 
     logging.getLogger("peer.quiet").setLevel(logging.INFO)
     run(main)

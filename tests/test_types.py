@@ -13,15 +13,19 @@ from reactivex.subject import BehaviorSubject
 from heimdall_reactive import (
     AccountBanned,
     CloseInfo,
+    Command,
     ConnectionState,
     ConsumerStats,
-    HeimdallMessage,
+    MessageIterator,
     Receipt,
     Request,
     RolesUpdated,
     ServerMessage,
+    State,
     Stats,
     StoreError,
+    Trigger,
+    Waiter,
     WebSocketClient,
     WebSocketStore,
     create_websocket,
@@ -31,7 +35,6 @@ from heimdall_reactive.consuming.consumers import AsyncHandler
 from heimdall_reactive.consuming.hops import Hop, QueueHop, loop_hop
 from heimdall_reactive.consuming.streams import MessageStream
 from heimdall_reactive.consuming.views import StoreView
-from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.recording import Recorder, record, replay
 from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as virtually
@@ -78,6 +81,13 @@ def test_a_store_is_typed_by_its_messages() -> None:
         assert_type(union.stats_every(1.0), Observable[Stats])
         assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
         assert_type(union.connected, bool)
+        assert_type(plain, WebSocketStore[Any])
+        assert_type(server, WebSocketStore[ServerMessage])
+        prices: list[float] = []
+        plain.messages.subscribe(lambda message: prices.append(message["price"]))
+        assert_type(union.wait_connected(), Waiter)
+        assert_type(union.connect, Trigger)
+        assert_type(union.send, Command[Any, Receipt])
         assert_type(union.is_connected.value, bool)
         assert_type(union.latency.value, float | None)
         assert_type(union.select(lambda state: state.session), State[int])
@@ -125,6 +135,15 @@ def test_consumers_are_typed_by_the_messages() -> None:
     virtually(main)
 
 
+def test_an_iteration_is_typed_by_the_messages() -> None:
+    with use_websocket("ws://127.0.0.1:9", message_type=A | B, immediate=False) as store:
+        messages = store.iterate(timeout=1.0)
+        assert_type(messages, MessageIterator[A | B])
+        store.close()
+        for message in messages:
+            assert_type(message, A | B)
+
+
 def test_waits_and_receipts_give_what_they_wait_for() -> None:
     async def main(store: WebSocketStore[Any]) -> None:
         assert_type(await store.wait_connected(), ConnectionState)
@@ -148,7 +167,7 @@ def test_a_replay_is_typed_by_its_messages(tmp_path: Path) -> None:
         plain = replay(path, speed="instant")
         assert_type(union, WebSocketStore[A | B])
         assert_type(server, WebSocketStore[ServerMessage])
-        assert_type(plain, WebSocketStore[HeimdallMessage])
+        assert_type(plain, WebSocketStore[Any])
         for replayed in (union, server, plain):
             await replayed.aclose()
 

@@ -129,7 +129,7 @@ def watched(store: WebSocketStore[Any], resumed: threading.Event) -> list[bool]:
         store.transitions.subscribe(look)
         watching.set()
 
-    store.call_soon(subscribe)  # behind the wait, which has begun there
+    store._life.call(subscribe)  # behind the wait, which has begun there
     assert watching.wait(5)
     return early
 
@@ -141,7 +141,7 @@ def begins(store: WebSocketStore[Any], begin: Callable[[], object]) -> None:
     begin()
     while len(states.records) == before:
         done = threading.Event()
-        store.call_soon(done.set)
+        store._life.call(done.set)
         assert done.wait(5)
 
 

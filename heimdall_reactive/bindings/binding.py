@@ -15,7 +15,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
-from heimdall_reactive.reactive.source import Source
+from heimdall_reactive.reactive.source import report_on
 
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -287,9 +287,8 @@ class Binding(abc.DisposableBase):
     def _report(self, error: BaseException, on_error: OnError | None) -> None:
         if on_error is not None and isinstance(error, Exception):
             self._guard(on_error, error, None)  # one that raises must not feed itself
-        elif isinstance(self._source, Source):
-            self._source.bus.report(error, f"binding of {self._source.name}")
-        else:  # one line, without its text, which may quote a message
+        elif not report_on(self._source, error, "binding"):
+            # One line, without its text, which may quote a message.
             logger.error("a binding raised %s", told(error))
 
 

@@ -142,7 +142,7 @@ class Held:
 
 def _close_soon(store: WebSocketStore[Any] | None) -> None:
     if store is not None:
-        store.call_soon(store.close)  # on its own event loop, where closing only begins
+        store._life.call(store.close)  # on its own event loop, where closing only begins
 
 
 READ: Final[dict[str, Callable[[WebSocketStore[Any]], Any]]] = {

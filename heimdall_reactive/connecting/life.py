@@ -53,6 +53,7 @@ class Life:
         release: called after the end; None gives the background thread back.
 
     Attributes:
+        runtime: where the store runs.
         closed: commands are refused.
         ended: nothing is left.
     """
@@ -67,7 +68,7 @@ class Life:
     ) -> None:
         self.closed = False
         self.ended = False
-        self._runtime = runtime
+        self.runtime = runtime
         self._finish = finish
         self._complete = complete
         self._release = runtime.release if release is None else release
@@ -76,10 +77,14 @@ class Life:
 
     def call(self, command: Callable[[], None]) -> None:
         """Perform a command here, or soon on the loop's thread."""
-        if self.ended or self._runtime.here():
+        if self.ended or self.runtime.here():
             command()
         else:
-            self._runtime.post(command)
+            self.runtime.post(command)
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call something in some seconds; on the loop's thread only."""
+        return self.runtime.loop.call_later(delay, call)
 
     def refuse_closed(self) -> None:
         """Refuse a command to a closed store.
@@ -98,7 +103,8 @@ class Life:
         runtime = self._reachable()
         if running_loop() is not None:
             runtime.post(self._begin)
-        elif not runtime.background and not runtime.loop.is_running():
+            return
+        if not runtime.background and not runtime.loop.is_running():
             runtime.loop.run_until_complete(self._close_here())
         else:
             done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
@@ -107,7 +113,7 @@ class Life:
             except BaseException:
                 done.cancel()  # it goes on without us, and releases the loop at its end
                 raise
-            self._release()
+        self._release()
 
     async def aclose(self) -> None:
         """Close from any event loop, and return at the end."""
@@ -124,9 +130,9 @@ class Life:
         self._release()
 
     def _reachable(self) -> Runtime:
-        if self._runtime.loop.is_closed():
-            self._runtime.fall_back()
-        return self._runtime
+        if self.runtime.loop.is_closed():
+            self.runtime.fall_back()
+        return self.runtime
 
     def _begin(self) -> None:
         self._start().add_done_callback(lambda _: self._release())
@@ -142,7 +148,7 @@ class Life:
 
     def _start(self) -> asyncio.Task[None]:
         if self._closing is None:
-            self._closing = start_task(self._close(), "heimdall-close", self._runtime.loop)
+            self._closing = start_task(self._close(), "heimdall-close", self.runtime.loop)
         return self._closing
 
     async def _close(self) -> None:

@@ -165,21 +165,21 @@ class Outbox:
             return
         self._flushing = True
         try:
-            if wire.writable:
+            if self._in_flight is not None and wire.writable:
                 self.land()
-            while wire.writable and self._write_next(wire):
-                pass
+            while (self._ahead or self._entries) and wire.writable:
+                self._write_next(wire)
         finally:
             self._flushing = False
 
-    def _write_next(self, wire: Writer) -> bool:
-        """Write what is next, and tell whether there was anything."""
+    def _write_next(self, wire: Writer) -> None:
+        """Write what is next, unless it has expired."""
         if self._ahead:
             wire.write(self._ahead.popitem(last=False)[1])
-            return True
+            return
         entry = self._next()
         if entry is None:
-            return False
+            return
         try:
             wire.write(entry.frame)
         except BaseException:
@@ -189,7 +189,6 @@ class Outbox:
             entry.receipt.settle("written")
         else:
             self._in_flight = entry.receipt
-        return True
 
     def land(self) -> None:
         """Settle what was in flight as written: the operating system has taken it."""

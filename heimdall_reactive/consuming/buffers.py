@@ -194,6 +194,13 @@ class Buffers:
 
     def stats(self) -> tuple[ConsumerStats, ...]:
         """Return the counters of each, in the order in which they came."""
+        return tuple(buffer.stats() for buffer in self._now())
+
+    def let_go(self) -> None:
+        """Hold the server back no longer for any of them."""
+        for buffer in self._now():
+            buffer.let_go()
+
+    def _now(self) -> list[Buffer[Any]]:
         with self._lock:
-            buffers = list(self._all.values())
-        return tuple(buffer.stats() for buffer in buffers)
+            return list(self._all.values())

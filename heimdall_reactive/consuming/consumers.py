@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 from collections.abc import Awaitable, Callable
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
@@ -16,11 +19,13 @@ from heimdall_reactive.connecting.runtime import Runtime
 
 from .buffers import Buffer, Buffers
 
-__all__ = ["AsyncHandler", "AsyncHandlers"]
+__all__ = ["AsyncHandler", "AsyncHandlers", "refuse_sync"]
 
 E = TypeVar("E")
 
 HANDLER_GRACE: Final = 2.0  # seconds that calls may still take when the store closes
+# What the annotation of a function says that returns an awaitable.
+AWAITABLE: Final = ("Awaitable", "Coroutine", "Future", "Task", "Receipt", "Request", "Waiter")
 CANCEL_GRACE: Final = 1.0  # seconds that a call may take to end after it was cancelled
 
 
@@ -171,3 +176,33 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def refuse_sync(call: Callable[..., object]) -> None:
+    """Refuse a function that is surely not async: its result could not be awaited.
+
+    A lambda, an object that can be called and a function that is annotated to return something
+    awaitable may do so, and are tried.
+
+    Raises:
+        TypeError: it says where a sync function goes.
+    """
+    plain = inspect.unwrap(call)
+    while isinstance(plain, functools.partial):
+        plain = inspect.unwrap(plain.func)
+    if inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(call):
+        return
+    function = plain.__func__ if isinstance(plain, MethodType) else plain
+    if not callable(call) or isinstance(function, BuiltinFunctionType):
+        says_so = False
+    elif isinstance(function, FunctionType) and function.__name__ != "<lambda>":
+        returns = str(function.__annotations__.get("return", None))
+        says_so = any(word in returns for word in AWAITABLE)
+    else:
+        return
+    if not says_so:
+        name = getattr(call, "__qualname__", repr(call))
+        raise TypeError(
+            f"{name} is not async, so it cannot be awaited; use store.messages.subscribe({name}), "
+            "or define it by `async def`"
+        )

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final, Generic, Self, TypeVar
 
-from reactivex import Observable
+from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.stats import ConsumerStats
 
 from .buffers import Buffer, Buffers
 
-__all__ = ["Inlet", "MessageStream"]
+__all__ = ["Inlet", "MessageStream", "detach"]
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class MessageStream(AsyncIterator[T]):
         subscription = SingleAssignmentDisposable()
         self._inlet = inlet
         buffers.add(buffer)
-        self._detach = weakref.finalize(self, _detach, subscription, buffers, buffer)
+        self._detach = weakref.finalize(self, detach, subscription, buffers, buffer)
         self._detach.atexit = False
         subscription.disposable = source.subscribe(inlet.put, on_completed=inlet.end)
 
@@ -165,9 +165,8 @@ def _wake(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-def _detach(
-    subscription: SingleAssignmentDisposable, buffers: Buffers, buffer: Buffer[Any]
-) -> None:
+def detach(subscription: abc.DisposableBase, buffers: Buffers, buffer: Buffer[Any]) -> None:
+    """End a consumer's part: what a finaliser of it calls."""
     subscription.dispose()
     buffers.remove(buffer)
     buffer.let_go()  # here: also where the garbage collector ends a stream

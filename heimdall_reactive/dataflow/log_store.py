@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from reactivex import Observable
 from reactivex import operators as ops
 
-from heimdall_reactive import ConfigurationError, Gap, HeimdallMessage, StoreOptions, WebSocketStore
+from heimdall_reactive import ConfigurationError, Gap, StoreOptions, WebSocketStore
 from heimdall_reactive.base.options import OptionsDict, options_of
 from heimdall_reactive.base.rules import Action
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
-from heimdall_reactive.connecting.runtime import LoopOption
-from heimdall_reactive.consuming.holding import Holding
+from heimdall_reactive.connecting.outbox import Outbox
+from heimdall_reactive.connecting.runtime import LoopOption, Runtime
+from heimdall_reactive.core import StoreCore
+from heimdall_reactive.reactive.publisher import Publisher
+from heimdall_reactive.reactive.source import Derived
 from heimdall_reactive.reactive.subjects import Stream
 
 from .gaps import Missed
@@ -63,7 +65,7 @@ def use_log(
     client: Mapping[str, Any] | None = None,
     loop: LoopOption = "auto",
     **options: Unpack[OptionsDict],
-) -> LogStore[HeimdallMessage]: ...
+) -> LogStore[Any]: ...
 @overload
 def use_log(
     stream: str,
@@ -141,24 +143,29 @@ class LogStore(WebSocketStore[In]):
         records: every message with its place in the log, in order, hot.
     """
 
+    _reader: _Reader
+
     def __init__(
         self, end: LogEnd, place: Place, options: StoreOptions, codec: Codec[In], loop: LoopOption
     ) -> None:
-        self._end = end
-        self._place = place
-        self._record: Record | None = None
-        super().__init__(f"log:{end.stream}/{end.channel or '*'}", options, codec, loop)
+        def supervise(
+            endpoint: str,
+            options: StoreOptions,
+            codec: Codec[Any],
+            outbox: Outbox,
+            publisher: Publisher,
+            runtime: Runtime,
+        ) -> Connection:
+            self._reader = reader = _Reader(publisher, place)
+            parts = endpoint, options, codec, outbox, reader, runtime
+            return LogConnection(end, place, reader, parts)
 
-    def _supervise(self, endpoint: str, options: StoreOptions, codec: Codec[In]) -> Connection:
-        self._records: Stream[LogMessage[In]] = Stream(self._bus, "records")
-        self.records: Observable[LogMessage[In]] = self._records
-        parts = endpoint, options, codec, self._outbox, self, self._runtime
-        return LogConnection(self._end, self._place, self, parts)
-
-    @cached_property
-    def _holding(self) -> Holding:
         # Records are pulled, and pings go beside them: a reader may take its time.
-        return Holding(self._open_session, self._runtime, bounded=False)
+        where = f"log:{end.stream}/{end.channel or '*'}"
+        core = StoreCore(where, options, codec, loop, supervise, bounded_hold=False)
+        self._place = place
+        self.records: Observable[LogMessage[In]] = self._reader.records
+        super().__init__(core, options.immediate)
 
     @property
     def position(self) -> int:
@@ -184,12 +191,36 @@ class LogStore(WebSocketStore[In]):
         def message(told: LogMessage[In]) -> In:
             return told.message
 
-        return self.records.pipe(ops.filter(mine), ops.map(message))
+        return Derived(self.records.pipe(ops.filter(mine), ops.map(message)))
 
-    # Told by the connection, on its event loop
+    def _complete(self) -> None:
+        self._bus.complete((self._reader.records,))
+        super()._complete()
+
+
+class _Reader:
+    """What the connection to the log tells: as to any store, and each message with its record.
+
+    Args:
+        publisher: of the store.
+        place: is moved with each record.
+    """
+
+    def __init__(self, publisher: Publisher, place: Place) -> None:
+        self._publisher = publisher
+        self._place = place
+        self._record: Record | None = None
+        bus = publisher.values.bus
+        self.records: Stream[LogMessage[Any]] = Stream(bus, "records")
+        self.on_session = publisher.on_session
+        self.on_state = publisher.on_state
+        self.on_latency = publisher.on_latency
+        self.on_error = publisher.on_error
+        self.on_principal = publisher.on_principal
+        self.on_unusable_loop = publisher.on_unusable_loop
 
     def on_record(self, record: Record) -> bool:
-        """Take the next record; tell whether it is a message."""
+        """Handle the next record; return whether it is a message."""
         self._place.position = record.seq
         if record.kind == "gap" and record.seq > self._place.old:
             self._tell_gap(record)
@@ -197,24 +228,19 @@ class LogStore(WebSocketStore[In]):
         return record.kind == "in"
 
     def on_incoming(self, message: Any) -> None:
-        """Take the next message: as for any store, then with its record."""
-        super().on_incoming(message)
+        """Handle the next message: as for any store, then with its record."""
+        self._publisher.on_incoming(message)
         if self._record is not None:
-            self._bus.emit(self._records, LogMessage(message, self._record))
+            bus = self._publisher.values.bus
+            bus.emit(self.records, LogMessage(message, self._record))
 
     def on_gap(self, gap: Gap) -> None:
-        """Tell nothing: a new session goes on where the last one ended."""
+        """Do nothing: a new session goes on where the last one ended."""
 
     def _tell_gap(self, record: Record) -> None:
         try:
             missed = Missed.of(record)
         except ValueError:
             return  # another program's
-        super().on_gap(Gap(missed.since, missed.until, self.state.value.session))
-
-    def _complete(self) -> None:
-        self._bus.complete((self._records,))
-        super()._complete()
-
-    def __repr__(self) -> str:
-        return f"<LogStore {self._name} {self.state.value.status}>"
+        session = self._publisher.values.state.value.session
+        self._publisher.on_gap(Gap(missed.since, missed.until, session))

@@ -25,14 +25,14 @@ Post = Callable[[Callable[[], None]], object]
 class Emitter(Protocol[V]):
     """What a bus emits for."""
 
-    def commit(self, value: V, /) -> int:
+    def _commit(self, value: V, /) -> int:
         """Take the value as current and return its version; the bus's lock is held."""
         ...
 
-    def deliver(self, version: int, value: V, only_replaying: bool = False, /) -> None:
+    def _deliver(self, version: int, value: V, only_replaying: bool = False, /) -> None:
         """Notify the observers, or only those that get replays."""
 
-    def complete(self) -> None:
+    def _complete(self) -> None:
         """Tell everybody that nothing more will come."""
 
 
@@ -54,6 +54,8 @@ class Bus:
         self._wake: Post | None = None
         self._woken = False  # the owner was woken and has not come yet
         self._escaped: BaseException | None = None
+        # Told of each change of a source's observers. A view lives while it is in here.
+        self.keep: Callable[[Any], None] | None = None
 
     def bind(self, owner: int | None, wake: Post) -> None:
         """Let one thread deliver from now on, woken by others; None lets any thread deliver."""
@@ -73,12 +75,12 @@ class Bus:
         self._draining = True
         with self.lock:
             late = self._queue  # another thread may have queued since that look: it was before us
-            version = source.commit(value)
+            version = source._commit(value)
             if late:
                 self._put(source, version, value, only_replaying)
         try:
             if not late:
-                source.deliver(version, value, only_replaying)
+                source._deliver(version, value, only_replaying)
         except BaseException as error:  # `report` itself failed, or a signal came
             self._escaped = self._escaped or error
         if self._queue or self._escaped is not None:
@@ -88,13 +90,13 @@ class Bus:
 
     def _emit_in_turn(self, source: Emitter[T], value: T, only_replaying: bool) -> None:
         with self.lock:
-            version = source.commit(value)
+            version = source._commit(value)
             direct = self._begin()
             if not direct:
                 self._put(source, version, value, only_replaying)
         if direct:
             try:
-                source.deliver(version, value, only_replaying)
+                source._deliver(version, value, only_replaying)
             except BaseException as error:  # `report` itself failed, or a signal came
                 self._escaped = self._escaped or error
             self._drain_on()
@@ -105,13 +107,13 @@ class Bus:
         """Commit every value before anybody is told of the first."""
         with self.lock:
             for source, value in changes:
-                self._put(source, source.commit(value), value)
+                self._put(source, source._commit(value), value)
         self.drain()
 
     def complete(self, sources: Iterable[Emitter[Any]]) -> None:
         """End the sources after everything that is queued."""
         with self.lock:
-            self._queued().extend(source.complete for source in sources)
+            self._queued().extend(source._complete for source in sources)
         self.drain()
 
     def behind(self, call: Callable[[], None]) -> None:
@@ -160,7 +162,7 @@ class Bus:
     def _put(
         self, source: Emitter[T], version: int, value: T, only_replaying: bool = False
     ) -> None:
-        self._queued().append(lambda: source.deliver(version, value, only_replaying))
+        self._queued().append(lambda: source._deliver(version, value, only_replaying))
 
     def _queued(self) -> deque[Callable[[], None]]:
         """Return the queue to add to; `lock` is held."""

@@ -34,31 +34,30 @@ class History(Source[T]):
 
     def __init__(self, bus: Bus, limit: int, keep: Callable[[History[T], bool], None]) -> None:
         super().__init__()
-        self.bus, self.name, self.version, self.completed = bus, "history", 0, False
-        self.records = ()
-        self.limit = limit
+        self._bus, self._name, self._version, self._completed = bus, "history", 0, False
+        self._records = ()
         self._kept: deque[T] = deque(maxlen=limit)
         self._keep = keep
 
-    def commit(self, value: T) -> int:
+    def _commit(self, value: T) -> int:
         """Keep the value; the bus's lock is held."""
         self._kept.append(value)
-        return super().commit(value)
+        return super()._commit(value)
 
-    def accept(self, value: T) -> None:
+    def _accept(self, value: T) -> None:
         """Keep a value and pass it on, in the middle of the bus's delivery of it."""
-        with self.bus.lock:
-            version = self.commit(value)
-        self.deliver(version, value)
+        with self._bus.lock:
+            version = self._commit(value)
+        self._deliver(version, value)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         record: Record[T] = Record(self, observer, replay=False)
-        with self.bus.lock:
-            record.since = first = self.version - len(self._kept)
+        with self._bus.lock:
+            record.since = first = self._version - len(self._kept)
             record.park(enumerate(self._kept, first + 1))
-            completed = self.completed
+            completed = self._completed
             if not completed:
                 self._change(record, None)
         if completed:
@@ -67,7 +66,7 @@ class History(Source[T]):
         return record
 
     def _changed(self) -> None:
-        self._keep(self, bool(self.records))
+        self._keep(self, bool(self._records))
 
 
 class Histories(Generic[T]):
@@ -94,15 +93,15 @@ class Histories(Generic[T]):
         """
         if not isinstance(limit, int) or limit < 1:
             raise ConfigurationError(f"a history keeps 1 message or more, not {limit!r}")
-        with self._source.bus.lock:
+        with self._source._bus.lock:
             if self._all is None:
                 self._all = weakref.WeakValueDictionary()
             history = self._all.get(limit)
             if history is not None:
                 return history
-            history = self._all[limit] = History(self._source.bus, limit, self._hold)
+            history = self._all[limit] = History(self._source._bus, limit, self._hold)
             feed = _Feed(history)
-            record = self._source.attach(feed, replay=False)
+            record = self._source._attach(feed, replay=False)
         # The source holds the feed, the feed only looks at the history.
         weakref.finalize(history, record.dispose).atexit = False
         return history
@@ -124,9 +123,9 @@ class _Feed(Observer[T]):
     def on_next(self, value: T) -> None:
         history = self._history()
         if history is not None:
-            history.accept(value)
+            history._accept(value)
 
     def on_completed(self) -> None:
         history = self._history()
         if history is not None:
-            history.complete()
+            history._complete()

@@ -12,6 +12,8 @@ from reactivex.abc import SchedulerBase
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 
+from .source import Derived
+
 __all__ = ["every", "until_end_of"]
 
 T = TypeVar("T")
@@ -40,4 +42,4 @@ def every(
 def until_end_of(lives: Observable[Any], source: Observable[T]) -> Observable[T]:
     """Complete an observable when another one does."""
     end = reactivex.concat(lives.pipe(ops.ignore_elements()), reactivex.just(None))
-    return source.pipe(ops.take_until(end))
+    return Derived(source.pipe(ops.take_until(end)))

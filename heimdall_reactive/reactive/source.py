@@ -6,19 +6,23 @@ import inspect
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from .bus import Bus
 
-__all__ = ["Source", "Tap"]
+__all__ = ["NO_COPY", "Derived", "Hot", "Source", "Tap", "report_on"]
 
 T = TypeVar("T")
 # The newest version that an observer has seen otherwise, and the `on_next` of all of them.
 Fan: TypeAlias = tuple[int, tuple[Callable[[Any], None], ...]]
 
+NO_COPY: Final = (
+    "a store cannot be pickled or copied: it has a socket, threads and observers; pass its "
+    "endpoint and options, and make another with use_websocket() there"
+)
 NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
 NOBODY: Final[Fan] = (0, ())
 
@@ -42,7 +46,7 @@ class Record(abc.DisposableBase, Generic[T]):
     def notify(self, version: int, value: T) -> None:
         """Deliver, unless the replay is still under way on another thread."""
         if self._parked is not None:
-            with self._source.bus.lock:
+            with self._source._bus.lock:
                 if self._parked is not None:
                     self._parked.append((version, value))
                     return
@@ -64,7 +68,7 @@ class Record(abc.DisposableBase, Generic[T]):
                     self.since = later[0]  # what waits here may be on its way here as well
                     self._call(later[1])
             if self._ended:
-                self._source.bus.guard(self._source.name, _complete, self)
+                self._source._bus.guard(self._source._name, _complete, self)
         except BaseException:  # an interrupt: left parked, the observer would collect for ever
             self._parked = None
             self.dispose()
@@ -72,21 +76,21 @@ class Record(abc.DisposableBase, Generic[T]):
 
     def end(self) -> None:
         """Complete, after what waits for the end of the replay on another thread."""
-        with self._source.bus.lock:
+        with self._source._bus.lock:
             if self._parked is not None:
                 self._ended = True
                 return
         self.observer.on_completed()
 
     def _call(self, value: T) -> None:
-        self._source.bus.guard(self._source.name, self.observer.on_next, value)
+        self._source._bus.guard(self._source._name, self.observer.on_next, value)
 
     def _unpark(self) -> tuple[int, T] | None:
-        with self._source.bus.lock:
+        with self._source._bus.lock:
             if self._parked:
                 return self._parked.popleft()
             self._parked = None
-            self._source.fan = None
+            self._source._fan = None
             return None
 
     @property
@@ -97,7 +101,7 @@ class Record(abc.DisposableBase, Generic[T]):
     def dispose(self) -> None:
         """Detach: nothing is delivered any more, not even what is already queued."""
         self.since = NEVER
-        self._source.detach(self)
+        self._source._detach(self)
 
 
 class Tap(Generic[T]):
@@ -121,98 +125,143 @@ def _complete(record: Record[Any]) -> None:
     record.observer.on_completed()
 
 
-class Source(Observable[T]):
+class Hot(Observable[T]):
+    """An observable of a store, which cannot be looped over."""
+
+    def __getitem__(self, key: slice | int) -> Observable[T]:
+        """Slice, as any observable.
+
+        Not `__iter__`, which operators would take for a sequence. RxPY gives an observable for
+        every number, so that a `for` loop would never end.
+
+        Raises:
+            TypeError: for a number, which is how Python loops over what has no `__iter__`.
+        """
+        if isinstance(key, slice):
+            return super().__getitem__(key)
+        raise TypeError(
+            "an observable cannot be looped over or indexed; use `async for message in "
+            "store.stream()`, or `for message in store.iterate()` on a thread without an event "
+            "loop; `ops.element_at()` takes one value by its number"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(NO_COPY)
+
+
+class Derived(Hot[T]):
+    """What operators made of an observable of a store.
+
+    Args:
+        source: what they made.
+    """
+
+    def __init__(self, source: Observable[T]) -> None:
+        super().__init__()
+        self._source = source
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._source.subscribe(observer, scheduler=scheduler)
+
+
+class Source(Hot[T]):
     """What observers attach to; the common part of `State`, `Command` and `Stream`."""
 
-    bus: Bus
-    name: str
-    version: int
-    completed: bool
-    records: tuple[Record[T], ...]
-    fan: Fan | None = NOBODY  # None after a change, until the next emission looks
+    _bus: Bus
+    _name: str
+    _version: int
+    _completed: bool
+    _records: tuple[Record[T], ...]
+    _fan: Fan | None = NOBODY  # None after a change, until the next emission looks
 
-    def commit(self, value: T) -> int:
+    def _commit(self, value: T) -> int:
         """Take the value as current; the bus's lock is held."""
-        self.version += 1
-        return self.version
+        self._version += 1
+        return self._version
 
-    def deliver(self, version: int, value: T, only_replaying: bool = False) -> None:
+    def _deliver(self, version: int, value: T, only_replaying: bool = False) -> None:
         """Notify the observers; each is isolated from what the others raise."""
-        newest, calls = self.fan or self._look()
+        newest, calls = self._fan or self._look()
         if version > newest and not only_replaying:
             # Nobody has to be left out: what a stock subject does, at the same cost each.
             for on_next in calls:
                 try:
                     on_next(value)
                 except BaseException as error:
-                    self.bus.caught(error, self.name)
+                    self._bus.caught(error, self._name)
             return
-        for record in self.records:
+        for record in self._records:
             if only_replaying and not record.replay:
                 continue
             # Not `guard`, which would be a second call for each observer.
             try:
                 record.notify(version, value)
             except BaseException as error:
-                self.bus.caught(error, self.name)
+                self._bus.caught(error, self._name)
 
-    def complete(self) -> None:
+    def _complete(self) -> None:
         """Tell everybody that nothing more will come."""
-        with self.bus.lock:
-            records, self.records, self.completed = self.records, (), True
-            self.fan = NOBODY
+        with self._bus.lock:
+            records, self._records, self._completed = self._records, (), True
+            self._fan = NOBODY
             self._changed()
+            if self._bus.keep is not None:
+                self._bus.keep(self)
         for record in records:
             try:
                 record.end()
             except BaseException as error:
-                self.bus.caught(error, self.name)
+                self._bus.caught(error, self._name)
 
-    def attach(self, observer: abc.ObserverBase[T] | Tap[T], replay: bool) -> abc.DisposableBase:
+    def _attach(self, observer: abc.ObserverBase[T] | Tap[T], replay: bool) -> abc.DisposableBase:
         """Add an observer; it gets the current value first where `replay` is set."""
         record = Record(self, observer, replay)
-        with self.bus.lock:
-            value: Any = getattr(self, "value", None)
-            record.since = self.version
-            completed = self.completed
+        with self._bus.lock:
+            value: Any = getattr(self, "_value", None)
+            record.since = self._version
+            completed = self._completed
             if not completed:
                 self._change(record, None)
         if completed:
             if replay:
-                self.bus.guard(self.name, observer.on_next, value)
-            self.bus.guard(self.name, _complete, record)
+                self._bus.guard(self._name, observer.on_next, value)
+            self._bus.guard(self._name, _complete, record)
             return Disposable()
         record.start(value)
         return record
 
-    def detach(self, record: Record[T]) -> None:
+    def _detach(self, record: Record[T]) -> None:
         """Remove an observer; a second time does nothing."""
-        with self.bus.lock:
+        with self._bus.lock:
             self._change(None, record)
 
     def _change(self, added: Record[T] | None, removed: Record[T] | None) -> None:
         """Change the observers; `lock` is held, but a finaliser may change them meanwhile."""
         while True:
-            before = self.records
+            before = self._records
             if added is not None:
                 after = (*before, added)
             else:
                 after = tuple([record for record in before if record is not removed])
-            if self.records is before:
-                self.records = after
+            if self._records is before:
+                self._records = after
                 break
-        self.fan = None
+        self._fan = None
         self._changed()
+        if self._bus.keep is not None:
+            self._bus.keep(self)
 
     def _look(self) -> Fan:
         """Look whom an emission goes to: once for all changes before it."""
-        with self.bus.lock:
+        with self._bus.lock:
             while True:
-                records = self.records
+                records = self._records
                 parked = any(record.parked for record in records)
                 newest = NEVER if parked else max((record.since for record in records), default=0)
-                self.fan = fan = newest, tuple(record.observer.on_next for record in records)
-                if records is self.records:  # no finaliser has changed them meanwhile
+                self._fan = fan = newest, tuple(record.observer.on_next for record in records)
+                if records is self._records:  # no finaliser has changed them meanwhile
                     return fan
 
     def subscribe(
@@ -238,3 +287,20 @@ class Source(Observable[T]):
 
     def _changed(self) -> None:
         """Keep what RxPY shows of the observers true; `lock` is held."""
+
+
+def report_on(source: Observable[Any], error: BaseException, what: str) -> bool:
+    """Report what user code raised on the errors of a subject's store.
+
+    Args:
+        source: any observable.
+        error: what was raised.
+        what: what it was that raised; the name of the subject is added.
+
+    Returns:
+        Whether it was reported: the observable is a store's subject.
+    """
+    if not isinstance(source, Source):
+        return False
+    source._bus.report(error, f"{what} of {source._name}")
+    return True

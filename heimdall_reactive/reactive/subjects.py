@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
-from reactivex.subject import BehaviorSubject
+from reactivex.subject import BehaviorSubject, Subject
 
-from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError
+from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError, StoreClosed
 
 from .bus import Bus, Emitter
 from .source import Source
 
-__all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger"]
+__all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger", "not_awaitable"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,15 +33,15 @@ class Stream(Source[T]):
 
     def __init__(self, bus: Bus, name: str, of: State[Any] | None = None) -> None:
         super().__init__()
-        self.bus, self.name, self.version, self.completed = bus, name, 0, False
-        self.records = ()
+        self._bus, self._name, self._version, self._completed = bus, name, 0, False
+        self._records = ()
         self._of = of
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         source = self if self._of is None else self._of
-        return source.attach(observer, replay=False)
+        return source._attach(observer, replay=False)
 
 
 class State(Source[T], BehaviorSubject[T]):
@@ -50,30 +51,41 @@ class State(Source[T], BehaviorSubject[T]):
     """
 
     def __init__(self, bus: Bus, name: str, value: T) -> None:
-        super().__init__(value)
-        self.bus, self.name, self.version, self.completed = bus, name, 0, False
-        self.records = ()
+        Subject.__init__(self)  # not that of `BehaviorSubject`, which assigns `value`
+        self._value = value
+        self._bus, self._name, self._version, self._completed = bus, name, 0, False
+        self._records = ()
 
-    def commit(self, value: T) -> int:
-        """Take the value as current; the bus's lock is held."""
-        self.value = value
-        self.version += 1
-        return self.version
+    @property
+    def value(self) -> T:
+        """The current value."""
+        return self._value
+
+    # Of no type, so that type checkers refuse an assignment as well.
+    @value.setter  # type: ignore[override]
+    def value(self, value: Never) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._refuse()
+
+    def _commit(self, value: T) -> int:
+        """Make the value the current one; the bus's lock is held."""
+        self._value = value
+        self._version += 1
+        return self._version
 
     def _changed(self) -> None:
         shown: tuple[Any, ...] | None = None
-        while shown is not self.records:  # a finaliser may change them meanwhile
-            shown = self.records
+        while shown is not self._records:  # a finaliser may change them meanwhile
+            shown = self._records
             self.observers = [record.observer for record in shown]
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        return self.attach(observer, replay=True)
+        return self._attach(observer, replay=True)
 
-    def reset(self, value: T) -> None:
+    def _reset(self, value: T) -> None:
         """Change the value for those who observe the value, not for those who observe events."""
-        self.bus.emit(self, value, only_replaying=True)
+        self._bus.emit(self, value, only_replaying=True)
 
     def on_next(self, value: T) -> None:
         """Refuse: only the store writes this subject."""
@@ -92,11 +104,11 @@ class State(Source[T], BehaviorSubject[T]):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise ReadOnlyError(f"{self.name!r} is read-only: its store writes it and close() ends it")
+        raise ReadOnlyError(f"{self._name!r} is read-only: its store writes it and close() ends it")
 
     def __bool__(self) -> bool:
         warnings.warn(
-            f"a subject is always true; use {self.name}.value (or store.connected)",
+            f"a subject is always true; use {self._name}.value (or store.connected)",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -124,19 +136,19 @@ class Selection(State[R], Generic[T, R]):
         self._keep = keep
         super().__init__(bus, "select", selector(source))
 
-    def changes(self, source: T) -> list[tuple[Emitter[Any], Any]]:
+    def _changes(self, source: T) -> list[tuple[Emitter[Any], Any]]:
         """Return what there is to commit for the source's next value: itself, or nothing."""
         try:
             value = self._selector(source)
-            same = value is self.value or bool(value == self.value)
+            same = value is self._value or bool(value == self._value)
         except Exception as error:
-            self.bus.report(error, self.name)
+            self._bus.report(error, self._name)
             return []
         return [] if same else [(self, value)]
 
     def _changed(self) -> None:
         super()._changed()
-        self._keep(self, bool(self.records))
+        self._keep(self, bool(self._records))
 
 
 class Selections(Generic[T]):
@@ -156,18 +168,18 @@ class Selections(Generic[T]):
 
     def add(self, selector: Callable[[T], R]) -> Selection[T, R]:
         """Derive one more."""
-        bus, seen = self._state.bus, self._state.value
+        bus, seen = self._state._bus, self._state._value
         selection = Selection(bus, selector, seen, self._keep)
-        selection.completed = self._state.completed
+        selection._completed = self._state._completed
         with bus.lock:
             self._all.add(selection)
-        if self._state.value is not seen:  # it changed on another thread meanwhile
-            bus.emit_all(selection.changes(self._state.value))
+        if self._state._value is not seen:  # it changed on another thread meanwhile
+            bus.emit_all(selection._changes(self._state._value))
         return selection
 
     def current(self) -> tuple[Selection[T, Any], ...]:
         """Return those that somebody has or observes."""
-        with self._state.bus.lock:
+        with self._state._bus.lock:
             return tuple(self._all)
 
     def _keep(self, selection: Selection[T, Any], observed: bool) -> None:
@@ -199,20 +211,59 @@ class Command(State[T | None], Generic[T, R]):
         return self._perform(value)
 
     def on_next(self, value: T | None) -> None:
-        """Perform the command; what it raises is reported, so that the source lives on."""
-        self.bus.guard(self.name, self._perform, value)  # type: ignore[arg-type]
+        """Perform the command; what it raises is reported, so that the source lives on.
+
+        After the store was closed nothing happens, as with any observer that has completed.
+        """
+        try:
+            self._perform(value)  # type: ignore[arg-type]
+        except StoreClosed:
+            return  # an ordinary end: two stores that are bridged are closed one after the other
+        except (Exception, CancelledError) as error:
+            self._bus.report(error, self._name)
 
     def on_error(self, error: Exception) -> None:
         """Report the failure of a source; the command lives on."""
-        self.bus.report(SourceError(error, self.name), self.name)
+        self._bus.report(SourceError(error, self._name), self._name)
 
     def on_completed(self) -> None:
         """Let a source end; the command lives on."""
 
 
 class Trigger(Command[object, None]):
-    """A command that needs no value; observers see the value it was given, or True."""
+    """A command that needs no value; observers see the value it was given, or True.
+
+    Args:
+        bus: the store's.
+        name: for reports.
+        perform: does it.
+        started: what a call returns, see `not_awaitable`.
+    """
+
+    def __init__(
+        self, bus: Bus, name: str, perform: Callable[[object], None], started: None = None
+    ) -> None:
+        super().__init__(bus, name, perform)
+        self._started: None = started
 
     def __call__(self, value: object = True) -> None:
         """Perform the command."""
-        super().__call__(value)
+        self._perform(value)
+        return self._started
+
+
+def not_awaitable(why: str) -> Any:
+    """Make what a call returns that only begins something; `await` of it raises and says why.
+
+    Type checkers see None: they refuse the `await` themselves, and whoever takes a function
+    without a result takes these. It is not an object with an `__await__` that raises: frameworks
+    that call sync and async callbacks alike would await that. So its type has the words as name,
+    which is what Python's own TypeError shows.
+    """
+
+    def show(_: object) -> str:
+        return f"None ({why})"
+
+    members = {"__repr__": show, "__bool__": lambda _: False, "_ipython_display_": lambda _: None}
+    kind = type(f"None ({why})", (), {"__slots__": (), **members})
+    return kind()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.connecting.codec import Codec
-from heimdall_reactive.connecting.connection import Connection
 from heimdall_reactive.connecting.runtime import LoopOption
-from heimdall_reactive.hook import HeimdallMessage
+from heimdall_reactive.core import StoreCore
 from heimdall_reactive.store import WebSocketStore
 
 from .file import read_first
@@ -32,7 +32,7 @@ def replay(
     *,
     loop: LoopOption = "auto",
     immediate: bool = True,
-) -> WebSocketStore[HeimdallMessage]: ...
+) -> WebSocketStore[Any]: ...
 @overload
 def replay(
     path: str | os.PathLike[str],
@@ -79,25 +79,8 @@ def replay(
         isinstance(pace, (int, float)) and 0 < pace < float("inf")
     ):  # NaN too
         raise ConfigurationError("speed must be a number above 0, or 'instant'")
-    return _Replay(Path(path), pace, Codec(message_type), loop, immediate)
-
-
-class _Replay(WebSocketStore[T]):
-    """A store whose connection is a recording."""
-
-    def __init__(
-        self,
-        path: Path,
-        speed: float | None,
-        codec: Codec[T],
-        loop: LoopOption,
-        immediate: bool,
-    ) -> None:
-        self._path = path
-        self._speed = speed
-        endpoint = read_first(path).endpoint
-        super().__init__(endpoint, StoreOptions(immediate=immediate), codec, loop)
-
-    def _supervise(self, endpoint: str, options: StoreOptions, codec: Codec[T]) -> Connection:
-        parts = endpoint, options, codec, self._outbox, self, self._runtime
-        return Player(self._path, self._speed, self.close, *parts)
+    player = partial(Player, Path(path), pace, lambda: store.close())
+    options = StoreOptions(immediate=immediate)
+    core = StoreCore(read_first(Path(path)).endpoint, options, Codec(message_type), loop, player)
+    store: WebSocketStore[Any] = WebSocketStore(core, immediate)
+    return store

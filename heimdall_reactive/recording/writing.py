@@ -81,8 +81,8 @@ class Recorder(Closing):
         self._tap: Tap | None = None
         self._over = False
         self._subscriptions: list[Any] = []
-        self._file.put(Header(store._name, _library(), time.time()), OVERHEAD)
-        store.call_soon(self._attach)
+        self._file.put(Header(store._core.name, _library(), time.time()), OVERHEAD)
+        store._life.call(self._attach)
 
     def close(self) -> None:
         """End the recording, and return when the file is complete. Idempotent, from any thread."""
@@ -113,7 +113,7 @@ class Recorder(Closing):
         )
 
     def _on_state(self, state: ConnectionState) -> None:
-        session = self._store._connection.session
+        session = self._store._core.connection.session
         if state.is_connected and session is not None and not self._taps(session):
             self._untap()
             self._file.put(session._mask, 0)
@@ -135,7 +135,7 @@ class Recorder(Closing):
         if self._unwritten > BURST:
             self._flush()
         elif self._timer is None and running_loop() is not None:
-            self._timer = self._store.call_later(FLUSH, self._flush)
+            self._timer = self._store._life.call_later(FLUSH, self._flush)
 
     def _flush(self) -> None:
         self._stop_timer()
@@ -165,7 +165,7 @@ class Recorder(Closing):
             self._over = True
             self._file.put(Entry(max(0.0, self._clock() - self._began), "end", None), OVERHEAD)
             self._file.close()
-            self._store.call_soon(self._detach)
+            self._store._life.call(self._detach)
 
     def _fail(self, text: str) -> None:
         self.error = error = RecordingError(text)
@@ -173,9 +173,9 @@ class Recorder(Closing):
 
         def report() -> None:
             self._detach()
-            self._store.on_error(error)
+            self._store._seat.reporter.error(error)
 
-        self._store.call_soon(report)
+        self._store._life.call(report)
 
     def _encode(self, note: Note) -> bytes:
         if isinstance(note, Mask):

@@ -21,7 +21,7 @@ def observers(store: WebSocketStore[Any]) -> int:
         store.errors, store.gaps, store.send, store.connect, store.disconnect,
     )  # fmt: skip
     own = 3  # the journal, on transitions, errors and gaps
-    return sum(len(source.records) for source in sources) - own
+    return sum(len(source._records) for source in sources) - own
 
 
 class Stage:

@@ -1,4 +1,4 @@
-"""`Paced`: the ways to take a store's values at one's own pace, or on another thread."""
+"""`ConsumerApi`: the ways to take a store's values at one's own pace, or on another thread."""
 
 from __future__ import annotations
 
@@ -9,34 +9,50 @@ from typing import Any, TypeVar
 from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.life import Life
-from heimdall_reactive.connecting.runtime import Runtime
-from heimdall_reactive.connecting.session import Session
+from heimdall_reactive.reactive.values import Values
 
 from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, Overflow
-from .consumers import AsyncHandler, AsyncHandlers
+from .consumers import AsyncHandler, AsyncHandlers, refuse_sync
 from .holding import Holding
 from .hops import Hop
+from .iterators import MessageIterator
 from .scheduler import LoopScheduler
 from .streams import MessageStream
 from .views import StoreView, Viewed
 
-__all__ = ["Paced"]
+__all__ = ["ConsumerApi"]
 
 In = TypeVar("In")
 E = TypeVar("E")
 
 
-class Paced(Viewed[In]):
-    """The side of a store for consumers that own a bounded buffer."""
+class ConsumerApi(Viewed[In]):
+    """The side of a store for consumers that own a bounded buffer.
 
-    _runtime: Runtime
-    _life: Life
+    Args:
+        values: its subjects.
+        life: its event loop and its end.
+        report: told of what user code raised.
+        holding: returns what holds the server back for a full consumer.
+    """
+
+    def __init__(
+        self,
+        values: Values[In],
+        life: Life,
+        report: Callable[[BaseException, str], None],
+        holding: Callable[[], Holding],
+    ) -> None:
+        super().__init__(values, life.call, report)
+        self._life = life
+        self._holding = holding
 
     @cached_property
     def scheduler(self) -> LoopScheduler:
         """An RxPY scheduler on the store's loop: `ops.debounce(1.0, scheduler=store.scheduler)`."""
-        return LoopScheduler(self._runtime, self.report)
+        return LoopScheduler(self._life.runtime, self._report)
 
     @cached_property
     def _buffers(self) -> Buffers:
@@ -44,15 +60,7 @@ class Paced(Viewed[In]):
 
     @cached_property
     def _handlers(self) -> AsyncHandlers:
-        return AsyncHandlers(self._runtime, self._life.call, self.report, self._buffers)
-
-    @cached_property
-    def _holding(self) -> Holding:
-        return Holding(self._open_session, self._runtime)
-
-    def _open_session(self) -> Session | None:
-        """Return the session of the open socket."""
-        raise NotImplementedError
+        return AsyncHandlers(self._life.runtime, self._life.call, self._report, self._buffers)
 
     def stream(
         self,
@@ -74,10 +82,38 @@ class Paced(Viewed[In]):
         Raises:
             ConfigurationError: `maxsize` or `overflow` can not work.
         """
-        name = self._buffers.name("stream", name)
-        hold = self._holding if overflow == "block" else None
-        buffer: Buffer[In] = Buffer(maxsize, overflow, name, hold)
+        buffer = self._buffer_of("stream", maxsize, overflow, name)
         return MessageStream(self.messages, buffer, self._buffers)
+
+    def iterate(
+        self,
+        maxsize: int = WAITING_LIMIT,
+        overflow: BlockOr = "drop_oldest",
+        timeout: float | None = None,
+        *,
+        name: str | None = None,
+    ) -> MessageIterator[In]:
+        """Return the messages from now on, for `for` on a thread without an event loop.
+
+        It ends when the store closes, after what waits. Ctrl-C leaves the loop at once.
+
+        Args:
+            maxsize: how many may wait for the iteration.
+            overflow: as for `stream`.
+            timeout: seconds to wait for each message, or None for no limit.
+            name: for `stats`.
+
+        Raises:
+            ConfigurationError: `maxsize` or `overflow` can not work.
+            RuntimeError: this thread runs an event loop, which the iteration would block.
+
+        Examples:
+            >>> for message in store.iterate():
+            ...     print(message)
+        """
+        refuse_on_loop("iterate()", "write `async for message in store.stream()`")
+        buffer = self._buffer_of("iteration", maxsize, overflow, name)
+        return MessageIterator(self.messages, buffer, self._buffers, timeout)
 
     def on_message(
         self,
@@ -120,7 +156,9 @@ class Paced(Viewed[In]):
 
         Raises:
             ConfigurationError: `concurrency`, `overflow` or `maxsize` can not work.
+            TypeError: the function is not async.
         """
+        refuse_sync(async_fn)
         buffer: Buffer[E] = Buffer(maxsize, overflow, self._buffers.name("handler", name))
         return AsyncHandler(source, async_fn, buffer, concurrency, self._handlers)
 
@@ -148,8 +186,12 @@ class Paced(Viewed[In]):
         buffer: Buffer[Any] = Buffer(maxsize, overflow, self._buffers.name("view", name))
         return StoreView(self, hop, buffer, self._buffers)
 
-    def _complete_values(self) -> None:
-        super()._complete_values()
+    def _buffer_of(
+        self, kind: str, maxsize: int, overflow: BlockOr, name: str | None
+    ) -> Buffer[In]:
+        hold = self._holding() if overflow == "block" else None
+        return Buffer(maxsize, overflow, self._buffers.name(kind, name), hold)
+
+    def _end_consumers(self) -> None:
         self.scheduler.end()
-        if "_holding" in vars(self):
-            self._holding.end()
+        self._buffers.let_go()

@@ -1,0 +1,282 @@
+"""`StoreCore`: one connection with all that belongs to it; stores are faces over it.
+
+Way of a command: a store encodes in the caller's stack and calls `put`; the outbox keeps the
+frame until `flush` has the connection write it, on its event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Final, NamedTuple, Protocol
+
+from reactivex import Observable
+
+from .base.endpoints import redact
+from .base.exceptions import SendError
+from .base.messages import Frame
+from .base.options import StoreOptions
+from .base.receipt import Receipt
+from .base.state import Status
+from .base.stats import ConsumerStats, Stats
+from .channels import Channels
+from .connecting.codec import Codec
+from .connecting.connection import Connection
+from .connecting.life import Life
+from .connecting.outbox import Outbox
+from .connecting.runtime import LoopOption, Runtime, running_loop
+from .connecting.tokens import Identity, claimed
+from .consuming.holding import Holding
+from .reactive.bus import Bus
+from .reactive.journal import Journal
+from .reactive.publisher import Publisher
+from .reactive.source import Tap
+from .reactive.values import Reporter, Values
+from .transports import choose
+
+__all__ = ["Seat", "StoreCore", "Supervise"]
+
+SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while connected
+
+
+class Supervise(Protocol):
+    """Makes what connects and reconnects: `Connection`, or another in its place."""
+
+    def __call__(
+        self,
+        endpoint: str,
+        options: StoreOptions,
+        codec: Codec[Any],
+        outbox: Outbox,
+        listener: Publisher,
+        runtime: Runtime,
+        /,
+    ) -> Connection:
+        """Make it."""
+        ...
+
+
+class Seat(NamedTuple):
+    """What a store has of its own in its core.
+
+    Attributes:
+        values: its subjects.
+        reporter: reports on its `errors`.
+        life: how its commands reach the event loop, and its end.
+    """
+
+    values: Values[Any]
+    reporter: Reporter
+    life: Life
+
+
+class StoreCore:
+    """One connection for one store.
+
+    Args:
+        endpoint: a path or a full URL.
+        options: of the store.
+        codec: decodes the frames.
+        loop: where it runs.
+        supervise: makes the connection.
+        bounded_hold: whether `overflow="block"` may hold the server back for a while only.
+        shared: whether several stores may join.
+    """
+
+    __slots__ = (
+        "__weakref__", "_bounded_hold", "_claimed", "_complete_store", "_finish_store",
+        "_flush_posted", "_holding", "_other_user", "_principal", "_token_mark", "bus", "channels",
+        "connection", "journal", "life", "name", "options", "outbox", "publisher", "reporter",
+        "runtime", "values",
+    )  # fmt: skip
+
+    life: Life
+
+    def __init__(
+        self,
+        endpoint: str,
+        options: StoreOptions,
+        codec: Codec[Any],
+        loop: LoopOption = "auto",
+        supervise: Supervise = Connection,
+        *,
+        bounded_hold: bool = True,
+        shared: bool = False,
+    ) -> None:
+        choose(options.transport)  # raises while there is no thread yet
+        self.name = redact(endpoint)
+        self.options = options
+        self._bounded_hold = bounded_hold
+        self._holding: Holding | None = None
+        self.reporter = Reporter(self.name)
+        self.bus = Bus(self.reporter.raised)
+        self.values: Values[Any] = Values(self.bus)
+        self._principal: object = None
+        self._token_mark: int | None = None
+        self._claimed = claimed(Identity(options.access_token, options.principal))
+        self._other_user = False  # what waits up to the mark may be another's than who connected
+        self._flush_posted = False
+        self.runtime = Runtime(loop, self._bind, self._on_moved)
+        self.outbox = Outbox(
+            options.outbox_limit, options.outbox_bytes, options.outbox_overflow, options.send_ttl,
+            self.runtime.time,
+        )  # fmt: skip
+        self.publisher = Publisher(self.values, self.reporter, self, shared=shared)
+        self.connection = supervise(
+            endpoint, options, codec, self.outbox, self.publisher, self.runtime
+        )
+        self.journal = Journal(self.name, self.runtime.wall)
+        self.values.transitions._attach(Tap(self.journal.on_transition), replay=False)
+        self.values.errors._attach(Tap(self.journal.on_error), replay=False)
+        self.values.gaps._attach(Tap(self.journal.on_gap), replay=False)
+        self.channels = Channels(
+            self.bus, options.channel_protocol, self.values.messages, self.runtime.post,
+            self._put_ahead, lambda: self.connection.state.is_connected, self.reporter.error,
+        )  # fmt: skip
+        self._bind()
+
+    def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
+        """Return what the store has of its own; its end is the connection's.
+
+        Args:
+            finish: ends what runs for the store, after the connection has.
+            complete: ends its subjects.
+        """
+        self._finish_store, self._complete_store = finish, complete
+        self.life = Life(self.runtime, self._finish, self._complete, self.options.close_timeout)
+        return Seat(self.values, self.reporter, self.life)
+
+    async def aclose(self) -> None:
+        """Return at the end of the connection, where the end of a store is its end."""
+        await self.life.aclose()
+
+    # Commands, from any thread
+
+    def connect(self) -> None:
+        """Connect now, unless there is a connection or an attempt is under way."""
+        self.life.call(self.connection.connect)
+
+    def begin(self) -> None:
+        """Connect for a store that was just made."""
+        self.connect()
+
+    def disconnect(self) -> None:
+        """End the connection; what this thread sends after it is not dropped."""
+        mark = self.outbox.mark()
+        self.life.call(lambda: self.connection.disconnect(mark))
+
+    def put(self, frame: Frame) -> Receipt:
+        """Queue a frame; a thread waits for room as a socket's send would."""
+        blocks = self.options.outbox_overflow == "block"
+        if blocks or (self.values.is_connected._value and not self.runtime.here()):
+            self._wait_for_room(len(frame.data), None if blocks else SEND_PATIENCE)
+        return self.outbox.put(frame)
+
+    def _wait_for_room(self, size: int, seconds: float | None) -> None:
+        if not self.runtime.here() and running_loop() is None:
+            self.outbox.wait_for_room(size, seconds)
+
+    def flush(self) -> None:
+        """Have what waits written: here, or soon on the event loop."""
+        if self.runtime.here():
+            self.connection.flush()
+        elif not self._flush_posted or self.runtime.loop.is_closed():
+            self._flush_posted = True  # one wake-up for all that threads send until it comes
+            self.life.call(self._flush)
+
+    def set_access_token(self, identity: Identity) -> None:
+        """Use another identity from the next attempt on; connect now after a failure."""
+
+        def use() -> None:
+            self.connection.identity = identity
+            if self.connection.state.status is Status.FAILED:
+                self.connection.connect()
+
+        before, self._claimed = self._claimed, claimed(identity)
+        unused = self._principal is None or self._token_mark is not None
+        self._other_user = self._other_user or (unused and before != self._claimed)
+        self._token_mark = self.outbox.mark()
+        self.journal.on_token("set")
+        self.life.call(use)
+
+    # What it knows
+
+    def holding(self) -> Holding:
+        """Return what holds the server back for consumers that are full; one for all stores."""
+        if self._holding is None:
+            bounded = self._bounded_hold
+            self._holding = Holding(lambda: self.connection.session, self.runtime, bounded=bounded)
+        return self._holding
+
+    def channel(self, values: Values[Any], name: str, message_type: Any) -> Observable[Any]:
+        """Return a channel, for the store of these values."""
+        return self.channels.get(name, message_type)
+
+    def stats(self, reporter: Reporter, consumers: tuple[ConsumerStats, ...]) -> Stats:
+        """Return the counters as they are now, with those that are a store's own."""
+        return Stats(
+            **asdict(self.connection.counters),
+            **asdict(self.outbox.counters),
+            queued=len(self.outbox),
+            observer_errors=sum(each.count for each in {self.reporter, reporter}),
+            consumers=consumers,
+        )
+
+    # Its end
+
+    async def _finish(self) -> None:
+        await self.connection.aclose()
+        await self._finish_store()
+
+    def _complete(self) -> None:
+        self.outbox.close("the store was closed")
+        self.channels.complete()
+        self._complete_store()
+        if self._holding is not None:
+            self._holding.end()
+        # What is emitted from now on, a late error, is delivered by whoever emits it.
+        self.bus.bind(None, self.runtime.post)
+
+    # Core: what the connection tells besides values
+
+    def on_principal(self, principal: object, current: bool) -> None:
+        """Forget the last message, and what waits, of another user or URL than an attempt's."""
+        before, self._principal = self._principal, principal
+        if callable(self.connection.identity.token):
+            self.journal.on_token("provider")
+        other_user, mark = self._other_user and current, self._token_mark
+        if current:
+            self._token_mark, self._other_user = None, False
+        other = before is not None and principal != before
+        if other:
+            self.publisher.forget_message()
+        text = "it was queued for another user or URL"
+        if (other or other_user) and (count := self.outbox.clear(text, mark)):
+            self.reporter.error(SendError(f"{count} sends were dropped: {text}", "dropped"))
+
+    def on_session(self) -> None:
+        """Subscribe the channels again, before what waits."""
+        self.channels.on_session()
+
+    def on_unusable_loop(self) -> None:
+        """Move to the background thread: this loop cannot open sockets."""
+        self.runtime.fall_back()
+
+    # Parts
+
+    def _put_ahead(self, name: str, frame: Frame) -> None:
+        self.outbox.put_ahead(name, frame)
+        self.connection.flush()
+
+    def _flush(self) -> None:
+        self._flush_posted = False
+        self.connection.flush()
+
+    def _bind(self) -> None:
+        self.bus.bind(self.runtime.owner, self.runtime.post)
+
+    def _on_moved(self) -> None:
+        self._flush_posted = False
+        self._bind()
+        self.channels.on_moved()
+        self.runtime.post(self.connection.abandon)

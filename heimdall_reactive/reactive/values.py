@@ -1,0 +1,122 @@
+"""`Values`: the subjects of one store, and what each change of the state commits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from heimdall_reactive.base.exceptions import ObserverError, StoreError
+from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.state import ConnectionState, Gap
+
+from .bus import Bus, Emitter
+from .history import Histories
+from .journal import about_error
+from .subjects import Selections, State, Stream
+
+__all__ = ["Change", "Reporter", "Values"]
+
+In = TypeVar("In")
+Change = tuple[Emitter[Any], Any]
+
+logger: Final = logging.getLogger("heimdall_reactive")
+
+
+class Values(Generic[In]):
+    """The subjects of one store or view. The bus is shared by all stores over one connection.
+
+    Args:
+        bus: the order of what they emit.
+    """
+
+    __slots__ = (
+        "bus", "errors", "gaps", "histories", "is_connected", "last_message", "latency",
+        "messages", "selections", "state", "transitions",
+    )  # fmt: skip
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
+        self.is_connected: State[bool] = State(bus, "is_connected", False)
+        self.last_message: State[In | None] = State(bus, "last_message", None)
+        self.latency: State[float | None] = State(bus, "latency", None)
+        self.messages: Stream[In] = Stream(bus, "messages", of=self.last_message)
+        self.transitions: Stream[tuple[ConnectionState, ConnectionState]] = Stream(
+            bus, "transitions"
+        )
+        self.gaps: Stream[Gap] = Stream(bus, "gaps")
+        self.errors: Stream[StoreError] = Stream(bus, "errors")
+        self.selections = Selections(self.state)
+        self.histories: Histories[Any] = Histories(self.last_message)
+
+    def adopt(self, other: Values[Any]) -> None:
+        """Begin with the values of another store; the lock of that store's bus is held."""
+        for name in ("state", "is_connected", "last_message", "latency"):
+            getattr(self, name)._value = getattr(other, name).value
+
+    def changes(self, state: ConnectionState) -> list[Change]:
+        """Return what there is to commit for the next state."""
+        previous = self.state._value
+        changes: list[Change] = [(self.state, state)]
+        if state.is_connected is not self.is_connected._value:
+            changes.append((self.is_connected, state.is_connected))
+            if self.latency._value is not None:
+                changes.append((self.latency, None))
+        for selection in self.selections.current():
+            changes.extend(selection._changes(state))
+        changes.append((self.transitions, (previous, state)))
+        return changes
+
+    def complete(self, others: tuple[Emitter[Any], ...] = ()) -> None:
+        """End the values, then the events, then others of the store."""
+        self.bus.complete((
+            self.state, self.is_connected, self.last_message, self.latency,
+            *self.selections.current(), self.transitions, self.gaps, self.errors, *others,
+        ))  # fmt: skip
+
+
+class Reporter:
+    """Reports what ended nothing, on `errors` and in the log.
+
+    Args:
+        name: of the store, for the log.
+
+    Attributes:
+        count: errors that observers raised.
+        tell: emits an error; set when there is something to emit it on.
+    """
+
+    __slots__ = ("_name", "count", "tell")
+
+    tell: Callable[[StoreError], None]
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.count = 0
+
+    def error(self, error: StoreError) -> None:
+        """Report an error."""
+        extra = {"endpoint": self._name, "event": "error", "details": about_error(error)}
+        logger.warning("%s: %s", self._name, error, extra=extra)
+        self.tell(error)
+
+    def raised(self, error: BaseException, source: str) -> None:
+        """Report what user code raised.
+
+        Args:
+            error: what it was.
+            source: the subject, or what else called the code.
+        """
+        if isinstance(error, StoreError) and source != "errors":
+            self.error(error)
+            return
+        self.count += 1
+        if self.count & (self.count - 1) == 0:  # the 1st, 2nd, 4th ...: not to drown the log
+            # One line, without its text: that may quote a message, and forge a line of the log.
+            details = {"count": self.count}
+            extra = {"endpoint": self._name, "event": "observer", "details": details}
+            text = "%s: an observer raised %s (%d so far)"
+            logger.error(text, source, told(error), self.count, extra=extra)
+        if source != "errors":  # an observer of the errors that raises must not feed itself
+            self.tell(ObserverError(error, source))
