@@ -137,9 +137,9 @@ def watched(store: WebSocketStore[Any], resumed: threading.Event) -> list[bool]:
 def begins(store: WebSocketStore[Any], begin: Callable[[], object]) -> None:
     """Return when a wait that another thread begins watches the state."""
     states: Any = store.state
-    before = len(states.records)
+    before = len(states._records)
     begin()
-    while len(states.records) == before:
+    while len(states._records) == before:
         done = threading.Event()
         store._life.call(done.set)
         assert done.wait(5)
@@ -184,7 +184,7 @@ def test_a_request_of_a_thread_ends_after_the_observers(threaded: WebSocketStore
         made.set_result(threaded.request({"type": "Ping"}, match=lambda m: isinstance(m, Pong)))
         threaded.messages.subscribe(lambda _: early.append(resumed.wait(PATIENCE)))
 
-    threaded.call_soon(ask)
+    threaded._life.call(ask)
     made.result(5).result(5)
     resumed.set()
     assert early == [False]
