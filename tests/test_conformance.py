@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NamedTuple
 
 import pytest
@@ -211,6 +212,11 @@ DIFFERENT = [
 
 BOTH: tuple[Transport, ...] = ("websockets", "picows")
 CASES = [*FRAMES, *FRAGMENTS, *UTF8, *CLOSES, *LIMITS, *COMPRESSED]
+LENIENT = pytest.mark.xfail(
+    int(version("websockets").split(".")[0]) < 17,
+    reason="websockets 16 accepts the bit of compression in a continuation",
+)
+MARKS = {"12 bit in a continuation": LENIENT}
 
 
 async def outcome(case: Case, transport: Transport) -> Outcome:
@@ -237,7 +243,9 @@ async def outcome(case: Case, transport: Transport) -> Outcome:
         return Outcome(messages, names, link.close_code, pongs, close)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=MARKS.get(case.name, ())) for case in CASES]
+)
 def test_a_case_comes_to_the_same_over_both_transports(case: Case) -> None:
     async def main() -> None:
         seen = await outcome(case, "websockets")

@@ -66,7 +66,7 @@ class Listener:
         self._gate = gate
         self._address = (socket.AF_INET, settings.host)
         self._server: Server | None = None
-        self._retired: list[Server] = []
+        self._retired: set[asyncio.Task[None]] = set()  # servers that still have connections
         self._wires: set[Wire] = set()
 
     @property
@@ -95,8 +95,9 @@ class Listener:
         """Stop listening, and abort the connections that have not sent their request yet."""
         if self._server is not None:
             self._server.close(close_connections=False)
-            self._retired = [old for old in self._retired if not old.handlers_waiter.done()]
-            self._retired.append(self._server)
+            closed = asyncio.create_task(self._server.wait_closed())
+            self._retired.add(closed)
+            closed.add_done_callback(self._retired.discard)
             self._server = None
         for wire in list(self._wires):
             if wire.response is None:
@@ -131,7 +132,7 @@ class Listener:
         for wire in list(self._wires):
             wire.transport.abort()
         while self._retired:
-            await self._retired.pop().wait_closed()
+            await self._retired.pop()
 
     async def _listen(self, sock: socket.socket) -> None:
         settings = self._settings

@@ -69,7 +69,7 @@ class ScriptedWire(WebSocketsWire):
             super()._break_off(error)
 
     def _what_happened(self) -> str:
-        lost = self.connection_exc
+        lost = self._error
         return str(lost) if isinstance(lost, Dropped) else super()._what_happened()
 
     def _check(self, call: str) -> None:

@@ -45,6 +45,12 @@ wire_logger.setLevel(logging.INFO)
 # The level alone is not enough: `dictConfig` takes it away where it configures a logger above.
 wire_logger.addFilter(lambda record: record.levelno >= logging.INFO)
 
+# `websockets` 16 has one class for both.
+NO_HTTP: Final[tuple[type[Exception], ...]] = (
+    ws_exceptions.InvalidMessage,
+    getattr(ws_exceptions, "StatusLineTooLong", ws_exceptions.InvalidMessage),
+)
+
 
 async def dial(
     url: str,
@@ -156,7 +162,7 @@ def _no_handshake(error: ws_exceptions.WebSocketException) -> Exception:
             return ConnectError(f"the proxy failed ({type(error).__name__})", "proxy")
         case ws_exceptions.InvalidURI():
             return InvalidEndpoint("the endpoint, or a redirect, is no WebSocket URL")
-        case ws_exceptions.InvalidMessage() | ws_exceptions.StatusLineTooLong():
+        case _ if isinstance(error, NO_HTTP):
             return ConnectError(
                 "the server closed or answered the upgrade with no HTTP response", "reset"
             )

@@ -63,6 +63,7 @@ class WebSocketsWire(ClientConnection):
         self._pinger: Pinger | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._cause = ""
+        self._error: Exception | None = None  # what ended the socket
         self.held = False
         self._failed = False
         self._lost = False
@@ -186,6 +187,7 @@ class WebSocketsWire(ClientConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._read_on()
         super().connection_lost(exc)
+        self._error = self._error or exc
         self._cancel_timers()
         self._report_closed()
 
@@ -256,7 +258,7 @@ class WebSocketsWire(ClientConnection):
         try:
             self.send_data()
         except OSError as error:  # the socket is gone already; connection_lost follows
-            self.set_connection_exc(error)
+            self._error = self._error or error
 
     def _expect_end(self) -> None:
         if self._reaper is None and not self.connection_lost_waiter.done():
@@ -280,7 +282,7 @@ class WebSocketsWire(ClientConnection):
         )
 
     def _what_happened(self) -> str:
-        cause = self.connection_exc or self.protocol.parser_exc
+        cause = self._error or self.protocol.parser_exc
         return CAUSES.get(type(cause), type(cause).__name__)
 
     # Liveness
