@@ -92,6 +92,7 @@ def public_names() -> list[tuple[str, str]]:
             path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         )
     files["heimdall_reactive"] = package / "__init__.py"
+    files["heimdall_reactive_pytest"] = ROOT / "heimdall_reactive_pytest.py"
     return [
         (module, name) for module, file in files.items() if file.is_file() for name in all_of(file)
     ]

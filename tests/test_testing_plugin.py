@@ -35,7 +35,7 @@ def user_run(
 
 def test_it_is_an_entry_point_so_that_nobody_has_to_name_it() -> None:
     (point,) = [p for p in entry_points(group="pytest11") if p.name == "heimdall_reactive"]
-    assert point.value == "heimdall_reactive.testing.plugin"
+    assert point.value == "heimdall_reactive_pytest"
 
 
 def test_the_core_does_not_need_pytest() -> None:
@@ -219,16 +219,21 @@ def test_a_run_without_our_fixtures_is_left_alone(pytester: pytest.Pytester) -> 
     result = user_run(
         pytester,
         """
+        import sys
         import threading
 
         def test_nothing_runs():
             assert threading.enumerate() == [threading.main_thread()]
 
+        def test_nothing_is_imported():
+            assert "heimdall_reactive_pytest" in sys.modules
+            assert not {"heimdall_reactive", "websockets", "reactivex", "pydantic"} & {*sys.modules}
+
         async def test_of_another_plugin():
             raise AssertionError("not called by us")
         """,
     )
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
 
 
 def test_what_another_plugin_puts_around_a_coroutine_is_not_in_the_way(
