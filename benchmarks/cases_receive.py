@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import os
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 from .measuring import LIMIT, Case, Measure, Skipped, Stage, Step
 from .payloads import SIZES, payload
 from .peer import command, text_frame
-from .receiving import RECEIVERS, Receiver
+from .receiving import RECEIVERS, Receiver, loop_factory
 
 __all__ = ["on_uvloop", "receive"]
 
@@ -72,15 +71,14 @@ def _with_uvloop(measure: Measure) -> Measure:
 
 @contextlib.contextmanager
 def _uvloop() -> Iterator[None]:
-    """Have `asyncio.run` make event loops of uvloop."""
+    """Have the receivers run on event loops of uvloop."""
     import uvloop
 
-    before = asyncio.get_event_loop_policy()
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    before = loop_factory.set(uvloop.new_event_loop)
     try:
         yield
     finally:
-        asyncio.set_event_loop_policy(before)
+        loop_factory.reset(before)
 
 
 def _bytes_alone(url: str, text: str, count: int) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, Final
 
@@ -17,9 +18,12 @@ from heimdall_reactive import WebSocketStore, use_websocket
 from .measuring import LIMIT
 from .peer import command
 
-__all__ = ["RECEIVERS", "Clock", "Receiver", "store_receiver"]
+__all__ = ["RECEIVERS", "Clock", "Receiver", "loop_factory", "store_receiver"]
 
 Receiver = Callable[[str, str, int], float]
+loop_factory: ContextVar[Callable[[], asyncio.AbstractEventLoop] | None] = ContextVar(
+    "loop_factory", default=None
+)
 WARM: Final = 10  # the first tenth of the messages is not timed
 
 
@@ -150,7 +154,11 @@ def _on_loop(receive: Callable[[str, str, int], Coroutine[Any, Any, float]]) -> 
     async def within_limit(url: str, payload: str, count: int) -> float:
         return await asyncio.wait_for(receive(url, payload, count), LIMIT)
 
-    return lambda url, payload, count: asyncio.run(within_limit(url, payload, count))
+    def measured(url: str, payload: str, count: int) -> float:
+        with asyncio.Runner(loop_factory=loop_factory.get()) as runner:
+            return runner.run(within_limit(url, payload, count))
+
+    return measured
 
 
 RECEIVERS: Final[dict[str, Receiver]] = {

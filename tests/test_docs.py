@@ -255,3 +255,18 @@ def test_the_members_of_a_store_say_what_they_are() -> None:
             assert inspect.getdoc(member), name
     for name in ("is_connected", "last_message", "send", "connect", "disconnect", "state"):
         assert f"{name}: " in documented
+
+
+def test_the_supported_versions_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    groups = {"always": project["dependencies"], **project["optional-dependencies"]}
+    table = ["| extra | needs |", "|---|---|"]
+    for name, needs in groups.items():
+        if name not in ("docs", "bench", "test", "full", "dev"):
+            table.append(f"| {name} | {', '.join(f'`{need}`' for need in needs)} |")
+    begin, end = "<!-- dependencies -->\n", "\n<!-- /dependencies -->"
+    assert text.partition(begin)[2].partition(end)[0] == "\n".join(table)
+    for classifier in project["classifiers"]:
+        if version := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", classifier):
+            assert f"\n| {version[1]} |" in text

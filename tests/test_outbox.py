@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import time
 
@@ -222,6 +223,30 @@ def test_threads_that_put_at_once_keep_the_counts() -> None:
 
 
 # Receipts
+
+
+def test_threads_that_are_refused_at_once_are_all_counted() -> None:
+    box = Outbox(1, 100, "drop_newest")
+    one = frame()
+    box.put(one)
+    ready = threading.Barrier(4)
+
+    def produce() -> None:
+        ready.wait(5)
+        for _ in range(4_000):
+            box.put(one)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=produce) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert box.counters.dropped == 16_000
 
 
 def dropped() -> SendError:

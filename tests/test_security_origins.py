@@ -22,6 +22,7 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.connecting.tokens import place
 from heimdall_reactive.testing import Accept, HttpAnswer, redirect
+from heimdall_reactive.transports.websockets_dial import _default_context
 
 from .canary import CANARY
 from .peers import quick
@@ -186,10 +187,14 @@ def test_t11_a_certificate_that_is_not_accepted_stops_the_store(
     run(main)
 
 
-def test_t11_a_context_that_verifies_nothing_gets_no_token() -> None:
-    context = ssl.create_default_context()
+def test_t11_a_context_that_is_not_given_verifies_and_wants_tls_1_2_or_newer() -> None:
+    context = _default_context()
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_t11_a_context_that_verifies_nothing_gets_no_token() -> None:
+    context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     token = SecretStr("token")
     with pytest.raises(InsecureToken, match="verifies no certificate"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from pathlib import Path
 from typing import Any, Literal, assert_type
 
@@ -151,7 +151,7 @@ def test_waits_and_receipts_give_what_they_wait_for() -> None:
         assert_type(await store.send("x"), Receipt)
         assert_type(store.send("x").result(1.0), Receipt)
 
-    assert asyncio.iscoroutinefunction(main)
+    assert inspect.iscoroutinefunction(main)
 
 
 def test_a_replay_is_typed_by_its_messages(tmp_path: Path) -> None:

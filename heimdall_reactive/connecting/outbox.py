@@ -112,8 +112,12 @@ class Outbox:
         self.counters.queue_high_water = max(self.counters.queue_high_water, len(self._entries))
 
     def _refuse(self, receipt: Receipt, state: ReceiptState, reason: str) -> None:
-        self.counters.add(state, 1)
+        self._add(state, 1)
         receipt.settle(state, SendError(f"not sent: {reason}", state))
+
+    def _add(self, state: ReceiptState, count: int) -> None:
+        with self._lock:  # two threads that count at once would lose one of the two
+            self.counters.add(state, count)
 
     def wait_for_room(self, size: int, timeout: float | None) -> None:
         """Block a thread until a frame of this size fits, or the seconds have passed."""
@@ -281,7 +285,7 @@ class Outbox:
         return taken
 
     def _settle(self, entries: list[Entry], state: ReceiptState, reason: str) -> int:
-        self.counters.add(state, len(entries))
+        self._add(state, len(entries))
         for entry in entries:
             entry.receipt.settle(state, SendError(f"not sent: {reason}", state))
         return len(entries)

@@ -107,7 +107,10 @@ async def open_wire(
 @functools.cache
 def _default_context() -> ssl_module.SSLContext:
     # Once a process: loading the roots takes some 20 ms of the event loop.
-    return ssl_module.create_default_context()
+    context = ssl_module.create_default_context()
+    # Debian builds its Python to leave this to the system's OpenSSL, which may allow TLS 1.0.
+    context.minimum_version = max(context.minimum_version, ssl_module.TLSVersion.TLSv1_2)
+    return context
 
 
 class Dialler(connect):
