@@ -184,7 +184,7 @@ def test_a_request_of_a_thread_ends_after_the_observers(threaded: WebSocketStore
         made.set_result(threaded.request({"type": "Ping"}, match=lambda m: isinstance(m, Pong)))
         threaded.messages.subscribe(lambda _: early.append(resumed.wait(PATIENCE)))
 
-    threaded.call_soon(ask)
+    threaded._life.call(ask)
     made.result(5).result(5)
     resumed.set()
     assert early == [False]
