@@ -38,114 +38,104 @@ def said(link: Link) -> list[Any]:
     return [f"{m['type']} {m['channel']}" if "channel" in m else m for m in link.received]
 
 
-def test_observers_of_a_name_share_one_subscription_and_the_last_to_leave_ends_it() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            gps = store.channel("gps")
-            seen: list[list[Any]] = [[], []]
-            first = gps.subscribe(seen[0].append)
-            await store.wait_connected()
-            second = store.channel("gps").subscribe(seen[1].append)
-            link = peer.links[0]
-            link.send(on("gps", '{"x": 1}'))
-            link.send(on("stats", '{"x": 2}'))
-            await loop().idle()
-            first.dispose()
-            await loop().idle()
-            assert said(link) == ["Subscribe gps"]
-            link.send(on("gps", "[3]"))
-            await loop().idle()
-            second.dispose()
-            await loop().idle()
-            assert said(link) == ["Subscribe gps", "Unsubscribe gps"]
-            assert seen == [[{"x": 1}], [{"x": 1}, [3]]]
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_observers_of_a_name_share_one_subscription_and_the_last_to_leave_ends_it() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        gps = store.channel("gps")
+        seen: list[list[Any]] = [[], []]
+        first = gps.subscribe(seen[0].append)
+        await store.wait_connected()
+        second = store.channel("gps").subscribe(seen[1].append)
+        link = peer.links[0]
+        link.send(on("gps", '{"x": 1}'))
+        link.send(on("stats", '{"x": 2}'))
+        await loop().idle()
+        first.dispose()
+        await loop().idle()
+        assert said(link) == ["Subscribe gps"]
+        link.send(on("gps", "[3]"))
+        await loop().idle()
+        second.dispose()
+        await loop().idle()
+        assert said(link) == ["Subscribe gps", "Unsubscribe gps"]
+        assert seen == [[{"x": 1}], [{"x": 1}, [3]]]
 
 
-def test_a_reconnection_subscribes_before_the_queue_and_no_one_leaves_without_a_socket() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, access_token="t", token_placement="first_message") as store:
-            subscriptions = [store.channel(name).subscribe() for name in ("a", "b", "c")]
-            await store.wait_connected()
-            await loop().idle()
-            peer.links[0].drop()
-            await store.wait_for(lambda s: s.status is Status.WAITING)
-            store.send({"type": "queued"})
-            subscriptions.pop().dispose()  # no socket: nobody is told
-            store.channel("d").subscribe()
-            await store.wait_for(lambda s: s.session == 2)
-            await loop().idle()
-            assert said(peer.links[0])[1:] == ["Subscribe a", "Subscribe b", "Subscribe c"]
-            auth, *rest = said(peer.links[1])
-            assert auth["type"] == "Auth"
-            assert rest == ["Subscribe a", "Subscribe b", "Subscribe d", {"type": "queued"}]
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_reconnection_subscribes_before_the_queue_and_none_leaves_without_socket() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, access_token="t", token_placement="first_message") as store:
+        subscriptions = [store.channel(name).subscribe() for name in ("a", "b", "c")]
+        await store.wait_connected()
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda s: s.status is Status.WAITING)
+        store.send({"type": "queued"})
+        subscriptions.pop().dispose()  # no socket: nobody is told
+        store.channel("d").subscribe()
+        await store.wait_for(lambda s: s.session == 2)
+        await loop().idle()
+        assert said(peer.links[0])[1:] == ["Subscribe a", "Subscribe b", "Subscribe c"]
+        auth, *rest = said(peer.links[1])
+        assert auth["type"] == "Auth"
+        assert rest == ["Subscribe a", "Subscribe b", "Subscribe d", {"type": "queued"}]
 
 
-def test_coming_and_going_at_once_tells_the_server_nothing() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            for _ in range(5):
-                store.channel("gps").subscribe().dispose()
-            await loop().idle()
-            assert peer.links[0].received == []
-            kept = store.channel("gps").subscribe()
-            await loop().idle()
-            kept.dispose()
-            again = store.channel("gps").subscribe()
-            await loop().idle()
-            assert said(peer.links[0]) == ["Subscribe gps"]
-            again.dispose()
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_coming_and_going_at_once_tells_the_server_nothing() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        for _ in range(5):
+            store.channel("gps").subscribe().dispose()
+        await loop().idle()
+        assert peer.links[0].received == []
+        kept = store.channel("gps").subscribe()
+        await loop().idle()
+        kept.dispose()
+        again = store.channel("gps").subscribe()
+        await loop().idle()
+        assert said(peer.links[0]) == ["Subscribe gps"]
+        again.dispose()
 
 
 class Place(BaseModel):
     x: int
 
 
-def test_the_payload_is_decoded_and_validated_per_type() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            errors = record(store.errors)
-            typed = record(store.channel("gps", Place))
-            plain = record(store.channel("gps"))
-            await store.wait_connected()
-            link = peer.links[0]
-            for data in ('{"x": 1}', '{"x": "one"}', "no JSON", '{"x": 2}'):
-                link.send(on("gps", data))
-            await loop().idle()
-            assert typed == [Place(x=1), Place(x=2)]
-            assert plain == [{"x": 1}, {"x": "one"}, {"x": 2}]
-            assert [type(error) for error in errors] == [InvalidMessage] * 3
-            assert said(link) == ["Subscribe gps"]
-            assert store.connected
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_the_payload_is_decoded_and_validated_per_type() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        errors = record(store.errors)
+        typed = record(store.channel("gps", Place))
+        plain = record(store.channel("gps"))
+        await store.wait_connected()
+        link = peer.links[0]
+        for data in ('{"x": 1}', '{"x": "one"}', "no JSON", '{"x": 2}'):
+            link.send(on("gps", data))
+        await loop().idle()
+        assert typed == [Place(x=1), Place(x=2)]
+        assert plain == [{"x": 1}, {"x": "one"}, {"x": 2}]
+        assert [type(error) for error in errors] == [InvalidMessage] * 3
+        assert said(link) == ["Subscribe gps"]
+        assert store.connected
 
 
-def test_a_servers_complaint_is_reported_and_ends_nothing() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            errors, seen = record(store.errors), record(store.channel("secret"))
-            await store.wait_connected()
-            peer.links[0].send({"type": "Error", "message": "not allowed\r\nx"})
-            peer.links[0].send(on("secret", "1"))
-            await loop().idle()
-            (error,) = errors
-            assert isinstance(error, ServerError)
-            assert error.complaint == "not allowed??x"
-            assert seen == [1]
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_servers_complaint_is_reported_and_ends_nothing() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        errors, seen = record(store.errors), record(store.channel("secret"))
+        await store.wait_connected()
+        peer.links[0].send({"type": "Error", "message": "not allowed\r\nx"})
+        peer.links[0].send(on("secret", "1"))
+        await loop().idle()
+        (error,) = errors
+        assert isinstance(error, ServerError)
+        assert error.complaint == "not allowed??x"
+        assert seen == [1]
 
 
 def test_other_servers_have_other_words() -> None:
@@ -175,40 +165,36 @@ def test_other_servers_have_other_words() -> None:
     run(main)
 
 
-def test_a_channel_ends_with_its_store() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = store_of(peer)
-        ends: list[str] = []
-        gps = store.channel("gps")
-        gps.subscribe(on_completed=lambda: ends.append("observed"))
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_ends_with_its_store() -> None:
+    peer = ScriptedPeer()
+    store = store_of(peer)
+    ends: list[str] = []
+    gps = store.channel("gps")
+    gps.subscribe(on_completed=lambda: ends.append("observed"))
+    await store.wait_connected()
+    await store.aclose()
+    gps.subscribe(on_completed=lambda: ends.append("late"))
+    store.channel("new").subscribe(on_completed=lambda: ends.append("new"))
+    assert ends == ["observed", "late", "new"]
+    assert said(peer.links[0]) == ["Subscribe gps"]  # none to leave: the socket is gone
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_ten_thousand_channels_are_told_of_once_and_dispatched_by_name() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
         await store.wait_connected()
-        await store.aclose()
-        gps.subscribe(on_completed=lambda: ends.append("late"))
-        store.channel("new").subscribe(on_completed=lambda: ends.append("new"))
-        assert ends == ["observed", "late", "new"]
-        assert said(peer.links[0]) == ["Subscribe gps"]  # none to leave: the socket is gone
-
-    run(main)
-
-
-def test_ten_thousand_channels_are_told_of_once_and_dispatched_by_name() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            seen: list[Any] = []
-            for n in range(10_000):
-                store.channel(f"user:{n}").subscribe(seen.append)
-            await loop().idle()
-            link = peer.links[0]
-            assert len(link.received) == len(set(said(link))) == 10_000
-            for n in (0, 5000, 9999):
-                link.send(on(f"user:{n}", str(n)))
-            await loop().idle()
-            assert seen == [0, 5000, 9999]
-
-    run(main)
+        seen: list[Any] = []
+        for n in range(10_000):
+            store.channel(f"user:{n}").subscribe(seen.append)
+        await loop().idle()
+        link = peer.links[0]
+        assert len(link.received) == len(set(said(link))) == 10_000
+        for n in (0, 5000, 9999):
+            link.send(on(f"user:{n}", str(n)))
+        await loop().idle()
+        assert seen == [0, 5000, 9999]
 
 
 STEPS = st.lists(
@@ -323,27 +309,25 @@ def test_a_protocol_that_is_none_is_refused() -> None:
         use_websocket(URL, channel_protocol="mine")  # type: ignore[call-overload]
 
 
-def test_a_channel_that_comes_and_goes_behind_a_full_socket_waits_as_one_frame_at_most() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            peer.links[0].stall(after=1)
-            store.send("fills the socket")
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_that_comes_and_goes_behind_a_full_socket_waits_as_one_frame() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        peer.links[0].stall(after=1)
+        store.send("fills the socket")
+        await loop().idle()
+        for _ in range(50):
+            subscription = store.channel("gps").subscribe()
             await loop().idle()
-            for _ in range(50):
-                subscription = store.channel("gps").subscribe()
-                await loop().idle()
-                subscription.dispose()
-                await loop().idle()
-            kept = store.channel("gps").subscribe()
+            subscription.dispose()
             await loop().idle()
-            peer.links[0].resume()
-            await loop().idle()
-            assert said(peer.links[0]) == ["fills the socket", "Subscribe gps"]
-            kept.dispose()
-
-    run(main)
+        kept = store.channel("gps").subscribe()
+        await loop().idle()
+        peer.links[0].resume()
+        await loop().idle()
+        assert said(peer.links[0]) == ["fills the socket", "Subscribe gps"]
+        kept.dispose()
 
 
 def test_an_observer_may_disconnect_while_a_channels_words_fail_on_a_new_socket() -> None:

@@ -18,7 +18,6 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.testing import ScriptedPeer
-from heimdall_reactive.testing import run as virtually
 
 from .peers import peer, quick
 from .support import record, run, until
@@ -61,251 +60,231 @@ def test_a_handler_is_awaited_in_order_over_a_reconnection() -> None:
     run(main)
 
 
-def test_calls_at_a_time_are_as_many_as_wanted() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            clock = asyncio.get_running_loop().time
-            ends: list[float] = []
+@pytest.mark.heimdall_virtual_time
+async def test_calls_at_a_time_are_as_many_as_wanted() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        clock = asyncio.get_running_loop().time
+        ends: list[float] = []
 
-            async def one_second(_: Any) -> None:
-                await asyncio.sleep(1)
-                ends.append(clock())
-
-            handler = store.on_message(one_second, concurrency=3, name="three")
-            link = await peer.accepted()
-            began = clock()
-            for n in range(7):
-                link.send(n)
-            await asyncio.sleep(10)
-            assert [round(end - began) for end in ends] == [1, 1, 1, 2, 2, 2, 3]
-            assert store.stats.consumers == (handler.stats,)
-            assert (handler.stats.name, handler.stats.delivered) == ("three", 7)
-
-    virtually(main)
-
-
-def test_what_a_handler_raises_is_reported_and_the_next_call_comes() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            errors = record(store.errors)
-            seen: list[int] = []
-
-            async def failing(message: Any) -> None:
-                if message == 1:
-                    raise ValueError
-                if message == 2:
-                    raise asyncio.CancelledError  # of something that it awaited
-                seen.append(message)
-
-            store.on_message(failing, name="failing")
-            link = await peer.accepted()
-            for n in range(4):
-                link.send(n)
+        async def one_second(_: Any) -> None:
             await asyncio.sleep(1)
-            assert seen == [0, 3]
-            assert [(type(e), e.subject) for e in errors] == [(ObserverError, "failing")] * 2
+            ends.append(clock())
 
-    virtually(main)
+        handler = store.on_message(one_second, concurrency=3, name="three")
+        link = await peer.accepted()
+        began = clock()
+        for n in range(7):
+            link.send(n)
+        await asyncio.sleep(10)
+        assert [round(end - began) for end in ends] == [1, 1, 1, 2, 2, 2, 3]
+        assert store.stats.consumers == (handler.stats,)
+        assert (handler.stats.name, handler.stats.delivered) == ("three", 7)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_what_a_handler_raises_is_reported_and_the_next_call_comes() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        errors = record(store.errors)
+        seen: list[int] = []
+
+        async def failing(message: Any) -> None:
+            if message == 1:
+                raise ValueError
+            if message == 2:
+                raise asyncio.CancelledError  # of something that it awaited
+            seen.append(message)
+
+        store.on_message(failing, name="failing")
+        link = await peer.accepted()
+        for n in range(4):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert seen == [0, 3]
+        assert [(type(e), e.subject) for e in errors] == [(ObserverError, "failing")] * 2
 
 
 @pytest.mark.parametrize(
     ("overflow", "left"),
     [("latest", [0, 99]), ("drop_oldest", [0, 97, 98, 99]), ("drop_newest", [0, 1, 2, 3])],
 )
-def test_a_slow_handler_of_each_policy(overflow: Any, left: list[int]) -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            gate = asyncio.Event()
-            seen: list[int] = []
-
-            async def slow(message: Any) -> None:
-                seen.append(message)
-                await gate.wait()
-
-            handler = store.on_message(slow, overflow=overflow, maxsize=3)
-            fast = record(store.messages)
-            link = await peer.accepted()
-            link.send(0)
-            await asyncio.sleep(1)
-            for n in range(1, 100):
-                link.send(n)
-            await asyncio.sleep(1)
-            gate.set()
-            await asyncio.sleep(1)
-            assert fast == list(range(100))
-            assert seen == left
-            assert handler.stats.dropped + len(seen) == 100
-
-    virtually(main)
-
-
-def test_a_handler_that_must_miss_nothing_is_ended_and_reported_where_it_is_too_slow() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            errors = record(store.errors)
-            seen: list[int] = []
-
-            async def slow(message: Any) -> None:
-                await asyncio.sleep(1)
-                seen.append(message)
-
-            store.on_message(slow, overflow="error", maxsize=2, name="ledger")
-            link = await peer.accepted()
-            for n in range(5):
-                link.send(n)
-            await asyncio.sleep(5)
-            link.send(5)
-            await asyncio.sleep(5)
-            assert seen == [0, 1]
-            (error,) = errors
-            assert isinstance(error, StreamOverflow)
-            assert error.dropped == 3
-            assert store.stats.consumers == ()
-
-    virtually(main)
-
-
-def test_a_handler_that_was_disposed_of_ends_its_call_and_gets_no_other() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            seen: list[int] = []
-
-            async def slow(message: Any) -> None:
-                await asyncio.sleep(1)
-                seen.append(message)
-
-            handler = store.on_message(slow)
-            link = await peer.accepted()
-            for n in range(3):
-                link.send(n)
-            await asyncio.sleep(0.5)
-            handler.dispose()
-            handler.dispose()
-            await asyncio.sleep(5)
-            assert seen == [0]
-            assert handler.stats.dropped == 0
-            assert store.stats.consumers == ()
-
-    virtually(main)
-
-
-def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = use_websocket(URL, transport=peer)
+@pytest.mark.heimdall_virtual_time
+async def test_a_slow_handler_of_each_policy(overflow: Any, left: list[int]) -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        gate = asyncio.Event()
         seen: list[int] = []
-        ends: list[float] = []
-        clock = asyncio.get_running_loop().time
 
         async def slow(message: Any) -> None:
-            try:
-                await asyncio.sleep(0.75)
-            finally:
-                ends.append(clock() - closed)
+            seen.append(message)
+            await gate.wait()
+
+        handler = store.on_message(slow, overflow=overflow, maxsize=3)
+        fast = record(store.messages)
+        link = await peer.accepted()
+        link.send(0)
+        await asyncio.sleep(1)
+        for n in range(1, 100):
+            link.send(n)
+        await asyncio.sleep(1)
+        gate.set()
+        await asyncio.sleep(1)
+        assert fast == list(range(100))
+        assert seen == left
+        assert handler.stats.dropped + len(seen) == 100
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_must_miss_nothing_is_ended_and_reported_if_it_is_too_slow() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        errors = record(store.errors)
+        seen: list[int] = []
+
+        async def slow(message: Any) -> None:
+            await asyncio.sleep(1)
+            seen.append(message)
+
+        store.on_message(slow, overflow="error", maxsize=2, name="ledger")
+        link = await peer.accepted()
+        for n in range(5):
+            link.send(n)
+        await asyncio.sleep(5)
+        link.send(5)
+        await asyncio.sleep(5)
+        assert seen == [0, 1]
+        (error,) = errors
+        assert isinstance(error, StreamOverflow)
+        assert error.dropped == 3
+        assert store.stats.consumers == ()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_was_disposed_of_ends_its_call_and_gets_no_other() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        seen: list[int] = []
+
+        async def slow(message: Any) -> None:
+            await asyncio.sleep(1)
             seen.append(message)
 
         handler = store.on_message(slow)
         link = await peer.accepted()
-        for n in range(9):
+        for n in range(3):
             link.send(n)
         await asyncio.sleep(0.5)
-        closed = clock()
+        handler.dispose()
+        handler.dispose()
+        await asyncio.sleep(5)
+        assert seen == [0]
+        assert handler.stats.dropped == 0
+        assert store.stats.consumers == ()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    seen: list[int] = []
+    ends: list[float] = []
+    clock = asyncio.get_running_loop().time
+
+    async def slow(message: Any) -> None:
+        try:
+            await asyncio.sleep(0.75)
+        finally:
+            ends.append(clock() - closed)
+        seen.append(message)
+
+    handler = store.on_message(slow)
+    link = await peer.accepted()
+    for n in range(9):
+        link.send(n)
+    await asyncio.sleep(0.5)
+    closed = clock()
+    await store.aclose()
+    assert seen == [0, 1, 2]
+    assert ends == pytest.approx([0.25, 1.0, 1.75, 2.0], abs=0.1)
+    stats = handler.stats
+    assert (stats.delivered, stats.dropped, stats.waiting) == (4, 5, 0)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_will_not_end_delays_the_close_by_a_bound() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    free = asyncio.Event()
+    done = asyncio.Event()
+
+    async def stubborn(_: Any) -> None:
+        while not free.is_set():
+            try:
+                await free.wait()
+            except asyncio.CancelledError:
+                continue
+        done.set()
+
+    store.on_message(stubborn)
+    (await peer.accepted()).send(1)
+    await asyncio.sleep(1)
+    began = asyncio.get_running_loop().time()
+    await store.aclose()
+    assert asyncio.get_running_loop().time() - began < 4
+    free.set()
+    await done.wait()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_may_close_its_own_store() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    clock = asyncio.get_running_loop().time
+    seen: list[Any] = []
+    closed = asyncio.Event()
+
+    async def end(message: Any) -> None:
+        began = clock()
         await store.aclose()
-        assert seen == [0, 1, 2]
-        assert ends == pytest.approx([0.25, 1.0, 1.75, 2.0], abs=0.1)
-        stats = handler.stats
-        assert (stats.delivered, stats.dropped, stats.waiting) == (4, 5, 0)
+        seen.append((message, round(clock() - began)))
+        closed.set()
 
-    virtually(main)
+    store.on_message(end)
+    link = await peer.accepted()
+    link.send({"n": 1})
+    link.send({"n": 2})
+    await closed.wait()
+    assert seen == [({"n": 1}, 0)]
 
 
-def test_a_handler_that_will_not_end_delays_the_close_by_a_bound() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = use_websocket(URL, transport=peer)
-        free = asyncio.Event()
-        done = asyncio.Event()
+@pytest.mark.heimdall_virtual_time
+async def test_any_observable_of_a_store_has_async_handlers() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        seen: list[int] = []
 
-        async def stubborn(_: Any) -> None:
-            while not free.is_set():
-                try:
-                    await free.wait()
-                except asyncio.CancelledError:
-                    continue
-            done.set()
+        async def session(state: Any) -> None:
+            seen.append(state.session)
 
-        store.on_message(stubborn)
-        (await peer.accepted()).send(1)
+        opened = store.state.filter(lambda state: state.is_connected)
+        store.on_each(opened, session)
+        (await peer.accepted()).drop()
+        await peer.accepted()
         await asyncio.sleep(1)
-        began = asyncio.get_running_loop().time()
-        await store.aclose()
-        assert asyncio.get_running_loop().time() - began < 4
-        free.set()
-        await done.wait()
-
-    virtually(main)
+        assert seen == [1, 2]
 
 
-def test_a_handler_may_close_its_own_store() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = use_websocket(URL, transport=peer)
-        clock = asyncio.get_running_loop().time
-        seen: list[Any] = []
-        closed = asyncio.Event()
+@pytest.mark.heimdall_virtual_time
+async def test_a_concurrency_that_can_not_work_is_refused() -> None:
+    async def nothing(_: Any) -> None: ...
 
-        async def end(message: Any) -> None:
-            began = clock()
-            await store.aclose()
-            seen.append((message, round(clock() - began)))
-            closed.set()
-
-        store.on_message(end)
-        link = await peer.accepted()
-        link.send({"n": 1})
-        link.send({"n": 2})
-        await closed.wait()
-        assert seen == [({"n": 1}, 0)]
-
-    virtually(main)
-
-
-def test_any_observable_of_a_store_has_async_handlers() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            seen: list[int] = []
-
-            async def session(state: Any) -> None:
-                seen.append(state.session)
-
-            opened = store.state.filter(lambda state: state.is_connected)
-            store.on_each(opened, session)
-            (await peer.accepted()).drop()
-            await peer.accepted()
-            await asyncio.sleep(1)
-            assert seen == [1, 2]
-
-    virtually(main)
-
-
-def test_a_concurrency_that_can_not_work_is_refused() -> None:
-    async def main() -> None:
-        async def nothing(_: Any) -> None: ...
-
-        async with use_websocket(URL, transport=ScriptedPeer()) as store:
-            for wrong in (0, True, 1.5):
-                number: Any = wrong
-                with pytest.raises(ConfigurationError, match="concurrency must be 1 or more"):
-                    store.on_message(nothing, number)
-            assert store.stats.consumers == ()
-
-    virtually(main)
+    async with use_websocket(URL, transport=ScriptedPeer()) as store:
+        for wrong in (0, True, 1.5):
+            number: Any = wrong
+            with pytest.raises(ConfigurationError, match="concurrency must be 1 or more"):
+                store.on_message(nothing, number)
+        assert store.stats.consumers == ()
 
 
 def test_the_busy_handler_of_a_client_leaves_no_task_behind() -> None:
@@ -353,31 +332,29 @@ def test_a_handler_runs_on_the_background_loop_of_a_synchronous_program() -> Non
         assert seen == [(1, "heimdall-reactive")]
 
 
-def test_each_store_that_shares_a_connection_has_consumers_of_its_own() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        options: Any = {"transport": peer, "share": True, "share_linger": 0}
-        seen: list[int] = []
+@pytest.mark.heimdall_virtual_time
+async def test_each_store_that_shares_a_connection_has_consumers_of_its_own() -> None:
+    peer = ScriptedPeer()
+    options: Any = {"transport": peer, "share": True, "share_linger": 0}
+    seen: list[int] = []
 
-        async def slow(message: Any) -> None:
-            await asyncio.sleep(0.5)
-            seen.append(message)
+    async def slow(message: Any) -> None:
+        await asyncio.sleep(0.5)
+        seen.append(message)
 
-        async with use_websocket(URL, **options) as first:
-            stream = first.stream(name="mine")
-            async with use_websocket(URL, **options) as second:
-                second.on_message(slow, name="other")
-                link = await peer.accepted()
-                link.send(1)
-                link.send(2)
-                await asyncio.sleep(0.1)
-                assert [stats.name for stats in first.stats.consumers] == ["mine"]
-                assert [stats.name for stats in second.stats.consumers] == ["other"]
-            assert seen == [1, 2]
-            link.send(3)
-            assert [await anext(stream) for _ in range(3)] == [1, 2, 3]
-
-    virtually(main)
+    async with use_websocket(URL, **options) as first:
+        stream = first.stream(name="mine")
+        async with use_websocket(URL, **options) as second:
+            second.on_message(slow, name="other")
+            link = await peer.accepted()
+            link.send(1)
+            link.send(2)
+            await asyncio.sleep(0.1)
+            assert [stats.name for stats in first.stats.consumers] == ["mine"]
+            assert [stats.name for stats in second.stats.consumers] == ["other"]
+        assert seen == [1, 2]
+        link.send(3)
+        assert [await anext(stream) for _ in range(3)] == [1, 2, 3]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -430,46 +407,42 @@ def test_a_replay_on_another_thread_is_handled_on_the_loop() -> None:
     assert seen == [(True, "heimdall-reactive"), (False, "heimdall-reactive")]
 
 
-def test_a_call_that_somebody_cancelled_costs_no_other() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            seen: list[Any] = []
+@pytest.mark.heimdall_virtual_time
+async def test_a_call_that_somebody_cancelled_costs_no_other() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        seen: list[Any] = []
 
-            async def cancel_itself(message: Any) -> None:
-                if message == 0:
-                    task = asyncio.current_task()
-                    assert task is not None
-                    task.cancel()
-                await asyncio.sleep(1)
-                seen.append(message)
+        async def cancel_itself(message: Any) -> None:
+            if message == 0:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            await asyncio.sleep(1)
+            seen.append(message)
 
-            store.on_message(cancel_itself)
-            link = await peer.accepted()
-            for n in range(3):
-                link.send(n)
-            await asyncio.sleep(5)
-            assert seen == [1, 2]
-
-    virtually(main)
+        store.on_message(cancel_itself)
+        link = await peer.accepted()
+        for n in range(3):
+            link.send(n)
+        await asyncio.sleep(5)
+        assert seen == [1, 2]
 
 
-def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
-    async def main() -> None:
-        store = use_websocket(URL, transport=ScriptedPeer())
-        await store.wait_connected()
-        source: Subject[int] = Subject()
-        seen: list[int] = []
+@pytest.mark.heimdall_virtual_time
+async def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
+    store = use_websocket(URL, transport=ScriptedPeer())
+    await store.wait_connected()
+    source: Subject[int] = Subject()
+    seen: list[int] = []
 
-        async def take(value: int) -> None:
-            seen.append(value)
+    async def take(value: int) -> None:
+        seen.append(value)
 
-        handler = store.on_each(source, take)
-        source.on_next(1)
-        await store.aclose()
-        source.on_next(2)
-        await asyncio.sleep(1)
-        assert seen == [1]
-        assert (handler.stats.delivered, handler.stats.dropped) == (1, 1)
-
-    virtually(main)
+    handler = store.on_each(source, take)
+    source.on_next(1)
+    await store.aclose()
+    source.on_next(2)
+    await asyncio.sleep(1)
+    assert seen == [1]
+    assert (handler.stats.delivered, handler.stats.dropped) == (1, 1)

@@ -18,7 +18,6 @@ from heimdall_reactive.reactive.bus import Bus
 from heimdall_reactive.reactive.history import Histories, History
 from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer
-from heimdall_reactive.testing import run as run_virtual
 
 from .socket_peer import SocketPeer
 from .support import record, run, until
@@ -212,13 +211,11 @@ def test_memory_is_given_back_when_nobody_holds_it() -> None:
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, "3", None])
-def test_a_length_that_is_none_is_refused(count: Any) -> None:
-    async def main() -> None:
-        async with use_websocket(URL, transport=ScriptedPeer(), immediate=False) as store:
-            with pytest.raises(ConfigurationError, match="keeps 1 message or more"):
-                store.history(count)
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_length_that_is_none_is_refused(count: Any) -> None:
+    async with use_websocket(URL, transport=ScriptedPeer(), immediate=False) as store:
+        with pytest.raises(ConfigurationError, match="keeps 1 message or more"):
+            store.history(count)
 
 
 def test_a_history_goes_on_over_a_reconnection_and_ends_with_its_store() -> None:
@@ -249,31 +246,27 @@ def test_a_history_goes_on_over_a_reconnection_and_ends_with_its_store() -> None
     run(main)
 
 
-def test_a_message_is_in_the_history_when_its_observers_are_told() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            history, found = store.history(2), list[list[Any]]()
-            store.messages.subscribe(lambda _: found.append(record(history)))
-            link = await peer.accepted()
-            link.send({"n": 1})
-            link.send({"n": 2})
-            await asyncio.sleep(1)
-            assert [[m["n"] for m in values] for values in found] == [[1, 2], [1, 2]]
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_message_is_in_the_history_when_its_observers_are_told() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        history, found = store.history(2), list[list[Any]]()
+        store.messages.subscribe(lambda _: found.append(record(history)))
+        link = await peer.accepted()
+        link.send({"n": 1})
+        link.send({"n": 2})
+        await asyncio.sleep(1)
+        assert [[m["n"] for m in values] for values in found] == [[1, 2], [1, 2]]
 
 
-def test_a_shared_stores_history_is_its_own() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        options: dict[str, Any] = {"transport": peer, "share": True, "share_linger": 0}
-        async with use_websocket(URL, **options) as first:
-            second = use_websocket(URL, **options)
-            ended: list[str] = []
-            second.history(1).subscribe(on_completed=lambda: ended.append("second"))
-            first.history(1).subscribe(on_completed=lambda: ended.append("first"))
-            await second.aclose()
-            assert ended == ["second"]
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_shared_stores_history_is_its_own() -> None:
+    peer = ScriptedPeer()
+    options: dict[str, Any] = {"transport": peer, "share": True, "share_linger": 0}
+    async with use_websocket(URL, **options) as first:
+        second = use_websocket(URL, **options)
+        ended: list[str] = []
+        second.history(1).subscribe(on_completed=lambda: ended.append("second"))
+        first.history(1).subscribe(on_completed=lambda: ended.append("first"))
+        await second.aclose()
+        assert ended == ["second"]

@@ -9,7 +9,7 @@ import pytest
 
 from heimdall_reactive import ConfigurationError, Status, use_websocket
 from heimdall_reactive.consuming.holding import HOLD_LIMIT
-from heimdall_reactive.testing import ScriptedPeer, run
+from heimdall_reactive.testing import ScriptedPeer
 
 from . import support
 from .peers import quick
@@ -18,83 +18,77 @@ from .virtual import URL, loop
 from .virtual import steady_store_of as store_of
 
 
-def test_a_full_stream_holds_the_server_back_until_half_is_free() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            slow = store.stream(maxsize=4, overflow="block")
-            fast = support.record(store.messages)
-            link = await peer.accepted()
-            for n in range(20):
-                link.send(n)
-            await loop().idle()
-            assert fast == [0, 1, 2, 3, 4]  # the fifth came when it was full
-            assert [await anext(slow) for _ in range(3)] == [0, 1, 2]
-            await loop().idle()
-            assert len(fast) > 5
-            assert [await anext(slow) for _ in range(17)] == list(range(3, 20))
-            assert fast == list(range(20))
-            assert (slow.stats.dropped, store.state.value.session) == (0, 1)
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_full_stream_holds_the_server_back_until_half_is_free() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        slow = store.stream(maxsize=4, overflow="block")
+        fast = support.record(store.messages)
+        link = await peer.accepted()
+        for n in range(20):
+            link.send(n)
+        await loop().idle()
+        assert fast == [0, 1, 2, 3, 4]  # the fifth came when it was full
+        assert [await anext(slow) for _ in range(3)] == [0, 1, 2]
+        await loop().idle()
+        assert len(fast) > 5
+        assert [await anext(slow) for _ in range(17)] == list(range(3, 20))
+        assert fast == list(range(20))
+        assert (slow.stats.dropped, store.state.value.session) == (0, 1)
 
 
-def test_it_is_held_back_for_some_seconds_at_most_and_then_the_oldest_goes_counted() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, ping_interval=1, ping_timeout=1) as store:
-            slow = store.stream(maxsize=2, overflow="block", name="slow")
-            fast = support.record(store.messages)
-            link = await peer.accepted()
-            for n in range(10):
-                link.send(n)
-            await asyncio.sleep(HOLD_LIMIT - 0.5)
-            assert len(fast) == 3
-            await asyncio.sleep(1)
-            assert fast == list(range(10))  # nobody else waits for it for ever
-            assert slow.stats.dropped == 7
-            assert store.state.value.session == 1  # its pings had no answer meanwhile
-            rest = [await anext(slow) for _ in range(3)]
-            assert rest == [7, 8, 9]
-            link.send(10)  # it has room again
-            assert await anext(slow) == 10
-            await asyncio.sleep(60)
-            assert store.connected
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_it_is_held_back_for_some_seconds_at_most_and_then_the_oldest_goes_counted() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=1, ping_timeout=1) as store:
+        slow = store.stream(maxsize=2, overflow="block", name="slow")
+        fast = support.record(store.messages)
+        link = await peer.accepted()
+        for n in range(10):
+            link.send(n)
+        await asyncio.sleep(HOLD_LIMIT - 0.5)
+        assert len(fast) == 3
+        await asyncio.sleep(1)
+        assert fast == list(range(10))  # nobody else waits for it for ever
+        assert slow.stats.dropped == 7
+        assert store.state.value.session == 1  # its pings had no answer meanwhile
+        rest = [await anext(slow) for _ in range(3)]
+        assert rest == [7, 8, 9]
+        link.send(10)  # it has room again
+        assert await anext(slow) == 10
+        await asyncio.sleep(60)
+        assert store.connected
 
 
-def test_a_lost_connection_and_the_end_of_a_stream_or_store_let_go() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, ping_interval=None) as store:
-            slow = store.stream(maxsize=1, overflow="block")
-            fast = support.record(store.messages)
-            first = await peer.accepted()
-            for n in range(5):
-                first.send(n)
-            await loop().idle()
-            assert first.wire.held
-            first.wire.lose("gone")
-            await store.wait_for(lambda s: s.session == 2)
-            second = peer.links[1]
-            second.send(99)
-            await loop().idle()
-            assert (second.wire.held, fast[-1]) == (True, 99)
-            await slow.aclose()
-            await loop().idle()
-            assert not second.wire.held
-            again = store.stream(maxsize=1, overflow="block")
-            second.send(1)
-            second.send(2)
-            await loop().idle()
-            assert second.wire.held
-            store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED)
-            assert await anext(again) == 1
-        assert loop().timers == []
-
-    run(main, timeout=600)
+@pytest.mark.heimdall_virtual_time(timeout=600)
+async def test_a_lost_connection_and_the_end_of_a_stream_or_store_let_go() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=None) as store:
+        slow = store.stream(maxsize=1, overflow="block")
+        fast = support.record(store.messages)
+        first = await peer.accepted()
+        for n in range(5):
+            first.send(n)
+        await loop().idle()
+        assert first.wire.held
+        first.wire.lose("gone")
+        await store.wait_for(lambda s: s.session == 2)
+        second = peer.links[1]
+        second.send(99)
+        await loop().idle()
+        assert (second.wire.held, fast[-1]) == (True, 99)
+        await slow.aclose()
+        await loop().idle()
+        assert not second.wire.held
+        again = store.stream(maxsize=1, overflow="block")
+        second.send(1)
+        second.send(2)
+        await loop().idle()
+        assert second.wire.held
+        store.disconnect()
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED)
+        assert await anext(again) == 1
+    assert loop().timers == []
 
 
 def test_only_a_stream_can_hold_the_server_back() -> None:
@@ -124,19 +118,17 @@ def test_nothing_is_lost_over_a_real_socket_with_a_reconnection_in_the_middle() 
     support.run(main)
 
 
-def test_a_stream_that_nobody_holds_any_more_lets_go() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, ping_interval=None) as store:
-            slow = store.stream(maxsize=1, overflow="block")
-            link = await peer.accepted()
-            link.send(1)
-            link.send(2)
-            await loop().idle()
-            assert link.wire.held
-            del slow
-            gc.collect()
-            await loop().idle()
-            assert not link.wire.held
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_stream_that_nobody_holds_any_more_lets_go() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=None) as store:
+        slow = store.stream(maxsize=1, overflow="block")
+        link = await peer.accepted()
+        link.send(1)
+        link.send(2)
+        await loop().idle()
+        assert link.wire.held
+        del slow
+        gc.collect()
+        await loop().idle()
+        assert not link.wire.held

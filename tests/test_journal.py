@@ -39,40 +39,38 @@ def failing(_: object) -> None:
 # The journal
 
 
-def test_a_journal_tells_what_happened_and_when() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(Refuse(401))
-        options: dict[str, Any] = {"access_token": lambda: "token", "transport": peer}
-        store = use_websocket(URL.replace("user:s3cret-canary@", ""), **options)
-        link = await peer.accepted()
-        link.send({"n": 1})
-        link.send("{not JSON", text=True)
-        await asyncio.sleep(2)
-        link.close(1012, "restart")
-        await peer.accepted()
-        await store.wait_connected()
-        await store.aclose()
-        assert events(store.journal) == [
-            ("dial", 0),
-            ("token", "provider"),
-            ("state", "waiting", 1, 1006, "HandshakeRefused"),
-            ("dial", 1),
-            ("token", "provider"),
-            ("state", "connected"),
-            ("error", "InvalidMessage"),
-            ("state", "waiting", 1, 1012, "ConnectionLost"),
-            ("dial", 1),
-            ("token", "provider"),
-            ("state", "connected"),
-            ("gap",),
-            ("state", "disconnecting"),
-            ("state", "disconnected", 1000),
-        ]
-        times = [entry.at for entry in store.journal]
-        assert times == sorted(times)
-        assert times[-1] - times[0] >= 5
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_journal_tells_what_happened_and_when() -> None:
+    peer = ScriptedPeer(Refuse(401))
+    options: dict[str, Any] = {"access_token": lambda: "token", "transport": peer}
+    store = use_websocket(URL.replace("user:s3cret-canary@", ""), **options)
+    link = await peer.accepted()
+    link.send({"n": 1})
+    link.send("{not JSON", text=True)
+    await asyncio.sleep(2)
+    link.close(1012, "restart")
+    await peer.accepted()
+    await store.wait_connected()
+    await store.aclose()
+    assert events(store.journal) == [
+        ("dial", 0),
+        ("token", "provider"),
+        ("state", "waiting", 1, 1006, "HandshakeRefused"),
+        ("dial", 1),
+        ("token", "provider"),
+        ("state", "connected"),
+        ("error", "InvalidMessage"),
+        ("state", "waiting", 1, 1012, "ConnectionLost"),
+        ("dial", 1),
+        ("token", "provider"),
+        ("state", "connected"),
+        ("gap",),
+        ("state", "disconnecting"),
+        ("state", "disconnected", 1000),
+    ]
+    times = [entry.at for entry in store.journal]
+    assert times == sorted(times)
+    assert times[-1] - times[0] >= 5
 
 
 def test_a_journal_over_a_real_reconnection_is_json_and_text_line_by_line() -> None:
@@ -95,105 +93,95 @@ def test_a_journal_over_a_real_reconnection_is_json_and_text_line_by_line() -> N
     run(main)
 
 
-def test_a_journal_has_no_secret_and_no_payload() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(
-            URL, transport=peer, message_type=dict[str, int], reconnect_delay=0.1
-        ) as store:
-            link = await peer.accepted()
-            link.send({"key": CANARY})
-            link.send({"n": 1})
-            store.messages.subscribe(failing)
-            await asyncio.sleep(1)
-            link.send({"n": 2})
-            await asyncio.sleep(1)
-            link.close(4000, f"no {CANARY}")
-            await asyncio.sleep(1)
-            store.set_access_token(CANARY)
-            shown = str(store.journal) + store.journal.as_json() + repr(list(store.journal))
-            assert CANARY not in shown
-            assert "InvalidMessage" in shown
-            assert "ObserverError" in shown
-            assert "'set'" in shown
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_journal_has_no_secret_and_no_payload() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(
+        URL, transport=peer, message_type=dict[str, int], reconnect_delay=0.1
+    ) as store:
+        link = await peer.accepted()
+        link.send({"key": CANARY})
+        link.send({"n": 1})
+        store.messages.subscribe(failing)
+        await asyncio.sleep(1)
+        link.send({"n": 2})
+        await asyncio.sleep(1)
+        link.close(4000, f"no {CANARY}")
+        await asyncio.sleep(1)
+        store.set_access_token(CANARY)
+        shown = str(store.journal) + store.journal.as_json() + repr(list(store.journal))
+        assert CANARY not in shown
+        assert "InvalidMessage" in shown
+        assert "ObserverError" in shown
+        assert "'set'" in shown
 
 
-def test_a_journal_keeps_the_last_entries_and_is_bounded() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(*[Unreachable()] * 200)
-        options: dict[str, Any] = {"max_reconnect_attempts": None, "reconnect_delay": 1}
-        async with use_websocket("ws://localhost/", transport=peer, **options) as store:
-            await peer.accepted()
-            assert len(store.journal) == LIMIT
-            assert [entry.event for entry in store.journal][:2] == ["state", "dial"]
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_journal_keeps_the_last_entries_and_is_bounded() -> None:
+    peer = ScriptedPeer(*[Unreachable()] * 200)
+    options: dict[str, Any] = {"max_reconnect_attempts": None, "reconnect_delay": 1}
+    async with use_websocket("ws://localhost/", transport=peer, **options) as store:
+        await peer.accepted()
+        assert len(store.journal) == LIMIT
+        assert [entry.event for entry in store.journal][:2] == ["state", "dial"]
 
 
-def test_a_message_makes_no_entry() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket("ws://localhost/", transport=peer) as store:
-            link = await peer.accepted()
-            await store.wait_connected()
-            before = len(store.journal)
-            for n in range(100):
-                link.send({"n": n})
-                store.send({"n": n})
-            await asyncio.sleep(1)
-            assert store.stats.received == 100
-            assert len(store.journal) == before
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_message_makes_no_entry() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket("ws://localhost/", transport=peer) as store:
+        link = await peer.accepted()
+        await store.wait_connected()
+        before = len(store.journal)
+        for n in range(100):
+            link.send({"n": n})
+            store.send({"n": n})
+        await asyncio.sleep(1)
+        assert store.stats.received == 100
+        assert len(store.journal) == before
 
 
-def test_those_who_share_a_connection_have_one_journal() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        options: dict[str, Any] = {"transport": peer, "share": True, "share_linger": 0}
-        async with use_websocket(URL, **options) as first, use_websocket(URL, **options) as second:
-            await peer.accepted()
-            await first.wait_connected()
-            assert first.journal is second.journal
-            assert events(first.journal) == [("dial", 0), ("state", "connected")]
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_those_who_share_a_connection_have_one_journal() -> None:
+    peer = ScriptedPeer()
+    options: dict[str, Any] = {"transport": peer, "share": True, "share_linger": 0}
+    async with use_websocket(URL, **options) as first, use_websocket(URL, **options) as second:
+        await peer.accepted()
+        await first.wait_connected()
+        assert first.journal is second.journal
+        assert events(first.journal) == [("dial", 0), ("state", "connected")]
 
 
 # The counters
 
 
-def test_the_counters_come_again_and_again_until_the_store_ends() -> None:
-    async def main() -> None:
-        clock = asyncio.get_running_loop().time
-        peer = ScriptedPeer()
-        store = use_websocket("ws://localhost/", transport=peer)
-        seen: list[tuple[float, int]] = []
-        ended: list[str] = []
+@pytest.mark.heimdall_virtual_time
+async def test_the_counters_come_again_and_again_until_the_store_ends() -> None:
+    clock = asyncio.get_running_loop().time
+    peer = ScriptedPeer()
+    store = use_websocket("ws://localhost/", transport=peer)
+    seen: list[tuple[float, int]] = []
+    ended: list[str] = []
 
-        def see(stats: Stats) -> None:
-            seen.append((round(clock()), stats.received))
+    def see(stats: Stats) -> None:
+        seen.append((round(clock()), stats.received))
 
-        store.stats_every(10).subscribe(see, on_completed=lambda: ended.append("end"))
-        stopped = store.stats_every(10).subscribe(see)
-        stopped.dispose()
-        link = await peer.accepted()
-        link.send({"n": 1})
-        await asyncio.sleep(25)
-        link.drop()
-        link = await peer.accepted()
-        link.send({"n": 2})
-        await asyncio.sleep(10)
-        assert seen == [(10, 1), (20, 1), (30, 2)]
-        await store.aclose()
-        assert ended == ["end"]
-        late: list[str] = []
-        store.stats_every(1).subscribe(on_completed=lambda: late.append("end"))
-        assert late == ["end"]
-
-    run_virtual(main)
+    store.stats_every(10).subscribe(see, on_completed=lambda: ended.append("end"))
+    stopped = store.stats_every(10).subscribe(see)
+    stopped.dispose()
+    link = await peer.accepted()
+    link.send({"n": 1})
+    await asyncio.sleep(25)
+    link.drop()
+    link = await peer.accepted()
+    link.send({"n": 2})
+    await asyncio.sleep(10)
+    assert seen == [(10, 1), (20, 1), (30, 2)]
+    await store.aclose()
+    assert ended == ["end"]
+    late: list[str] = []
+    store.stats_every(1).subscribe(on_completed=lambda: late.append("end"))
+    assert late == ["end"]
 
 
 def test_the_counters_come_from_the_background_thread_as_well() -> None:
@@ -205,16 +193,14 @@ def test_the_counters_come_from_the_background_thread_as_well() -> None:
         assert found.get(timeout=5) == (store.stats, "heimdall-reactive")
 
 
-def test_an_observer_of_the_counters_that_raises_is_reported() -> None:
-    async def main() -> None:
-        async with use_websocket("ws://localhost/", transport=ScriptedPeer()) as store:
-            errors, seen = record(store.errors), record(store.stats_every(1))
-            store.stats_every(1).subscribe(failing)
-            await asyncio.sleep(3.5)
-            assert len(errors) >= 1
-            assert len(seen) == 3
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_an_observer_of_the_counters_that_raises_is_reported() -> None:
+    async with use_websocket("ws://localhost/", transport=ScriptedPeer()) as store:
+        errors, seen = record(store.errors), record(store.stats_every(1))
+        store.stats_every(1).subscribe(failing)
+        await asyncio.sleep(3.5)
+        assert len(errors) >= 1
+        assert len(seen) == 3
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "1", None])

@@ -22,7 +22,7 @@ from heimdall_reactive import (
     WaitTimeout,
     WebSocketStore,
 )
-from heimdall_reactive.testing import Hang, Link, ScriptedPeer, run
+from heimdall_reactive.testing import Hang, Link, ScriptedPeer
 
 from . import support
 from .peers import peer as served
@@ -35,108 +35,96 @@ def answers(number: int) -> Callable[[Any], bool]:
     return lambda message: bool(message.get("id") == number)
 
 
-def test_many_requests_are_in_flight_and_each_gets_its_answer() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            requests = [store.request({"id": n}, match=answers(n)) for n in range(100)]
-            await loop().idle()
-            for message in reversed(peer.links[0].received):
-                peer.links[0].send({"id": message["id"], "answer": message["id"] * 2})
-            found = await asyncio.gather(*requests)
-            assert [message["answer"] for message in found] == [n * 2 for n in range(100)]
-            assert await requests[0] is found[0]  # however often it is awaited
-            assert len(peer.links[0].received) == 100
-
-    run(main)
-
-
-def test_a_lost_connection_fails_what_was_written_at_once_and_not_what_still_waits() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(on_message=lambda link, m: link.send(m) if m["id"] == 2 else None)
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            written = store.request({"id": 1}, match=answers(1), timeout=600)
-            await loop().idle()
-            peer.links[0].drop()
-            with pytest.raises(RequestLost, match="1006"):
-                await written
-            assert loop().time() < 1
-            queued = store.request({"id": 2}, match=answers(2), timeout=600)
-            assert await queued == {"id": 2}
-            assert store.state.value.session == 2
-
-    run(main)
-
-
-def test_an_answer_that_does_not_come_in_time_is_an_ordinary_message_later() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            seen = support.record(store.messages)
-            await store.wait_connected()
-            with pytest.raises(WaitTimeout, match="no answer within 5 s"):
-                await store.request({"id": 1}, match=answers(1), timeout=5)
-            assert loop().time() == pytest.approx(5)
-            peer.links[0].send({"id": 1})
-            await loop().idle()
-            assert seen == [{"id": 1}]
-
-    run(main)
-
-
-def test_a_request_that_can_not_be_sent_fails_with_the_reason() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(Hang())
-        async with store_of(peer, outbox_limit=1, send_ttl=3, open_timeout=60) as store:
-            with pytest.raises(EncodeError):
-                store.request(object(), match=answers(1))
-            expires = store.request({"id": 1}, match=answers(1))
-            with pytest.raises(SendError, match="outbox_limit"):
-                await store.request({"id": 2}, match=answers(2))
-            with pytest.raises(SendError, match="send_ttl"):
-                await expires
-            dropped = store.request({"id": 3}, match=answers(3))
-            store.disconnect()
-            with pytest.raises((SendError, RequestLost)):
-                await dropped
-
-    run(main)
-
-
-def test_a_store_that_closes_or_gives_up_fails_its_requests() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = store_of(peer)
+@pytest.mark.heimdall_virtual_time
+async def test_many_requests_are_in_flight_and_each_gets_its_answer() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
         await store.wait_connected()
-        ended = store.request({"id": 1}, match=answers(1))
+        requests = [store.request({"id": n}, match=answers(n)) for n in range(100)]
         await loop().idle()
-        peer.links[0].close(1000)
-        with pytest.raises(RequestLost):
-            await ended
-        assert store.state.value.status is Status.DISCONNECTED
-        closing = store.request({"id": 2}, match=answers(2))
-        await store.aclose()
-        with pytest.raises((StoreClosed, SendError, RequestLost)):
-            await closing
-
-    run(main)
+        for message in reversed(peer.links[0].received):
+            peer.links[0].send({"id": message["id"], "answer": message["id"] * 2})
+        found = await asyncio.gather(*requests)
+        assert [message["answer"] for message in found] == [n * 2 for n in range(100)]
+        assert await requests[0] is found[0]  # however often it is awaited
+        assert len(peer.links[0].received) == 100
 
 
-def test_a_predicate_that_raises_fails_its_own_request_only() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(on_message=Link.send)
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            broken = store.request({"id": 1}, match=lambda message: message["none"])
-            good = store.request({"id": 2}, match=answers(2))
-            with pytest.raises(KeyError):
-                await broken
-            assert await good == {"id": 2}
-            assert store.connected
+@pytest.mark.heimdall_virtual_time
+async def test_a_lost_connection_fails_what_was_written_at_once_and_not_what_still_waits() -> None:
+    peer = ScriptedPeer(on_message=lambda link, m: link.send(m) if m["id"] == 2 else None)
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        written = store.request({"id": 1}, match=answers(1), timeout=600)
+        await loop().idle()
+        peer.links[0].drop()
+        with pytest.raises(RequestLost, match="1006"):
+            await written
+        assert loop().time() < 1
+        queued = store.request({"id": 2}, match=answers(2), timeout=600)
+        assert await queued == {"id": 2}
+        assert store.state.value.session == 2
 
-    run(main)
+
+@pytest.mark.heimdall_virtual_time
+async def test_an_answer_that_does_not_come_in_time_is_an_ordinary_message_later() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        seen = support.record(store.messages)
+        await store.wait_connected()
+        with pytest.raises(WaitTimeout, match="no answer within 5 s"):
+            await store.request({"id": 1}, match=answers(1), timeout=5)
+        assert loop().time() == pytest.approx(5)
+        peer.links[0].send({"id": 1})
+        await loop().idle()
+        assert seen == [{"id": 1}]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_that_can_not_be_sent_fails_with_the_reason() -> None:
+    peer = ScriptedPeer(Hang())
+    async with store_of(peer, outbox_limit=1, send_ttl=3, open_timeout=60) as store:
+        with pytest.raises(EncodeError):
+            store.request(object(), match=answers(1))
+        expires = store.request({"id": 1}, match=answers(1))
+        with pytest.raises(SendError, match="outbox_limit"):
+            await store.request({"id": 2}, match=answers(2))
+        with pytest.raises(SendError, match="send_ttl"):
+            await expires
+        dropped = store.request({"id": 3}, match=answers(3))
+        store.disconnect()
+        with pytest.raises((SendError, RequestLost)):
+            await dropped
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_store_that_closes_or_gives_up_fails_its_requests() -> None:
+    peer = ScriptedPeer()
+    store = store_of(peer)
+    await store.wait_connected()
+    ended = store.request({"id": 1}, match=answers(1))
+    await loop().idle()
+    peer.links[0].close(1000)
+    with pytest.raises(RequestLost):
+        await ended
+    assert store.state.value.status is Status.DISCONNECTED
+    closing = store.request({"id": 2}, match=answers(2))
+    await store.aclose()
+    with pytest.raises((StoreClosed, SendError, RequestLost)):
+        await closing
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_predicate_that_raises_fails_its_own_request_only() -> None:
+    peer = ScriptedPeer(on_message=Link.send)
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        broken = store.request({"id": 1}, match=lambda message: message["none"])
+        good = store.request({"id": 2}, match=answers(2))
+        with pytest.raises(KeyError):
+            await broken
+        assert await good == {"id": 2}
+        assert store.connected
 
 
 def test_a_wait_that_is_cancelled_as_the_request_fails_leaves_no_complaint() -> None:
@@ -155,52 +143,48 @@ def test_a_wait_that_is_cancelled_as_the_request_fails_leaves_no_complaint() -> 
     gc.collect()  # then the loop would log an exception that was never retrieved
 
 
-def test_a_cancelled_wait_leaves_nothing() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, ping_interval=None) as store:
-            await store.wait_connected()
-            timers = len(loop().timers)
-            task = asyncio.ensure_future(_wait(store))
-            await loop().idle()
-            assert len(loop().timers) == timers + 1
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await loop().idle()
-            assert len(loop().timers) == timers
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_cancelled_wait_leaves_nothing() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=None) as store:
+        await store.wait_connected()
+        timers = len(loop().timers)
+        task = asyncio.ensure_future(_wait(store))
+        await loop().idle()
+        assert len(loop().timers) == timers + 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await loop().idle()
+        assert len(loop().timers) == timers
 
 
 async def _wait(store: WebSocketStore[Any]) -> Any:
     return await store.request({"id": 1}, match=answers(1), timeout=600)
 
 
-def test_a_request_is_an_observable_too() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(on_message=lambda link, m: link.send(m) if m["id"] < 3 else None)
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            seen: list[Any] = []
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_is_an_observable_too() -> None:
+    peer = ScriptedPeer(on_message=lambda link, m: link.send(m) if m["id"] < 3 else None)
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        seen: list[Any] = []
 
-            def ask(number: int) -> Observable[Any]:
-                return store.request({"id": number}, match=answers(number), timeout=5)
+        def ask(number: int) -> Observable[Any]:
+            return store.request({"id": number}, match=answers(number), timeout=5)
 
-            reactivex.of(1, 2, 3).pipe(ops.flat_map(ask)).subscribe(
-                lambda message: seen.append(message["id"]), seen.append, lambda: seen.append("end")
-            )
-            await asyncio.sleep(6)
-            assert seen[:2] == [1, 2]
-            assert isinstance(seen[2], WaitTimeout)
-            assert len(seen) == 3
-            late = store.request({"id": 0}, match=answers(0))
-            await late
-            late.subscribe(seen.append, on_completed=lambda: seen.append("end"))
-            await loop().idle()
-            assert seen[3:] == [{"id": 0}, "end"]  # sent once, observed when it likes
-            assert len(peer.links[0].received) == 4
-
-    run(main)
+        reactivex.of(1, 2, 3).pipe(ops.flat_map(ask)).subscribe(
+            lambda message: seen.append(message["id"]), seen.append, lambda: seen.append("end")
+        )
+        await asyncio.sleep(6)
+        assert seen[:2] == [1, 2]
+        assert isinstance(seen[2], WaitTimeout)
+        assert len(seen) == 3
+        late = store.request({"id": 0}, match=answers(0))
+        await late
+        late.subscribe(seen.append, on_completed=lambda: seen.append("end"))
+        await loop().idle()
+        assert seen[3:] == [{"id": 0}, "end"]  # sent once, observed when it likes
+        assert len(peer.links[0].received) == 4
 
 
 def test_requests_over_a_real_socket_from_a_thread() -> None:

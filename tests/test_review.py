@@ -89,21 +89,19 @@ def test_many_observers_cost_each_newcomer_little() -> None:
     assert seconds(3000) < 1.5  # it was 5
 
 
-def test_what_callbacks_of_receipts_send_is_written_without_recursion() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, immediate=False) as store:
-            answers: list[Receipt] = []
-            for number in range(500):
-                receipt = store.send(number)
-                receipt.add_done_callback(lambda _: answers.append(store.send("ack")))
-            store.connect()
-            await store.wait_connected()
-            await loop().idle()
-            assert peer.links[0].received == [*range(500), *["ack"] * 500]
-            assert [receipt.state for receipt in answers] == ["written"] * 500
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_what_callbacks_of_receipts_send_is_written_without_recursion() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, immediate=False) as store:
+        answers: list[Receipt] = []
+        for number in range(500):
+            receipt = store.send(number)
+            receipt.add_done_callback(lambda _: answers.append(store.send("ack")))
+        store.connect()
+        await store.wait_connected()
+        await loop().idle()
+        assert peer.links[0].received == [*range(500), *["ack"] * 500]
+        assert [receipt.state for receipt in answers] == ["written"] * 500
 
 
 def test_a_finaliser_may_send_while_a_receipt_is_made_waitable(
@@ -155,21 +153,19 @@ def test_words_for_a_channel_that_raise_end_no_attempt() -> None:
     run(main)
 
 
-def test_a_request_that_can_not_be_sent_leaves_nothing() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, ping_interval=None) as store:
-            await store.wait_connected()
-            timers, asked = len(loop().timers), list[Any]()
-            with pytest.raises(EncodeError):
-                store.request(object(), match=asked.append, timeout=600)  # type: ignore[arg-type]
-            await loop().idle()
-            assert len(loop().timers) == timers
-            peer.links[0].send("hello")
-            await loop().idle()
-            assert not asked
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_that_can_not_be_sent_leaves_nothing() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=None) as store:
+        await store.wait_connected()
+        timers, asked = len(loop().timers), list[Any]()
+        with pytest.raises(EncodeError):
+            store.request(object(), match=asked.append, timeout=600)  # type: ignore[arg-type]
+        await loop().idle()
+        assert len(loop().timers) == timers
+        peer.links[0].send("hello")
+        await loop().idle()
+        assert not asked
 
 
 def test_a_request_to_a_closed_store_says_so() -> None:
@@ -249,19 +245,17 @@ def test_a_transport_that_is_not_implemented_fails_the_store() -> None:
     support.run(main)
 
 
-def test_who_gives_up_waiting_for_an_answer_takes_it_from_nobody_else() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            await store.wait_connected()
-            request = store.request("question", match=bool, timeout=60)
-            patient = asyncio.ensure_future(request)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(request, 1)
-            peer.links[0].send({"answer": 42})
-            assert await patient == {"answer": 42}
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_who_gives_up_waiting_for_an_answer_takes_it_from_nobody_else() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        request = store.request("question", match=bool, timeout=60)
+        patient = asyncio.ensure_future(request)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(request, 1)
+        peer.links[0].send({"answer": 42})
+        assert await patient == {"answer": 42}
 
 
 def test_what_an_observer_of_a_request_raises_is_reported(

@@ -14,7 +14,6 @@ from reactivex.disposable import Disposable
 from heimdall_reactive import ObserverError, use_websocket
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.testing import ScriptedPeer
-from heimdall_reactive.testing import run as virtually
 
 from .support import record
 
@@ -44,66 +43,60 @@ async def feed(peer: ScriptedPeer, at: list[float]) -> None:
         ),
     ],
 )
-def test_time_operators_keep_the_time_of_the_stores_loop(operator: Any, seen: Any) -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        clock = asyncio.get_running_loop().time
-        async with use_websocket(URL, transport=peer) as store:
-            began = clock()
-            got: list[tuple[Any, float]] = []
-            names: set[str] = set()
+@pytest.mark.heimdall_virtual_time
+async def test_time_operators_keep_the_time_of_the_stores_loop(operator: Any, seen: Any) -> None:
+    peer = ScriptedPeer()
+    clock = asyncio.get_running_loop().time
+    async with use_websocket(URL, transport=peer) as store:
+        began = clock()
+        got: list[tuple[Any, float]] = []
+        names: set[str] = set()
 
-            def note(value: Any) -> None:
-                got.append((value, clock() - began))
-                names.add(threading.current_thread().name)
+        def note(value: Any) -> None:
+            got.append((value, clock() - began))
+            names.add(threading.current_thread().name)
 
-            store.messages.pipe(operator(store.scheduler)).subscribe(note)
-            await feed(peer, [0.0, 0.1, 5.0, 5.5, 8.0])
-            assert [value for value, _ in got[: len(seen)]] == [value for value, _ in seen]
-            moments = [moment for _, moment in got[: len(seen)]]
-            assert moments == pytest.approx([moment for _, moment in seen], abs=0.1)
-            assert names == {"MainThread"}
-
-    virtually(main)
+        store.messages.pipe(operator(store.scheduler)).subscribe(note)
+        await feed(peer, [0.0, 0.1, 5.0, 5.5, 8.0])
+        assert [value for value, _ in got[: len(seen)]] == [value for value, _ in seen]
+        moments = [moment for _, moment in got[: len(seen)]]
+        assert moments == pytest.approx([moment for _, moment in seen], abs=0.1)
+        assert names == {"MainThread"}
 
 
-def test_a_time_out_comes_over_a_reconnection_and_not_before() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer, reconnect_delay=1) as store:
-            errors: list[Exception] = []
-            quiet = store.messages.pipe(ops.timeout(5.0, scheduler=store.scheduler))
-            quiet.subscribe(lambda _: None, errors.append)
-            link = await peer.accepted()
-            link.send(1)
-            await asyncio.sleep(3)
-            link.drop()
-            (await peer.accepted()).send(2)
-            await asyncio.sleep(4)
-            assert errors == []
-            await asyncio.sleep(2)
-            assert len(errors) == 1
-
-    virtually(main)
-
-
-def test_an_interval_ends_with_its_subscription_and_with_the_store() -> None:
-    async def main() -> None:
-        store = use_websocket(URL, transport=ScriptedPeer())
-        scheduler = store.scheduler
-        first: list[int] = []
-        second = record(rx.interval(1.0, scheduler=scheduler))
-        subscription = rx.interval(1.0, scheduler=scheduler).subscribe(first.append)
-        await asyncio.sleep(3.5)
-        subscription.dispose()
+@pytest.mark.heimdall_virtual_time
+async def test_a_time_out_comes_over_a_reconnection_and_not_before() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer, reconnect_delay=1) as store:
+        errors: list[Exception] = []
+        quiet = store.messages.pipe(ops.timeout(5.0, scheduler=store.scheduler))
+        quiet.subscribe(lambda _: None, errors.append)
+        link = await peer.accepted()
+        link.send(1)
+        await asyncio.sleep(3)
+        link.drop()
+        (await peer.accepted()).send(2)
+        await asyncio.sleep(4)
+        assert errors == []
         await asyncio.sleep(2)
-        await store.aclose()
-        assert not scheduler.timers
-        scheduler.schedule(lambda *_: second.append(-1))
-        await asyncio.sleep(5)
-        assert (first, second) == ([0, 1, 2], [0, 1, 2, 3, 4])
+        assert len(errors) == 1
 
-    virtually(main)
+
+@pytest.mark.heimdall_virtual_time
+async def test_an_interval_ends_with_its_subscription_and_with_the_store() -> None:
+    store = use_websocket(URL, transport=ScriptedPeer())
+    scheduler = store.scheduler
+    first: list[int] = []
+    second = record(rx.interval(1.0, scheduler=scheduler))
+    subscription = rx.interval(1.0, scheduler=scheduler).subscribe(first.append)
+    await asyncio.sleep(3.5)
+    subscription.dispose()
+    await asyncio.sleep(2)
+    await store.aclose()
+    assert not scheduler.timers
+    scheduler.schedule(lambda *_: second.append(-1))
+    await asyncio.sleep(5)
+    assert (first, second) == ([0, 1, 2], [0, 1, 2, 3, 4])
 
 
 def test_actions_of_a_thread_run_on_the_loop_and_what_it_disposed_of_does_not() -> None:
@@ -150,46 +143,40 @@ def test_disposing_from_another_running_loop_does_not_wait() -> None:
         asyncio.run(main())
 
 
-def test_now_is_utc_and_follows_the_loop() -> None:
-    async def main() -> None:
-        async with use_websocket(URL, transport=ScriptedPeer()) as store:
-            scheduler = store.scheduler
-            before = scheduler.now
-            assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
-            await asyncio.sleep(60)
-            assert (scheduler.now - before).total_seconds() == pytest.approx(60)
-            seen: list[datetime] = []
-            due = scheduler.now + timedelta(hours=1)
-            scheduler.schedule_absolute(due, lambda s, _: seen.append(s.now))
-            await asyncio.sleep(7200)
-            assert abs(seen[0] - due) < timedelta(milliseconds=1)
-
-    virtually(main, timeout=36000)
+@pytest.mark.heimdall_virtual_time(timeout=36000)
+async def test_now_is_utc_and_follows_the_loop() -> None:
+    async with use_websocket(URL, transport=ScriptedPeer()) as store:
+        scheduler = store.scheduler
+        before = scheduler.now
+        assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
+        await asyncio.sleep(60)
+        assert (scheduler.now - before).total_seconds() == pytest.approx(60)
+        seen: list[datetime] = []
+        due = scheduler.now + timedelta(hours=1)
+        scheduler.schedule_absolute(due, lambda s, _: seen.append(s.now))
+        await asyncio.sleep(7200)
+        assert abs(seen[0] - due) < timedelta(milliseconds=1)
 
 
-def test_what_an_action_raises_is_reported() -> None:
-    async def main() -> None:
-        async with use_websocket(URL, transport=ScriptedPeer()) as store:
-            errors = record(store.errors)
+@pytest.mark.heimdall_virtual_time
+async def test_what_an_action_raises_is_reported() -> None:
+    async with use_websocket(URL, transport=ScriptedPeer()) as store:
+        errors = record(store.errors)
 
-            def fail(*_: Any) -> None:
-                raise ValueError
+        def fail(*_: Any) -> None:
+            raise ValueError
 
-            store.scheduler.schedule(fail)
-            await asyncio.sleep(1)
-            assert [(type(e), e.subject) for e in errors] == [(ObserverError, "scheduler")]
-
-    virtually(main)
+        store.scheduler.schedule(fail)
+        await asyncio.sleep(1)
+        assert [(type(e), e.subject) for e in errors] == [(ObserverError, "scheduler")]
 
 
-def test_what_an_action_returns_is_disposed_of_with_it() -> None:
-    async def main() -> None:
-        async with use_websocket(URL, transport=ScriptedPeer()) as store:
-            gone: list[int] = []
-            timer = store.scheduler.schedule(lambda *_: Disposable(lambda: gone.append(1)))
-            await asyncio.sleep(1)
-            assert gone == []
-            timer.dispose()
-            assert gone == [1]
-
-    virtually(main)
+@pytest.mark.heimdall_virtual_time
+async def test_what_an_action_returns_is_disposed_of_with_it() -> None:
+    async with use_websocket(URL, transport=ScriptedPeer()) as store:
+        gone: list[int] = []
+        timer = store.scheduler.schedule(lambda *_: Disposable(lambda: gone.append(1)))
+        await asyncio.sleep(1)
+        assert gone == []
+        timer.dispose()
+        assert gone == [1]

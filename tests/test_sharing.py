@@ -91,24 +91,22 @@ def test_two_stores_share_one_socket_and_see_the_same() -> None:
     run(main)
 
 
-def test_a_late_joiner_has_the_values_of_now_and_no_old_messages() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first:
-            link = await peer.accepted()
-            link.send({"n": 1})
+@pytest.mark.heimdall_virtual_time
+async def test_a_late_joiner_has_the_values_of_now_and_no_old_messages() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first:
+        link = await peer.accepted()
+        link.send({"n": 1})
+        await settled()
+        async with shared(peer) as late:
+            assert late.connected
+            assert late.last_message.value == {"n": 1}
+            assert late.state.value is first.state.value
+            values, messages = record(late.last_message), record(late.messages)
+            link.send({"n": 2})
             await settled()
-            async with shared(peer) as late:
-                assert late.connected
-                assert late.last_message.value == {"n": 1}
-                assert late.state.value is first.state.value
-                values, messages = record(late.last_message), record(late.messages)
-                link.send({"n": 2})
-                await settled()
-                assert (values, messages) == ([{"n": 1}, {"n": 2}], [{"n": 2}])
-        assert len(peer.dials) == 1
-
-    run_virtual(main)
+            assert (values, messages) == ([{"n": 1}, {"n": 2}], [{"n": 2}])
+    assert len(peer.dials) == 1
 
 
 @pytest.mark.parametrize(
@@ -166,178 +164,160 @@ def test_an_endpoint_that_is_none_fails_both() -> None:
     run(main)
 
 
-def test_other_options_are_refused_by_name_and_without_their_values() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        options: dict[str, Any] = {"access_token": CANARY, "principal": "ada"}
-        async with shared(peer, **options) as store:
-            refused: list[tuple[dict[str, Any], str]] = [
-                ({"max_size": 5}, "max_size"),
-                ({"additional_headers": {"X-Key": CANARY}}, "additional_headers"),
-                ({"share_linger": 3, "origin": "https://x"}, "origin, share_linger"),
-                ({"message_type": dict[str, int]}, "message_type"),
-                ({"access_token": CANARY + "2"}, "access_token"),
-                ({"access_token": lambda: CANARY}, "access_token"),
-                ({"access_token": jwt("ada"), "principal": None}, "access_token, principal"),
-            ]
-            for different, named in refused:
-                with pytest.raises(ConfigurationError, match=f"options: {named}; pass") as caught:
-                    shared(peer, **{**options, **different})
-                assert CANARY not in str(caught.value)
-            async with shared(peer, **options, immediate=False) as second:
-                assert second.state.value is store.state.value
-        assert not registry.all
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_other_options_are_refused_by_name_and_without_their_values() -> None:
+    peer = ScriptedPeer()
+    options: dict[str, Any] = {"access_token": CANARY, "principal": "ada"}
+    async with shared(peer, **options) as store:
+        refused: list[tuple[dict[str, Any], str]] = [
+            ({"max_size": 5}, "max_size"),
+            ({"additional_headers": {"X-Key": CANARY}}, "additional_headers"),
+            ({"share_linger": 3, "origin": "https://x"}, "origin, share_linger"),
+            ({"message_type": dict[str, int]}, "message_type"),
+            ({"access_token": CANARY + "2"}, "access_token"),
+            ({"access_token": lambda: CANARY}, "access_token"),
+            ({"access_token": jwt("ada"), "principal": None}, "access_token, principal"),
+        ]
+        for different, named in refused:
+            with pytest.raises(ConfigurationError, match=f"options: {named}; pass") as caught:
+                shared(peer, **{**options, **different})
+            assert CANARY not in str(caught.value)
+        async with shared(peer, **options, immediate=False) as second:
+            assert second.state.value is store.state.value
+    assert not registry.all
 
 
-def test_joining_dials_where_nobody_is_connected_or_trying() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(Refuse(404))
-        async with shared(peer) as first:
-            await first.wait_for(lambda state: state.status is Status.FAILED)
-            async with shared(peer, immediate=False):
-                assert first.state.value.status is Status.FAILED
-            async with shared(peer):
-                await first.wait_connected()
-                first.disconnect()
-                async with shared(peer) as third:
-                    await third.wait_connected()
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_joining_dials_where_nobody_is_connected_or_trying() -> None:
+    peer = ScriptedPeer(Refuse(404))
+    async with shared(peer) as first:
+        await first.wait_for(lambda state: state.status is Status.FAILED)
+        async with shared(peer, immediate=False):
+            assert first.state.value.status is Status.FAILED
+        async with shared(peer):
+            await first.wait_connected()
+            first.disconnect()
+            async with shared(peer) as third:
+                await third.wait_connected()
 
 
-def test_joining_in_a_back_off_waits_with_the_others() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(Refuse(503))
-        async with shared(peer, reconnect_delay=60) as first:
-            await first.wait_for(lambda state: state.status is Status.WAITING)
-            async with shared(peer, reconnect_delay=60) as second:
-                assert second.state.value is first.state.value
-                assert len(peer.dials) == 1
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_joining_in_a_back_off_waits_with_the_others() -> None:
+    peer = ScriptedPeer(Refuse(503))
+    async with shared(peer, reconnect_delay=60) as first:
+        await first.wait_for(lambda state: state.status is Status.WAITING)
+        async with shared(peer, reconnect_delay=60) as second:
+            assert second.state.value is first.state.value
+            assert len(peer.dials) == 1
 
 
 # Commands
 
 
-def test_disconnect_and_connect_are_commands_to_the_connection_of_all() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first, shared(peer) as second:
-            await peer.accepted()
-            commands = record(first.disconnect), record(second.disconnect)
-            first.disconnect()
-            await second.wait_for(lambda state: state.status is Status.DISCONNECTED)
-            assert commands == ([None, True], [None])
-            second.connect()
-            await first.wait_connected()
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_disconnect_and_connect_are_commands_to_the_connection_of_all() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first, shared(peer) as second:
+        await peer.accepted()
+        commands = record(first.disconnect), record(second.disconnect)
+        first.disconnect()
+        await second.wait_for(lambda state: state.status is Status.DISCONNECTED)
+        assert commands == ([None, True], [None])
+        second.connect()
+        await first.wait_connected()
 
 
-def test_a_refreshed_token_is_taken_for_all_and_another_users_is_refused() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer, access_token=jwt("ada")) as first:
-            link = await peer.accepted()
-            with pytest.raises(ConfigurationError, match="keeps its user"):
-                first.set_access_token(jwt("eve"))
-            first.set_access_token(jwt("ada", 1))
-            with pytest.raises(ConfigurationError, match="access_token"):
-                shared(peer, access_token=jwt("ada"))
-            async with shared(peer, access_token=jwt("ada", 1)):
-                link.drop()
-                await peer.accepted()
-            assert [dial.token for dial in peer.dials] == [jwt("ada"), jwt("ada", 1)]
-
-    run_virtual(main)
-
-
-def test_a_disconnect_inside_an_observer_comes_after_the_message_for_everybody() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first, shared(peer) as second:
-            seen: list[Any] = []
-            first.is_connected.subscribe(lambda up: seen.append(("first", up)))
-            second.is_connected.subscribe(lambda up: seen.append(("second", up)))
-            link = await peer.accepted()
-            await settled()
-            seen.clear()
-            statuses: list[Any] = []
-
-            def stop(_: object) -> None:
-                first.disconnect()
-                statuses.extend((first.state.value.status, second.state.value.status))
-
-            first.messages.subscribe(stop)
-            second.messages.subscribe(lambda m: seen.append(("second", m["n"])))
-            link.send({"n": 1})
-            await settled()
-            assert seen == [("second", 1), ("first", False), ("second", False)]
-            assert statuses == [Status.DISCONNECTING] * 2
-
-    run_virtual(main)
-
-
-def test_values_are_consistent_between_the_stores_in_every_observer() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first, shared(peer) as second:
-            seen: list[Any] = []
-            first.state.subscribe(lambda state: seen.append(second.state.value is state))
-            second.state.subscribe(lambda state: seen.append(first.state.value is state))
-            first.messages.subscribe(lambda m: seen.append(second.last_message.value is m))
-            second.messages.subscribe(lambda m: seen.append(first.last_message.value is m))
-            (await peer.accepted()).send({"n": 1})
-            await settled()
-            assert set(seen) == {True}
-            assert len(seen) >= 6
-
-    run_virtual(main)
-
-
-def test_errors_are_told_to_all_and_a_refused_send_to_its_store() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer, outbox_limit=1) as first, shared(peer, outbox_limit=1) as second:
-            link = await peer.accepted()
-            errors = record(first.errors), record(second.errors)
-            link.send("{not JSON", text=True)
-            await settled()
-            assert [len(seen) for seen in errors] == [1, 1]
-            link.stall()
-            await settled()
-            while first.send("x").error is None:
-                pass
-            assert [len(seen) for seen in errors] == [2, 1]
-            first.messages.subscribe(lambda m: m.missing)
-            link.send({})
-            await settled()
-            assert [len(seen) for seen in errors] == [3, 2]
-            assert first.stats.observer_errors == 1
-
-    run_virtual(main)
-
-
-def test_gaps_and_latencies_are_told_to_all() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer, ping_interval=5) as first, shared(peer, ping_interval=5) as second:
-            gaps = record(first.gaps), record(second.gaps)
-            link = await peer.accepted()
-            link.latency = 0.2
-            await asyncio.sleep(6)
-            assert first.latency.value == second.latency.value
-            assert first.latency.value is not None
+@pytest.mark.heimdall_virtual_time
+async def test_a_refreshed_token_is_taken_for_all_and_another_users_is_refused() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer, access_token=jwt("ada")) as first:
+        link = await peer.accepted()
+        with pytest.raises(ConfigurationError, match="keeps its user"):
+            first.set_access_token(jwt("eve"))
+        first.set_access_token(jwt("ada", 1))
+        with pytest.raises(ConfigurationError, match="access_token"):
+            shared(peer, access_token=jwt("ada"))
+        async with shared(peer, access_token=jwt("ada", 1)):
             link.drop()
             await peer.accepted()
-            await second.wait_connected()
-            assert gaps[0] == gaps[1]
-            assert len(gaps[0]) == 1
+        assert [dial.token for dial in peer.dials] == [jwt("ada"), jwt("ada", 1)]
 
-    run_virtual(main)
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_disconnect_inside_an_observer_comes_after_the_message_for_everybody() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first, shared(peer) as second:
+        seen: list[Any] = []
+        first.is_connected.subscribe(lambda up: seen.append(("first", up)))
+        second.is_connected.subscribe(lambda up: seen.append(("second", up)))
+        link = await peer.accepted()
+        await settled()
+        seen.clear()
+        statuses: list[Any] = []
+
+        def stop(_: object) -> None:
+            first.disconnect()
+            statuses.extend((first.state.value.status, second.state.value.status))
+
+        first.messages.subscribe(stop)
+        second.messages.subscribe(lambda m: seen.append(("second", m["n"])))
+        link.send({"n": 1})
+        await settled()
+        assert seen == [("second", 1), ("first", False), ("second", False)]
+        assert statuses == [Status.DISCONNECTING] * 2
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_values_are_consistent_between_the_stores_in_every_observer() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first, shared(peer) as second:
+        seen: list[Any] = []
+        first.state.subscribe(lambda state: seen.append(second.state.value is state))
+        second.state.subscribe(lambda state: seen.append(first.state.value is state))
+        first.messages.subscribe(lambda m: seen.append(second.last_message.value is m))
+        second.messages.subscribe(lambda m: seen.append(first.last_message.value is m))
+        (await peer.accepted()).send({"n": 1})
+        await settled()
+        assert set(seen) == {True}
+        assert len(seen) >= 6
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_errors_are_told_to_all_and_a_refused_send_to_its_store() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer, outbox_limit=1) as first, shared(peer, outbox_limit=1) as second:
+        link = await peer.accepted()
+        errors = record(first.errors), record(second.errors)
+        link.send("{not JSON", text=True)
+        await settled()
+        assert [len(seen) for seen in errors] == [1, 1]
+        link.stall()
+        await settled()
+        while first.send("x").error is None:
+            pass
+        assert [len(seen) for seen in errors] == [2, 1]
+        first.messages.subscribe(lambda m: m.missing)
+        link.send({})
+        await settled()
+        assert [len(seen) for seen in errors] == [3, 2]
+        assert first.stats.observer_errors == 1
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_gaps_and_latencies_are_told_to_all() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer, ping_interval=5) as first, shared(peer, ping_interval=5) as second:
+        gaps = record(first.gaps), record(second.gaps)
+        link = await peer.accepted()
+        link.latency = 0.2
+        await asyncio.sleep(6)
+        assert first.latency.value == second.latency.value
+        assert first.latency.value is not None
+        link.drop()
+        await peer.accepted()
+        await second.wait_connected()
+        assert gaps[0] == gaps[1]
+        assert len(gaps[0]) == 1
 
 
 def test_a_message_of_another_user_is_forgotten_in_every_store() -> None:
@@ -362,146 +342,132 @@ def test_a_message_of_another_user_is_forgotten_in_every_store() -> None:
     run_virtual(main)
 
 
-def test_channels_are_counted_over_the_stores_and_end_with_theirs() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first:
-            link = await peer.accepted()
-            second = shared(peer)
-            ended: list[str] = []
-            first.channel("gps").subscribe()
-            second.channel("gps").subscribe(on_completed=lambda: ended.append("gps"))
-            assert await link.receive() == {"type": "Subscribe", "channel": "gps"}
-            await second.aclose()
-            await settled()
-            assert ended == ["gps"]
-            assert len(link.received) == 1
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_channels_are_counted_over_the_stores_and_end_with_theirs() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first:
+        link = await peer.accepted()
+        second = shared(peer)
+        ended: list[str] = []
+        first.channel("gps").subscribe()
+        second.channel("gps").subscribe(on_completed=lambda: ended.append("gps"))
+        assert await link.receive() == {"type": "Subscribe", "channel": "gps"}
+        await second.aclose()
+        await settled()
+        assert ended == ["gps"]
+        assert len(link.received) == 1
 
 
-def test_a_client_with_callbacks_shares_as_well() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        opened: list[str] = []
-        async with shared(peer):
-            options: dict[str, Any] = {"share_linger": 0, "reconnect_delay": 0.02}
-            async with create_websocket(
-                URL, transport=peer, share=True, on_open=lambda: opened.append("client"), **options
-            ) as client:
-                await client.socket.wait_connected()
-        assert opened == ["client"]
-        assert len(peer.dials) == 1
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_client_with_callbacks_shares_as_well() -> None:
+    peer = ScriptedPeer()
+    opened: list[str] = []
+    async with shared(peer):
+        options: dict[str, Any] = {"share_linger": 0, "reconnect_delay": 0.02}
+        async with create_websocket(
+            URL, transport=peer, share=True, on_open=lambda: opened.append("client"), **options
+        ) as client:
+            await client.socket.wait_connected()
+    assert opened == ["client"]
+    assert len(peer.dials) == 1
 
 
 # Leaving
 
 
-def test_one_leaves_without_disturbing_the_other() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first:
-            second = shared(peer)
-            link = await peer.accepted()
-            ended, others = completions(second), completions(first)
-            states, messages = record(second.state), record(second.messages)
-            await second.aclose()
-            await second.aclose()
-            second.close()
-            assert sorted(ended) == sorted(
-                ["state", "is_connected", "last_message", "messages", "errors", "send", "connect"]
-            )
-            assert states[-1].status is Status.DISCONNECTED
-            assert (second.connected, first.connected) == (False, True)
-            with pytest.raises(StoreClosed):
-                second.send("x")
-            second.disconnect()
-            link.send({"n": 1})
-            await settled()
-            assert (messages, others) == ([], [])
-            assert first.last_message.value == {"n": 1}
-            assert peer.live == [link]
-        assert peer.live == []
-
-    run_virtual(main)
-
-
-def test_a_store_that_leaves_in_its_own_observer_spares_the_others() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first, shared(peer) as second:
-            first.messages.subscribe(lambda _: first.close())
-            seen, left = record(second.messages), record(first.messages)
-            link = await peer.accepted()
-            link.send({"n": 1})
-            await settled()
-            link.send({"n": 2})
-            await settled()
-            assert seen == [{"n": 1}, {"n": 2}]
-            assert left == [{"n": 1}]
-
-    run_virtual(main)
-
-
-def test_the_last_to_leave_ends_the_connection_after_a_linger() -> None:
-    async def main() -> None:
-        clock = asyncio.get_running_loop().time
-        peer = ScriptedPeer()
-        first = shared(peer, share_linger=5)
+@pytest.mark.heimdall_virtual_time
+async def test_one_leaves_without_disturbing_the_other() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first:
+        second = shared(peer)
         link = await peer.accepted()
-        await first.aclose()
-        assert clock() < 1
-        await asyncio.sleep(4)
-        assert peer.live == [link]
-        second = shared(peer, share_linger=5)
-        await asyncio.sleep(10)
-        assert second.connected
+        ended, others = completions(second), completions(first)
+        states, messages = record(second.state), record(second.messages)
         await second.aclose()
-        await asyncio.sleep(4)
+        await second.aclose()
+        second.close()
+        assert sorted(ended) == sorted(
+            ["state", "is_connected", "last_message", "messages", "errors", "send", "connect"]
+        )
+        assert states[-1].status is Status.DISCONNECTED
+        assert (second.connected, first.connected) == (False, True)
+        with pytest.raises(StoreClosed):
+            second.send("x")
+        second.disconnect()
+        link.send({"n": 1})
+        await settled()
+        assert (messages, others) == ([], [])
+        assert first.last_message.value == {"n": 1}
         assert peer.live == [link]
-        await asyncio.sleep(2)
-        assert peer.live == []
-        assert len(peer.dials) == 1
-        assert not registry.all
-        async with shared(peer, share_linger=0) as third:  # other options: it is another connection
-            await third.wait_connected()
-        assert len(peer.dials) == 2
-
-    run_virtual(main)
+    assert peer.live == []
 
 
-def test_joining_and_leaving_in_one_breath_keeps_one_connection() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = shared(peer, share_linger=5)
+@pytest.mark.heimdall_virtual_time
+async def test_a_store_that_leaves_in_its_own_observer_spares_the_others() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first, shared(peer) as second:
+        first.messages.subscribe(lambda _: first.close())
+        seen, left = record(second.messages), record(first.messages)
         link = await peer.accepted()
-        for _ in range(5):
-            store.close()
-            await settled()
-            store = shared(peer, share_linger=5)
-        assert peer.live == [link]
-        await store.aclose()
-        await asyncio.sleep(6)
-        assert peer.live == []
-
-    run_virtual(main)
+        link.send({"n": 1})
+        await settled()
+        link.send({"n": 2})
+        await settled()
+        assert seen == [{"n": 1}, {"n": 2}]
+        assert left == [{"n": 1}]
 
 
-def test_a_connection_that_is_ending_is_not_joined() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        first = shared(peer)
-        (await peer.accepted()).latency = 0.5
-        closing = asyncio.create_task(first.aclose())
-        await asyncio.sleep(0.1)
-        async with shared(peer) as second:
-            await second.wait_connected()
-            assert len(peer.dials) == 2
-        await closing
+@pytest.mark.heimdall_virtual_time
+async def test_the_last_to_leave_ends_the_connection_after_a_linger() -> None:
+    clock = asyncio.get_running_loop().time
+    peer = ScriptedPeer()
+    first = shared(peer, share_linger=5)
+    link = await peer.accepted()
+    await first.aclose()
+    assert clock() < 1
+    await asyncio.sleep(4)
+    assert peer.live == [link]
+    second = shared(peer, share_linger=5)
+    await asyncio.sleep(10)
+    assert second.connected
+    await second.aclose()
+    await asyncio.sleep(4)
+    assert peer.live == [link]
+    await asyncio.sleep(2)
+    assert peer.live == []
+    assert len(peer.dials) == 1
+    assert not registry.all
+    async with shared(peer, share_linger=0) as third:  # other options: it is another connection
+        await third.wait_connected()
+    assert len(peer.dials) == 2
 
-    run_virtual(main)
+
+@pytest.mark.heimdall_virtual_time
+async def test_joining_and_leaving_in_one_breath_keeps_one_connection() -> None:
+    peer = ScriptedPeer()
+    store = shared(peer, share_linger=5)
+    link = await peer.accepted()
+    for _ in range(5):
+        store.close()
+        await settled()
+        store = shared(peer, share_linger=5)
+    assert peer.live == [link]
+    await store.aclose()
+    await asyncio.sleep(6)
+    assert peer.live == []
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_connection_that_is_ending_is_not_joined() -> None:
+    peer = ScriptedPeer()
+    first = shared(peer)
+    (await peer.accepted()).latency = 0.5
+    closing = asyncio.create_task(first.aclose())
+    await asyncio.sleep(0.1)
+    async with shared(peer) as second:
+        await second.wait_connected()
+        assert len(peer.dials) == 2
+    await closing
 
 
 def test_a_loop_that_ends_while_a_connection_lingers_ends_it() -> None:
@@ -665,140 +631,126 @@ def test_close_on_a_loop_begins_what_aclose_waits_for() -> None:
     run(main)
 
 
-def test_receipts_of_what_waits_fail_when_the_last_store_leaves() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(Hang())
-        first, second = shared(peer), shared(peer)
-        waits, also = first.send("one"), second.send("two")
-        await first.aclose()
-        assert (waits.state, also.state) == ("queued", "queued")
+@pytest.mark.heimdall_virtual_time
+async def test_receipts_of_what_waits_fail_when_the_last_store_leaves() -> None:
+    peer = ScriptedPeer(Hang())
+    first, second = shared(peer), shared(peer)
+    waits, also = first.send("one"), second.send("two")
+    await first.aclose()
+    assert (waits.state, also.state) == ("queued", "queued")
+    await second.aclose()
+    assert (waits.state, also.state) == ("dropped", "dropped")
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_what_a_store_has_sent_before_it_leaves_is_written() -> None:
+    peer = ScriptedPeer(Accept(delay=1))
+    async with shared(peer) as stays:
+        leaves = shared(peer)
+        receipt = leaves.send("goodbye")
+        await leaves.aclose()
+        link = await peer.accepted()
+        assert await link.receive() == "goodbye"
+        assert receipt.state == "written"
+        assert stays.connected
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_streams_handlers_views_and_requests_end_with_their_store() -> None:
+    peer = ScriptedPeer()
+    handled: list[Any] = []
+    viewed: list[Any] = []
+
+    async def handle(message: Any) -> None:
+        handled.append(message)
+
+    async with shared(peer) as stays:
+        leaves = shared(peer)
+        stream, kept = leaves.stream(), stays.stream()
+        leaves.on_message(handle)
+        view = leaves.observe_on(loop_hop())
+        view.messages.subscribe(viewed.append, on_completed=lambda: viewed.append("end"))
+        link = await peer.accepted()
+        request = leaves.request({"ask": 1}, match=lambda m: m.get("answer") == 1)
+        link.send({"answer": 1})
+        assert await request == {"answer": 1}
+        assert len(leaves.stats.consumers) == 3
+        assert len(stays.stats.consumers) == 1
+        await leaves.aclose()
+        link.send({"n": 2})
+        assert [message async for message in stream] == [{"answer": 1}]
+        assert [await anext(kept), await anext(kept)] == [{"answer": 1}, {"n": 2}]
+        assert (handled, viewed) == ([{"answer": 1}], [{"answer": 1}, "end"])
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_selection_of_a_shared_store_is_its_own() -> None:
+    peer = ScriptedPeer()
+    async with shared(peer) as first:
+        second = shared(peer)
+        statuses = record(second.select(lambda state: str(state.status)))
+        await peer.accepted()
+        await second.wait_connected()
+        first.select(lambda state: 1 / 0 if state.session > 1 else 0).subscribe()
         await second.aclose()
-        assert (waits.state, also.state) == ("dropped", "dropped")
-
-    run_virtual(main)
-
-
-def test_what_a_store_has_sent_before_it_leaves_is_written() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer(Accept(delay=1))
-        async with shared(peer) as stays:
-            leaves = shared(peer)
-            receipt = leaves.send("goodbye")
-            await leaves.aclose()
-            link = await peer.accepted()
-            assert await link.receive() == "goodbye"
-            assert receipt.state == "written"
-            assert stays.connected
-
-    run_virtual(main)
-
-
-def test_streams_handlers_views_and_requests_end_with_their_store() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        handled: list[Any] = []
-        viewed: list[Any] = []
-
-        async def handle(message: Any) -> None:
-            handled.append(message)
-
-        async with shared(peer) as stays:
-            leaves = shared(peer)
-            stream, kept = leaves.stream(), stays.stream()
-            leaves.on_message(handle)
-            view = leaves.observe_on(loop_hop())
-            view.messages.subscribe(viewed.append, on_completed=lambda: viewed.append("end"))
-            link = await peer.accepted()
-            request = leaves.request({"ask": 1}, match=lambda m: m.get("answer") == 1)
-            link.send({"answer": 1})
-            assert await request == {"answer": 1}
-            assert len(leaves.stats.consumers) == 3
-            assert len(stays.stats.consumers) == 1
-            await leaves.aclose()
-            link.send({"n": 2})
-            assert [message async for message in stream] == [{"answer": 1}]
-            assert [await anext(kept), await anext(kept)] == [{"answer": 1}, {"n": 2}]
-            assert (handled, viewed) == ([{"answer": 1}], [{"answer": 1}, "end"])
-
-    run_virtual(main)
-
-
-def test_a_selection_of_a_shared_store_is_its_own() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with shared(peer) as first:
-            second = shared(peer)
-            statuses = record(second.select(lambda state: str(state.status)))
-            await peer.accepted()
-            await second.wait_connected()
-            first.select(lambda state: 1 / 0 if state.session > 1 else 0).subscribe()
-            await second.aclose()
-            assert statuses == ["connecting", "connected", "disconnected"]
-
-    run_virtual(main)
+        assert statuses == ["connecting", "connected", "disconnected"]
 
 
 # Odd moments
 
 
-def test_the_last_store_leaves_in_an_observer_of_its_message() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = shared(peer)
-        store.messages.subscribe(lambda _: store.close())
+@pytest.mark.heimdall_virtual_time
+async def test_the_last_store_leaves_in_an_observer_of_its_message() -> None:
+    peer = ScriptedPeer()
+    store = shared(peer)
+    store.messages.subscribe(lambda _: store.close())
+    (await peer.accepted()).send({"n": 1})
+    await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
+    await store.aclose()
+    assert peer.live == []
+    assert not registry.all
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_store_that_joins_in_an_observer_gets_what_comes_next() -> None:
+    peer = ScriptedPeer()
+    joined: list[WebSocketStore[Any]] = []
+    states: list[Any] = []
+    messages: list[Any] = []
+
+    def join_now(up: bool) -> None:
+        if up:
+            store = shared(peer)
+            joined.append(store)
+            store.state.subscribe(states.append)
+            store.messages.subscribe(messages.append)
+
+    async with shared(peer) as first:
+        first.is_connected.subscribe(join_now)
         (await peer.accepted()).send({"n": 1})
-        await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
-        await store.aclose()
-        assert peer.live == []
-        assert not registry.all
-
-    run_virtual(main)
+        await settled()
+        assert [state.status for state in states] == [Status.CONNECTED]
+        assert messages == [{"n": 1}]
+        await joined[0].aclose()
 
 
-def test_a_store_that_joins_in_an_observer_gets_what_comes_next() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        joined: list[WebSocketStore[Any]] = []
-        states: list[Any] = []
-        messages: list[Any] = []
+@pytest.mark.heimdall_virtual_time
+async def test_a_store_that_joins_before_a_state_is_committed_gets_it_as_well() -> None:
+    peer = ScriptedPeer()
+    joined: list[WebSocketStore[Any]] = []
 
-        def join_now(up: bool) -> None:
-            if up:
-                store = shared(peer)
-                joined.append(store)
-                store.state.subscribe(states.append)
-                store.messages.subscribe(messages.append)
+    def join_once(state: Any) -> bool:
+        if state.is_connected and not joined:
+            joined.append(shared(peer))
+        return True
 
-        async with shared(peer) as first:
-            first.is_connected.subscribe(join_now)
-            (await peer.accepted()).send({"n": 1})
-            await settled()
-            assert [state.status for state in states] == [Status.CONNECTED]
-            assert messages == [{"n": 1}]
-            await joined[0].aclose()
-
-    run_virtual(main)
-
-
-def test_a_store_that_joins_before_a_state_is_committed_gets_it_as_well() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        joined: list[WebSocketStore[Any]] = []
-
-        def join_once(state: Any) -> bool:
-            if state.is_connected and not joined:
-                joined.append(shared(peer))
-            return True
-
-        async with shared(peer) as first:
-            selection = first.select(join_once)
-            await first.wait_connected()
-            assert selection.value
-            assert joined[0].state.value is first.state.value
-            assert joined[0].connected
-            await joined[0].aclose()
-
-    run_virtual(main)
+    async with shared(peer) as first:
+        selection = first.select(join_once)
+        await first.wait_connected()
+        assert selection.value
+        assert joined[0].state.value is first.state.value
+        assert joined[0].connected
+        await joined[0].aclose()
 
 
 def test_stores_share_a_loop_that_does_not_run_yet() -> None:
@@ -858,13 +810,11 @@ def test_a_provider_without_a_hash_is_one_user() -> None:
     run_virtual(main)
 
 
-def test_no_object_of_a_shared_store_shows_a_token() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        url = f"ws://u:{CANARY}@localhost/?t={CANARY}"
-        async with shared(peer, url) as store, shared(peer, url):
-            await peer.accepted()
-            for key, core in registry.all.items():
-                assert CANARY not in repr((key, core, vars(core), store, vars(store)))
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_no_object_of_a_shared_store_shows_a_token() -> None:
+    peer = ScriptedPeer()
+    url = f"ws://u:{CANARY}@localhost/?t={CANARY}"
+    async with shared(peer, url) as store, shared(peer, url):
+        await peer.accepted()
+        for key, core in registry.all.items():
+            assert CANARY not in repr((key, core, vars(core), store, vars(store)))

@@ -11,7 +11,6 @@ from websockets.asyncio.server import ServerConnection
 from heimdall_reactive import ConfigurationError, StreamOverflow, use_websocket
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.testing import ScriptedPeer
-from heimdall_reactive.testing import run as virtually
 
 from .peers import peer, quick
 from .support import record, run, until
@@ -151,81 +150,73 @@ def test_a_stream_whose_loop_was_closed_hurts_nobody() -> None:
             assert store.stats.observer_errors == 0
 
 
-def test_several_tasks_share_a_stream() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            stream = store.stream()
-            seen: list[list[Any]] = [[], []]
+@pytest.mark.heimdall_virtual_time
+async def test_several_tasks_share_a_stream() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        stream = store.stream()
+        seen: list[list[Any]] = [[], []]
 
-            async def take(mine: list[Any]) -> None:
-                async for message in stream:
-                    mine.append(message)
-                    await asyncio.sleep(1)
-
-            tasks = [asyncio.create_task(take(mine)) for mine in seen]
-            link = await peer.accepted()
-            for n in range(6):
-                link.send(n)
-            await asyncio.sleep(10)
-            assert sorted(seen[0] + seen[1]) == list(range(6))
-            assert seen == [[0, 2, 4], [1, 3, 5]]
-        await asyncio.gather(*tasks)
-
-    virtually(main)
-
-
-def test_a_task_that_is_cancelled_while_it_is_woken_leaves_the_message_to_another() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            stream = store.stream()
-            first, second = (asyncio.create_task(stream.__anext__()) for _ in range(2))
-            link = await peer.accepted()
-            await asyncio.sleep(1)
-
-            def cancel(_: Any) -> None:
-                first.cancel()
-
-            store.messages.subscribe(cancel)
-            link.send(7)
-            assert await second == 7
-            assert first.cancelled()
-
-    virtually(main)
-
-
-def test_a_stream_that_nobody_holds_is_detached() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with use_websocket(URL, transport=peer) as store:
-            link = await peer.accepted()
-            stream = store.stream()
-            link.send(1)
+        async def take(mine: list[Any]) -> None:
             async for message in stream:
-                assert message == 1
-                break
-            assert [stats.name for stats in store.stats.consumers] == ["stream 1"]
-            del stream
-            gc.collect()
-            assert not store.stats.consumers
-            waiting = store.stream()
-            task = asyncio.create_task(waiting.__anext__())
-            await asyncio.sleep(1)
-            await waiting.aclose()
-            await waiting.aclose()
-            with pytest.raises(StopAsyncIteration):
-                await task
+                mine.append(message)
+                await asyncio.sleep(1)
 
-    virtually(main)
+        tasks = [asyncio.create_task(take(mine)) for mine in seen]
+        link = await peer.accepted()
+        for n in range(6):
+            link.send(n)
+        await asyncio.sleep(10)
+        assert sorted(seen[0] + seen[1]) == list(range(6))
+        assert seen == [[0, 2, 4], [1, 3, 5]]
+    await asyncio.gather(*tasks)
 
 
-def test_a_stream_of_a_closed_store_is_empty() -> None:
-    async def main() -> None:
-        async with use_websocket(URL, transport=ScriptedPeer()) as store:
-            await store.wait_connected()
-        assert [message async for message in store.stream()] == []
-        with pytest.raises(ConfigurationError):
-            store.stream(0)
+@pytest.mark.heimdall_virtual_time
+async def test_a_task_that_is_cancelled_while_it_is_woken_leaves_the_message_to_another() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        stream = store.stream()
+        first, second = (asyncio.create_task(stream.__anext__()) for _ in range(2))
+        link = await peer.accepted()
+        await asyncio.sleep(1)
 
-    virtually(main)
+        def cancel(_: Any) -> None:
+            first.cancel()
+
+        store.messages.subscribe(cancel)
+        link.send(7)
+        assert await second == 7
+        assert first.cancelled()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_stream_that_nobody_holds_is_detached() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        link = await peer.accepted()
+        stream = store.stream()
+        link.send(1)
+        async for message in stream:
+            assert message == 1
+            break
+        assert [stats.name for stats in store.stats.consumers] == ["stream 1"]
+        del stream
+        gc.collect()
+        assert not store.stats.consumers
+        waiting = store.stream()
+        task = asyncio.create_task(waiting.__anext__())
+        await asyncio.sleep(1)
+        await waiting.aclose()
+        await waiting.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await task
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_stream_of_a_closed_store_is_empty() -> None:
+    async with use_websocket(URL, transport=ScriptedPeer()) as store:
+        await store.wait_connected()
+    assert [message async for message in store.stream()] == []
+    with pytest.raises(ConfigurationError):
+        store.stream(0)

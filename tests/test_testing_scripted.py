@@ -101,103 +101,87 @@ class TestDials:
         ],
         ids=lambda value: getattr(type(value), "__name__", None),
     )
-    def test_each_step_fails_as_a_dial_does(
+    @pytest.mark.heimdall_virtual_time
+    async def test_each_step_fails_as_a_dial_does(
         self, step: Step, error: type[Exception], at: float
     ) -> None:
-        async def main() -> None:
-            async with store_of(ScriptedPeer(step), auto_reconnect=False) as store:
-                state = await store.wait_for(lambda s: s.status is Status.FAILED)
-                assert type(state.error) is error
-                assert now() == at
+        async with store_of(ScriptedPeer(step), auto_reconnect=False) as store:
+            state = await store.wait_for(lambda s: s.status is Status.FAILED)
+            assert type(state.error) is error
+            assert now() == at
 
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_an_accept_may_take_its_time(self) -> None:
+        peer = ScriptedPeer(Accept(delay=9))
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            assert now() == 9
 
-    def test_an_accept_may_take_its_time(self) -> None:
-        async def main() -> None:
-            peer = ScriptedPeer(Accept(delay=9))
-            async with store_of(peer) as store:
-                await store.wait_connected()
-                assert now() == 9
-
-        run(main)
-
-    def test_a_refused_token_is_asked_for_anew(self) -> None:
-        async def main() -> None:
-            tokens = iter(["old-t0ken", "new-t0ken"])
-            peer = ScriptedPeer(Refuse(401))
-            async with store_of(peer, access_token=lambda: next(tokens)) as store:
-                await store.wait_connected()
-            assert [dial.token for dial in peer.dials] == ["old-t0ken", "new-t0ken"]
-            assert "t0ken" not in f"{peer!r} {peer.dials} {peer.links}"
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_refused_token_is_asked_for_anew(self) -> None:
+        tokens = iter(["old-t0ken", "new-t0ken"])
+        peer = ScriptedPeer(Refuse(401))
+        async with store_of(peer, access_token=lambda: next(tokens)) as store:
+            await store.wait_connected()
+        assert [dial.token for dial in peer.dials] == ["old-t0ken", "new-t0ken"]
+        assert "t0ken" not in f"{peer!r} {peer.dials} {peer.links}"
 
     @pytest.mark.parametrize("placement", ["header", "subprotocol", "unsafe_query"])
-    def test_the_token_of_a_dial_is_found_and_hidden(self, placement: Any) -> None:
-        async def main() -> None:
-            peer = ScriptedPeer()
-            async with store_of(peer, access_token="s3cret", token_placement=placement) as store:
-                await store.wait_connected()
-            assert peer.dials[0].token == "s3cret"
-            assert repr(peer.dials[0]) == f"<DialRecord {URL} at 0.0 s: Accept>"
+    @pytest.mark.heimdall_virtual_time
+    async def test_the_token_of_a_dial_is_found_and_hidden(self, placement: Any) -> None:
+        peer = ScriptedPeer()
+        async with store_of(peer, access_token="s3cret", token_placement=placement) as store:
+            await store.wait_connected()
+        assert peer.dials[0].token == "s3cret"
+        assert repr(peer.dials[0]) == f"<DialRecord {URL} at 0.0 s: Accept>"
 
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_the_script_can_be_changed_at_any_time(self) -> None:
+        peer = ScriptedPeer(Refuse(404), Refuse(404))
+        peer.script(Unreachable(), Refuse(503))
+        async with store_of(peer) as store:
+            await store.wait_connected()
+            await asyncio.sleep(6)  # stable: the failures are forgotten
+            peer.always(Unreachable())
+            (await peer.accepted()).drop()
+            await store.wait_for(lambda s: s.attempt == 2)
+        steps = [type(dial.step) for dial in peer.dials]
+        assert steps == [Unreachable, Refuse, Accept, Unreachable]
 
-    def test_the_script_can_be_changed_at_any_time(self) -> None:
-        async def main() -> None:
-            peer = ScriptedPeer(Refuse(404), Refuse(404))
-            peer.script(Unreachable(), Refuse(503))
-            async with store_of(peer) as store:
-                await store.wait_connected()
-                await asyncio.sleep(6)  # stable: the failures are forgotten
-                peer.always(Unreachable())
-                (await peer.accepted()).drop()
-                await store.wait_for(lambda s: s.attempt == 2)
-            steps = [type(dial.step) for dial in peer.dials]
-            assert steps == [Unreachable, Refuse, Accept, Unreachable]
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_dial_that_is_given_up_leaves_no_link(self) -> None:
+        peer = ScriptedPeer()
+        store = store_of(peer, immediate=False)
+        for turns in range(6):
+            store.connect()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED)
+            await loop().idle()  # the dial's task ends in a later turn
+            assert peer.live == []
+        await store.aclose()
+        assert peer.links
 
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_first_messages_come_after_the_announcement(self) -> None:
+        async with store_of(ScriptedPeer(Accept([1, "two", b"3"]))) as store:
+            seen: list[Any] = []
+            store.is_connected.subscribe(seen.append)
+            store.messages.subscribe(seen.append)
+            await store.wait_connected()
+        assert seen == [False, True, 1, b"3", False]
 
-    def test_a_dial_that_is_given_up_leaves_no_link(self) -> None:
-        async def main() -> None:
-            peer = ScriptedPeer()
-            store = store_of(peer, immediate=False)
-            for turns in range(6):
-                store.connect()
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED)
-                await loop().idle()  # the dial's task ends in a later turn
-                assert peer.live == []
-            await store.aclose()
-            assert peer.links
-
-        run(main)
-
-    def test_first_messages_come_after_the_announcement(self) -> None:
-        async def main() -> None:
-            async with store_of(ScriptedPeer(Accept([1, "two", b"3"]))) as store:
-                seen: list[Any] = []
-                store.is_connected.subscribe(seen.append)
-                store.messages.subscribe(seen.append)
-                await store.wait_connected()
-            assert seen == [False, True, 1, b"3", False]
-
-        run(main)
-
-    def test_a_peer_that_accepts_and_drops_meets_growing_delays(self) -> None:
-        async def main() -> None:
-            peer = ScriptedPeer()
-            peer.always(Accept(then=Link.drop))
-            async with store_of(peer, reconnect_delay=1) as store:
-                await store.wait_for(lambda s: s.status is Status.FAILED)
-            times = [dial.at for dial in peer.dials]
-            gaps = [late - early for early, late in pairwise(times)]
-            assert len(gaps) == 5
-            assert gaps[-1] > 4 * gaps[0]
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_peer_that_accepts_and_drops_meets_growing_delays(self) -> None:
+        peer = ScriptedPeer()
+        peer.always(Accept(then=Link.drop))
+        async with store_of(peer, reconnect_delay=1) as store:
+            await store.wait_for(lambda s: s.status is Status.FAILED)
+        times = [dial.at for dial in peer.dials]
+        gaps = [late - early for early, late in pairwise(times)]
+        assert len(gaps) == 5
+        assert gaps[-1] > 4 * gaps[0]
 
 
 class TestLink:
@@ -236,17 +220,15 @@ class TestLink:
 
         connected(test)
 
-    def test_a_peer_can_answer_by_itself(self) -> None:
-        async def main() -> None:
-            peer = ScriptedPeer(on_message=lambda link, message: link.send({"echo": message}))
-            async with store_of(peer) as store:
-                seen = record(store.messages)
-                await store.wait_connected()
-                store.send(1)
-                await asyncio.sleep(1)
-                assert seen == [{"echo": 1}]
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_peer_can_answer_by_itself(self) -> None:
+        peer = ScriptedPeer(on_message=lambda link, message: link.send({"echo": message}))
+        async with store_of(peer) as store:
+            seen = record(store.messages)
+            await store.wait_connected()
+            store.send(1)
+            await asyncio.sleep(1)
+            assert seen == [{"echo": 1}]
 
     def test_waits_end_with_the_link_or_their_time_out(self) -> None:
         async def test(peer: ScriptedPeer, store: WebSocketStore[Any], link: Link) -> None:
@@ -434,58 +416,54 @@ async def opened(peer: ScriptedPeer, **options: Any) -> tuple[ScriptedWire, Link
 
 
 class TestStrictness:
-    def test_misuse_of_the_wire_is_an_error_in_clear_words(self) -> None:
-        async def main() -> None:
-            wire, link = await opened(ScriptedPeer())
-            link.stall()
-            with pytest.raises(AssertionError, match="not writable"):
-                wire.write(Frame(b"", True))
-            link.resume()
-            with pytest.raises(AssertionError, match="bytes"):
-                wire.write(Frame("text", True))  # type: ignore[arg-type]
+    @pytest.mark.heimdall_virtual_time
+    async def test_misuse_of_the_wire_is_an_error_in_clear_words(self) -> None:
+        wire, link = await opened(ScriptedPeer())
+        link.stall()
+        with pytest.raises(AssertionError, match="not writable"):
+            wire.write(Frame(b"", True))
+        link.resume()
+        with pytest.raises(AssertionError, match="bytes"):
+            wire.write(Frame("text", True))  # type: ignore[arg-type]
+        wire.start(Sink())
+        with pytest.raises(AssertionError, match="twice"):
             wire.start(Sink())
-            with pytest.raises(AssertionError, match="twice"):
-                wire.start(Sink())
-            wire.end(1000)
-            with pytest.raises(AssertionError, match="not writable"):
-                wire.write(Frame(b"", True))
-            wire.kill()
-            wire.kill()
-            calls: list[Callable[[], None]] = [
-                lambda: wire.write(Frame(b"", True)),
-                lambda: wire.end(1000),
-                lambda: wire.fail(1002, ""),
-                lambda: wire.lose(""),
-                lambda: wire.probe(1),
-                lambda: wire.start(Sink()),
-            ]
+        wire.end(1000)
+        with pytest.raises(AssertionError, match="not writable"):
+            wire.write(Frame(b"", True))
+        wire.kill()
+        wire.kill()
+        calls: list[Callable[[], None]] = [
+            lambda: wire.write(Frame(b"", True)),
+            lambda: wire.end(1000),
+            lambda: wire.fail(1002, ""),
+            lambda: wire.lose(""),
+            lambda: wire.probe(1),
+            lambda: wire.start(Sink()),
+        ]
+        for call in calls:
+            with pytest.raises(AssertionError, match=r"after kill\(\)"):
+                call()
+
+    @pytest.mark.heimdall_virtual_time
+    async def test_another_thread_may_not_touch_the_wire(self) -> None:
+        wire, _ = await opened(ScriptedPeer())
+        caught: list[str] = []
+
+        def touch() -> None:
+            calls: list[Callable[[], None]] = [lambda: wire.write(Frame(b"", True)), wire.kill]
             for call in calls:
-                with pytest.raises(AssertionError, match=r"after kill\(\)"):
+                try:
                     call()
+                except AssertionError as error:
+                    caught.append(str(error))
 
-        run(main)
-
-    def test_another_thread_may_not_touch_the_wire(self) -> None:
-        async def main() -> None:
-            wire, _ = await opened(ScriptedPeer())
-            caught: list[str] = []
-
-            def touch() -> None:
-                calls: list[Callable[[], None]] = [lambda: wire.write(Frame(b"", True)), wire.kill]
-                for call in calls:
-                    try:
-                        call()
-                    except AssertionError as error:
-                        caught.append(str(error))
-
-            thread = threading.Thread(target=touch)
-            thread.start()
-            thread.join(5)
-            assert len(caught) == 2
-            assert "another thread" in caught[0]
-            wire.kill()
-
-        run(main)
+        thread = threading.Thread(target=touch)
+        thread.start()
+        thread.join(5)
+        assert len(caught) == 2
+        assert "another thread" in caught[0]
+        wire.kill()
 
     def test_a_wire_can_be_killed_when_its_loop_is_closed(self) -> None:
         loop = VirtualTimeLoop()

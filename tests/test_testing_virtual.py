@@ -51,14 +51,12 @@ class TestClock:
 
         assert run(main()) == 1
 
-    def test_a_wait_inside_still_times_out_in_virtual_time(self) -> None:
-        async def main() -> None:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(90):
-                    await asyncio.Event().wait()
-            assert now() == 90
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_wait_inside_still_times_out_in_virtual_time(self) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(90):
+                await asyncio.Event().wait()
+        assert now() == 90
 
     def test_idle_returns_before_time_passes(self, loop: VirtualTimeLoop) -> None:
         seen: list[str] = []
@@ -94,59 +92,51 @@ class TestClock:
         loop.call_later(3, print).cancel()
         assert loop.timers == [first, second]
 
-    def test_sockets_are_refused_in_words_that_help(self) -> None:
-        async def main() -> None:
-            async with use_websocket(URL) as store:
-                state = await store.wait_for(lambda s: s.status is Status.FAILED)
-                assert isinstance(state.error, ConfigurationError)
-                assert "transport=ScriptedPeer()" in str(state.error)
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_sockets_are_refused_in_words_that_help(self) -> None:
+        async with use_websocket(URL) as store:
+            state = await store.wait_for(lambda s: s.status is Status.FAILED)
+            assert isinstance(state.error, ConfigurationError)
+            assert "transport=ScriptedPeer()" in str(state.error)
 
 
 class TestWallClock:
-    def test_the_times_of_a_store_are_by_the_virtual_wall_clock(self) -> None:
-        async def main() -> None:
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualTimeLoop)
-            peer = ScriptedPeer(Unreachable())
-            async with use_websocket(URL, transport=peer, reconnect_delay=lambda _: 90) as store:
-                state = await store.wait_for(lambda s: s.status is Status.WAITING)
-                assert state.retry_at == loop.wall() + 90
-                state = await store.wait_connected()
-                assert state.connected_at == loop.wall()
-                assert now() == 90
+    @pytest.mark.heimdall_virtual_time
+    async def test_the_times_of_a_store_are_by_the_virtual_wall_clock(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        peer = ScriptedPeer(Unreachable())
+        async with use_websocket(URL, transport=peer, reconnect_delay=lambda _: 90) as store:
+            state = await store.wait_for(lambda s: s.status is Status.WAITING)
+            assert state.retry_at == loop.wall() + 90
+            state = await store.wait_connected()
+            assert state.connected_at == loop.wall()
+            assert now() == 90
 
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_machine_that_slept_through_a_delay_dials_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        peer = ScriptedPeer(Unreachable())
+        async with use_websocket(URL, transport=peer, reconnect_delay=3000) as store:
+            await store.wait_for(lambda s: s.status is Status.WAITING)
+            loop.suspend(8 * 3600)
+            assert now() == 0
+            await store.wait_connected()
+            assert now() < 5
 
-    def test_a_machine_that_slept_through_a_delay_dials_soon(self) -> None:
-        async def main() -> None:
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualTimeLoop)
-            peer = ScriptedPeer(Unreachable())
-            async with use_websocket(URL, transport=peer, reconnect_delay=3000) as store:
-                await store.wait_for(lambda s: s.status is Status.WAITING)
-                loop.suspend(8 * 3600)
-                assert now() == 0
-                await store.wait_connected()
-                assert now() < 5
-
-        run(main)
-
-    def test_a_link_that_died_in_sleep_is_found_soon(self) -> None:
-        async def main() -> None:
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualTimeLoop)
-            peer = ScriptedPeer()
-            options: dict[str, Any] = {"ping_interval": 600, "ping_timeout": 600}
-            async with use_websocket(URL, transport=peer, **options) as store:
-                await store.wait_connected()
-                (await peer.accepted()).silence()
-                loop.suspend(8 * 3600)
-                await store.wait_for(lambda s: s.session == 2)
-                assert now() < 30
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_a_link_that_died_in_sleep_is_found_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        peer = ScriptedPeer()
+        options: dict[str, Any] = {"ping_interval": 600, "ping_timeout": 600}
+        async with use_websocket(URL, transport=peer, **options) as store:
+            await store.wait_connected()
+            (await peer.accepted()).silence()
+            loop.suspend(8 * 3600)
+            await store.wait_for(lambda s: s.session == 2)
+            assert now() < 30
 
 
 class TestEnd:
@@ -263,15 +253,13 @@ class TestThreads:
             release.set()
         assert 0.1 <= time.monotonic() - began < 5
 
-    def test_the_clock_stands_still_while_an_executor_works(self) -> None:
-        async def main() -> None:
-            asyncio.get_running_loop().call_later(0.001, lambda: None)
-            await asyncio.to_thread(time.sleep, 0.03)
-            assert now() == 0
-            await asyncio.sleep(1)  # its idle thread does not hold the clock
-            assert now() == 1
-
-        run(main)
+    @pytest.mark.heimdall_virtual_time
+    async def test_the_clock_stands_still_while_an_executor_works(self) -> None:
+        asyncio.get_running_loop().call_later(0.001, lambda: None)
+        await asyncio.to_thread(time.sleep, 0.03)
+        assert now() == 0
+        await asyncio.sleep(1)  # its idle thread does not hold the clock
+        assert now() == 1
 
     def test_a_thread_from_before_can_still_save_the_program(self) -> None:
         loops: list[asyncio.AbstractEventLoop] = []

@@ -13,7 +13,7 @@ import pytest
 from heimdall_reactive import Pong, RequestLost, Status, StoreClosed, WebSocketStore, use_websocket
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.requests import Request
-from heimdall_reactive.testing import ScriptedPeer, run
+from heimdall_reactive.testing import ScriptedPeer
 
 from .support import run as run_for_real
 from .virtual import store_of
@@ -29,81 +29,73 @@ def posted(source: Any) -> list[Any]:
     return seen
 
 
-def test_a_wait_ends_after_what_the_observers_of_the_same_change_have_posted() -> None:
-    async def main() -> None:
-        async with store_of(ScriptedPeer(), immediate=False) as store:
-            seen = [posted(store.is_connected)]
+@pytest.mark.heimdall_virtual_time
+async def test_a_wait_ends_after_what_the_observers_of_the_same_change_have_posted() -> None:
+    async with store_of(ScriptedPeer(), immediate=False) as store:
+        seen = [posted(store.is_connected)]
 
-            def connect() -> None:  # in the next turn, when the wait watches
-                seen.extend(map(posted, (store.state, store.is_connected, store.transitions)))
-                store.connect()
+        def connect() -> None:  # in the next turn, when the wait watches
+            seen.extend(map(posted, (store.state, store.is_connected, store.transitions)))
+            store.connect()
 
-            asyncio.get_running_loop().call_soon(connect)
-            state = await store.wait_connected()
-            before, states, late, transitions = (values[-1] for values in seen)
-            assert (before, states, late, transitions[1]) == (True, state, True, state)
-
-    run(main)
+        asyncio.get_running_loop().call_soon(connect)
+        state = await store.wait_connected()
+        before, states, late, transitions = (values[-1] for values in seen)
+        assert (before, states, late, transitions[1]) == (True, state, True, state)
 
 
-def test_a_wait_for_a_store_that_is_closed_ends_after_the_observers_of_its_end() -> None:
-    async def main() -> None:
-        store, ended = store_of(ScriptedPeer()), list[str]()
-        loop = asyncio.get_running_loop()
+@pytest.mark.heimdall_virtual_time
+async def test_a_wait_for_a_store_that_is_closed_ends_after_the_observers_of_its_end() -> None:
+    store, ended = store_of(ScriptedPeer()), list[str]()
+    loop = asyncio.get_running_loop()
+    await store.wait_connected()
+
+    def end() -> None:
+        loop.call_soon(ended.append, "errors")
+
+    def close() -> None:  # in the next turn, when the wait watches
+        store.errors.subscribe(on_completed=end)
+        store.close()
+
+    loop.call_soon(close)
+    with pytest.raises(StoreClosed):
+        await store.wait_for(lambda state: state.status is Status.FAILED)
+    assert ended == ["errors"]
+    await store.aclose()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_ends_after_what_the_observers_of_its_answer_have_posted() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        link = await peer.accepted()
         await store.wait_connected()
-
-        def end() -> None:
-            loop.call_soon(ended.append, "errors")
-
-        def close() -> None:  # in the next turn, when the wait watches
-            store.errors.subscribe(on_completed=end)
-            store.close()
-
-        loop.call_soon(close)
-        with pytest.raises(StoreClosed):
-            await store.wait_for(lambda state: state.status is Status.FAILED)
-        assert ended == ["errors"]
-        await store.aclose()
-
-    run(main)
+        request = store.request({"ask": 1}, match=lambda m: m.get("answer") == 1)
+        late = posted(store.messages), posted(store.last_message)
+        link.send({"answer": 1})
+        assert await request == {"answer": 1}
+        assert [seen[-1] for seen in late] == [{"answer": 1}] * 2
+        lost = store.request({"ask": 2}, match=lambda m: m.get("answer") == 2)
+        assert [await link.receive() for _ in range(2)] == [{"ask": 1}, {"ask": 2}]
+        late = posted(store.is_connected), posted(store.transitions)
+        link.drop()
+        with pytest.raises(RequestLost):
+            await lost
+        assert late[0] == [True, False]
+        assert len(late[1]) == 1
 
 
-def test_a_request_ends_after_what_the_observers_of_its_answer_have_posted() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store:
-            link = await peer.accepted()
-            await store.wait_connected()
-            request = store.request({"ask": 1}, match=lambda m: m.get("answer") == 1)
-            late = posted(store.messages), posted(store.last_message)
-            link.send({"answer": 1})
-            assert await request == {"answer": 1}
-            assert [seen[-1] for seen in late] == [{"answer": 1}] * 2
-            lost = store.request({"ask": 2}, match=lambda m: m.get("answer") == 2)
-            assert [await link.receive() for _ in range(2)] == [{"ask": 1}, {"ask": 2}]
-            late = posted(store.is_connected), posted(store.transitions)
-            link.drop()
-            with pytest.raises(RequestLost):
-                await lost
-            assert late[0] == [True, False]
-            assert len(late[1]) == 1
-
-    run(main)
-
-
-def test_a_close_that_an_observer_began_is_waited_for() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        store = use_websocket("ws://localhost/v1/ws", transport=peer, share=True, share_linger=0)
-        store.messages.subscribe(lambda _: store.close())
-        (await peer.accepted()).send({"n": 1})
-        async with asyncio.timeout(5):
-            while not store._life.ended:  # noqa: ASYNC110 - the turn of its end is looked for
-                await asyncio.sleep(0)
-        await store.aclose()
-        assert peer.live == []
-
-    run(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_close_that_an_observer_began_is_waited_for() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket("ws://localhost/v1/ws", transport=peer, share=True, share_linger=0)
+    store.messages.subscribe(lambda _: store.close())
+    (await peer.accepted()).send({"n": 1})
+    async with asyncio.timeout(5):
+        while not store._life.ended:  # noqa: ASYNC110 - the turn of its end is looked for
+            await asyncio.sleep(0)
+    await store.aclose()
+    assert peer.live == []
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
 from heimdall_reactive.bindings.selecting import same
 from heimdall_reactive.testing import ScriptedPeer
-from heimdall_reactive.testing import run as run_virtual
 from tests.support import run
 from tests.virtual import store_of
 
@@ -577,44 +576,40 @@ def test_values_come_from_a_store_on_another_thread(stage: Stage) -> None:
 # badge
 
 
-def test_a_badge_counts_down_second_by_second() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, reconnect_delay=lambda _: 3.0) as store:
-            shown: list[str] = []
-            subscription = badge(store).subscribe(lambda badge: shown.append(str(badge)))
-            link = await peer.accepted()
-            await store.wait_connected()
-            link.drop()
-            await store.wait_for(lambda state: state.session == 2)
-            subscription.dispose()
-            assert shown[-6:] == [
-                "connected",
-                "again in 3 s (attempt 1)",
-                "again in 2 s (attempt 1)",
-                "again in 1 s (attempt 1)",
-                "connecting (attempt 1)",
-                "connected",
-            ]
-            assert not store.scheduler.timers
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_badge_counts_down_second_by_second() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, reconnect_delay=lambda _: 3.0) as store:
+        shown: list[str] = []
+        subscription = badge(store).subscribe(lambda badge: shown.append(str(badge)))
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.drop()
+        await store.wait_for(lambda state: state.session == 2)
+        subscription.dispose()
+        assert shown[-6:] == [
+            "connected",
+            "again in 3 s (attempt 1)",
+            "again in 2 s (attempt 1)",
+            "again in 1 s (attempt 1)",
+            "connecting (attempt 1)",
+            "connected",
+        ]
+        assert not store.scheduler.timers
 
 
-def test_a_badge_that_nobody_looks_at_any_more_counts_no_more() -> None:
-    async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer, reconnect_delay=lambda _: 60.0) as store:
-            subscription = badge(store).subscribe(lambda _: None)
-            link = await peer.accepted()
-            await store.wait_connected()
-            link.drop()
-            await store.wait_for(lambda state: state.status is Status.WAITING)
-            assert store.scheduler.timers
-            subscription.dispose()
-            assert not store.scheduler.timers
-
-    run_virtual(main)
+@pytest.mark.heimdall_virtual_time
+async def test_a_badge_that_nobody_looks_at_any_more_counts_no_more() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, reconnect_delay=lambda _: 60.0) as store:
+        subscription = badge(store).subscribe(lambda _: None)
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        assert store.scheduler.timers
+        subscription.dispose()
+        assert not store.scheduler.timers
 
 
 @pytest.mark.parametrize("status", Status)

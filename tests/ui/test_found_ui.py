@@ -25,7 +25,6 @@ from heimdall_reactive.bindings.frames import Frames
 from heimdall_reactive.bindings.turns import FrameThread
 from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.testing import ScriptedPeer
-from heimdall_reactive.testing import run as run_virtual
 from tests.support import run
 from tests.virtual import store_of
 
@@ -355,23 +354,21 @@ def test_an_iteration_whose_loop_was_closed_detaches(caplog: pytest.LogCaptureFi
 # badge
 
 
-def test_a_badge_counts_by_the_clock_of_its_store_also_after_a_sleep() -> None:
+@pytest.mark.heimdall_virtual_time
+async def test_a_badge_counts_by_the_clock_of_its_store_also_after_a_sleep() -> None:
     # The clock of a scheduler is steady: after an hour's sleep it said "again in 3603 s".
-    async def main() -> None:
-        peer, shown = ScriptedPeer(), list[str]()
-        loop: Any = asyncio.get_running_loop()
-        async with store_of(peer, reconnect_delay=lambda _: 3.0) as store:
-            badge(store).subscribe(lambda badge: shown.append(str(badge)))
-            link = await peer.accepted()
-            await store.wait_connected()
-            wall = loop.wall
-            loop.wall = lambda: wall() + 3600
-            link.drop()
-            await store.wait_for(lambda state: state.status is Status.WAITING)
-            assert shown[-1] == "again in 3 s (attempt 1)"
-            loop.wall = wall
-
-    run_virtual(main)
+    peer, shown = ScriptedPeer(), list[str]()
+    loop: Any = asyncio.get_running_loop()
+    async with store_of(peer, reconnect_delay=lambda _: 3.0) as store:
+        badge(store).subscribe(lambda badge: shown.append(str(badge)))
+        link = await peer.accepted()
+        await store.wait_connected()
+        wall = loop.wall
+        loop.wall = lambda: wall() + 3600
+        link.drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        assert shown[-1] == "again in 3 s (attempt 1)"
+        loop.wall = wall
 
 
 def test_a_failed_badge_is_one_line() -> None:
