@@ -15,6 +15,8 @@ from typing import cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from heimdall_reactive.base.starting import start_task
+
 from .gate import Gate
 from .link import Wire
 
@@ -95,7 +97,7 @@ class Listener:
         """Stop listening, and abort the connections that have not sent their request yet."""
         if self._server is not None:
             self._server.close(close_connections=False)
-            closed = asyncio.create_task(self._server.wait_closed())
+            closed = start_task(self._server.wait_closed())
             self._retired.add(closed)
             closed.add_done_callback(self._retired.discard)
             self._server = None

@@ -43,10 +43,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @OF_QASYNC
 def test_a_store_on_the_loop_of_qt(gui: Gui, stage: Stage, qasync: Any) -> None:
-    asked, given = (
-        inspect.signature(loop._add_reader).parameters
-        for loop in (asyncio.SelectorEventLoop, qasync.QEventLoop)
-    )
+    loops: tuple[Any, ...] = asyncio.SelectorEventLoop, qasync.QEventLoop
+    asked, given = (inspect.signature(loop._add_reader).parameters for loop in loops)
     if "context" in asked and "context" not in given:
         pytest.skip("this version of qasync opens no socket on this version of Python")
 

@@ -283,7 +283,7 @@ def test_select_runs_unlocked() -> None:
 
 
 async def longest_gap(following: Callable[[], Any], emit: Callable[[], object]) -> float:
-    """Iterate three seconds without an `await`, while a thread emits; return how long the loop stood."""
+    """Iterate three seconds without an `await`, while a thread emits; return the longest stop."""
     stop, longest = threading.Event(), 0.0
 
     def emits() -> None:
