@@ -17,6 +17,8 @@ from typing import Any, get_type_hints
 import pytest
 import reactivex
 from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.subject import BehaviorSubject
 
 import heimdall_reactive
 from heimdall_reactive import (
@@ -55,7 +57,8 @@ CLIENT = {
 
 
 def store_of(**options: Any) -> WebSocketStore[Any]:
-    return use_websocket(URL, immediate=False, **{"share_linger": 0, **options})
+    options = {"share_linger": 0, **options}
+    return use_websocket(URL, immediate=False, **options)
 
 
 def names(thing: object) -> set[str]:
@@ -79,7 +82,7 @@ def test_a_store_has_the_members_of_the_contract_and_nothing_else(share: bool) -
 def test_a_subject_adds_nothing_public_to_those_of_rxpy() -> None:
     async def main() -> None:
         async with store_of() as store:
-            stock = names(reactivex.subject.BehaviorSubject(0))
+            stock = names(BehaviorSubject(0))
             for subject in (store.state, store.send, store.connect, store.select(lambda s: s)):
                 assert names(subject) == stock
             bare = names(reactivex.never())
@@ -162,8 +165,8 @@ def test_a_loop_over_an_observable_names_what_to_loop_over() -> None:
 def test_observables_of_a_store_still_count_as_observables_for_operators() -> None:
     async def main() -> None:
         async with store_of() as store:
-            same = record(reactivex.just(False).pipe(reactivex.operators.sequence_equal(
-                store.is_connected.pipe(reactivex.operators.take(1))
+            same = record(reactivex.just(False).pipe(ops.sequence_equal(
+                store.is_connected.pipe(ops.take(1))
             )))  # fmt: skip
             assert same == [True]
 
