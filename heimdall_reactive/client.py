@@ -14,7 +14,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from .base.options import CloseInfo, OptionsDict
 from .base.receipt import Receipt
 from .base.state import ConnectionState, Status
-from .connecting.life import Closing
+from .connecting.lifecycle import Closable
 from .connecting.runtime import LoopOption
 from .consuming.consumers import AsyncHandler
 from .hook import use_websocket
@@ -30,7 +30,7 @@ E = TypeVar("E")
 Handler = Callable[[E], object] | Callable[[E], Awaitable[object]] | Callable[[], object]
 
 
-class WebSocketClient(Closing, Generic[T]):
+class WebSocketClient(Closable, Generic[T]):
     """Callbacks over a store.
 
     Handlers may be functions or coroutine functions, and may take no argument. A coroutine

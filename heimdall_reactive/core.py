@@ -22,7 +22,7 @@ from .base.stats import ConsumerStats, Stats
 from .channels import Channels
 from .connecting.codec import Codec
 from .connecting.connection import Connection
-from .connecting.life import Life
+from .connecting.lifecycle import Lifecycle
 from .connecting.outbox import Outbox
 from .connecting.runtime import LoopOption, Runtime, running_loop
 from .connecting.tokens import Identity, claimed
@@ -30,7 +30,7 @@ from .consuming.holding import Holding
 from .reactive.bus import Bus
 from .reactive.journal import Journal
 from .reactive.publisher import Publisher
-from .reactive.source import Tap
+from .reactive.source import InternalObserver
 from .reactive.values import Reporter, Values
 from .transports import choose
 
@@ -67,7 +67,7 @@ class Seat(NamedTuple):
 
     values: Values[Any]
     reporter: Reporter
-    life: Life
+    life: Lifecycle
 
 
 class StoreCore:
@@ -90,7 +90,7 @@ class StoreCore:
         "runtime", "values",
     )  # fmt: skip
 
-    life: Life
+    life: Lifecycle
 
     def __init__(
         self,
@@ -126,9 +126,9 @@ class StoreCore:
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
         self.journal = Journal(self.name, self.runtime.wall)
-        self.values.transitions._attach(Tap(self.journal.on_transition), replay=False)
-        self.values.errors._attach(Tap(self.journal.on_error), replay=False)
-        self.values.gaps._attach(Tap(self.journal.on_gap), replay=False)
+        self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
+        self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
+        self.values.gaps._attach(InternalObserver(self.journal.on_gap), replay=False)
         self.channels = Channels(
             self.bus, options.channel_protocol, self.values.messages, self.runtime.post,
             self._put_ahead, lambda: self.connection.state.is_connected, self.reporter.error,
@@ -143,7 +143,9 @@ class StoreCore:
             complete: ends its subjects.
         """
         self._finish_store, self._complete_store = finish, complete
-        self.life = Life(self.runtime, self._finish, self._complete, self.options.close_timeout)
+        self.life = Lifecycle(
+            self.runtime, self._finish, self._complete, self.options.close_timeout
+        )
         return Seat(self.values, self.reporter, self.life)
 
     async def aclose(self) -> None:

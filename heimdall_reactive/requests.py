@@ -14,7 +14,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from .base.exceptions import RequestLost, StoreClosed, WaitTimeout
 from .base.receipt import Receipt, refuse_on_loop
 from .base.state import ConnectionState, Status
-from .connecting.life import Life
+from .connecting.lifecycle import Lifecycle
 from .reactive.source import Hot
 from .reactive.values import Values
 
@@ -41,7 +41,7 @@ class Request(Hot[T]):
     def __init__(
         self,
         values: Values[T],
-        life: Life,
+        life: Lifecycle,
         report: Callable[[BaseException, str], None],
         match: Callable[[Any], bool],
         timeout: float,

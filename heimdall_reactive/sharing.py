@@ -19,7 +19,7 @@ from .base.options import CloseInfo, StoreOptions
 from .base.starting import start_task
 from .base.state import Status
 from .connecting.codec import Codec
-from .connecting.life import Life
+from .connecting.lifecycle import Lifecycle
 from .connecting.runtime import LoopOption, chosen
 from .connecting.tokens import Identity, claimed, digest
 from .core import Seat, StoreCore
@@ -178,7 +178,7 @@ class SharedCore(StoreCore):
             if first:
                 self._leave()
 
-        life = Life(self.runtime, finish, ended, self.options.close_timeout, leave)
+        life = Lifecycle(self.runtime, finish, ended, self.options.close_timeout, leave)
         self.publisher.join(values)
         return Seat(values, reporter, life)
 

@@ -12,7 +12,7 @@ from .base.options import TokenSource
 from .base.receipt import Receipt
 from .base.stats import Stats
 from .connecting.codec import encode
-from .connecting.life import Closing
+from .connecting.lifecycle import Closable
 from .connecting.tokens import Identity
 from .consuming.consumer_api import ConsumerApi
 from .core import StoreCore
@@ -33,7 +33,7 @@ DISCONNECT: Final[None] = not_awaitable("disconnect() only begins: await wait_fo
 CLOSE: Final[None] = not_awaitable("close() only begins here: await aclose()")
 
 
-class WebSocketStore(Closing, ConsumerApi[In]):
+class WebSocketStore(Closable, ConsumerApi[In]):
     """A WebSocket as reactive state; made by `use_websocket`.
 
     Args:

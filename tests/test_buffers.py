@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError, StreamOverflow
-from heimdall_reactive.consuming.buffers import Buffer, Buffers, Overflow
+from heimdall_reactive.consuming.buffers import Buffer, Buffers, ConsumerOverflow
 
-POLICIES: list[Overflow] = ["latest", "drop_oldest", "drop_newest", "error"]
+POLICIES: list[ConsumerOverflow] = ["latest", "drop_oldest", "drop_newest", "error"]
 STEPS = st.lists(st.sampled_from(["put", "put", "keep", "take", "clear", "drop_all"]))
 
 
 class Model:
     """What a buffer should do, told in the plainest way."""
 
-    def __init__(self, maxsize: int, overflow: Overflow) -> None:
+    def __init__(self, maxsize: int, overflow: ConsumerOverflow) -> None:
         self.maxsize = 1 if overflow == "latest" else maxsize
         self.overflow = overflow
         self.items: list[tuple[int, bool]] = []
@@ -39,7 +39,9 @@ class Model:
 
 
 @given(st.sampled_from(POLICIES), st.integers(1, 5), STEPS)
-def test_a_buffer_is_what_its_model_is(overflow: Overflow, maxsize: int, steps: list[str]) -> None:
+def test_a_buffer_is_what_its_model_is(
+    overflow: ConsumerOverflow, maxsize: int, steps: list[str]
+) -> None:
     buffer: Buffer[int] = Buffer(maxsize, overflow, "x")
     model = Model(maxsize, overflow)
     high = 0
@@ -73,7 +75,7 @@ def test_a_buffer_is_what_its_model_is(overflow: Overflow, maxsize: int, steps: 
 
 
 @pytest.mark.parametrize("overflow", POLICIES)
-def test_the_counters_add_up_between_threads(overflow: Overflow) -> None:
+def test_the_counters_add_up_between_threads(overflow: ConsumerOverflow) -> None:
     buffer: Buffer[int] = Buffer(8, overflow, "x")
     taken: list[int] = []
     done = threading.Event()

@@ -25,7 +25,7 @@ from heimdall_reactive.devserver import (
     DEMO_TOKEN,
     ENDPOINTS,
     DevServer,
-    Step,
+    ScriptStep,
     parse_script,
     serve_in_thread,
 )
@@ -611,11 +611,11 @@ def test_stop_during_a_restart_does_not_come_back() -> None:
 def test_a_script_is_read() -> None:
     text = "2 drop; 4.5 refuse 503 2 # twice; 3 drop\n\n6\tban demo;8  restart 0.5;;9 drop 1001\n"
     assert parse_script(text) == [
-        Step(2.0, "drop", ()),
-        Step(4.5, "refuse", (503, 2)),
-        Step(6.0, "ban", ("demo",)),
-        Step(8.0, "restart", (0.5,)),
-        Step(9.0, "drop", (1001,)),
+        ScriptStep(2.0, "drop", ()),
+        ScriptStep(4.5, "refuse", (503, 2)),
+        ScriptStep(6.0, "ban", ("demo",)),
+        ScriptStep(8.0, "restart", (0.5,)),
+        ScriptStep(9.0, "drop", (1001,)),
     ]
     assert parse_script(" # nothing\n;") == []
 
@@ -650,12 +650,12 @@ def test_a_wrong_script_is_explained(text: str, complaint: str) -> None:
 _WORDS = st.from_regex(r"[a-z0-9_.-]{1,8}", fullmatch=True)
 _TIMES = st.integers(0, 10_000).map(lambda number: number / 8)
 _STEPS = st.one_of(
-    st.builds(Step, _TIMES, st.sampled_from(["ban", "revoke", "forgive"]), st.tuples(_WORDS)),
-    st.builds(Step, _TIMES, st.just("drop"), st.tuples(st.integers(3000, 4999))),
-    st.builds(Step, _TIMES, st.just("refuse"), st.tuples(st.just(503), st.integers(1, 99))),
-    st.builds(Step, _TIMES, st.sampled_from(["stall", "restart"]), st.tuples(_TIMES)),
-    st.builds(Step, _TIMES, st.just("fire"), st.tuples(st.sampled_from(KINDS), _WORDS)),
-    st.builds(Step, _TIMES, st.sampled_from(["ban", "drop", "refuse", "restart"])),
+    st.builds(ScriptStep, _TIMES, st.sampled_from(["ban", "revoke", "forgive"]), st.tuples(_WORDS)),
+    st.builds(ScriptStep, _TIMES, st.just("drop"), st.tuples(st.integers(3000, 4999))),
+    st.builds(ScriptStep, _TIMES, st.just("refuse"), st.tuples(st.just(503), st.integers(1, 99))),
+    st.builds(ScriptStep, _TIMES, st.sampled_from(["stall", "restart"]), st.tuples(_TIMES)),
+    st.builds(ScriptStep, _TIMES, st.just("fire"), st.tuples(st.sampled_from(KINDS), _WORDS)),
+    st.builds(ScriptStep, _TIMES, st.sampled_from(["ban", "drop", "refuse", "restart"])),
 )
 
 
@@ -665,7 +665,7 @@ _STEPS = st.one_of(
     separator=st.sampled_from([";", "\n", " ;\n", "# note; 1 drop\n"]),
     blank=st.sampled_from([" ", "  ", "\t"]),
 )
-def test_what_is_written_is_read(steps: list[Step], separator: str, blank: str) -> None:
+def test_what_is_written_is_read(steps: list[ScriptStep], separator: str, blank: str) -> None:
     lines = [blank.join(map(str, [step.at, step.command, *step.args])) for step in steps]
     assert parse_script(separator.join(lines)) == steps
 
@@ -676,7 +676,7 @@ _SCRAPS = st.lists(st.sampled_from(["1", "2.5", "drop", "ban", "refuse", "503", 
 @settings(max_examples=200, deadline=None)
 @given(st.text() | _SCRAPS.map(" ".join))
 def test_any_text_is_read_or_explained(text: str) -> None:
-    steps: list[Step] = []
+    steps: list[ScriptStep] = []
     with contextlib.suppress(ConfigurationError):
         steps = parse_script(text)
     assert all(0 <= step.at <= 86_400 for step in steps)
@@ -694,7 +694,7 @@ def test_play_performs_steps_at_their_times() -> None:
             assert error.response.headers["Retry-After"] == "9"
             with pytest.raises(ConfigurationError):
                 await server.play("0 drop; 0 nonsense")
-            await server.play([Step(0, "refuse", (500,))])
+            await server.play([ScriptStep(0, "refuse", (500,))])
             assert (await refused(dial(server, DEMO_TOKEN))).response.status_code == 500
 
     run(body)

@@ -33,7 +33,13 @@ from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.recording import record, replay
 from heimdall_reactive.recording.cleaning import Cleaner
 from heimdall_reactive.recording.file import FileWriter
-from heimdall_reactive.recording.lines import Entry, Header, read_entry, write_entry, write_header
+from heimdall_reactive.recording.lines import (
+    Header,
+    RecordingEntry,
+    read_entry,
+    write_entry,
+    write_header,
+)
 from heimdall_reactive.testing import HttpAnswer, Refuse, ScriptedPeer
 from heimdall_reactive.testing import run as run_virtually
 
@@ -548,7 +554,7 @@ NEWEST = (
     "use a newer heimdall-reactive"
 )
 UP = ConnectionState(status=Status.CONNECTED, session=1, connected_at=1.0)
-STATE = write_entry(Entry(0.0, "state", UP), str)
+STATE = write_entry(RecordingEntry(0.0, "state", UP), str)
 
 
 @pytest.mark.parametrize(
@@ -685,7 +691,7 @@ VALUES = st.one_of(
 
 @given(at=st.floats(0, 1e6), value=VALUES)
 def test_a_line_is_read_as_it_was_written(at: float, value: tuple[str, Any]) -> None:
-    line = write_entry(Entry(at, *value), str)
+    line = write_entry(RecordingEntry(at, *value), str)
     assert line.count(b"\n") == 1
     entry = read_entry(line, 2)
     assert entry.at == pytest.approx(at, abs=1e-6)
@@ -718,9 +724,11 @@ def test_a_cleaner_leaves_and_takes_what_masks_do(
 
 def test_an_error_of_other_code_is_kept_by_its_type_alone() -> None:
     state = ConnectionState(status=Status.FAILED, error=ValueError("secret"))
-    line = write_entry(Entry(0, "state", state), str)
+    line = write_entry(RecordingEntry(0, "state", state), str)
     assert b"secret" not in line
     assert comparable(read_entry(line, 2).value.error) == (StoreError, "ValueError", {})
-    report = write_entry(Entry(0, "error", ObserverError(KeyError("secret"), "state")), str)
+    report = write_entry(
+        RecordingEntry(0, "error", ObserverError(KeyError("secret"), "state")), str
+    )
     assert b"secret" not in report
     assert vars(read_entry(report, 2).value) == {"subject": "state"}

@@ -26,7 +26,7 @@ from heimdall_reactive.base.exceptions import (
     ObserverError,
     StoreClosed,
 )
-from heimdall_reactive.connecting.wake import watch
+from heimdall_reactive.connecting.suspend import suspend_watch
 from heimdall_reactive.reactive.bus import Bus
 from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer, run
@@ -196,7 +196,7 @@ def test_event_loops_of_several_threads_are_watched_at_once() -> None:
         try:
             for _ in range(60):
                 kept.append(Many())
-                watch(kept[-1], lambda _: 0.0)
+                suspend_watch(kept[-1], lambda _: 0.0)
         except Exception as error:
             failed.append(error)
 

@@ -24,7 +24,7 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.base.masking import Mask
-from heimdall_reactive.connecting.asking import Asker
+from heimdall_reactive.connecting.providers import ProviderCalls
 from heimdall_reactive.connecting.tokens import ask_token
 from heimdall_reactive.testing import HttpAnswer
 from heimdall_reactive.transports.websockets_dial import wire_logger
@@ -137,12 +137,12 @@ def test_t04_the_token_is_in_no_url_but_by_an_unsafe_name() -> None:
 def test_t05_a_token_is_visible_ascii_or_an_error_that_does_not_quote_it(text: str) -> None:
     async def main() -> None:
         if re.fullmatch("[!-~]+", text):
-            assert await ask_token(lambda: text, 5, Asker()) == SecretStr(text)
+            assert await ask_token(lambda: text, 5, ProviderCalls()) == SecretStr(text)
             return
         with pytest.raises(TokenError) as caught:
-            await ask_token(lambda: text, 5, Asker())
+            await ask_token(lambda: text, 5, ProviderCalls())
         with pytest.raises(TokenError) as other:
-            await ask_token(lambda: "\x7f" * len(text), 5, Asker())
+            await ask_token(lambda: "\x7f" * len(text), 5, ProviderCalls())
         assert str(caught.value) == str(other.value)  # so that none of it can be in there
 
     run(main)
@@ -154,7 +154,7 @@ def test_t05_a_provider_that_can_not_be_called_is_a_token_error() -> None:
 
     provider: Any = needs_more
     with pytest.raises(TokenError, match="raised TypeError"):
-        run(lambda: ask_token(provider, 5, Asker()))
+        run(lambda: ask_token(provider, 5, ProviderCalls()))
 
 
 def test_t06_options_are_not_pickled_and_a_wrong_token_is_not_quoted() -> None:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from heimdall_reactive.base.exceptions import ConnectError, InsecureToken, TokenError
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import StoreOptions, TokenPlacement
-from heimdall_reactive.connecting.asking import Asker
+from heimdall_reactive.connecting.providers import ProviderCalls
 from heimdall_reactive.connecting.tokens import (
     MAX_TOKEN,
     ask_headers,
@@ -37,7 +37,7 @@ URL = "wss://h.example/v1"
 
 def ask(source: Any, timeout: float = 5.0) -> str | None:
     async def body() -> str | None:
-        token = await ask_token(source, timeout, Asker())
+        token = await ask_token(source, timeout, ProviderCalls())
         assert CANARY not in repr(token)
         return None if token is None else token.get_secret_value()
 
@@ -152,7 +152,7 @@ def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool
 
     async def body() -> None:
         with pytest.raises(TokenError, match="no answer"):
-            await ask_token(hangs, 0.01, Asker())
+            await ask_token(hangs, 0.01, ProviderCalls())
         over.set()
         threads.get(timeout=5).join(5)
         await asyncio.sleep(0)
@@ -186,7 +186,7 @@ def test_a_wait_for_a_provider_can_be_cancelled() -> None:
         return async_provider()
 
     async def body() -> None:
-        task = asyncio.ensure_future(ask_token(provider, 5, Asker()))
+        task = asyncio.ensure_future(ask_token(provider, 5, ProviderCalls()))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -232,7 +232,7 @@ async def async_headers() -> dict[str, str]:
     ],
 )
 def test_headers_may_come_from_anywhere_in_order(source: Any, pairs: list[Any]) -> None:
-    assert run(lambda: ask_headers(source, 1.0, Asker())) == pairs
+    assert run(lambda: ask_headers(source, 1.0, ProviderCalls())) == pairs
 
 
 @pytest.mark.parametrize("hang", [True, False])
@@ -243,7 +243,7 @@ def test_a_provider_of_headers_that_fails_is_a_failed_attempt(hang: bool) -> Non
         raise ValueError(CANARY)
 
     with pytest.raises(ConnectError) as caught:
-        run(lambda: ask_headers(provider, 0.01, Asker()))
+        run(lambda: ask_headers(provider, 0.01, ProviderCalls()))
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 

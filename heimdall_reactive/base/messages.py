@@ -66,11 +66,11 @@ class WireModel(BaseModel):
     )
 
 
-class _Server(WireModel):
+class _FromServer(WireModel):
     timestamp: Timestamp
 
 
-class _UserMessage(_Server):
+class _UserMessage(_FromServer):
     user_id: str
 
 
@@ -119,7 +119,7 @@ class PermissionsUpdated(_UserMessage):
     permissions: list[str]
 
 
-class RolePermissionsChanged(_Server):
+class RolePermissionsChanged(_FromServer):
     """The permissions of a role changed, for everybody who has it."""
 
     type: Literal["rolePermissionsChanged"] = "rolePermissionsChanged"

@@ -92,7 +92,7 @@ DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
 Transport: TypeAlias = Literal["websockets", "picows"] | Callable[..., Coroutine[Any, Any, Any]]
 TRANSPORTS: Final = ("websockets", "picows")
-Overflow: TypeAlias = Literal["reject", "drop_oldest", "drop_newest", "block"]
+OutboxOverflow: TypeAlias = Literal["reject", "drop_oldest", "drop_newest", "block"]
 TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "unsafe_query"]
 
 
@@ -115,7 +115,7 @@ class OptionsDict(TypedDict, total=False):
     immediate: bool
     outbox_limit: int
     outbox_bytes: int
-    outbox_overflow: Overflow
+    outbox_overflow: OutboxOverflow
     send_ttl: float | None
     additional_headers: Headers | HeadersProvider | None
     subprotocols: Sequence[str] | None
@@ -198,7 +198,7 @@ class StoreOptions:
     immediate: bool = True
     outbox_limit: int = 1024
     outbox_bytes: int = 16 * 2**20
-    outbox_overflow: Overflow = "reject"
+    outbox_overflow: OutboxOverflow = "reject"
     send_ttl: float | None = None
     additional_headers: Headers | HeadersProvider | None = None
     subprotocols: Sequence[str] | None = None
@@ -230,8 +230,8 @@ class StoreOptions:
         heart: Any = self.heartbeat
         _require(self, "heartbeat", heart is None or isinstance(heart, Heartbeat),
                  "a Heartbeat, or None")  # fmt: skip
-        _require(self, "outbox_overflow", self.outbox_overflow in get_args(Overflow),
-                 ", ".join(get_args(Overflow)))  # fmt: skip
+        _require(self, "outbox_overflow", self.outbox_overflow in get_args(OutboxOverflow),
+                 ", ".join(get_args(OutboxOverflow)))  # fmt: skip
         words: Any = self.channel_protocol
         _require(self, "channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
         ttl = self.send_ttl

@@ -5,9 +5,9 @@ iterator. The adapters are modules of their own, each with the framework of that
 `textual`, `nicegui`, `reacton`, `qt`, `tk`, `traitlets`, `param`.
 """
 
+from .async_values import values
 from .badge import Badge, badge, badge_of
 from .binding import Binding, bind
-from .following import values
 from .scheduling import HopScheduler
 from .scope import UiScope
 from .snapshots import ExternalStore, external_store

@@ -11,8 +11,7 @@ import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
-from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.base.roots import one_line
+from heimdall_reactive.base.exceptions import ConfigurationError, one_line
 from heimdall_reactive.base.state import ConnectionState, Status
 
 __all__ = ["Badge", "Badged", "Tone", "badge", "badge_now", "badge_of"]

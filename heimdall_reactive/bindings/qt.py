@@ -10,7 +10,7 @@ Clean-up rule: a binding ends when its owner is `destroyed`, whoever destroys it
 its object alive, and a lambda keeps what it captures.
 
 Tried with PySide6 6.10, 6.11 and PyQt6 6.11. PySide6 6.12.0 on Python 3.11 aborts the process
-after some thousand calls of any Qt method, see `qt_kit`.
+after some thousand calls of any Qt method, see `qt_compat`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reactivex import Observable
 from heimdall_reactive import ConfigurationError
 
 from .binding import Binding, OnError, bind
-from .qt_kit import Kit, find_kit, kit_of
+from .qt_compat import QtCompat, find_qt, qt_of
 from .scope import UiScope
 
 __all__ = ["connect", "scope", "to_property"]
@@ -94,7 +94,7 @@ def scope(owner: Any) -> UiScope:
         ConfigurationError: the owner is no `QObject` of PySide6 or PyQt6, or is destroyed; there
             is no `QApplication` yet, or this is not its thread.
     """
-    qt = kit_of(owner)
+    qt = qt_of(owner)
     hop, held, endings = qt.hop(), _hold(qt, owner), qt.endings_of(owner)
 
     def alive() -> bool:
@@ -122,7 +122,7 @@ def to_property(source: Observable[Any], owner: Any, **options: Any) -> Any:
     Raises:
         ConfigurationError: as for `scope`.
     """
-    qt = kit_of(owner)
+    qt = qt_of(owner)
     qt.hop()  # refuses before the object is made
     made = qt.value_class(owner)
     connect(source, made.show, made, **options)
@@ -131,14 +131,14 @@ def to_property(source: Observable[Any], owner: Any, **options: Any) -> Any:
 
 def _owner_of(slot: Callable[[Any], object]) -> Any:
     owner = getattr(slot, "__self__", None)
-    if find_kit(owner) is None:
+    if find_qt(owner) is None:
         raise ConfigurationError(
             "the slot is no method of a QObject: say whose it is, connect(source, slot, owner)"
         )
     return owner
 
 
-def _hold(qt: Kit, owner: Any) -> Callable[[], Any]:
+def _hold(qt: QtCompat, owner: Any) -> Callable[[], Any]:
     """Hold an owner so that it can go.
 
     What Python owns goes with its last reference, which must not be ours. What Qt owns goes when
@@ -151,7 +151,7 @@ def _weakly(slot: Callable[[Any], object], owner: Any) -> Callable[[Any], object
     """Return the slot; where it is a method of its owner, one that does not keep the owner."""
     if getattr(slot, "__self__", None) is not owner:
         return slot
-    held = _hold(kit_of(owner), owner)
+    held = _hold(qt_of(owner), owner)
     function, name = getattr(slot, "__func__", None), getattr(slot, "__name__", "")
 
     def call(value: Any) -> None:

@@ -33,11 +33,11 @@ from heimdall_reactive.consuming.hops import Hop
 
 from .badge import Badge, badge, badge_now
 from .binding import bind
-from .held import Held, WebSocketValues
+from .component_store import ComponentStore, WebSocketValues
+from .render_queue import render_queue_of
 from .scope import UiScope
 from .selecting import same
 from .snapshots import external_store
-from .turns import turns_of
 
 __all__ = ["WebSocketValues", "use_badge", "use_history", "use_subject", "use_websocket"]
 
@@ -171,7 +171,7 @@ def use_websocket(endpoint: Any, /, *deps: object, **options: Any) -> WebSocketV
     """
     isolated = callable(endpoint) and deps
     key = [deps] if isolated else [endpoint, deps, options]
-    held = reacton.use_memo(lambda: Held(endpoint, options, _turns()), key)
+    held = reacton.use_memo(lambda: ComponentStore(endpoint, options, _turns()), key)
     render = _use_render()
     values: WebSocketValues[Any] = WebSocketValues(held.store, held.used)
     reacton.use_effect(lambda: held.commit(values, render))
@@ -182,11 +182,11 @@ def use_websocket(endpoint: Any, /, *deps: object, **options: Any) -> WebSocketV
 # Inside
 
 
-class _Nothing:
+class _NotSet:
     """No value yet."""
 
 
-NOTHING: Final = _Nothing()
+NOTHING: Final = _NotSet()
 
 
 class _Watched:
@@ -220,4 +220,4 @@ def _use_render() -> Callable[[], None]:
 
 def _turns() -> Hop:
     """Return the hop to the tree of the component that is rendered."""
-    return turns_of(get_render_context())
+    return render_queue_of(get_render_context())

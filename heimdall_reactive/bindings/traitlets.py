@@ -8,7 +8,7 @@ one it is set in place, on the thread that emits. A busy cell holds the kernel's
 stand still until it ends, and a store with `loop="thread"` keeps its connection meanwhile.
 
 Clean-up: `Widget.close()` sets the widget's `comm` to None, and that ends its bindings. A
-`HasTraits` has no end; dispose of its bindings. Closing a browser's tab ends nothing: the kernel
+`HasTraits` has no end; dispose of its bindings. Closable a browser's tab ends nothing: the kernel
 and its widgets live on.
 """
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 import heimdall_reactive
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.devserver import Step, parse_script
+from heimdall_reactive.devserver import ScriptStep, parse_script
 
 from .dashboard import dashboard
 from .demo import demo
@@ -259,7 +259,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _script(text: str) -> list[Step]:
+def _script(text: str) -> list[ScriptStep]:
     try:
         return parse_script(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
     except (OSError, UnicodeDecodeError) as error:

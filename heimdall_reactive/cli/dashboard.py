@@ -58,7 +58,7 @@ async def dashboard(options: argparse.Namespace, out: Output) -> int:
 @asynccontextmanager
 async def _board(options: argparse.Namespace) -> AsyncIterator[tuple[Board, Embedded | None]]:
     """Make the stores of the endpoints that are given, or of an embedded server."""
-    from heimdall_reactive.dashboard import Board, Connection, embedded_board
+    from heimdall_reactive.dashboard import Board, BoardConnection, embedded_board
 
     token = given_token(options)
     if not options.endpoint:
@@ -79,7 +79,7 @@ async def _board(options: argparse.Namespace) -> AsyncIterator[tuple[Board, Embe
             close_timeout=CLOSE_TIMEOUT,
         )
         url = _shown(endpoint)
-        connections.append(Connection(_name(url, number), url, store))
+        connections.append(BoardConnection(_name(url, number), url, store))
     board = Board(connections, [token] if token else [])
     try:
         yield board, None

@@ -14,7 +14,7 @@ from heimdall_reactive.devserver import DevServer
 
 from .output import CommandError, Output
 from .picture import Picture, Scene
-from .stage import Stage
+from .stage import DemoStage
 from .story import CHAPTERS, Chapter
 from .text import describe
 from .view import choose_view
@@ -38,14 +38,14 @@ async def demo(options: argparse.Namespace, out: Output) -> int:
             f"cannot listen on 127.0.0.1:{options.port}: {error.strerror}; try another --port"
         ) from None
     try:
-        stage = Stage(server, options.seconds / _LENGTH)
+        stage = DemoStage(server, options.seconds / _LENGTH)
         async with stage.store:
             return await _show(stage, options.seconds, out)
     finally:
         await server.stop()
 
 
-async def _show(stage: Stage, seconds: float, out: Output) -> int:
+async def _show(stage: DemoStage, seconds: float, out: Output) -> int:
     picture = Picture(show=lambda _: None, seconds=seconds)
     picture.scenes = [Scene(chapter.title, chapter.text) for chapter in CHAPTERS]
     with choose_view(picture, out) as view:
@@ -63,7 +63,7 @@ async def _show(stage: Stage, seconds: float, out: Output) -> int:
     return 1 if problem else 0
 
 
-async def _play(stage: Stage, picture: Picture) -> str:
+async def _play(stage: DemoStage, picture: Picture) -> str:
     """Play the chapters, and return what did not go as told, or nothing."""
     due = time.monotonic()
     for chapter, scene in zip(CHAPTERS, picture.scenes, strict=True):
@@ -85,7 +85,7 @@ async def _play(stage: Stage, picture: Picture) -> str:
     return f"{stage.lost} notes were lost" if stage.lost else ""
 
 
-async def _act(chapter: Chapter, stage: Stage, seen: Sequence[ConnectionState]) -> str:
+async def _act(chapter: Chapter, stage: DemoStage, seen: Sequence[ConnectionState]) -> str:
     """Let a chapter happen, and return what did not go as told, or nothing."""
     try:
         await chapter.act(stage)
@@ -97,7 +97,7 @@ async def _act(chapter: Chapter, stage: Stage, seen: Sequence[ConnectionState]) 
     return f"the store went another way: {', '.join(describe(state) for state in seen[-4:])}"
 
 
-def _summary(stage: Stage, picture: Picture, problem: str) -> Iterator[str]:
+def _summary(stage: DemoStage, picture: Picture, problem: str) -> Iterator[str]:
     stats = stage.store.stats
     done = [scene for scene in picture.scenes if scene.outcome]
     yield ""

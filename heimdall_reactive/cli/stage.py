@@ -14,13 +14,13 @@ from heimdall_reactive import Ping, Subscribe, WebSocketStore, use_websocket
 from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.devserver import DEMO_USER, DevServer
 
-__all__ = ["Stage"]
+__all__ = ["DemoStage"]
 
 _PING_FLOOR = 0.25  # seconds; a busy machine must not look like a dead peer
 _HTTP_UNAUTHORIZED = 401
 
 
-class Stage:
+class DemoStage:
     """A server and a store beside it, with all times scaled to the story's.
 
     Args:

@@ -9,7 +9,7 @@ from heimdall_reactive.base.exceptions import SessionEnded
 from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.devserver import DEMO_USER
 
-from .stage import Stage
+from .stage import DemoStage
 
 __all__ = ["CHAPTERS", "Chapter"]
 
@@ -31,7 +31,7 @@ class Chapter:
     title: str
     text: str
     length: float
-    act: Callable[[Stage], Awaitable[object]]
+    act: Callable[[DemoStage], Awaitable[object]]
     proof: Callable[[States], bool]
 
 
@@ -39,7 +39,7 @@ def _healed(state: ConnectionState) -> bool:
     return state.is_connected
 
 
-async def _connect(stage: Stage) -> None:
+async def _connect(stage: DemoStage) -> None:
     stage.store.connect()
     await stage.reach(_healed)
     stage.ping()
@@ -48,7 +48,7 @@ async def _connect(stage: Stage) -> None:
     stage.server.fire("rolesUpdated")
 
 
-async def _cut(stage: Stage) -> None:
+async def _cut(stage: DemoStage) -> None:
     stage.server.drop()
     await stage.reach(_is(Status.WAITING))
     stage.note("written while the line was cut")
@@ -56,7 +56,7 @@ async def _cut(stage: Stage) -> None:
     stage.server.fire("emailLinkVerified")
 
 
-async def _refuse(stage: Stage) -> None:
+async def _refuse(stage: DemoStage) -> None:
     stage.server.refuse(503, times=2)
     stage.server.drop(1001)
     await stage.reach(lambda state: state.http_status == 503)
@@ -65,7 +65,7 @@ async def _refuse(stage: Stage) -> None:
     stage.server.fire("permissionsUpdated")
 
 
-async def _restart(stage: Stage) -> None:
+async def _restart(stage: DemoStage) -> None:
     stage.server.restart(downtime=1.1 * stage.unit)
     await stage.reach(_is(Status.WAITING))
     await _heal(stage)
@@ -73,14 +73,14 @@ async def _restart(stage: Stage) -> None:
     await stage.notes_arrive()
 
 
-async def _stall(stage: Stage) -> None:
+async def _stall(stage: DemoStage) -> None:
     stage.server.stall(stage.limit)
     await stage.reach(_is(Status.WAITING))
     await _heal(stage)
     stage.server.fire("rolePermissionsChanged")
 
 
-async def _expire(stage: Stage) -> None:
+async def _expire(stage: DemoStage) -> None:
     stage.expire_token()
     stage.server.drop()
     await stage.reach(_is(Status.WAITING))
@@ -89,12 +89,12 @@ async def _expire(stage: Stage) -> None:
     await stage.notes_arrive()
 
 
-async def _ban(stage: Stage) -> None:
+async def _ban(stage: DemoStage) -> None:
     stage.server.ban(DEMO_USER)
     await stage.reach(_is(Status.FAILED))
 
 
-async def _forgive(stage: Stage) -> None:
+async def _forgive(stage: DemoStage) -> None:
     stage.server.forgive(DEMO_USER)
     stage.store.set_access_token(stage.provide_token)
     await stage.reach(_healed)
@@ -103,7 +103,7 @@ async def _forgive(stage: Stage) -> None:
     stage.server.fire("emailChangeVerified")
 
 
-async def _heal(stage: Stage) -> None:
+async def _heal(stage: DemoStage) -> None:
     await stage.reach(_healed)
     await stage.notes_arrive()
 

@@ -30,12 +30,12 @@ from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.transports import Wire, choose
 
 from . import effects, events
-from .asking import Asker
 from .codec import Codec
 from .expiry import Expiry
 from .listener import Listener
 from .machine import Machine, Phase, step
 from .outbox import Outbox
+from .providers import ProviderCalls
 from .runtime import Runtime
 from .session import Session
 from .timers import Timers
@@ -76,7 +76,7 @@ class Connection:
         self._listener = listener
         self._runtime = runtime
         self._dial = choose(options.transport)
-        self._asker = Asker()
+        self._asker = ProviderCalls()
         self._retries = Retries(options, random.random, listener.on_error)
         self.session: Session | None = None
         self._machine = Machine()

@@ -112,10 +112,10 @@ class Machine:
     failure: Failure | None = None
 
 
-Step: TypeAlias = tuple[Machine, tuple[Effect, ...]]
+MachineStep: TypeAlias = tuple[Machine, tuple[Effect, ...]]
 
 
-def step(machine: Machine, event: Event) -> Step:
+def step(machine: Machine, event: Event) -> MachineStep:
     """Return the machine after an event, and the effects to perform in their order.
 
     An event that the table does not know in a phase changes nothing.
@@ -134,52 +134,52 @@ def _is_late(machine: Machine, event: Event) -> bool:
 # The rows
 
 
-def _attempt(machine: Machine, attempt: int, *first: Effect) -> Step:
+def _attempt(machine: Machine, attempt: int, *first: Effect) -> MachineStep:
     """Start an attempt: a first dial, or the reconnection with this number."""
     state, number = machine.state.connecting(attempt), machine.number + 1
     now = replace(machine, phase=Phase.CONNECTING, number=number, state=state, failure=None)
     return now, (*first, CancelTimers(), StartAttempt(number), Tell(state))
 
 
-def _connect(machine: Machine, _: Any) -> Step:
+def _connect(machine: Machine, _: Any) -> MachineStep:
     if machine.closed:
         return machine, ()
     return _attempt(machine, 0, ResetRetries())
 
 
-def _retry(machine: Machine, _: Any) -> Step:
+def _retry(machine: Machine, _: Any) -> MachineStep:
     return _attempt(machine, machine.state.attempt)
 
 
-def _connect_after_end(machine: Machine, _: Any) -> Step:
+def _connect_after_end(machine: Machine, _: Any) -> MachineStep:
     return machine if machine.closed else replace(machine, phase=Phase.REOPENING), ()
 
 
-def _stay_closed(machine: Machine, _: Any) -> Step:
+def _stay_closed(machine: Machine, _: Any) -> MachineStep:
     return replace(machine, phase=Phase.CLOSING), ()
 
 
-def _stay_disconnected(machine: Machine, _: Any) -> Step:
+def _stay_disconnected(machine: Machine, _: Any) -> MachineStep:
     return replace(machine, phase=Phase.DISCONNECTED), ()
 
 
-def _begin_end(machine: Machine, _: Any) -> Step:
+def _begin_end(machine: Machine, _: Any) -> MachineStep:
     state = machine.state.disconnecting()
     now = replace(machine, phase=Phase.CLOSING, state=state)
     return now, (CancelTimers(), Tell(state), EndSession(NORMAL_CLOSURE))
 
 
-def _cancel(machine: Machine, _: Any) -> Step:
+def _cancel(machine: Machine, _: Any) -> MachineStep:
     """End what has no session."""
     return _disconnected(machine, None, CancelTimers(), CancelAttempt())
 
 
-def _drop(machine: Machine, _: Any) -> Step:
+def _drop(machine: Machine, _: Any) -> MachineStep:
     """End a session that nobody was told of."""
     return _disconnected(machine, None, CancelTimers(), DropSession())
 
 
-def _disconnected(machine: Machine, close: CloseInfo | None, *first: Effect) -> Step:
+def _disconnected(machine: Machine, close: CloseInfo | None, *first: Effect) -> MachineStep:
     again = machine.phase is Phase.REOPENING
     state = machine.state.disconnected(close)
     phase = Phase.REOPENED if again else Phase.DISCONNECTED
@@ -187,28 +187,28 @@ def _disconnected(machine: Machine, close: CloseInfo | None, *first: Effect) -> 
     return now, (*first, Tell(state), *((Then(Reopen()),) if again else ()))
 
 
-def _dialed(machine: Machine, event: Dialed) -> Step:
+def _dialed(machine: Machine, event: Dialed) -> MachineStep:
     now = replace(machine, phase=Phase.HANDSHAKE)
     return now, (OpenSession(event.link),)
 
 
-def _ready(machine: Machine, event: Ready) -> Step:
+def _ready(machine: Machine, event: Ready) -> MachineStep:
     state, since = machine.state.connected(event.wall), machine.lost_at
     now = replace(machine, phase=Phase.ANNOUNCING, state=state, lost_at=None)
     gap = () if since is None else (TellGap(Gap(since, event.wall, state.session)),)
     return now, (StartStable(), Tell(state), *gap, Then(Announced(machine.number)))
 
 
-def _announced(machine: Machine, _: Any) -> Step:
+def _announced(machine: Machine, _: Any) -> MachineStep:
     return replace(machine, phase=Phase.OPEN), (StartSession(heartbeat=True),)
 
 
-def _announced_too_late(machine: Machine, _: Any) -> Step:
+def _announced_too_late(machine: Machine, _: Any) -> MachineStep:
     """Take the frames all the same: among them is the close frame that ends it."""
     return machine, (StartSession(heartbeat=False),)
 
 
-def _refused(machine: Machine, event: Refused) -> Step:
+def _refused(machine: Machine, event: Refused) -> MachineStep:
     error = event.error
     status = getattr(error, "http_status", None)
     close = CloseInfo(
@@ -220,33 +220,33 @@ def _refused(machine: Machine, event: Refused) -> Step:
     return now, (*report, Then(Reported(machine.number)))
 
 
-def _unusable(machine: Machine, _: Any) -> Step:
+def _unusable(machine: Machine, _: Any) -> MachineStep:
     return replace(machine, phase=Phase.MOVING), (MoveLoop(),)
 
 
-def _lost(machine: Machine, event: Closed) -> Step:
+def _lost(machine: Machine, event: Closed) -> MachineStep:
     return _judge(machine, event.close, event.error, event.lost_at, event.now, CancelTimers())
 
 
 def _judge(
     machine: Machine, close: CloseInfo, error: Exception, lost_at: float, now: float, first: Effect
-) -> Step:
+) -> MachineStep:
     failure = Failure(close, error, now, opened=True)
     after = replace(machine, phase=Phase.JUDGING, lost_at=lost_at, failure=failure)
     return after, (first, Judge(machine.number, failure))
 
 
-def _ended(machine: Machine, event: Closed) -> Step:
+def _ended(machine: Machine, event: Closed) -> MachineStep:
     now = replace(machine, lost_at=event.lost_at)
     return _disconnected(now, event.close, CancelTimers())
 
 
-def _reported(machine: Machine, _: Any) -> Step:
+def _reported(machine: Machine, _: Any) -> MachineStep:
     assert machine.failure is not None
     return machine, (Judge(machine.number, machine.failure),)
 
 
-def _judged(machine: Machine, event: Judged) -> Step:
+def _judged(machine: Machine, event: Judged) -> MachineStep:
     assert machine.failure is not None
     close, error, decision = machine.failure.close, machine.failure.error, event.decision
     if decision.delay is not None:
@@ -261,7 +261,7 @@ def _judged(machine: Machine, event: Judged) -> Step:
     return now, (Tell(state),)
 
 
-def _wait(machine: Machine, delay: float, attempt: int, wall: float, *first: Effect) -> Step:
+def _wait(machine: Machine, delay: float, attempt: int, wall: float, *first: Effect) -> MachineStep:
     assert machine.failure is not None
     close, error = machine.failure.close, machine.failure.error
     state = machine.state.waiting(attempt, wall + delay, close, error)
@@ -269,15 +269,15 @@ def _wait(machine: Machine, delay: float, attempt: int, wall: float, *first: Eff
     return now, (*first, StartTimer(delay), Tell(state))
 
 
-def _stable(machine: Machine, _: Any) -> Step:
+def _stable(machine: Machine, _: Any) -> MachineStep:
     return machine, (ResetRetries(),)
 
 
-def _probe(machine: Machine, event: Woke) -> Step:
+def _probe(machine: Machine, event: Woke) -> MachineStep:
     return machine, (Probe(event.slept),)
 
 
-def _wait_less(machine: Machine, event: Woke) -> Step:
+def _wait_less(machine: Machine, event: Woke) -> MachineStep:
     """Count the sleep in: the event loop's clock stood still."""
     left = (machine.state.retry_at or event.wall) - event.wall
     return machine, (StartTimer(max(0.0, left)),)
@@ -288,40 +288,40 @@ def _closing(row: Row) -> Row:
     return lambda machine, event: row(replace(machine, closed=True), event)
 
 
-def _close(machine: Machine, _: Any) -> Step:
+def _close(machine: Machine, _: Any) -> MachineStep:
     return replace(machine, closed=True), ()
 
 
 # The event loop is gone: what ran on it does not come any more
 
 
-def _lost_loop(machine: Machine, event: LoopLost) -> Step:
+def _lost_loop(machine: Machine, event: LoopLost) -> MachineStep:
     lost = ConnectionLost(ABNORMAL_CLOSURE, LOOP_CLOSED)
     close = CloseInfo(ABNORMAL_CLOSURE, lost.reason)
     return _judge(machine, close, lost, event.wall, event.now, ForgetLoop())
 
 
-def _dial_elsewhere(machine: Machine, event: LoopLost) -> Step:
+def _dial_elsewhere(machine: Machine, event: LoopLost) -> MachineStep:
     lost = ConnectionLost(ABNORMAL_CLOSURE, LOOP_CLOSED)
     close = CloseInfo(ABNORMAL_CLOSURE, lost.reason)
     now = replace(machine, failure=Failure(close, lost, event.now, opened=False))
     return _wait(now, 0.0, machine.state.attempt, event.wall, ForgetLoop())
 
 
-def _retry_elsewhere(machine: Machine, _: Any) -> Step:
+def _retry_elsewhere(machine: Machine, _: Any) -> MachineStep:
     return _attempt(machine, machine.state.attempt, ForgetLoop())
 
 
-def _end_elsewhere(machine: Machine, event: LoopLost) -> Step:
+def _end_elsewhere(machine: Machine, event: LoopLost) -> MachineStep:
     now = replace(machine, lost_at=event.wall)
     return _disconnected(now, CloseInfo(NORMAL_CLOSURE, "", "client"), ForgetLoop())
 
 
-def _forget(machine: Machine, _: Any) -> Step:
+def _forget(machine: Machine, _: Any) -> MachineStep:
     return machine, (ForgetLoop(),)
 
 
-Row: TypeAlias = Callable[[Machine, Any], Step]
+Row: TypeAlias = Callable[[Machine, Any], MachineStep]
 
 _ANYWHERE: Final[dict[type[Event], Row]] = {Close: _close, LoopLost: _forget}
 

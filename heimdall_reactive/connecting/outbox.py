@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from heimdall_reactive.base.exceptions import SendError
 from heimdall_reactive.base.messages import Frame
-from heimdall_reactive.base.options import Overflow
+from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
@@ -28,7 +28,7 @@ class Writer(Protocol):
         """Send one frame; only while `writable`."""
 
 
-class Entry(NamedTuple):
+class QueuedSend(NamedTuple):
     """One waiting send, its number in the order of all, and when it expires."""
 
     frame: Frame
@@ -55,7 +55,7 @@ class Outbox:
         self,
         limit: int,
         max_bytes: int,
-        overflow: Overflow = "reject",
+        overflow: OutboxOverflow = "reject",
         ttl: float | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class Outbox:
         self._overflow = overflow
         self._ttl = ttl
         self._clock = clock
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[QueuedSend] = deque()
         self._ahead: OrderedDict[str, Frame] = OrderedDict()  # of this session, before all sends
         self._in_flight: Receipt | None = None
         self._flushing = False
@@ -85,7 +85,7 @@ class Outbox:
         """Queue a frame; where that would pass a bound, the overflow policy decides."""
         receipt = Receipt()
         size = len(frame.data)
-        dropped: list[Entry] = []
+        dropped: list[QueuedSend] = []
         with self._lock:
             full, closed = self._is_full(size), self._closed
             if full and not closed and self._overflow == "drop_oldest" and size <= self.max_bytes:
@@ -107,7 +107,7 @@ class Outbox:
         deadline = None
         if self._ttl is not None and self._clock is not None:
             deadline = self._clock() + self._ttl
-        self._entries.append(Entry(frame, receipt, self._count, deadline))
+        self._entries.append(QueuedSend(frame, receipt, self._count, deadline))
         self._bytes += len(frame.data)
         self.counters.queue_high_water = max(self.counters.queue_high_water, len(self._entries))
 
@@ -206,7 +206,7 @@ class Outbox:
         if receipt is not None:
             self._refuse(receipt, "rejected", reason)
 
-    def _next(self) -> Entry | None:
+    def _next(self) -> QueuedSend | None:
         """Take out the next send that has not expired."""
         self.expire()
         with self._lock:
@@ -217,12 +217,12 @@ class Outbox:
                 self._tell_room()
             return entry
 
-    def _put_back(self, entry: Entry) -> None:
+    def _put_back(self, entry: QueuedSend) -> None:
         with self._lock:
             self._entries.appendleft(entry)
             self._bytes += len(entry.frame.data)
 
-    def _take(self) -> Entry:
+    def _take(self) -> QueuedSend:
         entry = self._entries.popleft()
         self._bytes -= len(entry.frame.data)
         return entry
@@ -275,8 +275,8 @@ class Outbox:
             self._closed = reason
         self.clear(reason)
 
-    def _take_while(self, goes: Callable[[Entry], bool]) -> list[Entry]:
-        taken: list[Entry] = []
+    def _take_while(self, goes: Callable[[QueuedSend], bool]) -> list[QueuedSend]:
+        taken: list[QueuedSend] = []
         with self._lock:
             while self._entries and goes(self._entries[0]):
                 taken.append(self._take())
@@ -284,7 +284,7 @@ class Outbox:
                 self._tell_room()
         return taken
 
-    def _settle(self, entries: list[Entry], state: ReceiptState, reason: str) -> int:
+    def _settle(self, entries: list[QueuedSend], state: ReceiptState, reason: str) -> int:
         self._add(state, len(entries))
         for entry in entries:
             entry.receipt.settle(state, SendError(f"not sent: {reason}", state))

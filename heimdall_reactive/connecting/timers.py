@@ -1,4 +1,4 @@
-"""`Timers`: what a connection waits for, and the watch that tells it when the machine has slept."""
+"""`Timers`: what a connection waits for, and the watch that notices a suspended machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from .runtime import Runtime, wall_of
-from .wake import watch
+from .suspend import suspend_watch
 
 __all__ = ["Timers"]
 
@@ -28,23 +28,23 @@ class Timers:
     @property
     def slept(self) -> float:
         """How many seconds the machine has slept since the last look."""
-        return watch(self._runtime.loop, wall_of).slept
+        return suspend_watch(self._runtime.loop, wall_of).slept
 
     def retry(self, delay: float, call: Callable[[], None]) -> None:
         """Have an attempt started in some seconds, in place of the one that is waited for."""
         if self._retry is not None:
             self._retry.cancel()
         self._retry = self._runtime.loop.call_later(delay, call)
-        watch(self._runtime.loop, wall_of).add(self._on_wake)
+        suspend_watch(self._runtime.loop, wall_of).add(self._on_wake)
 
     def stable(self, delay: float, call: Callable[[], None]) -> None:
         """Have something called when the connection has stayed up for some seconds."""
         self._stable = self._runtime.loop.call_later(delay, call)
-        watch(self._runtime.loop, wall_of).add(self._on_wake)
+        suspend_watch(self._runtime.loop, wall_of).add(self._on_wake)
 
     def cancel(self) -> None:
         """Wait for nothing any more."""
-        watch(self._runtime.loop, wall_of).remove(self._on_wake)
+        suspend_watch(self._runtime.loop, wall_of).remove(self._on_wake)
         for timer in (self._retry, self._stable):
             if timer is not None:
                 timer.cancel()

@@ -24,7 +24,7 @@ from heimdall_reactive.base.masking import WINDOW, Mask
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import Headers, HeadersProvider, StoreOptions, TokenSource
 
-from .asking import Asker
+from .providers import ProviderCalls
 
 __all__ = [
     "Identity",
@@ -73,7 +73,9 @@ class Upgrade(NamedTuple):
         return "<Upgrade>"  # every field may hold the token
 
 
-async def prepare(url: str, identity: Identity, options: StoreOptions, asker: Asker) -> Upgrade:
+async def prepare(
+    url: str, identity: Identity, options: StoreOptions, asker: ProviderCalls
+) -> Upgrade:
     """Ask for the token and the headers of one attempt, and place the token.
 
     Raises:
@@ -138,7 +140,7 @@ def principal_of(token: SecretStr | None) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-async def ask_token(source: TokenSource, timeout: float, asker: Asker) -> SecretStr | None:
+async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -> SecretStr | None:
     """Return the token for one attempt.
 
     Args:
@@ -166,7 +168,7 @@ async def ask_token(source: TokenSource, timeout: float, asker: Asker) -> Secret
 
 
 async def ask_headers(
-    source: Headers | HeadersProvider | None, timeout: float, asker: Asker
+    source: Headers | HeadersProvider | None, timeout: float, asker: ProviderCalls
 ) -> list[tuple[str, str]]:
     """Return the additional headers for one attempt, in order.
 

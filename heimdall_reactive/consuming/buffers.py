@@ -9,14 +9,14 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, g
 from heimdall_reactive.base.exceptions import ConfigurationError, StreamOverflow
 from heimdall_reactive.base.stats import ConsumerStats
 
-__all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "Overflow"]
+__all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "ConsumerOverflow"]
 
 T = TypeVar("T")
 
-Overflow: TypeAlias = Literal["latest", "drop_oldest", "drop_newest", "error"]
+ConsumerOverflow: TypeAlias = Literal["latest", "drop_oldest", "drop_newest", "error"]
 """What happens to a message for which a consumer has no room."""
 
-BlockOr: TypeAlias = Overflow | Literal["block"]
+BlockOr: TypeAlias = ConsumerOverflow | Literal["block"]
 """The same, or the server is held back for a while, see `Holding`."""
 
 WAITING_LIMIT: Final = 1024  # values that wait for a consumer where it does not say how many
@@ -58,8 +58,8 @@ class Buffer(Generic[T]):
     ) -> None:
         if isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1:
             raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
-        if overflow not in get_args(Overflow) and (overflow != "block" or hold is None):
-            known = ", ".join(get_args(Overflow))
+        if overflow not in get_args(ConsumerOverflow) and (overflow != "block" or hold is None):
+            known = ", ".join(get_args(ConsumerOverflow))
             why = ": only a stream can hold the server back" if f"{overflow}" == "block" else ""
             raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}{why}")
         self.name = name

@@ -10,10 +10,10 @@ from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.receipt import refuse_on_loop
-from heimdall_reactive.connecting.life import Life
+from heimdall_reactive.connecting.lifecycle import Lifecycle
 from heimdall_reactive.reactive.values import Values
 
-from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, Overflow
+from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, ConsumerOverflow
 from .consumers import AsyncHandler, AsyncHandlers, refuse_sync
 from .holding import Holding
 from .hops import Hop
@@ -41,7 +41,7 @@ class ConsumerApi(Viewed[In]):
     def __init__(
         self,
         values: Values[In],
-        life: Life,
+        life: Lifecycle,
         report: Callable[[BaseException, str], None],
         holding: Callable[[], Holding],
     ) -> None:
@@ -119,7 +119,7 @@ class ConsumerApi(Viewed[In]):
         self,
         async_fn: Callable[[In], Awaitable[object]],
         concurrency: int = 1,
-        overflow: Overflow = "drop_oldest",
+        overflow: ConsumerOverflow = "drop_oldest",
         *,
         maxsize: int = WAITING_LIMIT,
         name: str | None = None,
@@ -134,7 +134,7 @@ class ConsumerApi(Viewed[In]):
         source: Observable[E],
         async_fn: Callable[[E], Awaitable[object]],
         concurrency: int = 1,
-        overflow: Overflow = "drop_oldest",
+        overflow: ConsumerOverflow = "drop_oldest",
         *,
         maxsize: int = WAITING_LIMIT,
         name: str | None = None,
@@ -166,7 +166,7 @@ class ConsumerApi(Viewed[In]):
         self,
         hop: Hop,
         maxsize: int = WAITING_LIMIT,
-        overflow: Overflow = "drop_oldest",
+        overflow: ConsumerOverflow = "drop_oldest",
         *,
         name: str | None = None,
     ) -> StoreView[In]:

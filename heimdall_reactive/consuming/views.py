@@ -28,7 +28,7 @@ __all__ = ["StoreView", "Viewed"]
 In = TypeVar("In")
 # What is done with the view on the hop's side, and a value. Not a bound method: the store has the
 # buffer, and must not keep the view alive.
-Step: TypeAlias = "tuple[Callable[[StoreView[Any], Any], None], Any]"
+ViewStep: TypeAlias = "tuple[Callable[[StoreView[Any], Any], None], Any]"
 
 KEPT_LIMIT: Final = 1024  # states that wait for a hop that stands still; then they are merged
 
@@ -61,7 +61,9 @@ class StoreView(Readable[In], abc.DisposableBase):
         disconnect: ends the connection, as the store's.
     """
 
-    def __init__(self, store: Viewed[In], hop: Hop, buffer: Buffer[Step], buffers: Buffers) -> None:
+    def __init__(
+        self, store: Viewed[In], hop: Hop, buffer: Buffer[ViewStep], buffers: Buffers
+    ) -> None:
         bus = Bus(store._report)
         super().__init__(Values(bus), store._call, store._report)
         self._bus = bus
@@ -164,7 +166,7 @@ class StoreView(Readable[In], abc.DisposableBase):
 
     def _merge(self) -> None:
         """Let the last of each kept value stand for all: the hop has stood still for long."""
-        last: dict[object, Step] = {}
+        last: dict[object, ViewStep] = {}
         for step in self._buffer.drop_all():
             last.pop(step[0], None)
             last[step[0]] = step

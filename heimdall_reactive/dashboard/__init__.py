@@ -7,18 +7,18 @@ Way of a message: a store tells the board's feed, which keeps the newest of each
 a second the board ticks, and every tab that shows something newer draws it.
 """
 
-from .board import Board, Connection
+from .board import Board, BoardConnection
 from .embedded import Embedded, embedded_board
-from .feed import Feed, Line
+from .feed import Line, MessageFeed
 from .meter import Meter
 from .serving import serving
 
 __all__ = [
     "Board",
-    "Connection",
+    "BoardConnection",
     "Embedded",
-    "Feed",
     "Line",
+    "MessageFeed",
     "Meter",
     "embedded_board",
     "serving",

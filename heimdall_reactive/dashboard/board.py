@@ -16,16 +16,16 @@ from heimdall_reactive.base.state import Status
 from heimdall_reactive.bindings import badge_of
 from heimdall_reactive.recording.cleaning import Cleaner
 
-from .feed import Feed, kind_of, text_of
+from .feed import MessageFeed, kind_of, text_of
 from .meter import Meter
 
-__all__ = ["Board", "Connection"]
+__all__ = ["Board", "BoardConnection"]
 
 TICK: Final = 0.25  # seconds: soon for the eye, little for the loop
 TICKS_A_POINT: Final = 2
 
 
-class Connection:
+class BoardConnection:
     """A store with its name and its meter.
 
     Args:
@@ -61,10 +61,10 @@ class Board:
     """
 
     def __init__(
-        self, connections: Sequence[Connection], secrets: Sequence[SecretStr] = ()
+        self, connections: Sequence[BoardConnection], secrets: Sequence[SecretStr] = ()
     ) -> None:
         self.connections = tuple(connections)
-        self.feed = Feed()
+        self.feed = MessageFeed()
         self.ticks: BehaviorSubject[int] = BehaviorSubject(0)
         self._clean = Cleaner()
         for secret in secrets:
@@ -89,7 +89,7 @@ class Board:
             self.ticks.on_next(self.ticks.value + 1)
             await asyncio.sleep(TICK)
 
-    def note_sent(self, connection: Connection, text: str) -> None:
+    def note_sent(self, connection: BoardConnection, text: str) -> None:
         """Put what somebody sent into the feed."""
         self.feed.add(time.time(), connection.name, "sent", text, "out")
 
@@ -98,7 +98,7 @@ class Board:
         for connection in self.connections:
             await connection.store.aclose()
 
-    def _follow(self, connection: Connection) -> None:
+    def _follow(self, connection: BoardConnection) -> None:
         add, name = self.feed.add, connection.name
 
         def on_message(message: Any) -> None:

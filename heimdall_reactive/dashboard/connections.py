@@ -13,7 +13,7 @@ from heimdall_reactive.base.state import Status
 from heimdall_reactive.bindings import Badge, badge, bind
 from heimdall_reactive.bindings.nicegui import scope
 
-from .board import Board, Connection
+from .board import Board, BoardConnection
 from .charts import COLOURS, DASHES
 from .parts import Text, box, button, labelled, set_disabled
 
@@ -31,7 +31,7 @@ ICONS: Final = {
 MOVING: Final = (Status.CONNECTING, Status.CONNECTED, Status.WAITING)
 
 
-def connection_card(board: Board, connection: Connection, index: int) -> None:
+def connection_card(board: Board, connection: BoardConnection, index: int) -> None:
     """Show a connection; its mark has the colour and the dash of its lines in the plots."""
     with labelled("card connection", f"connection {connection.name}", "section"):
         with box("connection-head"):
@@ -55,7 +55,7 @@ def _mark(index: int) -> None:
     box("mark").style(f"border-top: 3px {dash} var(--{colour})").props("aria-hidden=true")
 
 
-def _status(connection: Connection) -> None:
+def _status(connection: BoardConnection) -> None:
     """Show the badge of a connection."""
     with box("badge").props("role=status") as pill:
         icon = ui.icon(ICONS[Status.IDLE]).props("aria-hidden=true")
@@ -69,7 +69,7 @@ def _status(connection: Connection) -> None:
     bind(badge(connection.store), show, scope(pill))
 
 
-def _countdown(connection: Connection) -> None:
+def _countdown(connection: BoardConnection) -> None:
     """Show a bar that runs out until the next attempt; the browser moves it."""
     with box("countdown").props("aria-hidden=true"):
         bar = box("countdown-bar")
@@ -82,7 +82,7 @@ def _countdown(connection: Connection) -> None:
     bind(connection.store.state, show, scope(bar), select=lambda state: state.retry_at)
 
 
-def _numbers(board: Board, connection: Connection) -> None:
+def _numbers(board: Board, connection: BoardConnection) -> None:
     shown: dict[str, Text] = {}
     with box("numbers", "dl"):
         for name in ("received", "sent", "rate", "latency", "session", "reconnects"):
@@ -97,7 +97,7 @@ def _numbers(board: Board, connection: Connection) -> None:
     bind(board.ticks, draw, scope(shown["received"]))
 
 
-def _texts(connection: Connection) -> dict[str, str]:
+def _texts(connection: BoardConnection) -> dict[str, str]:
     store, counters = connection.store, connection.store.stats
     latency = store.latency.value
     return {
@@ -110,7 +110,7 @@ def _texts(connection: Connection) -> dict[str, str]:
     }
 
 
-def _buttons(connection: Connection) -> None:
+def _buttons(connection: BoardConnection) -> None:
     store = connection.store
     with box("row"):
         dial = button("", store.connect, icon="play_arrow", tip="Connect now", classes="icon")

@@ -15,7 +15,7 @@ from reactivex.subject import BehaviorSubject
 from heimdall_reactive import use_websocket
 from heimdall_reactive.devserver import DevServer
 
-from .board import Board, Connection
+from .board import Board, BoardConnection
 
 __all__ = ["BURST", "FAULTS", "MESSAGES", "RATES", "USERS", "Embedded", "Fault", "embedded_board"]
 
@@ -182,7 +182,7 @@ async def embedded_board(reconnect_delay: float = 3.0) -> AsyncIterator[tuple[Bo
             token = None if user == ANONYMOUS else _provider(server, user)
             store = use_websocket(url, access_token=token, principal=user, **options)
             store.channel(channel).subscribe()
-            connections.append(Connection(path, f"/v1/ws/{path} as {user}", store))
+            connections.append(BoardConnection(path, f"/v1/ws/{path} as {user}", store))
         board = Board(connections)
         try:
             yield board, Embedded(server)

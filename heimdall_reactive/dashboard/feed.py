@@ -1,4 +1,4 @@
-"""`Feed`: the newest messages, states, errors and sends, bounded for each kind. Pure."""
+"""`MessageFeed`: the newest messages, states, errors and sends, bounded for each kind. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from heimdall_reactive import ChannelMessage
 
-__all__ = ["LONGEST", "Feed", "Line", "Tone", "kind_of", "text_of"]
+__all__ = ["LONGEST", "Line", "LineTone", "MessageFeed", "kind_of", "text_of"]
 
-Tone: TypeAlias = Literal["in", "out", "state", "error"]
+LineTone: TypeAlias = Literal["in", "out", "state", "error"]
 
 KEPT: Final = 200  # lines of a kind: a flood of one kind leaves the others
 KINDS: Final = 40  # more of them are `other`
@@ -45,11 +45,11 @@ class Line:
     where: str
     kind: str
     text: str
-    tone: Tone
+    tone: LineTone
     size: int
 
 
-class Feed:
+class MessageFeed:
     """Keeps the newest 200 lines of each kind, and counts all.
 
     Attributes:
@@ -60,9 +60,9 @@ class Feed:
     def __init__(self) -> None:
         self.number = 0
         self.counts: dict[str, int] = {}
-        self._kept: dict[tuple[Tone, str], deque[Line]] = {}
+        self._kept: dict[tuple[LineTone, str], deque[Line]] = {}
 
-    def add(self, at: float, where: str, kind: str, text: str, tone: Tone = "in") -> None:
+    def add(self, at: float, where: str, kind: str, text: str, tone: LineTone = "in") -> None:
         """Add a line."""
         # By tone as well: what a server calls `error` may not push out the errors.
         if (tone, kind) not in self._kept:

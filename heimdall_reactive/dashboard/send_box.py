@@ -13,7 +13,7 @@ from heimdall_reactive import HeimdallError, Receipt
 from heimdall_reactive.bindings import bind
 from heimdall_reactive.bindings.nicegui import scope
 
-from .board import Board, Connection
+from .board import Board, BoardConnection
 from .parts import Segments, Text, box, button, card, set_disabled
 
 __all__ = ["SendBox"]
@@ -56,7 +56,7 @@ class SendBox:
             choices = [(connection, connection.name) for connection in connections]
             Segments("connection", choices, connections[0], self._choose)
 
-    def _choose(self, connection: Connection) -> None:
+    def _choose(self, connection: BoardConnection) -> None:
         self._connection = connection
         self._binding.disposable = bind(
             connection.store.is_connected, self._allow, scope(self._input)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .batches import Batch, Item
     from .embedded import embedded_log
     from .feeds import Feed
+    from .gap_tracker import Known
     from .gaps import Missed
     from .ids import NoMessageId, RecentIds
     from .ingest import Ingest, IngestStats
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from .outbound import Outbound, Sending
     from .reader import Reader
     from .records import Record, channel_of, read_record, subject
-    from .tracks import Known
 
 __all__ = [
     "Ack",

@@ -17,14 +17,14 @@ from uuid import uuid4
 from heimdall_reactive import ConfigurationError, HeimdallError
 from heimdall_reactive.base.starting import start_task
 
+from .assignment import partition_of
 from .counters import HolderStats, PublisherStats
+from .feed_worker import FeedWorker
 from .feeds import Feed
-from .holder import Holder
 from .ids import NoMessageId
 from .leases import Leases
 from .log_client import Log, StreamSettings, connect_log
-from .publisher import Publisher
-from .spread import partition_of
+from .publisher import LogPublisher
 from .tasks import end
 
 __all__ = ["Ingest", "IngestStats"]
@@ -110,9 +110,9 @@ class Ingest:
         self._lease, self._handover = lease, handover
         self._settle, self._drain = settle, drain
         self._log: Log | None = None
-        self._publisher: Publisher | None = None
+        self._publisher: LogPublisher | None = None
         self._leases: Leases | None = None
-        self._held: dict[int, Holder] = {}  # by the number of the feed
+        self._held: dict[int, FeedWorker] = {}  # by the number of the feed
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: dict[int, asyncio.TimerHandle] = {}
         self._stops: set[asyncio.Task[None]] = set()
@@ -146,7 +146,7 @@ class Ingest:
         self._log = log = await connect_log(
             servers, stream, settings=settings, name=self.name, **options
         )
-        self._publisher = Publisher(log.dial, log.stream)
+        self._publisher = LogPublisher(log.dial, log.stream)
         self._publisher.start()
         if self._replicas is None:
             for number in range(len(self._feeds)):
@@ -246,7 +246,7 @@ class Ingest:
         assert self._log is not None
         assert self._publisher is not None
         feed = self._feeds[number]
-        holder = Holder(feed, self._log, self._publisher, self.name, self._settle)
+        holder = FeedWorker(feed, self._log, self._publisher, self.name, self._settle)
         self._held[number] = holder
         task = start_task(holder.run(), f"heimdall-feed-{feed.channel}")
         self._tasks[number] = task

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from heimdall_reactive import ConfigurationError
 from heimdall_reactive.base.starting import start_task
 
+from .assignment import Slot, plan
 from .log_client import Log, LogError
-from .spread import Slot, plan
 from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ READ: Final[tuple[Kind, ...]] = ("in", "gap")
 CONSUMER_LIFE: Final = 60.0  # seconds that the log keeps a consumer whose reader is gone
 
 
-class Reader(Protocol):
+class RecordReader(Protocol):
     """What takes the records of a connection, besides their messages."""
 
     def on_record(self, record: Record) -> bool:
@@ -77,7 +77,7 @@ class LogConnection(Connection):
         self,
         end: LogEnd,
         place: Place,
-        reader: Reader,
+        reader: RecordReader,
         parts: tuple[str, StoreOptions, Codec[Any], Outbox, Listener, Runtime],
     ) -> None:
         super().__init__(*parts)

@@ -1,4 +1,4 @@
-"""`Publisher`: writes records into the log, in order, each kept until the log has acknowledged it.
+"""`LogPublisher`: writes records into the log in order, each kept until it is acknowledged.
 
 Several records are on their way at a time. Whatever goes wrong, a lost connection, a refusal or
 silence, the connection is dropped with all that it may still hold, and everything without an
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-__all__ = ["Publisher"]
+__all__ = ["LogPublisher"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
@@ -46,7 +46,7 @@ Settled: TypeAlias = Callable[[Record, Ack | None], None]
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class _Unacknowledged:
     record: Record
     size: int
     settled: Settled | None
@@ -54,7 +54,7 @@ class _Entry:
     sent_at: float = 0.0
 
 
-class Publisher:
+class LogPublisher:
     """Writes records in the order in which they are put.
 
     Args:
@@ -92,8 +92,10 @@ class Publisher:
         self._ack_timeout = ack_timeout
         self._pause = pause
         self._close = close
-        self._waiting: deque[_Entry] = deque()  # not sent on this connection
-        self._unacked: dict[int, _Entry] = {}  # by the number in its reply subject, in order
+        self._waiting: deque[_Unacknowledged] = deque()  # not sent on this connection
+        self._unacked: dict[
+            int, _Unacknowledged
+        ] = {}  # by the number in its reply subject, in order
         self._bytes = 0
         self._numbers = 0
         self._failure = ""
@@ -118,7 +120,7 @@ class Publisher:
 
     def add(self, record: Record, settled: Settled | None = None) -> None:
         """Add a record, beyond the limit if need be."""
-        entry = _Entry(record, record.size(), settled)
+        entry = _Unacknowledged(record, record.size(), settled)
         self._waiting.append(entry)
         self._bytes += entry.size
         self._count()
@@ -249,21 +251,21 @@ class Publisher:
         else:
             self._fail(f"{error.get('description')} ({error.get('err_code')})")
 
-    def _acknowledge(self, entry: _Entry, ack: Ack) -> None:
+    def _acknowledge(self, entry: _Unacknowledged, ack: Ack) -> None:
         self.stats.acknowledged += 1
         self.stats.duplicates += ack.duplicate
         self._free(entry)
         if entry.settled is not None:
             entry.settled(entry.record, ack)
 
-    def _refuse(self, entry: _Entry) -> None:
+    def _refuse(self, entry: _Unacknowledged) -> None:
         self.stats.refused += 1
         logger.error("the log takes no record of %d bytes", len(entry.record.data))
         self._free(entry)
         if entry.settled is not None:
             entry.settled(entry.record, None)
 
-    def _free(self, entry: _Entry) -> None:
+    def _free(self, entry: _Unacknowledged) -> None:
         self._bytes -= entry.size
         self._count()
         self._changed.set()

@@ -19,10 +19,10 @@ from heimdall_reactive.connecting.runtime import plain_loop
 
 from .batches import Batch, Item, ReaderStats
 from .feeds import Feed
+from .gap_tracker import GAP_PATIENCE, GapTracker, Known
 from .gaps import Missed
 from .ids import RecentIds
 from .resuming import LoopOption, Places, first_of, open_feed
-from .tracks import GAP_PATIENCE, Known, Tracks
 
 __all__ = ["Batch", "Item", "Known", "Reader", "ReaderStats"]
 
@@ -30,7 +30,7 @@ LIMIT: Final = 4096  # messages that wait for who reads
 WINDOW: Final = 100_000  # recent ids
 
 
-_Event: TypeAlias = Item | Missed
+_ReaderEvent: TypeAlias = Item | Missed
 
 
 class Reader:
@@ -70,11 +70,11 @@ class Reader:
         self._stats = ReaderStats()
         self._dropped = 0  # that were looked at
         self._refetched = 0  # of them, that come again
-        self._events: list[_Event] = []  # taken, and not handed out: a batch was cut short
+        self._events: list[_ReaderEvent] = []  # taken, and not handed out: a batch was cut short
         self._failure: Exception | None = None  # raised when those are handed out
         self._open = feed.opener()
         self._ids = RecentIds(window)
-        self._tracks = Tracks(feed, known or {}, copy)
+        self._tracks = GapTracker(feed, known or {}, copy)
         before = (*seen, *((name, last.id) for name, last in (known or {}).items()))
         for key in before:
             self._ids.add(key)
@@ -205,7 +205,7 @@ class Reader:
         async with asyncio.timeout_at(deadline):
             return await anext(self._stream)
 
-    async def _take(self, message: str | bytes, limit: int, events: list[_Event]) -> None:
+    async def _take(self, message: str | bytes, limit: int, events: list[_ReaderEvent]) -> None:
         """Take a message, and those that wait behind it: none of these has to be waited for."""
         left = min(self._stream.stats.waiting, limit - 1)
         try:
@@ -245,7 +245,7 @@ class Reader:
         self._stats.again += 1
         return True
 
-    def _add(self, message: str | bytes, events: list[_Event]) -> None:
+    def _add(self, message: str | bytes, events: list[_ReaderEvent]) -> None:
         self._mark_breaks()
         if self._stale:
             return  # it comes again, behind what is missing before it
@@ -270,7 +270,7 @@ class Reader:
         why = self.store.state.value.error or "the server closed it for good"
         return EOFError(f"the feed has ended: {why}" if self._observed else "the reader is closed")
 
-    def _late_gaps(self, patience: float) -> list[_Event]:
+    def _late_gaps(self, patience: float) -> list[_ReaderEvent]:
         """Return the gaps whose channels are quiet."""
         while self._session_gaps and self._stream.stats.waiting == 0:
             self._mark_reconnect()

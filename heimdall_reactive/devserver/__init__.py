@@ -10,9 +10,9 @@
         server.drop()
 """
 
-from .gate import ENDPOINTS
-from .journal import Dial, Peer
-from .script import Step, parse_command, parse_script
+from .handshake import ENDPOINTS
+from .journal import DialRecord, Peer
+from .script import ScriptStep, parse_command, parse_script
 from .server import DevServer
 from .threads import ServerOptions, serve_in_thread
 from .tokens import DEMO_TOKEN, DEMO_USER
@@ -22,10 +22,10 @@ __all__ = [
     "DEMO_USER",
     "ENDPOINTS",
     "DevServer",
-    "Dial",
+    "DialRecord",
     "Peer",
+    "ScriptStep",
     "ServerOptions",
-    "Step",
     "parse_command",
     "parse_script",
     "serve_in_thread",

@@ -17,34 +17,34 @@ from heimdall_reactive.base.messages import ErrorMessage, Ping, Pong, Subscribe,
 from heimdall_reactive.base.starting import start_task
 
 from .control import Auth, Order, Unclear, objection, read_order
-from .gate import Gate
-from .journal import Journal
-from .link import Link, Wire
-from .listener import Listener, Settings
+from .handshake import Handshake
+from .journal import ServerJournal
+from .link import ServerLink, ServerWire
+from .listener import ServerListener, Settings
 from .tokens import Grant, Tokens
 
-__all__ = ["Core"]
+__all__ = ["ServerCore"]
 
 _log = logging.getLogger("heimdall_reactive.devserver")
 
 
-class Core:
+class ServerCore:
     """Everything that runs on the server's loop; no method may be called from elsewhere."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.tokens = Tokens()
-        self.journal = Journal(settings.history)
-        self.gate = Gate(
+        self.journal = ServerJournal(settings.history)
+        self.gate = Handshake(
             self.tokens,
             self.journal,
             require_token=settings.require_token,
             first_message_auth=settings.first_message_auth,
         )
-        self.links: dict[int, Link] = {}
+        self.links: dict[int, ServerLink] = {}
         self.dropped_slow = 0
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.listener = Listener(settings, self._handle, self.gate)
+        self.listener = ServerListener(settings, self._handle, self.gate)
         self._numbers = itertools.count(1)
         self._chores: set[asyncio.Task[None]] = set()
 
@@ -87,7 +87,7 @@ class Core:
     # -- connections
 
     @property
-    def ready(self) -> list[Link]:
+    def ready(self) -> list[ServerLink]:
         """The connections whose identity is known."""
         return [link for link in self.links.values() if link.grant is not None]
 
@@ -98,7 +98,7 @@ class Core:
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
-    def part(self, link: Link, code: int | None, reason: str) -> None:
+    def part(self, link: ServerLink, code: int | None, reason: str) -> None:
         """End a connection with a close code, or without any where `code` is None."""
         if link.leaving:
             return
@@ -112,7 +112,7 @@ class Core:
             self.spawn(self._farewell(link, code, reason))
         self.journal.changed()
 
-    async def _farewell(self, link: Link, code: int, reason: str) -> None:
+    async def _farewell(self, link: ServerLink, code: int, reason: str) -> None:
         try:
             with contextlib.suppress(TimeoutError):
                 # The limit also covers a peer that reads nothing: there, `close` waits for room.
@@ -123,9 +123,9 @@ class Core:
 
     async def _handle(self, connection: ServerConnection) -> None:
         wire = connection
-        assert isinstance(wire, Wire)
+        assert isinstance(wire, ServerWire)
         assert wire.arrival is not None
-        link = Link(next(self._numbers), wire, wire.arrival, self.settings.buffer_limit)
+        link = ServerLink(next(self._numbers), wire, wire.arrival, self.settings.buffer_limit)
         self.links[link.id] = link
         self.journal.changed()
         try:
@@ -140,7 +140,7 @@ class Core:
             self.links.pop(link.id, None)
             self.journal.changed()
 
-    async def _first_message(self, link: Link) -> bool:
+    async def _first_message(self, link: ServerLink) -> bool:
         try:
             async with asyncio.timeout(self.settings.auth_timeout):
                 order = read_order(await link.wire.recv())
@@ -151,7 +151,7 @@ class Core:
         self._authenticate(link, order)
         return True
 
-    def _authenticate(self, link: Link, order: Auth) -> None:
+    def _authenticate(self, link: ServerLink, order: Auth) -> None:
         verdict = self.tokens.check(order.token)
         if isinstance(verdict, Grant):
             link.grant = verdict
@@ -161,7 +161,7 @@ class Core:
         else:
             self.part(link, 4401, "the token is not valid")
 
-    async def _read(self, link: Link) -> None:
+    async def _read(self, link: ServerLink) -> None:
         while True:
             await link.running.wait()
             message = await link.wire.recv()
@@ -173,7 +173,7 @@ class Core:
 
     # -- messages
 
-    def _take(self, link: Link, message: str | bytes) -> None:
+    def _take(self, link: ServerLink, message: str | bytes) -> None:
         order = read_order(message)
         kind = order.kind if isinstance(order, Unclear) else order.type
         if kind != "Auth":  # it holds a token
@@ -185,7 +185,7 @@ class Core:
         else:
             self._reply(link, ErrorMessage(message=order.problem))
 
-    def _obey(self, link: Link, order: Order) -> None:
+    def _obey(self, link: ServerLink, order: Order) -> None:
         assert link.grant is not None
         if isinstance(order, Ping):
             self._reply(link, Pong())
@@ -201,10 +201,10 @@ class Core:
             change(order.channel)
             self.journal.changed()
 
-    def _reply(self, link: Link, model: WireModel) -> None:
+    def _reply(self, link: ServerLink, model: WireModel) -> None:
         self.deliver([link], model.model_dump_json(by_alias=True, exclude_none=True))
 
-    def deliver(self, links: Iterable[Link], message: str | bytes) -> int:
+    def deliver(self, links: Iterable[ServerLink], message: str | bytes) -> int:
         """Write a message to connections without waiting, and return their number."""
         count = 0
         for link in list(links):

@@ -13,11 +13,11 @@ from functools import partial
 
 from heimdall_reactive.base.exceptions import WaitTimeout
 
-__all__ = ["Dial", "Journal", "Peer"]
+__all__ = ["DialRecord", "Peer", "ServerJournal"]
 
 
 @dataclass(frozen=True)
-class Dial:
+class DialRecord:
     """One upgrade request, refused ones included.
 
     Attributes:
@@ -56,12 +56,12 @@ class Peer:
     subprotocol: str | None
 
 
-class Journal:
+class ServerJournal:
     """Keep the newest messages and dials, and wake who waits for a change."""
 
     def __init__(self, size: int) -> None:
         self.received: deque[tuple[int, str | bytes]] = deque(maxlen=size)
-        self.dials: deque[Dial] = deque(maxlen=size)
+        self.dials: deque[DialRecord] = deque(maxlen=size)
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._listeners: dict[asyncio.Future[None], Callable[[str | bytes], bool]] = {}
 
@@ -72,7 +72,7 @@ class Journal:
             _settle(future, partial(matches, message))
         self.changed()
 
-    def add_dial(self, dial: Dial) -> None:
+    def add_dial(self, dial: DialRecord) -> None:
         """Remember an upgrade request."""
         self.dials.append(dial)
         self.changed()
@@ -150,5 +150,5 @@ async def _within(future: asyncio.Future[None], timeout: float) -> None:
 
 
 def now() -> float:
-    """Return the time of `Dial.at`."""
+    """Return the time of `DialRecord.at`."""
     return time.monotonic()

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from .journal import Peer
 from .tokens import BEARER_SUBPROTOCOL, Grant
 
-__all__ = ["Arrival", "Link", "Wire"]
+__all__ = ["Arrival", "ServerLink", "ServerWire"]
 
 
 class Arrival:
@@ -31,10 +31,10 @@ class Arrival:
         self.grant: Grant | None = None
 
 
-class Wire(ServerConnection):
+class ServerWire(ServerConnection):
     """A connection that is known from its first byte, so that `stop` can end a mute one."""
 
-    def __init__(self, *args: Any, wires: set[Wire], **options: Any) -> None:
+    def __init__(self, *args: Any, wires: set[ServerWire], **options: Any) -> None:
         super().__init__(*args, **options)
         self.arrival: Arrival | None = None
         self._wires = wires
@@ -59,7 +59,7 @@ class Wire(ServerConnection):
         super().connection_lost(exc)
 
 
-class Link:
+class ServerLink:
     """An open connection.
 
     Attributes:
@@ -72,7 +72,7 @@ class Link:
         running: cleared during a stall.
     """
 
-    def __init__(self, number: int, wire: Wire, arrival: Arrival, buffer_limit: int) -> None:
+    def __init__(self, number: int, wire: ServerWire, arrival: Arrival, buffer_limit: int) -> None:
         self.id = number
         self.wire = wire
         self.path = arrival.path

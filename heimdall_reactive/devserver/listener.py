@@ -17,10 +17,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from heimdall_reactive.base.starting import start_task
 
-from .gate import Gate
-from .link import Wire
+from .handshake import Handshake
+from .link import ServerWire
 
-__all__ = ["Listener", "Settings"]
+__all__ = ["ServerListener", "Settings"]
 
 _log = logging.getLogger("heimdall_reactive.devserver")
 _wire_log = logging.getLogger("heimdall_reactive.devserver.wire")
@@ -47,7 +47,7 @@ class Settings:
     ssl: SSLContext | None
 
 
-class Listener:
+class ServerListener:
     """Accept connections on one address, as often as it is opened.
 
     Attributes:
@@ -59,7 +59,7 @@ class Listener:
         self,
         settings: Settings,
         handler: Callable[[ServerConnection], Awaitable[None]],
-        gate: Gate,
+        gate: Handshake,
     ) -> None:
         self.port = settings.port
         self.stopped = asyncio.Event()
@@ -69,7 +69,7 @@ class Listener:
         self._address = (socket.AF_INET, settings.host)
         self._server: Server | None = None
         self._retired: set[asyncio.Task[None]] = set()  # servers that still have connections
-        self._wires: set[Wire] = set()
+        self._wires: set[ServerWire] = set()
 
     @property
     def listening(self) -> bool:
@@ -144,7 +144,9 @@ class Listener:
             process_request=self._gate.admit,
             process_response=self._gate.note,
             select_subprotocol=self._gate.select,
-            create_connection=cast("type[ServerConnection]", partial(Wire, wires=self._wires)),
+            create_connection=cast(
+                "type[ServerConnection]", partial(ServerWire, wires=self._wires)
+            ),
             compression=settings.compression,
             max_size=settings.max_size,
             ping_interval=None,  # a server that stalls must not ping either

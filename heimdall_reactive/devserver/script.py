@@ -34,7 +34,7 @@ from heimdall_reactive.base.exceptions import ConfigurationError
 from .builders import KINDS
 
 __all__ = [
-    "Step",
+    "ScriptStep",
     "parse_command",
     "parse_script",
     "valid_close_code",
@@ -54,7 +54,7 @@ _LONGEST = 86_400.0
 
 
 @dataclass(frozen=True)
-class Step:
+class ScriptStep:
     """One step of a script.
 
     Attributes:
@@ -186,7 +186,7 @@ def parse_command(line: str) -> tuple[str, tuple[Argument, ...]]:
         raise ConfigurationError(f"{name!r}: {error}") from None
 
 
-def parse_script(text: str) -> list[Step]:
+def parse_script(text: str) -> list[ScriptStep]:
     """Read a script; the module's docstring has the language.
 
     Returns:
@@ -204,9 +204,9 @@ def parse_script(text: str) -> list[Step]:
     return [_step(part, number) for part, number in parts if part]
 
 
-def _step(text: str, number: int) -> Step:
+def _step(text: str, number: int) -> ScriptStep:
     at, *rest = text.split(maxsplit=1)
     try:
-        return Step(_seconds(at), *parse_command("".join(rest)))
+        return ScriptStep(_seconds(at), *parse_command("".join(rest)))
     except ConfigurationError as error:
         raise ConfigurationError(f"script line {number}, {text!r}: {error}") from None

@@ -10,11 +10,11 @@ from typing import Any, Self, TypeVar
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 
-from .commands import Commands, running_loop
-from .core import Core
-from .journal import Dial, Peer
+from .core import ServerCore
+from .journal import DialRecord, Peer
 from .listener import Settings
-from .script import Step, parse_script, valid_seconds
+from .script import ScriptStep, parse_script, valid_seconds
+from .thread_commands import ThreadCommands, running_loop
 
 __all__ = ["DevServer"]
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _REACHABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-class DevServer(Commands):
+class DevServer(ThreadCommands):
     """Serve the Heimdall WebSocket endpoints from this process, for development and tests.
 
     Real sockets, real close codes: use it with `async with`, or `start` and `stop`, or from a
@@ -88,9 +88,9 @@ class DevServer(Commands):
             close_grace=valid_seconds(close_grace),
             ssl=ssl,
         )
-        super().__init__(Core(settings))
+        super().__init__(ServerCore(settings))
         self.received: deque[tuple[int, str | bytes]] = self._core.journal.received
-        self.dials: deque[Dial] = self._core.journal.dials
+        self.dials: deque[DialRecord] = self._core.journal.dials
 
     async def start(self) -> None:
         """Listen on the running loop; a server that already does is left alone.
@@ -131,7 +131,7 @@ class DevServer(Commands):
         """Whether new connections are accepted; False during a restart's downtime."""
         return self._core.listener.listening
 
-    async def play(self, script: str | Iterable[Step]) -> None:
+    async def play(self, script: str | Iterable[ScriptStep]) -> None:
         """Perform a script, and return after its last step or when the server stops.
 
         Args:

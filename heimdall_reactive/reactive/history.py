@@ -12,7 +12,7 @@ from reactivex import Observer, abc
 from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .bus import Bus
-from .source import Record, Source
+from .source import Source, Subscription
 
 __all__ = ["Histories", "History"]
 
@@ -53,7 +53,7 @@ class History(Source[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        record: Record[T] = Record(self, observer, replay=False)
+        record: Subscription[T] = Subscription(self, observer, replay=False)
         with self._bus.lock:
             record.since = first = self._version - len(self._kept)
             record.park(enumerate(self._kept, first + 1))

@@ -20,7 +20,7 @@ from .values import Change, Reporter, Values
 __all__ = ["Publisher"]
 
 
-class Core(Protocol):
+class ConnectionHost(Protocol):
     """What handles the events of a connection that are not values; see `Publisher`."""
 
     def on_session(self) -> None:
@@ -52,7 +52,7 @@ class Publisher:
         self,
         values: Values[Any],
         reporter: Reporter,
-        core: Core,
+        core: ConnectionHost,
         *,
         shared: bool = False,
     ) -> None:

@@ -13,7 +13,7 @@ from reactivex.disposable import Disposable
 
 from .bus import Bus
 
-__all__ = ["NO_COPY", "Derived", "Hot", "Source", "Tap", "report_on"]
+__all__ = ["NO_COPY", "Derived", "Hot", "InternalObserver", "Source", "report_on"]
 
 T = TypeVar("T")
 # The newest version that an observer has seen otherwise, and the `on_next` of all of them.
@@ -27,13 +27,13 @@ NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
 NOBODY: Final[Fan] = (0, ())
 
 
-class Record(abc.DisposableBase, Generic[T]):
+class Subscription(abc.DisposableBase, Generic[T]):
     """One observer of one source, and the version it has seen."""
 
     __slots__ = ("_ended", "_parked", "_source", "observer", "replay", "since")
 
     def __init__(
-        self, source: Source[T], observer: abc.ObserverBase[T] | Tap[T], replay: bool
+        self, source: Source[T], observer: abc.ObserverBase[T] | InternalObserver[T], replay: bool
     ) -> None:
         self.observer: Any = observer
         self.replay = replay
@@ -104,7 +104,7 @@ class Record(abc.DisposableBase, Generic[T]):
         self._source._detach(self)
 
 
-class Tap(Generic[T]):
+class InternalObserver(Generic[T]):
     """An observer of the library's own: a call and no more, where a subscription takes 2 KB.
 
     Args:
@@ -121,7 +121,7 @@ class Tap(Generic[T]):
         self.on_completed = on_completed
 
 
-def _complete(record: Record[Any]) -> None:
+def _complete(record: Subscription[Any]) -> None:
     record.observer.on_completed()
 
 
@@ -173,7 +173,7 @@ class Source(Hot[T]):
     _name: str
     _version: int
     _completed: bool
-    _records: tuple[Record[T], ...]
+    _records: tuple[Subscription[T], ...]
     _fan: Fan | None = NOBODY  # None after a change, until the next emission looks
 
     def _commit(self, value: T) -> int:
@@ -215,9 +215,11 @@ class Source(Hot[T]):
             except BaseException as error:
                 self._bus.caught(error, self._name)
 
-    def _attach(self, observer: abc.ObserverBase[T] | Tap[T], replay: bool) -> abc.DisposableBase:
+    def _attach(
+        self, observer: abc.ObserverBase[T] | InternalObserver[T], replay: bool
+    ) -> abc.DisposableBase:
         """Add an observer; it gets the current value first where `replay` is set."""
-        record = Record(self, observer, replay)
+        record = Subscription(self, observer, replay)
         with self._bus.lock:
             value: Any = getattr(self, "_value", None)
             record.since = self._version
@@ -232,12 +234,12 @@ class Source(Hot[T]):
         record.start(value)
         return record
 
-    def _detach(self, record: Record[T]) -> None:
+    def _detach(self, record: Subscription[T]) -> None:
         """Remove an observer; a second time does nothing."""
         with self._bus.lock:
             self._change(None, record)
 
-    def _change(self, added: Record[T] | None, removed: Record[T] | None) -> None:
+    def _change(self, added: Subscription[T] | None, removed: Subscription[T] | None) -> None:
         """Change the observers; `lock` is held, but a finaliser may change them meanwhile."""
         while True:
             before = self._records

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from heimdall_reactive.base.exceptions import RecordingError, one_line
 
-from .lines import Entry, Header, read_entry, read_header
+from .lines import Header, RecordingEntry, read_entry, read_header
 
 __all__ = ["FileWriter", "read", "read_first"]
 
@@ -133,7 +133,7 @@ def read_first(path: Path) -> Header:
         raise RecordingError(f"cannot read {_shown(path)}: {error.strerror}") from None
 
 
-def read(path: Path) -> Generator[Entry, None, None]:
+def read(path: Path) -> Generator[RecordingEntry, None, None]:
     """Read the entries of a recording, one at a time.
 
     A last line that is cut off, as after a crash, is an entry with the error.
@@ -148,7 +148,7 @@ def read(path: Path) -> Generator[Entry, None, None]:
             for number, line in enumerate(file, 2):
                 if not line.endswith(b"\n"):
                     cut = RecordingError("it is cut off, and the recording ends there", number)
-                    yield Entry(at, "error", cut)
+                    yield RecordingEntry(at, "error", cut)
                     return
                 entry = read_entry(line, number)
                 at = entry.at

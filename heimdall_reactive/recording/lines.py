@@ -13,7 +13,15 @@ from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
-__all__ = ["VERSION", "Entry", "Header", "read_entry", "read_header", "write_entry", "write_header"]
+__all__ = [
+    "VERSION",
+    "Header",
+    "RecordingEntry",
+    "read_entry",
+    "read_header",
+    "write_entry",
+    "write_header",
+]
 
 FORMAT: Final = "heimdall-reactive recording"
 VERSION: Final = 1
@@ -37,7 +45,7 @@ class Header(NamedTuple):
     started: float
 
 
-class Entry(NamedTuple):
+class RecordingEntry(NamedTuple):
     """Any other line.
 
     Attributes:
@@ -56,7 +64,7 @@ def write_header(header: Header) -> bytes:
     return _line({"format": FORMAT, "version": VERSION, **header._asdict()})
 
 
-def write_entry(entry: Entry, clean: Clean) -> bytes:
+def write_entry(entry: RecordingEntry, clean: Clean) -> bytes:
     """Return the line of an entry.
 
     Args:
@@ -92,7 +100,7 @@ def read_header(line: bytes) -> Header:
         raise RecordingError(str(error), 1) from None
 
 
-def read_entry(line: bytes, number: int) -> Entry:
+def read_entry(line: bytes, number: int) -> RecordingEntry:
     """Read any other line.
 
     Args:
@@ -113,7 +121,7 @@ def read_entry(line: bytes, number: int) -> Entry:
         read = _READERS.get(event)
         if read is None:
             raise ValueError(f"{event!r} is no event")
-        return Entry(at, event, read(record))
+        return RecordingEntry(at, event, read(record))
     except ValueError as error:
         raise RecordingError(str(error), number) from None
 

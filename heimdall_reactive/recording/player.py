@@ -28,7 +28,7 @@ from heimdall_reactive.connecting.session import Session
 from heimdall_reactive.transports import Receiver
 
 from .file import read
-from .lines import Entry
+from .lines import RecordingEntry
 
 __all__ = ["Player"]
 
@@ -68,8 +68,8 @@ class Player(Connection):
         self._path = path
         self._speed = speed
         self._ended_by_itself = ended
-        self._lines: Generator[Entry, None, None] | None = None
-        self._next: Entry | None = None
+        self._lines: Generator[RecordingEntry, None, None] | None = None
+        self._next: RecordingEntry | None = None
         self._at = 0.0
         self._playing: asyncio.Task[None] | None = None
         self._over = False
@@ -141,7 +141,7 @@ class Player(Connection):
             self._stop()
             self._ended_by_itself()
 
-    def _take(self) -> Entry | None:
+    def _take(self) -> RecordingEntry | None:
         """Return the next entry, which stays the next until it was performed."""
         assert self._lines is not None
         if self._next is None:
@@ -149,10 +149,10 @@ class Player(Connection):
                 self._next = next(self._lines, None)
             except RecordingError as error:
                 failed = replace(self.state, status=Status.FAILED, error=error, retry_at=None)
-                self._next = Entry(self._at, "state", failed)
+                self._next = RecordingEntry(self._at, "state", failed)
         return self._next
 
-    def _perform(self, entry: Entry) -> None:
+    def _perform(self, entry: RecordingEntry) -> None:
         match entry.event:
             case "state":
                 self._enter(entry.value)

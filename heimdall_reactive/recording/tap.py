@@ -1,4 +1,4 @@
-"""`Tap`: sees the frames of one session."""
+"""`SessionTap`: sees the frames of one session."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.connecting.session import Session
 
-__all__ = ["Tap"]
+__all__ = ["SessionTap"]
 
 
-class Tap:
+class SessionTap:
     """Stands in a session's way of frames until it is removed.
 
     It replaces two attributes of that one session: where nobody records, a frame does not even

@@ -15,18 +15,18 @@ from heimdall_reactive.base.exceptions import RecordingError
 from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.state import ConnectionState
-from heimdall_reactive.connecting.life import Closing
+from heimdall_reactive.connecting.lifecycle import Closable
 from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.store import WebSocketStore
 
 from .cleaning import Cleaner
 from .file import FileWriter
-from .lines import Entry, Header, write_entry, write_header
-from .tap import Tap
+from .lines import Header, RecordingEntry, write_entry, write_header
+from .tap import SessionTap
 
 __all__ = ["Recorder", "record"]
 
-Note: TypeAlias = Header | Mask | Entry
+Note: TypeAlias = Header | Mask | RecordingEntry
 
 FLUSH: Final = 0.1  # seconds between two writes; a crash loses no more
 BURST: Final = 2**18  # bytes that are written at once
@@ -58,7 +58,7 @@ def record(store: WebSocketStore[Any], path: str | os.PathLike[str]) -> Recorder
     return Recorder(store, Path(path))
 
 
-class Recorder(Closing):
+class Recorder(Closable):
     """A recording that is being made, see `record`.
 
     Args:
@@ -78,7 +78,7 @@ class Recorder(Closing):
         self._began = 0.0
         self._unwritten = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._tap: Tap | None = None
+        self._tap: SessionTap | None = None
         self._over = False
         self._subscriptions: list[Any] = []
         self._file.put(Header(store._core.name, _library(), time.time()), OVERHEAD)
@@ -118,7 +118,7 @@ class Recorder(Closing):
             self._untap()
             self._file.put(session._mask, 0)
             told = partial(self._on_frame, "received"), partial(self._on_frame, "sent")
-            self._tap = Tap(session, *told)
+            self._tap = SessionTap(session, *told)
         self._note("state", state)
 
     def _taps(self, session: object) -> bool:
@@ -130,7 +130,7 @@ class Recorder(Closing):
     def _note(self, event: str, value: Any, size: int = 0) -> None:
         if self._over or value is None:
             return
-        self._file.put(Entry(self._clock() - self._began, event, value), size + OVERHEAD)
+        self._file.put(RecordingEntry(self._clock() - self._began, event, value), size + OVERHEAD)
         self._unwritten += size + OVERHEAD
         if self._unwritten > BURST:
             self._flush()
@@ -163,7 +163,9 @@ class Recorder(Closing):
     def _end(self) -> None:
         if not self._over:
             self._over = True
-            self._file.put(Entry(max(0.0, self._clock() - self._began), "end", None), OVERHEAD)
+            self._file.put(
+                RecordingEntry(max(0.0, self._clock() - self._began), "end", None), OVERHEAD
+            )
             self._file.close()
             self._store._life.call(self._detach)
 

@@ -25,7 +25,7 @@ class PicowsWire(WebSocketsWire):
     def start(self, receiver: Receiver) -> None:
         if not self.transport.is_closing():
             self.transport.pause_reading()  # some loops choose how to read when they begin to
-            self.transport.set_protocol(_Reader(self, self._picows))
+            self.transport.set_protocol(_PicowsReader(self, self._picows))
         super().start(receiver)
 
     def buffer_updated(self, size: int) -> None:
@@ -38,7 +38,7 @@ class PicowsWire(WebSocketsWire):
             self.fail(code, reason)
 
 
-class _Reader(asyncio.BufferedProtocol):
+class _PicowsReader(asyncio.BufferedProtocol):
     """What the event loop sees in place of the wire, whose base class is for copies.
 
     Args:

@@ -244,7 +244,7 @@ class WebSocketsWire(ClientConnection):
         self._failed = True
         self._splitter.stop()
 
-    # Closing
+    # Closable
 
     def fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7); our code and reason are kept."""

@@ -29,8 +29,8 @@ from heimdall_reactive.dataflow import (
     use_log,
 )
 from heimdall_reactive.dataflow.feeds import Taken
+from heimdall_reactive.dataflow.gap_tracker import GapTracker
 from heimdall_reactive.dataflow.records import read_record
-from heimdall_reactive.dataflow.tracks import Tracks
 from tests.support import record, run
 
 from .feed_server import FeedServer
@@ -459,8 +459,8 @@ def test_the_door_of_a_log_that_hangs_closes_in_its_time(
     mortal_server: NatsServer, stream: str
 ) -> None:
     pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
-    door = pytest.importorskip("heimdall_reactive.dataflow.spark.door")
-    given = pytest.importorskip("heimdall_reactive.dataflow.spark.given")
+    door = pytest.importorskip("heimdall_reactive.dataflow.spark.sync_client")
+    given = pytest.importorskip("heimdall_reactive.dataflow.spark.options")
 
     async def made() -> None:
         async with await connect_log(mortal_server.url, stream) as log:
@@ -469,7 +469,7 @@ def test_the_door_of_a_log_that_hangs_closes_in_its_time(
 
     asyncio.run(made())
     options = {"servers": mortal_server.url, "stream": stream, "timeout": "1", "window": "10"}
-    one = door.LogDoor(given.LogOptions.of(given.Given(options, given.LogOptions.NAMES)))
+    one = door.SyncClient(given.LogOptions.of(given.Given(options, given.LogOptions.NAMES)))
     reading = one.read(f"{stream}.in.c", 1, 2001)
     next(reading)
     stopped(mortal_server)
@@ -512,8 +512,8 @@ def test_a_gap_that_a_killed_copy_did_not_tell_is_told_by_the_next(
 
 
 def test_a_server_that_makes_up_channels_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heimdall_reactive.dataflow.tracks.MOST", 10)
-    tracks = Tracks(Feed(endpoint="/x", channel="c", channels=["p:*"]), {}, "me")
+    monkeypatch.setattr("heimdall_reactive.dataflow.gap_tracker.MOST", 10)
+    tracks = GapTracker(Feed(endpoint="/x", channel="c", channels=["p:*"]), {}, "me")
     for number in range(100):
         tracks.next(Taken(f"p:{number}", "1", None, b"", True), 1.0)
     assert len(tracks._all) == 10

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError
 from heimdall_reactive.dataflow import Log, LogError, connect_log
+from heimdall_reactive.dataflow.assignment import Slot, partition_of, plan
 from heimdall_reactive.dataflow.leases import Leases
-from heimdall_reactive.dataflow.spread import Slot, partition_of, plan
 from tests.support import run
 
 from .kills import until

@@ -1,4 +1,4 @@
-"""`Publisher`: in order, and kept until acknowledged, whatever the log does."""
+"""`LogPublisher`: in order, and kept until acknowledged, whatever the log does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nats.aio.msg import Msg
 
 from heimdall_reactive.dataflow import Ack, LogError, Record
-from heimdall_reactive.dataflow.publisher import Publisher
+from heimdall_reactive.dataflow.publisher import LogPublisher
 from tests.support import run
 
 from .kills import until
@@ -82,8 +82,8 @@ class FakeClient:
         self._open = False
 
 
-def publisher_of(log: FakeLog, **options: Any) -> Publisher:
-    return Publisher(log.dial, "s", close=lambda client: client.close(), **options)
+def publisher_of(log: FakeLog, **options: Any) -> LogPublisher:
+    return LogPublisher(log.dial, "s", close=lambda client: client.close(), **options)
 
 
 def record(number: int) -> Record:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from heimdall_reactive import ConfigurationError, InvalidEndpoint, Status
 from heimdall_reactive.dataflow import Feed, Item, Known, Missed, NoMessageId, Reader
 from heimdall_reactive.dataflow.feeds import Taken, moved
-from heimdall_reactive.dataflow.tracks import Tracks
+from heimdall_reactive.dataflow.gap_tracker import GapTracker
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 from tests.support import run
 
@@ -374,7 +374,7 @@ def test_a_feed_shows_no_secrets() -> None:
 @settings(deadline=None)
 @given(st.sets(st.integers(1, 80), min_size=1))
 def test_counts_of_gaps_are_exactly_what_did_not_come(came: set[int]) -> None:
-    tracks = Tracks(Feed(endpoint="/", channel="c", consecutive=True), {}, "me")
+    tracks = GapTracker(Feed(endpoint="/", channel="c", consecutive=True), {}, "me")
     counted = 0
     for number in sorted(came):
         missed = tracks.next(Taken("c", str(number), number, b"", True), 1.0)
@@ -383,7 +383,7 @@ def test_counts_of_gaps_are_exactly_what_did_not_come(came: set[int]) -> None:
 
 
 def test_a_gap_of_a_quiet_channel_is_told_without_the_message_behind_it() -> None:
-    tracks = Tracks(Feed(endpoint="/", channel="c"), {"c": Known("7", 1.0)}, "me")
+    tracks = GapTracker(Feed(endpoint="/", channel="c"), {"c": Known("7", 1.0)}, "me")
     tracks.next(Taken("c", "8", 8, b"", True), 2.0)
     tracks.mark("reconnect", 3.0, 4.0, now=100.0)
     assert tracks.late(before=99.0) == []
@@ -393,7 +393,7 @@ def test_a_gap_of_a_quiet_channel_is_told_without_the_message_behind_it() -> Non
 
 
 def test_two_breaks_in_a_row_are_one_gap() -> None:
-    tracks = Tracks(Feed(endpoint="/", channel="c"), {}, "me")
+    tracks = GapTracker(Feed(endpoint="/", channel="c"), {}, "me")
     tracks.mark("reconnect", 3.0, 4.0, now=1.0)
     tracks.mark("overflow", 5.0, 6.0, now=2.0)
     missed = tracks.next(Taken("c", "8", 8, b"", True), 7.0)

@@ -15,7 +15,7 @@ from pyspark.sql.types import StructField, StructType
 
 from heimdall_reactive import ConfigurationError
 from heimdall_reactive.dataflow.records import Record
-from heimdall_reactive.dataflow.spark.failures import RecordRejected
+from heimdall_reactive.dataflow.spark.exceptions import RecordRejected
 from heimdall_reactive.dataflow.spark.rows import Rows, schema_of
 
 HERE = "tests.dataflow.spark_models:"

@@ -30,7 +30,7 @@ pytest.importorskip("nicegui", reason="pip install 'heimdall-reactive[dashboard]
 
 from nicegui.testing.general import nicegui_reset_globals
 
-from heimdall_reactive.dashboard import Feed, Meter
+from heimdall_reactive.dashboard import MessageFeed, Meter
 from heimdall_reactive.dashboard.embedded import BURST, MESSAGES
 from heimdall_reactive.dashboard.feed import kind_of, text_of
 
@@ -47,7 +47,7 @@ TOKEN = "a-token-that-nobody-may-see"
 
 
 def test_a_flood_of_one_kind_leaves_the_others() -> None:
-    feed = Feed()
+    feed = MessageFeed()
     feed.add(1.0, "a", "rare", "once")
     for n in range(5000):
         feed.add(2.0, "b", "flood", str(n))
@@ -61,7 +61,7 @@ def test_a_flood_of_one_kind_leaves_the_others() -> None:
 
 
 def test_lines_and_kinds_are_bounded() -> None:
-    feed = Feed()
+    feed = MessageFeed()
     for n in range(100):
         feed.add(1.0, "a", f"kind {n}", "x" * 10_000)
     assert len(feed.counts) == 41

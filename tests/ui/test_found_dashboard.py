@@ -24,7 +24,7 @@ pytest.importorskip("nicegui", reason="pip install 'heimdall-reactive[dashboard]
 
 from nicegui.testing.general import nicegui_reset_globals
 
-from heimdall_reactive.dashboard import Board, Connection, Feed, serving
+from heimdall_reactive.dashboard import Board, BoardConnection, MessageFeed, serving
 from heimdall_reactive.dashboard.feed_view import WHOLE, _pretty
 
 TOKEN = "s3cr3t-" + "0123456789abcdefghij" * 2
@@ -47,7 +47,7 @@ EVIL = (
 
 def test_a_server_with_many_types_pushes_out_no_errors() -> None:
     # They were `other` together with the flood, and 200 messages later they were gone.
-    feed = Feed()
+    feed = MessageFeed()
     for n in range(10_000):
         feed.add(1.0, "a", f"kind {n}", "")
     feed.add(1.0, "a", "error", "the real one", "error")
@@ -108,7 +108,7 @@ def dashboard_of(server: DevServer) -> Iterator[str]:
             f"{server.url}/v1/ws", message_type=str | bytes, access_token=TOKEN,
             max_reconnect_attempts=None, reconnect_delay=0.2,
         )  # fmt: skip
-        board = Board([Connection(EVIL[1], EVIL[0], store)], [SecretStr(TOKEN)])
+        board = Board([BoardConnection(EVIL[1], EVIL[0], store)], [SecretStr(TOKEN)])
         try:
             async with serving(board, port=0, reconnect_timeout=0.3) as url:
                 started.set_result((url, asyncio.get_running_loop(), stop))

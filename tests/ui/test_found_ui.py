@@ -22,7 +22,7 @@ from heimdall_reactive import ConfigurationError, QueueHop, Status
 from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
 from heimdall_reactive.bindings.frames import Frames
-from heimdall_reactive.bindings.turns import FrameThread
+from heimdall_reactive.bindings.render_queue import FrameThread
 from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import run

@@ -11,7 +11,7 @@ except ImportError:
         "the format heimdall needs Spark 4.2 or later: pip install 'heimdall-reactive[nats,spark]'"
     ) from None
 
-from .failures import DataLost, LogUnavailable, PeerUnavailable, RecordRejected
+from .exceptions import DataLost, LogUnavailable, PeerUnavailable, RecordRejected
 from .source import HeimdallDataSource, each_batch, register
 
 __all__ = [

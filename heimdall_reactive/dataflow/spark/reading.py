@@ -12,11 +12,11 @@ from pyspark.sql.datasource import InputPartition
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.dataflow.records import subject
 
-from .failures import DataLost
-from .given import Given, LogOptions
+from .exceptions import DataLost
+from .options import LogOptions, SparkOptions
 
 if TYPE_CHECKING:
-    from .door import LogDoor, LogState
+    from .sync_client import LogState, SyncClient
 
 __all__ = ["Part", "ReadOptions", "check_kept", "parts", "sequence_of"]
 
@@ -67,7 +67,7 @@ class ReadOptions:
             options: as Spark has them.
             starting: where a job begins that does not say it.
         """
-        given = Given(options, cls.NAMES)
+        given = SparkOptions(options, cls.NAMES)
         return cls(
             log=LogOptions.of(given),
             channels=given.names("channels"),
@@ -98,7 +98,7 @@ class Part(InputPartition):
     end: int
 
 
-def sequence_of(text: str, door: LogDoor, state: LogState) -> int:
+def sequence_of(text: str, door: SyncClient, state: LogState) -> int:
     """Return the sequence that `earliest`, `latest`, a sequence or a time stands for."""
     if text == "earliest":
         return max(1, state.first)

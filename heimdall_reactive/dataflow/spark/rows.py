@@ -23,7 +23,7 @@ from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.dataflow.records import Record
 
 from .columns import Column, Unfit, column_of, columns_of, text_column
-from .failures import RecordRejected
+from .exceptions import RecordRejected
 
 __all__ = ["JSON", "Rows", "schema_of"]
 

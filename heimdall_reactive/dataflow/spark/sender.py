@@ -11,7 +11,7 @@ from typing import Any, Final
 from heimdall_reactive import Receipt, Status, WebSocketStore, use_websocket
 from heimdall_reactive.base.receipt import ReceiptState
 
-from .failures import PeerUnavailable
+from .exceptions import PeerUnavailable
 from .writing import Message, WriteOptions
 
 __all__ = ["Sender"]

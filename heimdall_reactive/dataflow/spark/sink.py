@@ -56,9 +56,9 @@ def _send(options: WriteOptions, rows: Iterable[Message]) -> int:
 
         with Sender(options) as sender:
             return sender.send(rows)
-    from .door import LogDoor
+    from .sync_client import SyncClient
 
-    with LogDoor(options.log) as door:
+    with SyncClient(options.log) as door:
         return door.publish(
             Record(row.channel, row.data.encode(), id=row.id, kind="out") for row in rows
         )

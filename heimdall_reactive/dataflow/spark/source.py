@@ -35,7 +35,7 @@ from .sink import BatchWriter, StreamWriter
 from .writing import WriteOptions
 
 if TYPE_CHECKING:
-    from .door import LogDoor, LogState
+    from .sync_client import LogState, SyncClient
 
 __all__ = ["HeimdallDataSource", "each_batch", "register"]
 
@@ -143,7 +143,7 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def __init__(self, options: ReadOptions, schema: StructType) -> None:
         super().__init__(options, schema)
-        self._door: LogDoor | None = None
+        self._door: SyncClient | None = None
         self._until: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
         if door is not None:
             door.close()
 
-    def _opened(self) -> LogDoor:
+    def _opened(self) -> SyncClient:
         if self._door is None:
             self._door = _open(self._options)
         return self._door
@@ -204,10 +204,10 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
         check_kept(self._options, start["seq"], start["created"], state)
 
 
-def _open(options: ReadOptions) -> LogDoor:
-    from .door import LogDoor
+def _open(options: ReadOptions) -> SyncClient:
+    from .sync_client import SyncClient
 
-    return LogDoor(options.log)
+    return SyncClient(options.log)
 
 
 def _offset(sequence: int, created: str) -> dict[str, Any]:

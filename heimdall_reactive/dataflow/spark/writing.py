@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.connecting.codec import encode
 
-from .given import Given, LogOptions, Secret
+from .options import LogOptions, Secret, SparkOptions
 
 __all__ = ["Message", "WriteOptions", "messages"]
 
@@ -81,7 +81,7 @@ class WriteOptions:
     @classmethod
     def of(cls, options: Mapping[str, str], schema: StructType) -> WriteOptions:
         """Read the options of a sink for rows of a schema."""
-        given = Given(options, cls.NAMES)
+        given = SparkOptions(options, cls.NAMES)
         to_log = given.choice("sink", "websocket", ("websocket", "log")) == "log"
         found = cls(
             log=LogOptions.of(given) if to_log else None,

@@ -13,12 +13,12 @@ from heimdall_reactive.base.starting import start_task
 
 from .runtime import Runtime, running_loop
 
-__all__ = ["Closing", "Life"]
+__all__ = ["Closable", "Lifecycle"]
 
 CLOSE_GRACE = 5.0  # seconds a blocking close waits beyond the closing handshake
 
 
-class Closing(ABC):
+class Closable(ABC):
     """What `with` and `async with` close at their end."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Closing(ABC):
         await self.aclose()
 
 
-class Life:
+class Lifecycle:
     """From the first command to the last task.
 
     Args:

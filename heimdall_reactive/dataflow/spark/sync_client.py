@@ -1,4 +1,4 @@
-"""`LogDoor`: the log for code that blocks, as the functions that Spark calls do."""
+"""`SyncClient`: the log for code that blocks, as the functions that Spark calls do."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from heimdall_reactive.connecting.runtime import plain_loop
 from heimdall_reactive.dataflow.log_client import Log, connect_log
 from heimdall_reactive.dataflow.records import Record
 
-from .failures import LogUnavailable
-from .given import LogOptions
-from .pulling import BROKEN, PAUSE, Pull
+from .exceptions import LogUnavailable
+from .options import LogOptions
+from .pull_consumer import BROKEN, PAUSE, PullConsumer
 
-__all__ = ["LogDoor", "LogState"]
+__all__ = ["LogState", "SyncClient"]
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class LogState:
     subjects: tuple[str, ...] = ()
 
 
-class LogDoor:
+class SyncClient:
     """One connection to the log, on an event loop of its own; close it, or use `with`.
 
     Args:
@@ -70,7 +70,7 @@ class LogDoor:
             self.close()
             raise
 
-    def __enter__(self) -> LogDoor:
+    def __enter__(self) -> SyncClient:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,7 +101,9 @@ class LogDoor:
             LogUnavailable: nothing came in time.
         """
         last = self._call(self._patiently(lambda: self._last_of(name)))
-        pull = Pull(self._log.client, self._log.js, self._options, name, start, min(end - 1, last))
+        pull = PullConsumer(
+            self._log.client, self._log.js, self._options, name, start, min(end - 1, last)
+        )
         try:
             while records := self._call(pull.next()):
                 yield records

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
-__all__ = ["Plan", "Slot", "partition_of", "plan"]
+__all__ = ["Assignment", "Slot", "partition_of", "plan"]
 
 
 class Slot(NamedTuple):
@@ -32,7 +32,7 @@ Holders: TypeAlias = Mapping[Slot, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Assignment:
     """What a copy does next.
 
     Attributes:
@@ -46,7 +46,7 @@ class Plan:
 
 def plan(
     me: str, copies: Collection[str], holders: Holders, partitions: Collection[str], replicas: int
-) -> Plan:
+) -> Assignment:
     """Return what a copy should take.
 
     Args:
@@ -70,12 +70,12 @@ def plan(
             take.append(free)
             mine.add(partition)
     if take:
-        return Plan(tuple(take))
+        return Assignment(tuple(take))
     stuck = {part for part in mine if _free(part, holders, replicas) is not None}
     if not stuck or len(mine) >= share:
-        return Plan((), _steal(holders, loads, mine, loads[me] + 2))
+        return Assignment((), _steal(holders, loads, mine, loads[me] + 2))
     # What is free is held here already: another gets room for it.
-    return Plan((), _steal(holders, loads, mine, loads[me] + 1, stuck))
+    return Assignment((), _steal(holders, loads, mine, loads[me] + 1, stuck))
 
 
 def partition_of(channel: str, partitions: int | None) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.dataflow.records import checked_stream
 
-__all__ = ["Given", "LogOptions", "Secret"]
+__all__ = ["LogOptions", "Secret", "SparkOptions"]
 
 # What Spark itself passes on to a source or sink beside the user's own options.
 SPARKS_OWN: Final = frozenset(
@@ -22,7 +22,7 @@ SPARKS_OWN: Final = frozenset(
 SECRETS: Final = ("accesstoken", "token", "password", "authorization")
 
 
-class Given:
+class SparkOptions:
     """Options as they were given, read one at a time; a name that nobody knows is refused."""
 
     def __init__(self, options: Mapping[str, str], known: Collection[str]) -> None:
@@ -93,7 +93,7 @@ class Secret:
     file: str = ""
 
     @classmethod
-    def of(cls, given: Given) -> Secret:
+    def of(cls, given: SparkOptions) -> Secret:
         """Read `accessTokenEnv` and `accessTokenFile`."""
         return cls(given.text("accessTokenEnv", ""), given.text("accessTokenFile", ""))
 
@@ -143,7 +143,7 @@ class LogOptions:
     )  # fmt: skip
 
     @classmethod
-    def of(cls, given: Given) -> LogOptions:
+    def of(cls, given: SparkOptions) -> LogOptions:
         """Read what is said of the log."""
         servers = given.names("servers") or ("nats://127.0.0.1:4222",)
         for url in servers:

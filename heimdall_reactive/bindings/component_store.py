@@ -1,4 +1,4 @@
-"""`Held`: the store of a component, and what of it that component reads."""
+"""`ComponentStore`: the store of a component, and what of it that component reads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from heimdall_reactive.consuming.hops import Hop
 from heimdall_reactive.reactive.subjects import Command, Trigger
 
 from .badge import Badge, badge, badge_now
+from .render_queue import outside
 from .snapshots import external_store
-from .turns import outside
 
-__all__ = ["Held", "WebSocketValues"]
+__all__ = ["ComponentStore", "WebSocketValues"]
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class WebSocketValues(Generic[T]):
         return value is now or (name == "badge" and bool(value == now))
 
 
-class Held:
+class ComponentStore:
     """The store of a component, and which of its values that component reads."""
 
     def __init__(self, endpoint: Any, options: dict[str, Any], turns: Hop) -> None:

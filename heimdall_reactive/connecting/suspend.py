@@ -1,4 +1,4 @@
-"""`Watch`: notices that the machine has slept, by a wall clock that ran on without us."""
+"""`SuspendWatch`: notices that the machine has slept, by a wall clock that ran on without us."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
-__all__ = ["Watch", "watch"]
+__all__ = ["SuspendWatch", "suspend_watch"]
 
 Wall: TypeAlias = Callable[[asyncio.AbstractEventLoop], float]
 
@@ -16,7 +16,7 @@ TICK: Final = 1.0  # seconds between two looks; one timer an event loop, for all
 JUMP: Final = 3.0  # seconds that the wall clock must be ahead; smaller steps are corrections of it
 
 
-class Watch:
+class SuspendWatch:
     """Compares the wall clock with the event loop's clock, which stands still in sleep.
 
     While somebody watches there is one timer; a jump calls everybody.
@@ -70,16 +70,16 @@ class Watch:
         return self._wall(loop) - loop.time()
 
 
-_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
+_watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, SuspendWatch]] = WeakKeyDictionary()
 
 
-def watch(loop: asyncio.AbstractEventLoop, wall: Wall) -> Watch:
-    """Return the watch of an event loop; called on its thread."""
+def suspend_watch(loop: asyncio.AbstractEventLoop, wall: Wall) -> SuspendWatch:
+    """Return the suspend_watch of an event loop; called on its thread."""
     found = _watches.get(loop)
     if found is None:
         # Not the keys themselves: another thread may add its own meanwhile.
         for other in [known() for known in _watches.keyrefs()]:
             if other is not None and other.is_closed():  # with a timer that would keep it
                 _watches.pop(other, None)
-        found = _watches[loop] = Watch(loop, wall)
+        found = _watches[loop] = SuspendWatch(loop, wall)
     return found

@@ -1,4 +1,4 @@
-"""`Pull`: the records of one subject between two sequences, asked for as they are needed.
+"""`PullConsumer`: the records of one subject between two sequences, asked for as they are needed.
 
 The client's own `fetch` waits once for each message, 31,000 a second here; with a callback and
 requests of our own the same server gives two to three times as many.
@@ -21,10 +21,10 @@ from nats.js import JetStreamContext, api
 from heimdall_reactive.dataflow.log_client import LogError
 from heimdall_reactive.dataflow.records import Record, read_record
 
-from .failures import LogUnavailable
-from .given import LogOptions
+from .exceptions import LogUnavailable
+from .options import LogOptions
 
-__all__ = ["BROKEN", "PAUSE", "Pull"]
+__all__ = ["BROKEN", "PAUSE", "PullConsumer"]
 
 PAUSE: Final = 0.2  # seconds until the next try of what failed
 LOOK: Final = 1.0  # seconds between two looks whether the connection is still the same one
@@ -32,7 +32,7 @@ KEPT: Final = 60.0  # seconds that the server keeps a consumer whose reader is g
 BROKEN: Final = (NatsError, OSError, TimeoutError, LogError)
 
 
-class Pull:
+class PullConsumer:
     """Read a subject by an ephemeral consumer; opened anew where the connection was lost.
 
     A record that is there is delivered: the end is known by sequence, not by a server's word that

@@ -1,4 +1,4 @@
-"""`Tracks`: what was last seen in each channel, and what is missing behind it. Pure."""
+"""`GapTracker`: what was last seen in each channel, and what is missing behind it. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from .feeds import Feed, Taken
 from .gaps import Missed, Reason
 
-__all__ = ["GAP_PATIENCE", "MOST", "Known", "Tracks"]
+__all__ = ["GAP_PATIENCE", "MOST", "GapTracker", "Known"]
 
 MOST: Final = 100_000  # channels that are known at a time: of a pattern, the server names them
 GAP_PATIENCE: Final = 5.0  # seconds a gap waits for the message after it, to tell its id
@@ -38,7 +38,7 @@ class _Track:
     broken: _Break | None = None
 
 
-class Tracks:
+class GapTracker:
     """The channels of a feed.
 
     Args:

@@ -11,11 +11,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from .journal import Dial, Journal, now
-from .link import Arrival, Wire
+from .journal import DialRecord, ServerJournal, now
+from .link import Arrival, ServerWire
 from .tokens import ANONYMOUS, BEARER_SUBPROTOCOL, Grant, Tokens, find_token
 
-__all__ = ["ENDPOINTS", "Gate"]
+__all__ = ["ENDPOINTS", "Handshake"]
 
 _STATUS_ENDPOINT = "/v1/ws/status"
 
@@ -36,11 +36,16 @@ class _Refusal:
     retry_after: int | str | None
 
 
-class Gate:
+class Handshake:
     """Decide about upgrade requests, and note each one in the journal."""
 
     def __init__(
-        self, tokens: Tokens, journal: Journal, *, require_token: bool, first_message_auth: bool
+        self,
+        tokens: Tokens,
+        journal: ServerJournal,
+        *,
+        require_token: bool,
+        first_message_auth: bool,
     ) -> None:
         self._tokens = tokens
         self._journal = journal
@@ -59,7 +64,7 @@ class Gate:
         fingerprint = None if token is None else self._tokens.fingerprint(token)
         names = tuple(sorted({name.lower() for name, _ in request.headers.raw_items()}))
         arrival = Arrival(path, names, fingerprint)
-        if isinstance(connection, Wire):
+        if isinstance(connection, ServerWire):
             connection.arrival = arrival
         if self._refusals:
             return self._next_refusal(connection)
@@ -76,11 +81,11 @@ class Gate:
 
     def note(self, connection: ServerConnection, request: Request, response: Response) -> None:
         """Write the request and the status of its answer into the journal."""
-        if isinstance(connection, Wire) and connection.arrival is not None:
+        if isinstance(connection, ServerWire) and connection.arrival is not None:
             arrival = connection.arrival
             user_id = None if arrival.grant is None else arrival.grant.user_id
             self._journal.add_dial(
-                Dial(
+                DialRecord(
                     now(),
                     arrival.path,
                     response.status_code,

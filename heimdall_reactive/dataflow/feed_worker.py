@@ -1,4 +1,4 @@
-"""`Holder`: one feed that an ingest holds: its reader, and the way of its messages into the log."""
+"""`FeedWorker`: one feed that an ingest holds: its reader, and its messages' way to the log."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .audit import Audits, ids_since
 from .batches import Item
 from .counters import HolderStats
 from .feeds import Feed, parsed
+from .gap_tracker import MOST, Known
 from .gaps import Missed
 from .ids import number_rule
 from .log_client import Ack, Log, LogError
 from .outbound import Outbound
-from .publisher import Publisher
+from .publisher import LogPublisher
 from .reader import Reader
 from .records import COPY, Record
 from .resuming import ended
-from .tracks import MOST, Known
 
-__all__ = ["Holder"]
+__all__ = ["FeedWorker"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
@@ -38,7 +38,7 @@ MARGIN: Final = 2_000  # records that an audit goes back beyond the last acknowl
 REWIND: Final = 20_000  # records of the log in which ids are looked for that a rewind repeats
 
 
-class Holder:
+class FeedWorker:
     """Reads one feed into the log, from `run` until `stop`.
 
     Args:
@@ -54,7 +54,7 @@ class Holder:
     """
 
     def __init__(
-        self, feed: Feed, log: Log, publisher: Publisher, copy: str, settle: float
+        self, feed: Feed, log: Log, publisher: LogPublisher, copy: str, settle: float
     ) -> None:
         self.feed = feed
         self.failure: Exception | None = None

@@ -1,4 +1,4 @@
-"""`Turns`: a hop to components that any thread may change, and that have no thread of their own."""
+"""`RenderQueue`: a hop to components that any thread may change and that have no thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heimdall_reactive.consuming.hops import Hop
 
 from .frames import FRAME, Frames
 
-__all__ = ["FrameThread", "Turns", "outside", "turns_of"]
+__all__ = ["FrameThread", "RenderQueue", "outside", "render_queue_of"]
 
 logger: Final = logging.getLogger("heimdall_reactive")
 
@@ -81,7 +81,7 @@ class FrameThread:
             return calls
 
 
-class Turns:
+class RenderQueue:
     """The hop to a tree of components: the calls of one turn are one render.
 
     Where an event loop runs, it is that loop. In Solara's server, and where none runs, it is a
@@ -120,16 +120,16 @@ class Turns:
                 self._calls.popleft()()
 
 
-_all: Final[weakref.WeakKeyDictionary[Any, Turns]] = weakref.WeakKeyDictionary()
+_all: Final[weakref.WeakKeyDictionary[Any, RenderQueue]] = weakref.WeakKeyDictionary()
 _lock: Final = threading.Lock()
 
 
-def turns_of(tree: AbstractContextManager[Any]) -> Turns:
+def render_queue_of(tree: AbstractContextManager[Any]) -> RenderQueue:
     """Return the one hop to a tree of components; call it where that is rendered."""
     with _lock:
         turns = _all.get(tree)
         if turns is None or turns.is_dead():
-            turns = _all[tree] = Turns(tree)
+            turns = _all[tree] = RenderQueue(tree)
         return turns
 
 

@@ -1,4 +1,4 @@
-"""`Asker`: ask a provider of the user's within a time, on a thread where it may block."""
+"""`ProviderCalls`: ask a provider of the user's within a time, on a thread where it may block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from heimdall_reactive.base.starting import start_task
 
-__all__ = ["Asker"]
+__all__ = ["ProviderCalls"]
 
 
 class Answer(NamedTuple):
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
         return "<Answer>"
 
 
-class Asker:
+class ProviderCalls:
     """Asks providers, one call at a time.
 
     A provider that blocks for ever costs one thread, not one an attempt: while an earlier call of
@@ -122,7 +122,7 @@ class Asker:
 
 
 async def _sealed(awaitable: Awaitable[Any]) -> Answer:
-    """Await an answer; what it raises is returned, see `Asker._ask`."""
+    """Await an answer; what it raises is returned, see `ProviderCalls._ask`."""
     try:
         return Answer(await awaitable)
     except Exception as error:

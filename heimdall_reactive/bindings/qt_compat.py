@@ -24,12 +24,12 @@ from heimdall_reactive.base.masking import told
 
 from .frames import FRAME
 
-__all__ = ["Kit", "QtHop", "find_kit", "kit_of"]
+__all__ = ["QtCompat", "QtHop", "find_qt", "qt_of"]
 
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
-class Kit:
+class QtCompat:
     """One of the two bindings of Qt.
 
     Args:
@@ -96,7 +96,7 @@ class QtHop:
     frame after a round waits for the next one; after a pause the round is at once.
     """
 
-    def __init__(self, qt: Kit, app: Any) -> None:
+    def __init__(self, qt: QtCompat, app: Any) -> None:
         self.closed = False
         self._lock = threading.RLock()  # the collector may end the application in the middle
         self._calls = QueueHop()
@@ -175,13 +175,13 @@ def _value_class(core: Any, signal: Any, prop: Any) -> Any:
     return SubjectProperty
 
 
-def kit_of(owner: Any) -> Kit:
+def qt_of(owner: Any) -> QtCompat:
     """Return the binding of Qt that an object is of.
 
     Raises:
         ConfigurationError: it is no `QObject`, or its C++ object is destroyed.
     """
-    qt = find_kit(owner)
+    qt = find_qt(owner)
     if qt is None:
         raise ConfigurationError(
             f"the owner must be a QObject of PySide6 or PyQt6, not {type(owner).__name__}"
@@ -191,7 +191,7 @@ def kit_of(owner: Any) -> Kit:
     return qt
 
 
-def find_kit(thing: Any) -> Kit | None:
+def find_qt(thing: Any) -> QtCompat | None:
     """Return the binding of Qt that an object is of; None where it is no `QObject`."""
     for kind in type(thing).__mro__:
         name = kind.__module__.partition(".")[0]
@@ -202,19 +202,19 @@ def find_kit(thing: Any) -> Kit | None:
 
 
 @cache
-def _kit(name: str) -> Kit:
+def _kit(name: str) -> QtCompat:
     if name == "PySide6":
         import shiboken6
         from PySide6 import QtCore
 
         _warn_of_lost_none(QtCore.QObject().setObjectName, QtCore.qVersion())
-        return Kit(
+        return QtCompat(
             QtCore, QtCore.Signal, QtCore.Property, shiboken6.isValid, shiboken6.ownedByPython
         )
     from PyQt6 import sip
 
     core: Any = import_module("PyQt6.QtCore")  # its stubs do not know `pyqtProperty`
-    return Kit(
+    return QtCompat(
         core, core.pyqtSignal, core.pyqtProperty, lambda it: not sip.isdeleted(it), sip.ispyowned
     )
 
