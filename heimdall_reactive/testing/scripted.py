@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.client import ClientConnection
+from websockets.uri import parse_uri
 
 from heimdall_reactive.base.endpoints import redact
 from heimdall_reactive.base.exceptions import ConnectTimeout
@@ -212,7 +213,11 @@ class _Dialler(Dialler):
 
     async def open_tcp_connection(self) -> ClientConnection:
         await self._step.reach()
-        wire = self.factory(self.ws_uri)
+        # `websockets` 16 has other names for both.
+        make = getattr(self, "factory", None) or vars(self)["protocol_factory"]
+        wire = make(parse_uri(self.uri))
         assert isinstance(wire, ScriptedWire)
         self._peer._connect(wire, self._step)
         return wire
+
+    create_connection = open_tcp_connection
