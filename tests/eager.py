@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 from typing import Any, Final
@@ -34,9 +35,16 @@ def install() -> None:
 
         made = uvloop.new_event_loop
 
+        @functools.wraps(made)
         def new_event_loop() -> uvloop.Loop:
             loop = made()
-            loop.set_task_factory(asyncio.eager_task_factory)
+            loop.set_task_factory(_eager)
             return loop
 
         uvloop.new_event_loop = new_event_loop
+
+
+def _eager(loop: Any, work: Any, **options: Any) -> asyncio.Task[Any]:
+    # `uvloop` passes `eager_start=` on 3.13, where asyncio's own takes it from 3.13.3 on.
+    assert sys.version_info >= (3, 12)
+    return asyncio.Task(work, loop=loop, **{**options, "eager_start": True})
