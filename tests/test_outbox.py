@@ -19,7 +19,7 @@ from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.stats import SendCounters
 from heimdall_reactive.connecting.outbox import Outbox
 
-from .support import run
+from .support import run, warnings_in
 
 
 def frame(data: bytes = b"x") -> Frame:
@@ -353,7 +353,7 @@ def test_a_failed_receipt_that_nobody_waits_for_warns_of_nothing(
 
     with caplog.at_level(logging.DEBUG):
         run(body)
-    assert [r for r in caplog.records if r.levelno > logging.DEBUG] == []
+    assert warnings_in(caplog) == []
 
 
 def test_a_receipt_may_be_settled_after_the_loop_of_a_wait_has_closed(
