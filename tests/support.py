@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from heimdall_reactive import WebSocketStore
 
@@ -42,6 +45,12 @@ def record(source: Any) -> list[Any]:
     seen: list[Any] = []
     source.subscribe(seen.append)
     return seen
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged above INFO, but for the slow callbacks that a debugging loop tells."""
+    told = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    return [text for text in told if not text.startswith("Executing ")]
 
 
 async def until(

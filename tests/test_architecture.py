@@ -222,7 +222,7 @@ def test_tasks_are_made_in_one_place(path: Path) -> None:
     if path.name == "starting.py":
         return
     makers = {"create_task", "ensure_future", "TaskGroup", "eager_task_factory"}
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute | ast.Name):
             name = node.attr if isinstance(node, ast.Attribute) else node.id
             assert name not in makers, f"line {node.lineno} of {path.name}: use start_task()"

@@ -98,18 +98,18 @@ def two_threads(case: Ours | Stock) -> tuple[list[int], int]:
         most = max(most, entered)
         if value == 1:
             inside.set()
-            assert over.wait(5)
+            assert over.wait(8)
         seen.append(value)
         entered -= 1
 
     case.subject.subscribe(observer)
     first = start(lambda: case.emit(1))
-    assert inside.wait(5)
+    assert inside.wait(8)
     second = start(lambda: case.emit(2))
-    second.join(5)
+    second.join(8)
     assert not second.is_alive()
     over.set()
-    first.join(5)
+    first.join(8)
     return seen, most
 
 
@@ -124,13 +124,13 @@ def test_four_producers_lose_and_repeat_nothing() -> None:
     ready = threading.Barrier(4)
 
     def produce(number: int) -> None:
-        ready.wait(5)
+        ready.wait(8)
         for index in range(200):
             ours.emit((number, index))
 
     threads = [start(lambda n=number: produce(n)) for number in range(4)]  # type: ignore[misc]
     for thread in threads:
-        thread.join(5)
+        thread.join(8)
     assert len(seen) == 801
     for number in range(4):
         mine = [index for value in seen[1:] for n, index in [value] if n == number]
@@ -243,7 +243,7 @@ def cross_subscribing(first: Ours | Stock, second: Ours | Stock) -> bool:
     def subscribe(mine: Ours | Stock, other: Ours | Stock) -> None:
         def observer(value: int) -> None:
             if value == 0:
-                both.wait(5)
+                both.wait(8)
                 other.emit(1)
 
         mine.subject.subscribe(observer)
@@ -270,17 +270,17 @@ def slow_first_delivery(case: Ours | Stock) -> tuple[bool, list[int]]:
     def observer(value: int) -> None:
         if value == 0:
             inside.set()
-            assert over.wait(5)
+            assert over.wait(8)
         seen.append(value)
 
     subscriber = start(lambda: case.subject.subscribe(observer))
-    assert inside.wait(5)
+    assert inside.wait(8)
     producer = start(lambda: (case.emit(1), case.emit(2)))
     producer.join(0.2 if isinstance(case, Stock) else 5)
     blocked = producer.is_alive()
     over.set()
-    producer.join(5)
-    subscriber.join(5)
+    producer.join(8)
+    subscriber.join(8)
     return blocked, seen
 
 
@@ -297,17 +297,17 @@ def test_completion_comes_after_what_waits_for_a_slow_first_delivery() -> None:
     def observer(value: int) -> None:
         if value == 0:
             inside.set()
-            assert over.wait(5)
+            assert over.wait(8)
         seen.append(value)
 
     subscriber = start(
         lambda: ours.subject.subscribe(observer, on_completed=lambda: seen.append("end"))
     )
-    assert inside.wait(5)
+    assert inside.wait(8)
     ours.emit(1)
     ours.bus.complete([ours.subject])
     over.set()
-    subscriber.join(5)
+    subscriber.join(8)
     assert seen == [0, 1, "end"]
 
 
@@ -332,7 +332,7 @@ def test_late_subscribers_on_eight_threads_see_a_contiguous_suffix() -> None:
     suffixes: list[list[int]] = [[] for _ in range(8)]
 
     def join(number: int) -> None:
-        joined[number].wait(5)
+        joined[number].wait(8)
         ours.subject.subscribe(suffixes[number].append)
 
     threads = [start(lambda n=n: join(n)) for n in range(8)]  # type: ignore[misc]
@@ -341,7 +341,7 @@ def test_late_subscribers_on_eight_threads_see_a_contiguous_suffix() -> None:
             joined[value // 200 - 1].set()
         ours.emit(value)
     for thread in threads:
-        thread.join(5)
+        thread.join(8)
     for suffix in suffixes:
         assert suffix == list(range(suffix[0], last + 1))
     assert len(ours.subject.observers) == 8
@@ -406,7 +406,7 @@ def test_a_foreign_emission_is_delivered_by_the_owner_in_order() -> None:
         ours.emit(1)
         ours.bus.emit_all([(ours.subject, 2)])
 
-    start(produce).join(5)
+    start(produce).join(8)
     assert (seen, ours.subject.value, len(wakes)) == ([0], 2, 1)  # one wake-up for both
     ours.emit(3)  # behind what waits
     assert seen == [0, 1, 2, 3]

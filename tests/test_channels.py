@@ -276,14 +276,14 @@ def test_channels_over_a_real_server_and_a_drop() -> None:
             seen: asyncio.Queue[Place] = asyncio.Queue()
             store.channel("gps", Place).subscribe(seen.put_nowait)
             raw = record(store.messages.pipe(ops.filter(lambda m: isinstance(m, ChannelMessage))))
-            await store.wait_connected(5)
+            await store.wait_connected(8)
             await server.wait_for_message(lambda m: "Subscribe" in str(m))
             assert server.publish("gps", {"x": 1}) == 1
-            assert await asyncio.wait_for(seen.get(), 5) == Place(x=1)
+            assert await asyncio.wait_for(seen.get(), 8) == Place(x=1)
             server.drop()
             # Delivered to one: the store has subscribed again.
             await server.wait_until(lambda: server.publish("gps", {"x": 2}) == 1)
-            assert await asyncio.wait_for(seen.get(), 5) == Place(x=2)
+            assert await asyncio.wait_for(seen.get(), 8) == Place(x=2)
             assert len(raw) == 2
 
     support.run(main)
@@ -295,7 +295,7 @@ def test_a_subscription_from_another_thread_reaches_the_socket() -> None:
             DevServer(require_token=False) as server,
             use_websocket(server.url + "/v1/ws") as store,
         ):
-            await store.wait_connected(5)
+            await store.wait_connected(8)
             subscription = await asyncio.to_thread(store.channel("gps").subscribe)
             await server.wait_for_message(lambda m: "Subscribe" in str(m))
             await asyncio.to_thread(subscription.dispose)
@@ -341,7 +341,7 @@ def test_an_observer_may_disconnect_while_a_channels_words_fail_on_a_new_socket(
             seen = record(store.state)
             store.errors.subscribe(lambda _: store.disconnect())
             store.channel("gps").subscribe()
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
             await loop().idle()
             assert [state.status for state in seen] == ["connecting", "disconnected"]
             assert not peer.live

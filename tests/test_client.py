@@ -41,14 +41,14 @@ def test_the_callbacks_of_a_life() -> None:
                 on_error=lambda e: events.append(type(e)),
             ) as client,
         ):
-            await client.socket.wait_connected(2)
+            await client.socket.wait_connected(8)
             assert client.is_open
             await server.wait_for_connections(1)
             server.fire("rolesUpdated")
             server.send_raw("{")
             await until(client.socket, lambda: InvalidMessage in events)
             server.drop(1012)
-            await client.socket.wait_for(lambda s: s.session == 2, 2)
+            await client.socket.wait_for(lambda s: s.session == 2, 8)
             assert (await client.send({"type": "Ping"})).state == "written"
         assert not client.is_open
         lost, end = (e for e in events if isinstance(e, CloseInfo))
@@ -66,7 +66,7 @@ def test_a_handler_that_was_disposed_is_not_called() -> None:
             seen: list[Any] = []
             handle = client.on_message(seen.append)
             other = record(client.socket.messages)
-            await client.socket.wait_connected(2)
+            await client.socket.wait_connected(8)
             await client.send(1)
             await until(client.socket, lambda: other == [1])
             handle.dispose()
@@ -80,7 +80,7 @@ def test_a_handler_that_was_disposed_is_not_called() -> None:
 def test_on_open_is_called_at_once_where_it_is_open() -> None:
     async def main() -> None:
         async with peer(echo) as url, create_websocket(url, message_type=int) as client:
-            await client.socket.wait_connected(2)
+            await client.socket.wait_connected(8)
             sessions: list[int] = []
             client.on_open(lambda state: sessions.append(state.session))
             assert sessions == [1]
@@ -104,10 +104,10 @@ def test_async_handlers_are_awaited_in_order_and_their_errors_reported() -> None
                     done.set()
 
             client.on_message(slow)
-            await client.socket.wait_connected(2)
+            await client.socket.wait_connected(8)
             for n in range(6):
                 client.send(n)
-            await asyncio.wait_for(done.wait(), 2)
+            await asyncio.wait_for(done.wait(), 8)
             assert seen == [0, 1, 2, 4, 5]
             assert [type(e) for e in errors] == [ObserverError]
 
@@ -129,15 +129,15 @@ def test_an_async_handler_that_is_too_slow_is_bounded_and_counted() -> None:
 
             client.on_message(stuck)
             hot = record(client.socket.messages)
-            await client.socket.wait_connected(2)
+            await client.socket.wait_connected(8)
             client.send(0)
-            await asyncio.wait_for(first.wait(), 2)
+            await asyncio.wait_for(first.wait(), 8)
             for n in range(1, 2000):
                 await client.send(n)
             await until(client.socket, lambda: len(hot) == 2000)
             assert client.dropped == 1999 - 1024
             gate.set()
-            await asyncio.wait_for(last.wait(), 2)
+            await asyncio.wait_for(last.wait(), 8)
             assert len(seen) == 1 + 1024
 
     run(main)
@@ -153,6 +153,6 @@ def test_a_synchronous_program_has_callbacks_too() -> None:
         serve_in_thread(echo=True) as server,
         create_websocket(f"{server.url}/v1/ws/status", on_message=handler) as client,
     ):
-        client.socket.wait_connected(2).result()
-        client.send("1").result(2)
-        assert got.wait(2)
+        client.socket.wait_connected(8).result()
+        client.send("1").result(8)
+        assert got.wait(8)

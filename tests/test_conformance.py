@@ -227,14 +227,14 @@ async def outcome(case: Case, transport: Transport) -> Outcome:
         SocketPeer(step) as peer,
         use_websocket(
             peer.url, transport=transport, message_type=str | bytes, auto_reconnect=False,
-            max_size=LIMIT, ping_interval=None, close_timeout=5.0,
+            max_size=LIMIT, ping_interval=None, close_timeout=60.0,
         ) as store,
     ):  # fmt: skip
         messages, errors = record(store.messages), record(store.errors)
         link = await peer.accepted(1)
-        await store.wait_connected(2)
+        await store.wait_connected(8)
         link.raw(case.data + text(b"last") + build_close(1000, "done"))
-        state = await store.wait_for(lambda state: state.status in RESTING, 4)
+        state = await store.wait_for(lambda state: state.status in RESTING, 8)
         await link.ended(2)
         pongs = [frame.payload for frame in link.frames if frame.opcode == PONG]
         assert state.close is not None

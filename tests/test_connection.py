@@ -73,14 +73,14 @@ def test_connects_heals_and_ends_with_one_state_a_step() -> None:
 
         async with peer(handler) as url, quick(url) as store:
             seen = statuses(store)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             connections[0].transport.abort()
-            state = await store.wait_for(lambda s: s.session == 2, 2)
+            state = await store.wait_for(lambda s: s.session == 2, 8)
             assert state.error is None
             assert state.close is None
             assert state.connected_at is not None
             store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
         assert seen == [
             "connecting", "connected", "waiting", "connecting", "connected",
             "disconnecting", "disconnected",
@@ -111,7 +111,7 @@ async def _states(store: Any, until: Status) -> AsyncIterator[ConnectionState]:
     subscription = store.state.subscribe(queue.put_nowait)
     try:
         while True:
-            state = await asyncio.wait_for(queue.get(), 3)
+            state = await asyncio.wait_for(queue.get(), 8)
             yield state
             if state.status is until:
                 return
@@ -126,14 +126,14 @@ def test_gives_up_after_the_failures_in_a_row_that_are_allowed() -> None:
             peer(hold, process_request=refuse) as url,
             quick(url, max_reconnect_attempts=2) as store,
         ):
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert len(seen) == 3
             assert state.attempt == 2
             assert state.http_status == 503
             with pytest.raises(HandshakeRefused, match="503"):
                 await store.wait_connected(1)
             store.connect()  # starts afresh
-            await store.wait_for(lambda s: s.status is Status.CONNECTING and s.attempt == 0, 2)
+            await store.wait_for(lambda s: s.status is Status.CONNECTING and s.attempt == 0, 8)
 
     run(main)
 
@@ -143,7 +143,7 @@ def test_a_refusal_that_will_not_pass_fails_at_once(status: int) -> None:
     async def main() -> None:
         seen, refuse = refusing(status)
         async with peer(hold, process_request=refuse) as url, quick(url) as store:
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert (state.http_status, len(seen)) == (status, 1)
 
     run(main)
@@ -163,7 +163,7 @@ def test_a_refused_token_is_asked_for_once_more_and_then_fails(status: int) -> N
             peer(hold, process_request=refuse) as url,
             quick(url, access_token=provider) as store,
         ):
-            await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            await store.wait_for(lambda s: s.status is Status.FAILED, 8)
         assert [r.headers["Authorization"] for r in seen] == ["Bearer token-1", "Bearer token-2"]
 
     run(main)
@@ -176,10 +176,10 @@ def test_a_static_token_that_is_refused_is_not_tried_again_until_it_is_replaced(
             peer(hold, process_request=refuse) as url,
             quick(url, access_token="old") as store,
         ):
-            await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert len(seen) == 1
             store.set_access_token("new")
-            await store.wait_connected(2)
+            await store.wait_connected(8)
         assert [r.headers["Authorization"] for r in seen] == ["Bearer old", "Bearer new"]
 
     run(main)
@@ -202,7 +202,7 @@ def test_every_attempt_has_a_fresh_token_and_fresh_headers() -> None:
             peer(hold, process_request=refuse) as url,
             quick(url, access_token=provider, additional_headers=headers) as store,
         ):
-            await store.wait_connected(2)
+            await store.wait_connected(8)
         assert [(r.headers["Authorization"], r.headers["X-Try"]) for r in seen] == [
             ("Bearer t1", "1"),
             ("Bearer t2", "2"),
@@ -224,7 +224,7 @@ def test_a_token_provider_that_fails_is_a_failed_attempt_and_a_report() -> None:
 
         async with peer(hold) as url, quick(url, access_token=provider) as store:
             errors = record(store.errors)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert [type(e) for e in errors] == [TokenError] * 3
             assert not any("secret" in str(e) or "bad" in str(e) for e in errors)
 
@@ -235,7 +235,7 @@ def test_a_static_token_that_is_none_fails_at_once() -> None:
     async def main() -> None:
         async with quick("ws://127.0.0.1:9", access_token="bad token") as store:
             errors = record(store.errors)
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert isinstance(state.error, TokenError)
             assert [type(e) for e in errors] == [TokenError]
             assert store.stats.attempts == 1
@@ -259,16 +259,16 @@ def test_a_token_that_comes_after_the_attempt_was_given_up_is_dropped() -> None:
             peer(hold, process_request=refuse) as url,
             quick(url, access_token=provider) as store,
         ):
-            await asyncio.wait_for(asked.wait(), 2)
+            await asyncio.wait_for(asked.wait(), 8)
             asked.clear()
             store.disconnect()
             assert store.state.value.status is Status.DISCONNECTED
             store.connect()
-            await asyncio.wait_for(asked.wait(), 2)
+            await asyncio.wait_for(asked.wait(), 8)
             if not gates[0].done():
                 gates[0].set_result("late")
             gates[1].set_result("current")
-            await store.wait_connected(2)
+            await store.wait_connected(8)
         assert [r.headers["Authorization"] for r in seen] == ["Bearer current"]
 
     run(main)
@@ -329,11 +329,11 @@ def test_connect_dials_now_in_the_middle_of_a_back_off(wait: float) -> None:
             peer(hold, process_request=refuse) as url,
             quick(url, reconnect_delay=wait) as store,
         ):
-            state = await store.wait_for(lambda s: s.status is Status.WAITING, 2)
+            state = await store.wait_for(lambda s: s.status is Status.WAITING, 8)
             assert state.retry_at is not None
             store.connect()
             assert store.state.value.status is Status.CONNECTING
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert len(seen) == 2
 
     run(main)
@@ -344,7 +344,7 @@ def test_connect_is_a_no_op_while_connecting_or_connected() -> None:
         seen, refuse = refusing()
         async with peer(hold, process_request=refuse) as url, quick(url) as store:
             store.connect()
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             store.connect()
             await store.send("x")
             assert len(seen) == 1
@@ -401,7 +401,7 @@ class TestDisconnectWins:
                 await asked.wait()
                 store.disconnect()
                 self.check(store, seen)
-                await asyncio.wait_for(gone.wait(), 1)
+                await asyncio.wait_for(gone.wait(), 8)
 
         run(main)
 
@@ -413,7 +413,7 @@ class TestDisconnectWins:
                 quick(url, reconnect_delay=0.05) as store,
             ):
                 seen = statuses(store)
-                await store.wait_for(lambda s: s.status is Status.WAITING, 2)
+                await store.wait_for(lambda s: s.status is Status.WAITING, 8)
                 store.disconnect()
                 await asyncio.sleep(0.12)  # longer than the delay: nothing may happen
                 self.check(store, seen)
@@ -429,10 +429,10 @@ class TestDisconnectWins:
 
             async with raw_peer(mute) as url, quick(url, close_timeout=0.1) as store:
                 seen = statuses(store)
-                await store.wait_connected(2)
+                await store.wait_connected(8)
                 store.disconnect()
                 store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 1)
+                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
                 self.check(store, seen)
 
         run(main)
@@ -446,9 +446,9 @@ class TestDisconnectWins:
                 here.subscribe(store.disconnect)
                 seen = statuses(store)
                 if phase == "disconnecting":
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
                     store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
                 self.check(store, seen)
 
         run(main)
@@ -456,11 +456,11 @@ class TestDisconnectWins:
     def test_connect_while_disconnecting_dials_after_the_end(self) -> None:
         async def main() -> None:
             async with peer(hold) as url, quick(url) as store:
-                await store.wait_connected(2)
+                await store.wait_connected(8)
                 seen = statuses(store)
                 store.disconnect()
                 store.connect()
-                await store.wait_for(lambda s: s.session == 2, 2)
+                await store.wait_for(lambda s: s.session == 2, 8)
                 assert seen == [
                     "connected", "disconnecting", "disconnected", "connecting", "connected",
                 ]  # fmt: skip
@@ -474,7 +474,7 @@ def test_a_clean_close_by_the_server_is_final() -> None:
             await ws.close(1000, "bye\r\nforged")
 
         async with peer(handler) as url, quick(url) as store:
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert state.close is not None
             assert (state.close.code, state.close.who) == (1000, "server")
             assert state.close.reason == "bye??forged"
@@ -496,7 +496,7 @@ def test_other_closes_are_retried(code: int) -> None:
             await ws.wait_closed()
 
         async with peer(handler) as url, quick(url) as store:
-            await store.wait_for(lambda s: s.session == 2, 2)
+            await store.wait_for(lambda s: s.session == 2, 8)
 
     run(main)
 
@@ -514,7 +514,7 @@ def test_should_reconnect_overrides_the_table_both_ways() -> None:
             return bool(close.code == 1000)
 
         async with peer(handler) as url, quick(url, should_reconnect=decide) as store:
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert state.close is not None
             assert asked == [1000, 1011]
 
@@ -527,7 +527,7 @@ def test_auto_reconnect_false_leaves_a_loss_as_it_is() -> None:
             await ws.close(1011)
 
         async with peer(handler) as url, quick(url, auto_reconnect=False) as store:
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert isinstance(state.error, ConnectionLost)
 
     run(main)
@@ -543,11 +543,11 @@ def test_a_close_that_follows_a_session_ending_message_is_not_retried(kind: str)
             quick(f"{server.url}/v1/ws/user", access_token=DEMO_TOKEN) as store,
         ):
             seen = record(store.messages)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             await server.wait_for_connections(1)
             server.fire(kind)
             server.drop(1012)
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert isinstance(state.error, SessionEnded)
             assert state.error.kind == kind
             assert [m.type for m in seen] == [kind]
@@ -560,7 +560,7 @@ def test_a_close_that_follows_a_session_ending_message_is_not_retried(kind: str)
 def test_an_endpoint_that_can_not_work_fails_with_a_clear_error(endpoint: str) -> None:
     async def main() -> None:
         async with use_websocket(endpoint) as store:
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert isinstance(state.error, InvalidEndpoint)
 
     run(main)
@@ -569,7 +569,7 @@ def test_an_endpoint_that_can_not_work_fails_with_a_clear_error(endpoint: str) -
 def test_a_token_is_not_sent_in_clear_to_another_host() -> None:
     async def main() -> None:
         async with use_websocket("ws://192.0.2.1/", access_token="t") as store:
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert isinstance(state.error, InsecureToken)
 
     run(main)
@@ -584,7 +584,7 @@ def test_a_redirect_to_another_origin_is_refused_and_not_visited() -> None:
                 peer(hold, process_request=refuse) as url,
                 quick(url, access_token="t") as store,
             ):
-                state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+                state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
                 assert "another origin" in str(state.error)
                 assert len(seen) == 1
                 assert visits == []
@@ -609,7 +609,7 @@ def test_the_token_goes_where_it_is_to_go(placement: Any, expect: Callable[[Any]
             ) as url,
             quick(f"{url}/", access_token="s3", token_placement=placement) as store,
         ):
-            await store.wait_connected(2)
+            await store.wait_connected(8)
         assert expect(seen[0])
 
     run(main)

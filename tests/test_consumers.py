@@ -54,7 +54,7 @@ def test_a_handler_is_awaited_in_order_over_a_reconnection() -> None:
                     last.set()
 
             store.on_message(slow)
-            await asyncio.wait_for(last.wait(), 5)
+            await asyncio.wait_for(last.wait(), 8)
             assert seen == hot == [*range(100, 150), *range(200, 250)]
 
     run(main)
@@ -305,7 +305,7 @@ def test_the_busy_handler_of_a_client_leaves_no_task_behind() -> None:
 
         async with peer(echo) as url:
             client = create_websocket(url, on_message=busy)
-            await client.socket.wait_connected(2)
+            await client.socket.wait_connected(8)
             await client.send(1)
             await until(client.socket, lambda: client.socket.last_message.value == 1)
             await client.aclose()
@@ -324,11 +324,11 @@ def test_a_handler_runs_on_the_background_loop_of_a_synchronous_program() -> Non
     with serve_in_thread(echo=True) as server:
         with use_websocket(f"{server.url}/v1/ws/status", message_type=int) as store:
             store.on_message(handler)
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
             came = threading.Event()
             store.messages.subscribe(lambda _: came.set())
-            store.send(1).result(2)
-            assert came.wait(2)
+            store.send(1).result(8)
+            assert came.wait(8)
         assert seen == [(1, "heimdall-reactive")]
 
 
@@ -376,16 +376,16 @@ def test_a_handler_goes_on_where_its_store_had_to_leave_a_closed_loop() -> None:
         async def begin() -> WebSocketStore[int]:
             store = use_websocket(f"{server.url}/v1/ws/status", message_type=int)
             store.on_message(handler)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             await store.send(1)
-            await asyncio.wait_for(stuck.wait(), 2)
+            await asyncio.wait_for(stuck.wait(), 8)
             return store
 
         with asyncio.run(begin()) as store:
             store.connect()
-            store.wait_for(lambda state: state.session == 2, 5).result()
+            store.wait_for(lambda state: state.session == 2, 8).result()
             store.send(2)
-            assert came.wait(2)
+            assert came.wait(8)
     assert seen == [1, 2]
 
 
@@ -401,9 +401,9 @@ def test_a_replay_on_another_thread_is_handled_on_the_loop() -> None:
         serve_in_thread() as server,
         use_websocket(f"{server.url}/v1/ws/status", loop="thread") as store,
     ):
-        store.wait_connected(2).result()
+        store.wait_connected(8).result()
         store.on_each(store.is_connected, look)
-        assert came.wait(2)
+        assert came.wait(8)
     assert seen == [(True, "heimdall-reactive"), (False, "heimdall-reactive")]
 
 

@@ -105,7 +105,7 @@ def test_nothing_is_lost_over_a_real_socket_with_a_reconnection_in_the_middle() 
             seen: list[int] = []
             for session in (1, 2):
                 link = await peer.accepted(5)
-                await store.wait_for(lambda s, n=session: s.session == n, 5)  # type: ignore[misc]
+                await store.wait_for(lambda s, n=session: s.session == n, 8)  # type: ignore[misc]
                 for n in range(2000):
                     link.send(n)
                 link.send({"end": session})

@@ -29,7 +29,7 @@ def test_a_thread_runs_a_queue_until_it_is_stopped() -> None:
     thread.start()
     hop(lambda: seen.append(threading.current_thread().name))
     hop.stop()
-    thread.join(2)
+    thread.join(8)
     assert seen == ["window"]
     hop.stop()
     assert hop.run_pending() == 0
@@ -41,7 +41,7 @@ def test_a_loop_is_reached_from_a_thread() -> None:
         came = asyncio.Event()
         thread = threading.Thread(target=hop, args=(came.set,))
         thread.start()
-        await asyncio.wait_for(came.wait(), 2)
+        await asyncio.wait_for(came.wait(), 8)
         thread.join()
 
     asyncio.run(main())

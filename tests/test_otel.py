@@ -141,8 +141,8 @@ def test_several_stores_are_one_set_of_instruments_and_sums_never_go_back(
             for expected in (1, 2):
                 async with use_websocket(peer.url) as first, use_websocket(peer.url) as second:
                     watches = telescope.watch(first), telescope.watch(second)
-                    await first.wait_connected(5)
-                    await second.wait_connected(5)
+                    await first.wait_connected(8)
+                    await second.wait_connected(8)
                     assert telescope.values("websocket.client.active_sessions") == {(): 2}
                     await first.send({"n": 1})
                     for watch in watches:
@@ -165,7 +165,7 @@ def test_errors_are_counted_by_type_and_pings_measured(telescope: Telescope) -> 
             link = await peer.accepted()
             link.send("{not JSON", text=True)
             await until(store, lambda: store.stats.invalid == 1)
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 8)
             errors = telescope.values("websocket.client.errors", "error.type")
             assert errors == {("InvalidMessage",): 1}
             assert telescope.points()["websocket.client.ping.duration"][0].count >= 1
@@ -176,10 +176,10 @@ def test_errors_are_counted_by_type_and_pings_measured(telescope: Telescope) -> 
 def test_a_store_that_is_connected_already_has_its_session_told(telescope: Telescope) -> None:
     async def main() -> None:
         async with SocketPeer() as peer, use_websocket(peer.url) as store:
-            await store.wait_connected(5)
+            await store.wait_connected(8)
             telescope.watch(store)
             store.disconnect()
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
             assert [span.name for span in telescope.spans()] == ["websocket.session"]
 
     run(main)

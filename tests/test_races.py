@@ -49,7 +49,7 @@ def test_disconnect_in_an_observer_of_the_errors_wins() -> None:
         async with quick("ws://127.0.0.1:9", access_token=provider) as store:
             store.errors.subscribe(lambda _: store.disconnect())
             seen = record(store.state)
-            await store.wait_for(lambda s: s.status is END, 2)
+            await store.wait_for(lambda s: s.status is END, 8)
             await asyncio.sleep(0.05)  # longer than the delay: nothing may happen
             assert [s.status for s in seen] == ["connecting", "disconnected"]
             assert len(calls) == 1
@@ -70,7 +70,7 @@ def test_disconnect_in_an_options_callable_wins(option: str, opened: bool) -> No
         async with peer(lambda ws: ws.close(1011)) as url:
             stores.append(quick(url if opened else "ws://127.0.0.1:9", **{option: decide}))
             async with stores[0] as store:
-                await store.wait_for(lambda s: s.status is END, 2)
+                await store.wait_for(lambda s: s.status is END, 8)
                 await asyncio.sleep(0.05)  # longer than the delay: nothing may happen
                 assert store.state.value.status is END
                 assert store.stats.attempts == 1
@@ -90,29 +90,29 @@ def test_a_store_made_in_anothers_callback_survives_it() -> None:
 
         first.messages.subscribe(make)
         first.send("1")
-        assert made.wait(3)
+        assert made.wait(8)
         first.close()
-        assert stores[0].wait_connected(2).result().session == 1
+        assert stores[0].wait_connected(8).result().session == 1
         server.drop()
-        assert stores[0].wait_for(lambda s: s.session == 2).result(2)
+        assert stores[0].wait_for(lambda s: s.session == 2).result(8)
         stores[0].close()
 
 
 def test_what_a_thread_sends_after_disconnect_and_connect_is_sent() -> None:
     with serve_in_thread(echo=True) as server, quick(f"{server.url}/v1/ws/status") as store:
-        store.wait_connected(2).result()
+        store.wait_connected(8).result()
         for n in range(20):
             store.disconnect()
             store.connect()
-            assert store.send(n).result(3).state == "written"
+            assert store.send(n).result(8).state == "written"
 
 
 def test_what_is_sent_after_a_new_token_was_set_is_that_users() -> None:
     async def main() -> None:
         async with peer(echo) as url, quick(url, access_token="ada") as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             store.disconnect()
-            await store.wait_for(lambda s: s.status is END, 2)
+            await store.wait_for(lambda s: s.status is END, 8)
             before = store.send("from ada")
             store.set_access_token(None)
             after = store.send("from nobody")
@@ -129,13 +129,13 @@ def test_what_waits_for_one_url_does_not_reach_another() -> None:
             try:
                 ws_config.ws_url = one
                 async with quick("/x") as store:
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
                     store.disconnect()
-                    await store.wait_for(lambda s: s.status is END, 2)
+                    await store.wait_for(lambda s: s.status is END, 8)
                     receipt = store.send("for one")
                     ws_config.ws_url = two
                     store.connect()
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
                     assert receipt.state == "dropped"
             finally:
                 ws_config.ws_url = None
@@ -148,9 +148,9 @@ def test_a_thread_that_sends_faster_than_the_loop_waits_for_room() -> None:
         serve_in_thread(echo=True) as server,
         quick(f"{server.url}/v1/ws/status", outbox_limit=64) as store,
     ):
-        store.wait_connected(2).result()
+        store.wait_connected(8).result()
         receipts = [store.send(n) for n in range(5000)]
-        assert receipts[-1].result(5).state == "written"
+        assert receipts[-1].result(8).state == "written"
         assert {receipt.state for receipt in receipts} == {"written"}
 
 
@@ -174,7 +174,7 @@ def test_connecting_while_it_closes_leaves_nothing_connecting() -> None:
             store.close()
             stop.set()
             for worker in workers:
-                worker.join(5)
+                worker.join(8)
             assert store.state.value.status is END
 
 
@@ -200,7 +200,7 @@ def test_a_provider_that_swallows_its_cancellation_leaves_no_connection() -> Non
             store = quick(url, access_token=provider)
             await asked.wait()
             store.disconnect()
-            await asyncio.wait_for(store.aclose(), 3)
+            await asyncio.wait_for(store.aclose(), 8)
             assert store.state.value.status is END
         assert opened == []
 
@@ -241,13 +241,13 @@ def test_an_observer_that_exits_does_not_end_the_stores_of_others() -> None:
         url = f"{server.url}/v1/ws/status"
         with quick(url) as one, quick(url) as two:
             one.messages.subscribe(lambda _: sys.exit(1))
-            one.wait_connected(2).result()
-            two.wait_connected(2).result()
-            one.send("1").result(2)
+            one.wait_connected(8).result()
+            two.wait_connected(8).result()
+            one.send("1").result(8)
             got = threading.Event()
             two.messages.subscribe(lambda _: got.set())
-            two.send("2").result(2)
-            assert got.wait(2)
+            two.send("2").result(8)
+            assert got.wait(8)
 
 
 def test_a_close_that_nobody_waits_out_releases_the_thread() -> None:
@@ -263,7 +263,7 @@ def test_a_close_that_nobody_waits_out_releases_the_thread() -> None:
 
         async with peer(handler) as url:
             store = quick(url, loop="thread", close_timeout=0.2)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             await held.wait()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.aclose(), 0.01)
@@ -280,7 +280,7 @@ def test_a_close_that_nobody_waits_out_releases_the_thread() -> None:
 def test_a_close_timeout_without_end_closes_all_the_same() -> None:
     with serve_in_thread() as server:
         store = quick(f"{server.url}/v1/ws/status", close_timeout=math.inf)
-        store.wait_connected(2).result()
+        store.wait_connected(8).result()
         store.close()
 
 
@@ -299,7 +299,7 @@ def test_a_flush_that_a_closing_loop_swallowed_is_made_up_for() -> None:
 
         async def make() -> Any:
             store = quick(f"{server.url}/v1/ws/status")
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             return store
 
         store = loop.run_until_complete(make())
@@ -307,7 +307,7 @@ def test_a_flush_that_a_closing_loop_swallowed_is_made_up_for() -> None:
         thread.start()
         thread.join()
         loop.close()  # with the posted flush in it
-        assert store.send("2").result(3).state == "written"
+        assert store.send("2").result(8).state == "written"
         store.close()
         gc.collect()
 
@@ -337,7 +337,7 @@ def test_impossible_values_are_refused_in_words() -> None:
 def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
     async def main() -> None:
         async with quick("ws://127.0.0.1:9", additional_headers=headers) as store:
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert "additional_headers" in str(state.error)
 
     run(main)

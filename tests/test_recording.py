@@ -112,7 +112,7 @@ def test_a_recording_over_sockets_gives_the_same_sequence_again(tmp_path: Path) 
                 link.send(value)
             await store.send({"up": 1})
             await store.send(b"\1")
-            assert await link.receive(5) == {"up": 1}
+            assert await link.receive(8) == {"up": 1}
             await until_seen(store, seen, lambda: kinds(seen).count("errors") == 2)
             await until_seen(store, seen, lambda: kinds(seen).count("latency") > 1)
             peer.script(HttpAnswer(503, (("Retry-After", "0"),)))
@@ -121,7 +121,7 @@ def test_a_recording_over_sockets_gives_the_same_sequence_again(tmp_path: Path) 
             link.send("2")
             link.close(4000, "bye\x1b")
             link = await peer.accepted(5)
-            await store.wait_for(lambda state: state.session == 3, 5)
+            await store.wait_for(lambda state: state.session == 3, 8)
             await store.aclose()
             await recorder.aclose()
         assert recorder.error is None
@@ -156,7 +156,7 @@ async def until_seen(store: WebSocketStore[Any], seen: list[Any], holds: Any) ->
 
     sources: list[Any] = [store.state, store.latency, store.messages, store.errors]
     subscriptions = [source.subscribe(look) for source in sources]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(8):
         await done.wait()
     for subscription in subscriptions:
         subscription.dispose()
@@ -316,7 +316,7 @@ async def message(store: WebSocketStore[Any], link: Any, text: str) -> None:
     arrived = asyncio.Event()
     subscription = store.messages.subscribe(lambda value: arrived.set() if value == text else None)
     link.send(text)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(8):
         await arrived.wait()
     subscription.dispose()
 
@@ -427,7 +427,7 @@ def test_a_replay_is_ended_and_begun_anew_by_commands(tmp_path: Path) -> None:
         for _ in range(2):
             store.connect()
             store.connect()
-            await store.wait_connected(1)
+            await store.wait_connected(8)
             await asyncio.sleep(1.5)
             store.disconnect()
             assert store.state.value.status is Status.DISCONNECTED
@@ -448,7 +448,7 @@ def test_an_observer_may_end_a_replay(tmp_path: Path) -> None:
             seen: list[Any] = []
             store.messages.subscribe(seen.append)
             store.messages.subscribe(store.disconnect)
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
             assert seen == ["one"]
 
     run_virtually(main)
@@ -461,13 +461,13 @@ def test_a_store_is_recorded_and_replayed_without_an_event_loop(tmp_path: Path) 
     with use_websocket("ws://peer/", transport=peer, message_type=RAW) as store:
         store.messages.subscribe(lambda _: arrived.set())
         with record(store, path):
-            store.send("hello").result(5)
-            assert arrived.wait(5)
+            store.send("hello").result(8)
+            assert arrived.wait(8)
     seen: list[Any] = []
     with replay(path, "instant", message_type=RAW, immediate=False) as again:
         again.messages.subscribe(seen.append, on_completed=over.set)
         again.connect()
-        assert over.wait(5)
+        assert over.wait(8)
     assert seen == ["hello"]
 
 
@@ -479,12 +479,12 @@ def test_a_replay_goes_on_where_its_event_loop_has_ended(tmp_path: Path) -> None
         store = replay(path, 100.0, message_type=RAW)
         seen: list[Any] = []
         store.messages.subscribe(seen.append, on_completed=over.set)
-        await store.wait_connected(5)
+        await store.wait_connected(8)
         return store, seen
 
     store, seen = asyncio.run(begin())
     store.send("wakes it up")
-    assert over.wait(5)
+    assert over.wait(8)
     store.close()
     assert seen == ["one", b"three", "ten"]
 

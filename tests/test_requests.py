@@ -133,7 +133,7 @@ def test_a_wait_that_is_cancelled_as_the_request_fails_leaves_no_complaint() -> 
 
     async def main() -> None:
         async with served(mute) as url, quick(url) as store:
-            await store.wait_connected(5)
+            await store.wait_connected(8)
             for _ in range(5):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.05):  # and the request's own time ends with it
@@ -194,10 +194,10 @@ def test_requests_over_a_real_socket_from_a_thread() -> None:
                 await ws.send(message)
 
         async with served(echo) as url, quick(url) as store:
-            await store.wait_connected(5)
+            await store.wait_connected(8)
 
             def ask() -> Any:
-                return store.request({"id": 1}, match=answers(1)).result(5)
+                return store.request({"id": 1}, match=answers(1)).result(8)
 
             assert await asyncio.to_thread(ask) == {"id": 1}
             with pytest.raises(RuntimeError, match="await it"):

@@ -126,8 +126,8 @@ def test_a_finaliser_may_send_while_a_receipt_is_made_waitable(
     Sender()
     thread = threading.Thread(target=lambda: Receipt().add_done_callback(print), daemon=True)
     thread.start()
-    assert done.wait(5)
-    thread.join(5)
+    assert done.wait(8)
+    thread.join(8)
 
 
 def test_words_for_a_channel_that_raise_end_no_attempt() -> None:
@@ -142,7 +142,7 @@ def test_words_for_a_channel_that_raise_end_no_attempt() -> None:
             subscription = store.channel("unknown").subscribe(print)
             store.channel("known").subscribe(print)
             store.connect()
-            await store.wait_connected(5)
+            await store.wait_connected(8)
             subscription.dispose()
             await loop().idle()
             assert peer.links[0].received == [{"sub": "known"}]
@@ -228,7 +228,7 @@ def test_an_interrupt_leaves_a_delivering_loop_in_a_step_of_its_own() -> None:
             store.connect()
             await until(store, lambda: store.last_message.value == {"n": 1})
             store.disconnect()
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
 
     support.run(main)
 
@@ -239,7 +239,7 @@ def test_a_transport_that_is_not_implemented_fails_the_store() -> None:
 
     async def main() -> None:
         async with use_websocket("ws://localhost/x", transport=dial) as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 8)
             assert isinstance(state.error, ConfigurationError)
 
     support.run(main)
@@ -288,7 +288,7 @@ def test_disconnect_in_the_callback_of_a_doubtful_receipt_leaves_no_timer() -> N
             await store.wait_connected()
             receipt = store.send(bytes(8_000_000))
             receipt.add_done_callback(lambda _: store.disconnect())
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
         timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         assert not [timer for timer in timers if not timer.cancelled() and "abort" in repr(timer)]
 

@@ -44,4 +44,4 @@ def test_the_thread_has_a_loop_of_asyncio_itself() -> None:
     with serve_in_thread(require_token=False) as server:
         store = use_websocket(f"{server.url}/v1/ws", loop="thread")
         with store:
-            assert store.send("hello").result(timeout=5).state == "written"
+            assert store.send("hello").result(8).state == "written"

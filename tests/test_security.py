@@ -41,7 +41,7 @@ PAGE = TESTS.parent / "docs" / "security.md"
 
 
 async def end_of(store: WebSocketStore[Any]) -> ConnectionState:
-    state: ConnectionState = await store.wait_for(lambda s: s.status is Status.FAILED, 5)
+    state: ConnectionState = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
     return state
 
 
@@ -80,7 +80,7 @@ def test_t01_no_configuration_of_the_logs_brings_the_headers_to_light() -> None:
 
         async def main() -> None:
             async with SocketPeer() as peer, quick(peer.url, access_token=CANARY) as store:
-                await store.wait_connected(2)
+                await store.wait_connected(8)
 
         run(main)
 
@@ -91,7 +91,7 @@ def test_t02_no_object_of_a_store_shows_the_token(placement: Any) -> None:
         async with SocketPeer() as peer:
             url = peer.url.replace("ws://", "ws://ada:pass@") if placement != "header" else peer.url
             async with quick(url, access_token=CANARY, token_placement=placement) as store:
-                await store.wait_connected(2)
+                await store.wait_connected(8)
                 search(store)
             search(store)
 
@@ -125,7 +125,7 @@ def test_t04_the_token_is_in_no_url_but_by_an_unsafe_name() -> None:
             for placement in ("header", "subprotocol", "first_message", "unsafe_query"):
                 options: Any = {"token_placement": placement}
                 async with quick(peer.url, access_token=CANARY, **options) as store:
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
             found = [CANARY in dial.path for dial in peer.dials]
             assert found == [False, False, False, True]
 

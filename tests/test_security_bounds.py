@@ -38,7 +38,7 @@ MIB = 2**20
 
 async def ended(store: WebSocketStore[Any]) -> ConnectionState:
     over = (Status.FAILED, Status.DISCONNECTED, Status.WAITING)
-    state: ConnectionState = await store.wait_for(lambda s: s.status in over, 5)
+    state: ConnectionState = await store.wait_for(lambda s: s.status in over, 8)
     return state
 
 

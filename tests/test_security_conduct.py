@@ -77,7 +77,7 @@ def test_t20_one_record_of_the_log_is_one_line(caplog: pytest.LogCaptureFixture)
                 await store.wait_connected(2)
                 await until(store, lambda: store.last_message.value is not None)
                 (await peer.accepted(2)).close(1011, EVIL)
-                await store.wait_for(lambda s: s.status is Status.FAILED, 5)
+                await store.wait_for(lambda s: s.status is Status.FAILED, 8)
                 seen: list[Any] = [store.state.value.close, store.state.value.error]
             async with use_websocket(url, access_token=sly, max_reconnect_attempts=0) as store:
                 await ended(store)
@@ -113,7 +113,7 @@ def test_t21_an_origin_is_sent_only_where_one_is_given() -> None:
         async with SocketPeer() as peer:
             for origin in (None, "https://app.example"):
                 async with quick(peer.url, origin=origin) as store:
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
             assert [dial.headers.get("origin") for dial in peer.dials] == [
                 None, "https://app.example",
             ]  # fmt: skip
@@ -141,10 +141,10 @@ def test_t22_keys_and_masks_do_not_follow_the_seed_of_random() -> None:
                 random.seed(1)
                 # Without pings: one may come in front of the frame, in the same segment.
                 async with quick(peer.url, compression=None, ping_interval=None) as store:
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
                     link = await peer.accepted(2)
                     await store.send("x" * 100)
-                    await link.receive(2)
+                    await link.receive(8)
             keys = {dial.headers["sec-websocket-key"] for dial in peer.dials}
             masks = {data[2:6] for data in arrived if data[:2] == b"\x81\xe4"}
             assert (len(keys), len(masks)) == (2, 2)
@@ -239,7 +239,7 @@ def test_t25_slow_async_handlers_do_not_keep_the_loop_from_its_work() -> None:
                 await link.wait_for(lambda: any(f.payload == b"alive?" for f in link.frames))
                 assert done == []
                 answered.set()
-                await asyncio.wait_for(over.wait(), 5)
+                await asyncio.wait_for(over.wait(), 8)
 
     run(main)
 

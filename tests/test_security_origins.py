@@ -35,7 +35,7 @@ CLEAR = "ws://192.0.2.1/"  # TEST-NET-1: nobody has it
 
 
 async def end_of(store: WebSocketStore[Any]) -> ConnectionState:
-    state: ConnectionState = await store.wait_for(lambda s: s.status is Status.FAILED, 5)
+    state: ConnectionState = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
     return state
 
 
@@ -118,7 +118,7 @@ def test_t08_a_redirect_leads_to_no_other_origin(status: int, where: str) -> Non
             headers = {"X-Api-Key": CANARY}
             async with quick(peer.url, access_token=CANARY, additional_headers=headers) as store:
                 if where == "path":
-                    await store.wait_connected(2)
+                    await store.wait_connected(8)
                     assert [dial.path for dial in peer.dials] == ["/", "/moved"]
                 else:
                     assert isinstance((await end_of(store)).error, RedirectRefused)
@@ -146,7 +146,7 @@ def test_t10_the_next_attempt_goes_to_the_configured_url() -> None:
             SocketPeer(redirect("/moved", 307), HttpAnswer(503)) as peer,
             quick(peer.url + "/home", access_token=CANARY) as store,
         ):
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert [dial.path for dial in peer.dials] == ["/home", "/moved", "/home"]
             assert peer.dials[2].token == CANARY
 
@@ -178,7 +178,7 @@ def test_t11_a_certificate_that_is_not_accepted_stops_the_store(
             url = peer.url.replace("127.0.0.1", host)
             async with quick(url, ssl=context, access_token=CANARY) as store:
                 if case == "good":
-                    await store.wait_connected(3)
+                    await store.wait_connected(8)
                     return
                 assert isinstance((await end_of(store)).error, CertificateError)
                 assert store.stats.attempts == 1
@@ -215,7 +215,7 @@ def test_t12_a_proxy_of_the_environment_is_not_asked_for_this_machine(
                 monkeypatch.setenv(name, proxy.url.replace("ws:", "http:"))
             url = peer.url.replace("127.0.0.1", host)
             async with quick(url, access_token=CANARY) as store:
-                await store.wait_connected(2)
+                await store.wait_connected(8)
             assert proxy.dials == []
 
     run(main)

@@ -79,7 +79,7 @@ def test_two_stores_share_one_socket_and_see_the_same() -> None:
                 await until(second, lambda: len(seen[1]) == 2)
                 first.send({"from": "first"})
                 second.send({"from": "second"})
-                assert [await link.receive(2), await link.receive(2)] == [
+                assert [await link.receive(8), await link.receive(8)] == [
                     {"from": "first"}, {"from": "second"},
                 ]  # fmt: skip
                 assert seen == ([{"n": 1}, {"n": 2}], [{"n": 1}, {"n": 2}])
@@ -159,7 +159,7 @@ def test_an_endpoint_that_is_none_fails_both() -> None:
     async def main() -> None:
         async with shared(url="ftp://x") as first, shared(url="ftp://x") as second:
             for store in (first, second):
-                await store.wait_for(lambda state: state.status is Status.FAILED, 2)
+                await store.wait_for(lambda state: state.status is Status.FAILED, 8)
 
     run(main)
 
@@ -512,7 +512,7 @@ def test_threads_share_one_connection_of_the_background_thread() -> None:
         def consume() -> None:
             barrier.wait()
             with use_websocket(url, share=True, share_linger=0.05) as store:
-                store.wait_connected(timeout=5).result()
+                store.wait_connected(8).result()
                 found.append(store.state.value.session)
                 counts.append(len(server.connections))
                 barrier.wait()
@@ -533,7 +533,7 @@ def test_the_last_to_leave_from_a_thread_blocks_until_nothing_is_left() -> None:
             use_websocket(server.url + "/v1/ws", share=True, share_linger=0) as first,
             use_websocket(server.url + "/v1/ws", share=True, share_linger=0) as second,
         ):
-            second.wait_connected(timeout=5).result()
+            second.wait_connected(8).result()
             first.close()
             assert second.connected
         assert set(threading.enumerate()) == before
@@ -547,13 +547,13 @@ def test_a_thread_joins_the_connection_of_a_loop_by_naming_it() -> None:
             def consume() -> int:
                 options: dict[str, Any] = {"share_linger": 0, "reconnect_delay": 0.02}
                 with use_websocket(peer.url, share=True, loop=loop, **options) as store:
-                    store.send({"from": "a thread"}).result(5)
-                    return store.wait_connected(timeout=5).result().session
+                    store.send({"from": "a thread"}).result(8)
+                    return store.wait_connected(8).result().session
 
             async with shared(url=peer.url) as store:
                 link = await peer.accepted()
                 assert await asyncio.to_thread(consume) == 1
-                assert await link.receive(2) == {"from": "a thread"}
+                assert await link.receive(8) == {"from": "a thread"}
                 assert store.connected
 
     run(main)
@@ -577,7 +577,7 @@ PROGRAM = """
 import sys
 from heimdall_reactive import use_websocket
 with use_websocket(sys.argv[1], share=True, share_linger=60) as store:
-    store.wait_connected(timeout=5).result()
+    store.wait_connected(8).result()
 """
 
 
@@ -597,8 +597,8 @@ def test_threads_that_come_and_go_never_lose_the_connection_of_another() -> None
             try:
                 for _ in range(25):
                     with use_websocket(url, share=True, share_linger=linger) as store:
-                        store.send("{}").result(5)
-                        assert store.wait_connected(timeout=5).result().is_connected
+                        store.send("{}").result(8)
+                        assert store.wait_connected(8).result().is_connected
             except BaseException as error:
                 problems.append(error)
 
@@ -621,12 +621,12 @@ def test_close_on_a_loop_begins_what_aclose_waits_for() -> None:
     async def main() -> None:
         async with SocketPeer() as peer:
             store = shared(url=peer.url)
-            await store.wait_connected(5)
+            await store.wait_connected(8)
             store.close()
             assert not store._life.ended
             await store.aclose()
             assert not registry.all
-            await asyncio.wait_for(peer.links[0].ended(5), 5)
+            await asyncio.wait_for(peer.links[0].ended(5), 8)
 
     run(main)
 

@@ -82,7 +82,7 @@ def test_the_first_example_of_the_contract() -> None:
                 assert isinstance(store.is_connected, BehaviorSubject)
                 for subject in (store.last_message, store.send, store.connect, store.disconnect):
                     assert isinstance(subject, BehaviorSubject)
-                state = await store.wait_for(lambda s: s.status is not Status.CONNECTING, 3)
+                state = await store.wait_for(lambda s: s.status is not Status.CONNECTING, 8)
                 assert state.status in (Status.CONNECTED, Status.WAITING)
             assert connected[0] is False
 
@@ -94,7 +94,7 @@ def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
         async with DevServer() as server:
             monkeypatch.setenv("HEIMDALL_WS_URL", server.url)
             async with use_websocket("/v1/ws/status") as store:
-                await store.wait_connected(2)
+                await store.wait_connected(8)
 
     run(main)
 
@@ -103,10 +103,10 @@ def test_is_connected_is_distinct_and_follows_the_socket() -> None:
     async def main() -> None:
         async with DevServer() as server, quick(f"{server.url}/v1/ws/status") as store:
             seen = record(store.is_connected)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert store.connected
             server.drop()
-            await store.wait_for(lambda s: s.session == 2, 3)
+            await store.wait_for(lambda s: s.session == 2, 8)
             assert seen == [False, True, False, True]
             with pytest.warns(RuntimeWarning, match="always true"):
                 assert bool(store.is_connected)
@@ -133,7 +133,7 @@ def test_every_message_notifies_equal_ones_too_and_the_last_is_kept_over_a_recon
             assert hot == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 3}]
             assert last == [None, *hot]
             connections[0].transport.abort()
-            await store.wait_for(lambda s: s.session == 2, 2)
+            await store.wait_for(lambda s: s.session == 2, 8)
             assert store.last_message.value == {"n": 3}
             assert record(store.last_message) == [{"n": 3}]
             assert record(store.messages) == []
@@ -145,7 +145,7 @@ def test_send_is_a_function_an_observer_and_a_subject() -> None:
     async def main() -> None:
         async with peer(echo) as url, quick(url, message_type=str | bytes) as store:
             hot = record(store.messages)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert store.send.value is None
             receipt = store.send("text")
             assert (await receipt).state == "written"
@@ -223,9 +223,9 @@ def test_transitions_have_both_sides_and_select_is_distinct() -> None:
             pairs = record(store.transitions)
             session = store.select(lambda s: s.session)
             sessions = record(session)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert all(a is not b for a, b in pairs)
             assert [b for _, b in pairs][:-1] == [a for a, _ in pairs][1:]
             assert sessions == [0, 1]
@@ -240,7 +240,7 @@ def test_a_selection_lives_as_long_as_it_is_observed() -> None:
             ups: list[bool] = []
             subscription = store.select(lambda s: s.is_connected).subscribe(ups.append)
             gc.collect()
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert ups == [False, True]
             subscription.dispose()
             gc.collect()
@@ -255,7 +255,7 @@ def test_a_selector_that_raises_is_reported_and_its_value_stays() -> None:
             errors = record(store.errors)
             attempt = store.select(lambda s: 1 // (s.session == 0))
             store.connect()
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert attempt.value == 1
             assert isinstance(errors[0], ObserverError)
 
@@ -281,11 +281,11 @@ def test_latency_is_measured_by_pings_and_belongs_to_a_session() -> None:
             seen = record(store.latency)
             got = asyncio.Event()
             store.latency.filter(lambda s: s is not None).subscribe(lambda _: got.set())
-            await asyncio.wait_for(got.wait(), 2)
+            await asyncio.wait_for(got.wait(), 8)
             assert seen[0] is None
             assert 0 < seen[1] < 1
             store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert store.latency.value is None
 
     run(main)
@@ -451,7 +451,7 @@ def test_everything_has_one_order_also_for_emissions_inside_callbacks() -> None:
                     store.messages.subscribe(seen.append)
                 store.send.filter(lambda v: v is not None).subscribe(seen.append)
                 store.is_connected.subscribe(seen.append)
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             expected = [False, True, 0, "echo 0", 1, "echo 1", 2, "echo 2", False]
             assert one == expected
             assert two == expected
@@ -476,9 +476,9 @@ def test_values_read_in_any_callback_are_current_and_consistent() -> None:
             for source in (store.is_connected, store.state, selected, store.transitions):
                 source.subscribe(check)
             for _ in range(3):
-                await store.wait_connected(2)
+                await store.wait_connected(8)
                 store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
                 store.connect()
             assert mixed == []
 
@@ -526,9 +526,9 @@ def test_finite_and_failing_sources_leave_the_commands_alive() -> None:
             assert [type(e) for e in errors] == [SourceError, InvalidMessage, InvalidMessage]
             await until(store, lambda: hot == ["c"])
             rx.of(1).subscribe(store.disconnect)
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             store.connect()
-            await store.wait_connected(2)
+            await store.wait_connected(8)
 
     run(main)
 
@@ -541,16 +541,16 @@ def test_a_late_observer_of_a_command_triggers_nothing() -> None:
             received.extend([message async for message in ws])
 
         async with peer(handler) as url, quick(url) as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             await store.send("once")
             assert record(store.send) == ["once"]
             assert record(store.disconnect) == [None]
             assert store.connected
             store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             store.connect()
             assert record(store.disconnect) == [True]
-            await store.wait_connected(2)
+            await store.wait_connected(8)
         assert received == ["once"]
 
     run(main)
@@ -575,7 +575,7 @@ def test_commands_may_come_from_any_thread() -> None:
             assert where == {threading.get_ident()}
             states = record(store.state)
             await asyncio.to_thread(store.disconnect)
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert states[-1].status is Status.DISCONNECTED
         await asyncio.get_running_loop().shutdown_default_executor()
 
@@ -588,13 +588,13 @@ def test_commands_may_come_from_any_thread() -> None:
 def test_a_synchronous_program_needs_no_event_loop() -> None:
     with serve_in_thread(echo=True) as server:
         with quick(f"{server.url}/v1/ws/status") as store:
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
             got = threading.Event()
             store.messages.filter(lambda m: m == "hello").subscribe(lambda _: got.set())
-            assert store.send('"hello"').result(2).state == "written"
-            assert got.wait(2)
+            assert store.send('"hello"').result(8).state == "written"
+            assert got.wait(8)
             server.drop()
-            store.wait_for(lambda s: s.session == 2).result(3)
+            store.wait_for(lambda s: s.session == 2).result(8)
             with pytest.raises(WaitTimeout):
                 store.wait_for(lambda s: False).result(0.01)
         assert store.state.value.status is Status.DISCONNECTED
@@ -606,7 +606,7 @@ def test_stores_without_a_loop_share_one_thread_which_ends_with_the_last() -> No
         serving = threads()
         stores = [quick(f"{server.url}/v1/ws/status") for _ in range(5)]
         for store in stores:
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
         assert len(threads() - serving) == 1
         for store in stores:
             store.close()
@@ -629,7 +629,7 @@ def test_blocking_waits_are_refused_on_a_running_loop() -> None:
 def test_a_store_on_the_thread_serves_an_async_program() -> None:
     async def main() -> None:
         async with peer(echo) as url, quick(url, loop="thread") as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             hot = record(store.messages)
             await store.send(1)
             await until(store, lambda: hot == [1])
@@ -644,7 +644,7 @@ def test_a_store_outlives_the_loop_it_was_made_on() -> None:
 
         async def make() -> Any:
             store = quick(f"{server.url}/v1/ws/status")
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             return store
 
         # Not `run`: the socket is abandoned with its loop, as `asyncio.run` does it too.
@@ -668,11 +668,11 @@ def test_a_store_that_was_not_yet_connected_outlives_its_loop_too(phase: Status)
 
         async def make() -> Any:
             store = quick(f"{server.url}/v1/ws/status", reconnect_delay=30.0)
-            await store.wait_for(lambda s: s.status is phase, 2)
+            await store.wait_for(lambda s: s.status is phase, 8)
             return store
 
         store = asyncio.run(make())
-        assert store.send("1").result(3).state == "written"
+        assert store.send("1").result(8).state == "written"
         assert store.state.value.session == 1
         store.close()
         gc.collect()
@@ -687,12 +687,12 @@ def test_a_given_loop_of_another_thread_carries_the_store() -> None:
         store.state.skip(1).subscribe(lambda _: where.append(threading.get_ident()))
         store.send("1")  # before the loop runs: it waits
         thread.start()
-        store.wait_connected(2).result()
-        assert store.send("2").result(2).state == "written"
+        store.wait_connected(8).result()
+        assert store.send("2").result(8).state == "written"
         store.close()
         assert set(where) == {thread.ident}
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(2)
+        thread.join(8)
         loop.close()
 
 
@@ -700,7 +700,7 @@ def test_a_given_loop_that_is_closed_falls_back_to_the_thread() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
     with serve_in_thread() as server, quick(f"{server.url}/v1/ws/status", loop=loop) as store:
-        store.wait_connected(2).result()
+        store.wait_connected(8).result()
 
 
 def test_a_loop_that_opens_no_sockets_falls_back_to_the_thread() -> None:
@@ -712,7 +712,7 @@ def test_a_loop_that_opens_no_sockets_falls_back_to_the_thread() -> None:
 
         async def main() -> None:
             async with quick(f"{server.url}/v1/ws/status", reconnect_delay=30.0) as store:
-                await store.wait_connected(2)  # at once: it is no failure of the server's
+                await store.wait_connected(8)  # at once: it is no failure of the server's
 
         loop = NoSockets()
         try:
@@ -738,7 +738,7 @@ def test_closing_ends_every_subject_after_its_last_value() -> None:
             }  # fmt: skip
             for name, source in sources.items():
                 source.subscribe(lambda _: None, on_completed=lambda n=name: events.append(n))
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             last = record(store.state)
             await store.aclose()
             await store.aclose()
@@ -775,7 +775,7 @@ def test_a_close_inside_a_callback_on_the_loop_ends_the_store() -> None:
             done = asyncio.Event()
             store.state.subscribe(lambda _: None, on_completed=done.set)
             store.messages.subscribe(lambda _: store.close())
-            await asyncio.wait_for(done.wait(), 2)
+            await asyncio.wait_for(done.wait(), 8)
             await store.aclose()
 
     run(main)
@@ -786,7 +786,7 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
         async with DevServer(echo=True) as server:
             url = f"{server.url}/v1/ws/status"
             async with quick(url) as warm:
-                await warm.wait_connected(2)
+                await warm.wait_connected(8)
             await server.wait_for_connections(0)
             loop = asyncio.get_running_loop()
             before = (descriptors(), threads(), asyncio.all_tasks())
@@ -807,7 +807,7 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
             assert mine == []
 
     async def _connected(store: Any) -> None:
-        await store.wait_connected(5)
+        await store.wait_connected(8)
 
     run(main)
 
@@ -833,17 +833,17 @@ def test_the_last_message_and_the_queue_of_one_user_do_not_reach_the_next(
 ) -> None:
     async def main() -> None:
         async with peer(echo) as url, quick(url, access_token=first) as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             store.send(1)
             await until(store, lambda: store.last_message.value == 1)
             hot, last = record(store.messages), record(store.last_message)
             for token, kept in ((same or first, True), (other, False)):
                 store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
                 receipt = store.send(2)
                 store.set_access_token(token)
                 store.connect()
-                await store.wait_connected(2)
+                await store.wait_connected(8)
                 assert receipt.state == ("written" if kept else "dropped")
                 if kept:
                     await until(store, lambda: store.last_message.value == 2)
@@ -874,9 +874,9 @@ def test_operators_compose_over_a_reconnection() -> None:
                 ops.scan(lambda n, _: n + 1, 0),
                 ops.with_latest_from(store.state),
             ).subscribe(lambda pair: seen.append((pair[0], pair[1].session)))
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             server.drop(1012)
-            await store.wait_for(lambda s: s.session == 2, 2)
+            await store.wait_for(lambda s: s.session == 2, 8)
             assert seen == [(1, 1), (2, 2)]
 
     run(main)
@@ -899,7 +899,7 @@ def test_an_observer_of_the_errors_that_raises_them_again_does_not_loop() -> Non
 def test_the_sends_of_a_thread_share_one_wake_up() -> None:
     async def main() -> None:
         async with peer(echo) as url, quick(url) as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             hot = record(store.messages)
             posts: list[Any] = []
             post = store._core.runtime.post

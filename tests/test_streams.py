@@ -104,7 +104,7 @@ def test_a_stream_is_iterated_on_another_loop_than_the_stores() -> None:
                 return [await anext(stream) for _ in range(100)]
 
         with store:
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
             assert asyncio.run(main()) == list(range(100))
             assert store.stats.consumers == ()
 
@@ -122,10 +122,10 @@ def test_a_stream_that_waits_on_another_loop_ends_when_the_store_closes() -> Non
 
         reader = threading.Thread(target=lambda: asyncio.run(main()))
         with store:
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
             reader.start()
-            assert waiting.wait(2)
-        reader.join(2)
+            assert waiting.wait(8)
+        reader.join(8)
         assert seen == [[]]
 
 
@@ -135,7 +135,7 @@ def test_a_stream_whose_loop_was_closed_hurts_nobody() -> None:
         loop = asyncio.new_event_loop()
         got = threading.Event()
         with store:
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
             stream = store.stream()
             task = loop.create_task(stream.__anext__())
             loop.call_soon(lambda: loop.call_soon(loop.stop))
@@ -146,7 +146,7 @@ def test_a_stream_whose_loop_was_closed_hurts_nobody() -> None:
             waiter._log_destroy_pending = False  # it is left on purpose
             loop.close()
             store.send(1)
-            assert got.wait(2)
+            assert got.wait(8)
             assert store.stats.observer_errors == 0
 
 

@@ -36,7 +36,7 @@ from heimdall_reactive.consuming.hops import QueueHop
 from heimdall_reactive.testing import ScriptedPeer
 from heimdall_reactive.testing import run as virtually
 
-from .support import record, run
+from .support import record, run, warnings_in
 
 URL = "ws://localhost/v1/ws"
 
@@ -317,7 +317,7 @@ def test_a_bridge_between_stores_ends_quietly(first: str, caplog: pytest.LogCapt
 
     with caplog.at_level(logging.INFO, "heimdall_reactive"):
         virtually(main)
-    assert [each.getMessage() for each in caplog.records if each.levelno > logging.INFO] == []
+    assert warnings_in(caplog) == []
 
 
 def test_what_a_command_raises_of_its_own_is_still_reported() -> None:

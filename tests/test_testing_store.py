@@ -31,7 +31,7 @@ from .peers import quick
 from .socket_peer import SocketPeer, build_frame
 from .support import record, run, until
 
-SHORT = {"open_timeout": 0.2, "ping_interval": 0.05, "ping_timeout": 0.1, "close_timeout": 0.1}
+SHORT = {"open_timeout": 1.5, "ping_interval": 0.05, "ping_timeout": 1.0, "close_timeout": 0.1}
 TRANSIENT: list[Fault] = [
     HttpAnswer(503),
     HttpAnswer(429, [("Retry-After", "0")]),
@@ -61,10 +61,10 @@ def test_a_store_heals_by_itself(fault: Fault) -> None:
             proxy.next(fault)
             async with quick(proxy.url + "/v1/ws", **SHORT) as store:
                 await proxy.wait_for(lambda: proxy.accepted == 2)
-                await store.wait_for(lambda state: state.status is Status.CONNECTED, 5)
+                await store.wait_for(lambda state: state.status is Status.CONNECTED, 8)
                 store.send({"n": 1})
                 link = peer.links[-1]
-                assert await link.receive(2) == {"n": 1}
+                assert await link.receive(8) == {"n": 1}
             await link.ended(2)
             assert len(proxy.log) == 2
 
@@ -78,9 +78,9 @@ def test_a_store_waits_for_a_port_that_comes_back(fault: Fault) -> None:
             proxy.always(fault)
             options = {**SHORT, "max_reconnect_attempts": None}
             async with quick(proxy.url, **options) as store:
-                await store.wait_for(lambda state: state.attempt >= 2, 5)
+                await store.wait_for(lambda state: state.attempt >= 2, 8)
                 proxy.always(None)
-                await store.wait_connected(5)
+                await store.wait_connected(8)
 
     run(main)
 
@@ -93,7 +93,7 @@ def test_a_store_stops_where_trying_again_is_no_use(fault: Fault) -> None:
         async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
             proxy.always(fault)
             async with quick(proxy.url, **SHORT) as store:
-                state = await store.wait_for(lambda state: state.status is Status.FAILED, 2)
+                state = await store.wait_for(lambda state: state.status is Status.FAILED, 8)
                 assert isinstance(state.error, HandshakeRefused)
             assert proxy.accepted == 1
 
@@ -105,9 +105,9 @@ def test_disconnecting_does_not_wait_for_a_peer_that_never_closes() -> None:
         async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
             proxy.next(MuteClose())
             async with quick(proxy.url, **SHORT) as store:
-                await store.wait_connected(2)
+                await store.wait_connected(8)
                 store.disconnect()
-                await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 1)
+                await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
 
     run(main)
 
@@ -140,7 +140,7 @@ def test_a_peer_may_speak_tls(certificate: Path) -> None:
         trusting: Any = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
         async with SocketPeer(Refuse(503), ssl=context) as peer:
             async with quick(peer.url.replace("127.0.0.1", "localhost")) as store:
-                state = await store.wait_for(lambda state: state.status is Status.FAILED, 3)
+                state = await store.wait_for(lambda state: state.status is Status.FAILED, 8)
                 assert isinstance(state.error, CertificateError)
                 assert not peer.dials
             async with quick(peer.url.replace("127.0.0.1", "localhost"), ssl=trusting) as store:

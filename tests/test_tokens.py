@@ -145,7 +145,7 @@ def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool
 
     def hangs() -> str:
         threads.put(threading.current_thread())
-        assert over.wait(5)
+        assert over.wait(8)
         if fails:
             raise ValueError(CANARY)
         return CANARY
@@ -154,7 +154,7 @@ def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool
         with pytest.raises(TokenError, match="no answer"):
             await ask_token(hangs, 0.01, ProviderCalls())
         over.set()
-        threads.get(timeout=5).join(5)
+        threads.get(timeout=8).join(8)
         await asyncio.sleep(0)
         ended.set()
 
@@ -168,13 +168,13 @@ def test_a_blocking_provider_may_end_after_the_loop() -> None:
 
     def hangs() -> str:
         threads.put(threading.current_thread())
-        assert over.wait(5)
+        assert over.wait(8)
         return CANARY
 
     refusal(hangs, 0.01)
     over.set()
-    thread = threads.get(timeout=5)
-    thread.join(5)
+    thread = threads.get(timeout=8)
+    thread.join(8)
     assert not thread.is_alive()
 
 

@@ -98,7 +98,7 @@ def test_nothing_is_read_behind_a_failure_also_in_the_same_segment() -> None:
         burst = frame(TEXT, b"1") + frame(TEXT, b'"\xff"') + frame(TEXT, b"2")
         async with raw_peer(writing(burst)) as url, quick(url, max_reconnect_attempts=0) as store:
             seen = record(store.messages)
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 5)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert state.close is not None
             assert (state.close.code, seen) == (1007, [1])
 
@@ -133,13 +133,13 @@ def test_what_comes_before_the_announcement_is_held_and_bounded() -> None:
 
         async with raw_peer(flood) as url:
             wire = await dial(url, [], None, StoreOptions(compression=None))
-            await asyncio.wait_for(stuck.wait(), 5)  # the peer can write no more
+            await asyncio.wait_for(stuck.wait(), 8)  # the peer can write no more
             count = Count()
             wire.start(count)
             held = count.frames
             assert 0 < held < 1000
             count.got.clear()
-            await asyncio.wait_for(count.got.wait(), 2)
+            await asyncio.wait_for(count.got.wait(), 8)
             assert count.frames > held
             wire.kill()
 
@@ -154,7 +154,7 @@ def test_messages_and_the_close_of_one_segment_arrive_in_order() -> None:
             seen: list[Any] = []
             store.messages.subscribe(seen.append)
             store.is_connected.skip(1).subscribe(seen.append)
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert seen == [True, 0, 1, 2, 3, 4, False]
             assert state.close is not None
             assert (state.close.code, state.close.reason) == (4401, "expired")
@@ -169,7 +169,7 @@ def test_too_many_fragments_close_with_1009() -> None:
             raw_peer(writing(burst)) as url,
             quick(url, auto_reconnect=False, close_timeout=0.1) as store,
         ):
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 3)
+            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert state.close is not None
             assert (state.close.code, state.close.who) == (1009, "client")
 
@@ -194,7 +194,7 @@ def test_garbage_ends_in_time_also_where_the_peer_keeps_tcp_open(garbage: bytes,
             raw_peer(writing(garbage)) as url,
             quick(url, auto_reconnect=False, close_timeout=0.1) as store,
         ):
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert state.close is not None
             assert (state.close.code, state.close.who) == (code, "client")
 
@@ -208,7 +208,7 @@ def test_a_close_frame_with_tcp_held_open_is_seen_in_time() -> None:
             raw_peer(writing(close)) as url,
             quick(url, auto_reconnect=False, close_timeout=0.1, ping_interval=None) as store,
         ):
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert state.close is not None
             assert (state.close.code, state.close.who) == (1001, "server")
 
@@ -225,7 +225,7 @@ def test_a_peer_that_answers_no_ping_is_noticed(flood: bool) -> None:
             raw_peer(mute) as url,
             quick(url, auto_reconnect=False, ping_interval=0.2, ping_timeout=0.2) as store,
         ):
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             receipts = [store.send(b"x" * 2**20) for _ in range(12)] if flood else []
             state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
             assert state.close is not None
@@ -270,12 +270,12 @@ def test_writing_goes_on_when_the_peer_reads_again() -> None:
                 got += len(chunk)
 
         async with raw_peer(handler) as url, quick(url, ping_interval=None) as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             receipts = [store.send(b"x" * 2**20) for _ in range(12)]
             assert receipts[0].state == "written"
             assert receipts[-1].state == "queued"
             go.set()
-            await asyncio.wait_for(receipts[-1], 5)
+            await asyncio.wait_for(receipts[-1], 8)
             assert {r.state for r in receipts} == {"written"}
 
     run(main)
@@ -327,7 +327,7 @@ def test_an_upgrade_that_is_not_answered_properly_is_a_failed_attempt(
             raw_peer(handler, upgrade=False) as url,
             quick(url, max_reconnect_attempts=0, open_timeout=0.2) as store,
         ):
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 2)
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
             assert isinstance(state.error, error)
 
     run(main)
@@ -346,7 +346,7 @@ def test_closing_is_quick_under_a_flood() -> None:
 
         async with raw_peer(flood) as url:
             store = quick(url, close_timeout=0.2)
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             loop = asyncio.get_running_loop()
             before = loop.time()
             await store.aclose()
@@ -363,7 +363,7 @@ def test_a_proxy_of_the_environment_is_not_used_for_loopback(
 
     async def main() -> None:
         async with peer(lambda ws: ws.wait_closed()) as url, quick(url) as store:
-            await store.wait_connected(2)
+            await store.wait_connected(8)
 
     run(main)
 
@@ -376,7 +376,7 @@ def test_the_token_is_in_no_log_and_no_repr(caplog: pytest.LogCaptureFixture) ->
             peer(lambda ws: ws.wait_closed(), logger=logging.getLogger("peer.quiet")) as url,
             quick(url, access_token="c4nary") as store,
         ):
-            await store.wait_connected(2)
+            await store.wait_connected(8)
             assert "c4nary" not in repr(vars(store._core.connection))
 
     logging.getLogger("peer.quiet").setLevel(logging.INFO)
@@ -393,11 +393,11 @@ def test_a_certificate_is_verified_and_an_unknown_one_is_not_retried(certificate
         async with peer(lambda ws: ws.wait_closed(), ssl=context) as url:
             secure = url.replace("ws://127.0.0.1", "wss://localhost")
             async with quick(secure) as store:
-                state = await store.wait_for(lambda s: s.status is Status.FAILED, 3)
+                state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
                 assert isinstance(state.error, CertificateError)
                 assert store.stats.attempts == 1
             async with quick(secure, ssl=trusting, access_token="t") as store:
-                await store.wait_connected(3)
+                await store.wait_connected(8)
 
     run(main)
 
@@ -405,7 +405,7 @@ def test_a_certificate_is_verified_and_an_unknown_one_is_not_retried(certificate
 def test_a_port_that_nobody_listens_on_is_retried() -> None:
     async def main() -> None:
         async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
-            state = await store.wait_for(lambda s: s.attempt == 2, 3)
+            state = await store.wait_for(lambda s: s.attempt == 2, 8)
             assert str(state.error) == "no connection: Connection refused"
 
     run(main)

@@ -38,7 +38,7 @@ def window() -> Iterator[QueueHop]:
         yield hop
     finally:
         hop.stop()
-        thread.join(5)
+        thread.join(8)
 
 
 def log_of(view: Any) -> list[Any]:
@@ -337,13 +337,13 @@ def test_a_view_on_another_event_loop() -> None:
             view.messages.subscribe(take)
             for n in range(1000):
                 store.send(n)
-            await asyncio.wait_for(done.wait(), 5)
+            await asyncio.wait_for(done.wait(), 8)
             assert seen == list(range(1000))
             assert names == {"MainThread"}
             view.dispose()
 
         with store:
-            store.wait_connected(2).result()
+            store.wait_connected(8).result()
             asyncio.run(main())
 
 
