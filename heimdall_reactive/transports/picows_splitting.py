@@ -142,7 +142,7 @@ def _opened(listener: WSListener, limit: int) -> Any:
     """Return the protocol of `picows`, which believes that its upgrade was answered.
 
     Its class is not documented: `picows` is pinned below the next minor version, and
-    `tests/test_picows.py` holds what is relied upon.
+    `tests/transports/test_picows.py` holds what is relied upon.
     """
     protocol = WSProtocol(
         "",  # host

@@ -44,7 +44,7 @@ class WebSocketsWire(ClientConnection):
     """A connection that pushes. It is never read by `recv()`.
 
     `process_event` is undocumented: `websockets` is pinned below the next major version, and
-    `tests/test_transports.py` holds what is relied upon.
+    `tests/transports/test_websockets_wire.py` holds what is relied upon.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,403 @@
+"""Bounds and order of what waits, and the truth about each send."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heimdall_reactive.base.exceptions import SendError, WaitTimeout
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.receipt import Receipt
+from heimdall_reactive.base.stats import SendCounters
+from heimdall_reactive.connecting.outbox import Outbox
+from tests.support import run, warnings_in
+
+
+def frame(data: bytes = b"x") -> Frame:
+    return Frame(data, True)
+
+
+class Paper:
+    """Where an outbox writes: takes `room` frames, and then no more."""
+
+    def __init__(self, room: float = float("inf"), hands_on: bool = True) -> None:
+        self.room = room
+        self.hands_on = hands_on  # else the last frame that is taken stays in its buffer
+        self.written: list[bytes] = []
+
+    @property
+    def writable(self) -> bool:
+        return self.room > 0
+
+    def write(self, frame: Frame) -> None:
+        assert self.writable
+        self.written.append(frame.data)
+        self.room -= 1
+
+
+def take(box: Outbox) -> bytes:
+    """Write one send; tell which."""
+    paper = Paper(1)
+    box.flush(paper)
+    paper.room = 1
+    box.land()
+    return paper.written[0]
+
+
+def test_sends_leave_in_order_and_one_at_a_time() -> None:
+    box, paper = Outbox(10, 100), Paper(2)
+    receipts = [box.put(frame(data)) for data in (b"a", b"b", b"c")]
+    box.flush(paper)
+    assert paper.written == [b"a", b"b"]
+    # The second filled the wire: it is in flight, and nobody knows yet.
+    assert [receipt.state for receipt in receipts] == ["written", "queued", "queued"]
+    paper.room = 2
+    box.flush(paper)
+    assert paper.written == [b"a", b"b", b"c"]
+    assert [receipt.state for receipt in receipts] == ["written"] * 3
+    assert (len(box), box.counters) == (0, SendCounters(queue_high_water=3))
+
+
+def test_what_was_in_flight_when_the_connection_ended_is_in_doubt_and_not_sent_again() -> None:
+    box, paper = Outbox(10, 100), Paper(1)
+    first, second = box.put(frame(b"a")), box.put(frame(b"b"))
+    box.flush(paper)
+    assert (box.doubt(), box.doubt()) == (1, 0)
+    assert (first.state, second.state) == ("in_doubt", "queued")
+    assert first.error is not None
+    assert "it may have arrived" in str(first.error)
+    again = Paper()
+    box.flush(again)
+    assert again.written == [b"b"]
+    assert box.counters.in_doubt == 1
+
+
+def test_a_write_that_raises_repeats_nothing_and_loses_nothing() -> None:
+    class Broken(Paper):
+        def write(self, frame: Frame) -> None:
+            if len(self.written) == 1:
+                raise OSError
+            super().write(frame)
+
+    box, broken, paper = Outbox(10, 100), Broken(), Paper()
+    receipts = [box.put(frame(data)) for data in (b"a", b"b", b"c")]
+    with pytest.raises(OSError):
+        box.flush(broken)
+    assert [receipt.state for receipt in receipts] == ["written", "queued", "queued"]
+    box.flush(paper)
+    assert broken.written + paper.written == [b"a", b"b", b"c"]
+
+
+def test_a_flush_within_a_write_keeps_the_order() -> None:
+    class Eager(Paper):
+        def write(self, frame: Frame) -> None:
+            super().write(frame)
+            box.flush(self)
+
+    box, eager = Outbox(10, 100), Eager()
+    for data in (b"a", b"b", b"c"):
+        box.put(frame(data))
+    box.flush(eager)
+    assert eager.written == [b"a", b"b", b"c"]
+
+
+# Time
+
+
+def test_a_send_that_waits_too_long_expires_and_is_never_written() -> None:
+    now = [10.0]
+    box = Outbox(10, 100, ttl=5, clock=lambda: now[0])
+    early = box.put(frame(b"a"))
+    now[0] = 12.0
+    late = box.put(frame(b"b"))
+    assert box.next_deadline == 15.0
+    now[0] = 14.9
+    assert box.expire() == 0
+    now[0] = 15.0
+    paper = Paper()
+    box.flush(paper)  # it is not written after its time, also where no timer came in between
+    assert paper.written == [b"b"]
+    assert [early.state, late.state] == ["expired", "written"]
+    assert str(early.error) == "not sent: it waited longer than send_ttl=5 s"
+    assert box.counters.expired == 1
+    assert not box.next_deadline
+
+
+# Overflow
+
+
+def test_the_oldest_give_way_by_count_and_by_bytes() -> None:
+    box = Outbox(3, 10, overflow="drop_oldest")
+    receipts = [box.put(frame(bytes(n))) for n in (4, 4, 1, 1)]
+    assert [receipt.state for receipt in receipts] == ["dropped", "queued", "queued", "queued"]
+    receipts.append(box.put(frame(bytes(9))))  # takes the place of as many as it needs
+    assert [r.state for r in receipts] == ["dropped", "dropped", "dropped", "queued", "queued"]
+    assert box.put(frame(bytes(11))).state == "rejected"  # it never fits: nobody gives way
+    assert (len(box), box.counters.dropped, box.counters.rejected) == (2, 3, 1)
+    assert "outbox_overflow" in str(receipts[0].error)
+
+
+def test_the_newest_gives_way() -> None:
+    box = Outbox(1, 10, overflow="drop_newest")
+    assert [box.put(frame()).state for _ in range(3)] == ["queued", "dropped", "dropped"]
+    assert (box.counters.dropped, box.counters.rejected) == (2, 0)
+
+
+def test_the_count_is_bounded() -> None:
+    box = Outbox(2, 100)
+    states = [box.put(frame()).state for _ in range(3)]
+    assert states == ["queued", "queued", "rejected"]
+    take(box)
+    assert box.put(frame()).state == "queued"
+    assert (len(box), box.counters.queue_high_water, box.counters.rejected) == (2, 2, 1)
+
+
+def test_the_bytes_are_bounded_and_given_back() -> None:
+    box = Outbox(100, 10)
+    assert box.put(frame(b"x" * 11)).state == "rejected"
+    assert box.put(frame(b"x" * 6)).state == "queued"
+    refused = box.put(frame(b"x" * 5))
+    assert isinstance(refused.error, SendError)
+    assert (refused.state, refused.error.state) == ("rejected", "rejected")
+    assert "outbox_bytes" in str(refused.error)
+    take(box)
+    assert box.put(frame(b"x" * 10)).state == "queued"
+    box.clear("test")
+    assert box.put(frame(b"x" * 10)).state == "queued"
+
+
+def test_clearing_drops_every_receipt_with_the_reason() -> None:
+    box = Outbox(10, 100)
+    receipts = [box.put(frame()) for _ in range(3)]
+    assert (box.clear("disconnect() was called"), box.clear("again"), len(box)) == (3, 0, 0)
+    for receipt in receipts:
+        assert receipt.state == "dropped"
+        assert isinstance(receipt.error, SendError)
+        assert str(receipt.error) == "not sent: disconnect() was called"
+        assert receipt.error.state == "dropped"
+    assert box.counters.dropped == 3
+
+
+@given(st.lists(st.one_of(st.binary(max_size=6), st.sampled_from(["pop", "clear"]))))
+def test_the_outbox_is_a_bounded_queue(steps: list[bytes | str]) -> None:
+    box, model = Outbox(4, 12), list[bytes]()
+    for step in steps:
+        if isinstance(step, bytes):
+            fits = len(model) < 4 and sum(map(len, model)) + len(step) <= 12
+            assert (box.put(frame(step)).state == "queued") is fits
+            model += [step] if fits else []
+        elif step == "clear":
+            assert box.clear("test") == len(model)
+            model.clear()
+        elif model:
+            assert take(box) == model.pop(0)
+        assert len(box) == len(model)
+
+
+def test_threads_that_put_at_once_keep_the_counts() -> None:
+    box = Outbox(500, 10_000)
+    ready = threading.Barrier(4)
+
+    def produce() -> None:
+        ready.wait(8)
+        for _ in range(200):
+            box.put(frame())
+
+    threads = [threading.Thread(target=produce) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(8)
+    assert (len(box), box.counters.queue_high_water, box.counters.rejected) == (500, 500, 300)
+    assert box.clear("test") == 500
+    assert box.put(frame(b"x" * 10_000)).state == "queued"  # no byte was miscounted
+
+
+# Receipts
+
+
+def test_threads_that_are_refused_at_once_are_all_counted() -> None:
+    box = Outbox(1, 100, "drop_newest")
+    one = frame()
+    box.put(one)
+    ready = threading.Barrier(4)
+
+    def produce() -> None:
+        ready.wait(5)
+        for _ in range(4_000):
+            box.put(one)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=produce) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert box.counters.dropped == 16_000
+
+
+def dropped() -> SendError:
+    return SendError("not sent: test", "dropped")
+
+
+def test_a_receipt_can_be_awaited_before_and_after() -> None:
+    async def body() -> None:
+        receipt = Receipt()
+        waits = [asyncio.ensure_future(receipt) for _ in range(2)]
+        await asyncio.sleep(0)
+        receipt.settle("written")
+        assert await asyncio.gather(*waits) == [receipt, receipt]
+        assert await receipt is receipt
+        assert (receipt.state, receipt.error, repr(receipt)) == (
+            "written", None, "<Receipt written>",
+        )  # fmt: skip
+
+    run(body)
+
+
+def test_awaiting_a_send_that_failed_raises_before_and_after() -> None:
+    async def body() -> None:
+        receipt = Receipt()
+        wait = asyncio.ensure_future(receipt)
+        await asyncio.sleep(0)
+        error = dropped()
+        receipt.settle("dropped", error)
+        for waiting in (wait, receipt):
+            with pytest.raises(SendError) as caught:
+                await waiting
+            assert caught.value is error
+
+    run(body)
+
+
+def test_a_cancelled_wait_does_not_cancel_the_others() -> None:
+    async def body() -> None:
+        receipt = Receipt()
+        impatient, patient = asyncio.ensure_future(receipt), asyncio.ensure_future(receipt)
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.sleep(0)
+        assert impatient.cancelled()
+        receipt.settle("written")
+        assert await patient is receipt
+
+    run(body)
+
+
+def test_a_thread_waits_for_the_result() -> None:
+    written, lost = Receipt(), Receipt()
+    results: list[object] = []
+
+    def wait() -> None:
+        results.append(written.result(8))
+        try:
+            lost.result()
+        except SendError as error:
+            results.append(error.state)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    written.settle("written")
+    lost.settle("dropped", dropped())
+    thread.join(8)
+    assert results == [written, "dropped"]
+
+
+def test_a_result_that_does_not_come_times_out_and_can_be_asked_for_again() -> None:
+    receipt = Receipt()
+    with pytest.raises(WaitTimeout, match="still queued"):
+        receipt.result(0)
+    receipt.settle("written")
+    assert receipt.result(0) is receipt
+
+
+def test_a_result_is_refused_where_it_would_block_an_event_loop() -> None:
+    async def body() -> None:
+        receipt = Receipt()
+        with pytest.raises(RuntimeError, match="await the receipt"):
+            receipt.result(5)
+        receipt.settle("written")
+        assert receipt.result() is receipt  # nothing to wait for
+
+    run(body)
+
+
+def test_a_failed_receipt_that_nobody_waits_for_warns_of_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def body() -> None:
+        for waited in (False, True):
+            receipt = Receipt()
+            if waited:
+                wait = asyncio.ensure_future(receipt)
+                await asyncio.sleep(0)
+                wait.cancel()
+                await asyncio.sleep(0)
+            receipt.settle("dropped", dropped())
+            await asyncio.sleep(0)
+            del receipt
+            gc.collect()
+
+    with caplog.at_level(logging.DEBUG):
+        run(body)
+    assert warnings_in(caplog) == []
+
+
+def test_a_receipt_may_be_settled_after_the_loop_of_a_wait_has_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    receipt = Receipt()
+
+    async def body() -> None:
+        wait = asyncio.ensure_future(receipt)
+        await asyncio.sleep(0)
+        wait.cancel()
+        await asyncio.sleep(0)
+
+    run(body)
+    with caplog.at_level(logging.INFO):
+        receipt.settle("dropped", dropped())
+    assert (receipt.state, caplog.records) == ("dropped", [])
+
+
+def test_settling_twice_keeps_what_the_waiters_were_told() -> None:
+    receipt = Receipt()
+    with pytest.raises(WaitTimeout):
+        receipt.result(0)
+    receipt.settle("written")
+    receipt.settle("written")
+    assert receipt.result(0) is receipt
+
+
+def test_a_frame_that_can_never_fit_is_not_waited_for() -> None:
+    box = Outbox(1, 10)
+    started = time.monotonic()
+    box.wait_for_room(11, timeout=30.0)
+    assert time.monotonic() - started < 10.0
+
+
+def test_what_the_wire_turns_down_is_rejected_and_the_next_goes_on() -> None:
+    box, paper = Outbox(10, 100), Paper(1)
+    first, second = box.put(frame(b"a")), box.put(frame(b"b"))
+    box.flush(paper)
+    box.turn_down("too large")
+    assert first.state == "rejected"
+    assert "too large" in str(first.error)
+    paper.room = 2
+    box.flush(paper)
+    assert second.state == "written"
+    assert box.counters.rejected == 1
+    box.turn_down("nothing is in flight")
+    assert box.counters.rejected == 1

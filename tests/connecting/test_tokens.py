@@ -1,0 +1,341 @@
+"""Tokens and headers: who is asked, what is taken, where it goes, and where it never shows."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextvars
+import json
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from heimdall_reactive.base.exceptions import ConnectError, InsecureToken, TokenError
+from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.options import StoreOptions, TokenPlacement
+from heimdall_reactive.connecting.providers import ProviderCalls
+from heimdall_reactive.connecting.tokens import (
+    MAX_TOKEN,
+    ask_headers,
+    ask_token,
+    place,
+    principal_of,
+)
+from tests.support import run
+
+CANARY = "s3cret-canary"
+SECRET = SecretStr(CANARY)
+URL = "wss://h.example/v1"
+
+
+def ask(source: Any, timeout: float = 5.0) -> str | None:
+    async def body() -> str | None:
+        token = await ask_token(source, timeout, ProviderCalls())
+        assert CANARY not in repr(token)
+        return None if token is None else token.get_secret_value()
+
+    return run(body)
+
+
+def refusal(source: Any, timeout: float = 5.0) -> TokenError:
+    with pytest.raises(TokenError) as caught:
+        ask(source, timeout)
+    error = caught.value
+    assert CANARY not in "".join(traceback.format_exception(error))
+    assert CANARY not in repr(error)
+    assert error.__context__ is None  # nor in what a log may dig out
+    return error
+
+
+async def async_provider() -> str:
+    return CANARY
+
+
+async def async_secret() -> SecretStr:
+    return SECRET
+
+
+def sync_provider() -> str:
+    return CANARY
+
+
+def deferred_provider() -> Awaitable[str]:
+    return async_provider()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        CANARY,
+        SECRET,
+        sync_provider,
+        lambda: SECRET,
+        async_provider,
+        async_secret,
+        deferred_provider,
+    ],
+)
+def test_a_token_may_come_from_anywhere(source: Any) -> None:
+    assert ask(source) == CANARY
+
+
+def test_no_token_is_no_token() -> None:
+    assert ask(None) is None
+
+
+def test_a_sync_provider_runs_on_a_thread_of_its_own_with_the_context() -> None:
+    user: contextvars.ContextVar[str] = contextvars.ContextVar("user")
+    threads: list[threading.Thread] = []
+
+    def provider() -> str:
+        threads.append(threading.current_thread())
+        return user.get()
+
+    user.set("u1")
+    assert ask(provider) == "u1"
+    assert threads[0] is not threading.current_thread()
+    assert threads[0].daemon
+
+
+def raising(error: BaseException) -> Callable[[], str]:
+    def provider() -> str:
+        raise error
+
+    return provider
+
+
+def raising_async(error: BaseException) -> Callable[[], Awaitable[str]]:
+    async def provider() -> str:
+        raise error
+
+    return provider
+
+
+@pytest.mark.parametrize("error", [ValueError(CANARY), OSError(CANARY), TimeoutError(CANARY)])
+@pytest.mark.parametrize("make", [raising, raising_async])
+def test_a_provider_that_raises_is_named_by_its_error_only(
+    make: Callable[[BaseException], Any], error: Exception
+) -> None:
+    assert str(refusal(make(error))) == f"the token provider raised {type(error).__name__}"
+
+
+def test_a_provider_that_raises_what_no_future_may_carry_is_an_error_too() -> None:
+    assert str(refusal(raising(StopIteration(CANARY)))) == "the token provider raised RuntimeError"
+
+
+def test_a_provider_that_hangs_is_given_up() -> None:
+    async def hangs() -> str:
+        await asyncio.Event().wait()
+        return CANARY
+
+    assert str(refusal(hangs, 0.01)) == "the token provider gave no answer within 0.01 s"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_blocking_provider_is_given_up_and_its_late_answer_dropped(fails: bool) -> None:
+    over, ended = threading.Event(), threading.Event()
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def hangs() -> str:
+        threads.put(threading.current_thread())
+        assert over.wait(8)
+        if fails:
+            raise ValueError(CANARY)
+        return CANARY
+
+    async def body() -> None:
+        with pytest.raises(TokenError, match="no answer"):
+            await ask_token(hangs, 0.01, ProviderCalls())
+        over.set()
+        threads.get(timeout=8).join(8)
+        await asyncio.sleep(0)
+        ended.set()
+
+    run(body)
+    assert ended.is_set()
+
+
+def test_a_blocking_provider_may_end_after_the_loop() -> None:
+    over = threading.Event()
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def hangs() -> str:
+        threads.put(threading.current_thread())
+        assert over.wait(8)
+        return CANARY
+
+    refusal(hangs, 0.01)
+    over.set()
+    thread = threads.get(timeout=8)
+    thread.join(8)
+    assert not thread.is_alive()
+
+
+def test_a_wait_for_a_provider_can_be_cancelled() -> None:
+    threads: SimpleQueue[threading.Thread] = SimpleQueue()
+
+    def provider() -> Awaitable[str]:
+        threads.put(threading.current_thread())
+        return async_provider()
+
+    async def body() -> None:
+        task = asyncio.ensure_future(ask_token(provider, 5, ProviderCalls()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        threads.get(timeout=5).join(5)
+        await asyncio.sleep(0)  # its coroutine arrives late, and is closed
+
+    run(body)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "", CANARY + "\r\nX: 1", CANARY + "\n", f"{CANARY} x", CANARY + "\x00", CANARY + "\x7f",
+        CANARY + "\u00e9", "x" * (MAX_TOKEN + 1), 1, b"bytes", SecretStr(""),
+    ],
+)  # fmt: skip
+def test_what_is_no_token_is_refused(token: Any) -> None:
+    assert "access token" in str(refusal(lambda: token))
+    if not callable(token):
+        assert "access token" in str(refusal(token))
+
+
+def test_a_provider_that_returns_none_is_told_what_to_do() -> None:
+    assert "return a token, or pass none at all" in str(refusal(lambda: None))
+
+
+# Headers
+
+
+async def async_headers() -> dict[str, str]:
+    return {"A": "1"}
+
+
+@pytest.mark.parametrize(
+    ("source", "pairs"),
+    [
+        (None, []),
+        ({"A": "1", "B": "2"}, [("A", "1"), ("B", "2")]),
+        ([("A", "1"), ("A", "2")], [("A", "1"), ("A", "2")]),
+        (lambda: {"A": "1"}, [("A", "1")]),
+        (async_headers, [("A", "1")]),
+    ],
+)
+def test_headers_may_come_from_anywhere_in_order(source: Any, pairs: list[Any]) -> None:
+    assert run(lambda: ask_headers(source, 1.0, ProviderCalls())) == pairs
+
+
+@pytest.mark.parametrize("hang", [True, False])
+def test_a_provider_of_headers_that_fails_is_a_failed_attempt(hang: bool) -> None:
+    async def provider() -> dict[str, str]:
+        if hang:
+            await asyncio.Future()
+        raise ValueError(CANARY)
+
+    with pytest.raises(ConnectError) as caught:
+        run(lambda: ask_headers(provider, 0.01, ProviderCalls()))
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+# Placement
+
+HEADERS = [("X-A", "1")]
+
+
+def placed(placement: TokenPlacement = "header", url: str = URL, **options: Any) -> Any:
+    return place(url, SECRET, HEADERS, StoreOptions(token_placement=placement, **options))
+
+
+def test_without_a_token_nothing_is_placed() -> None:
+    upgrade = place("ws://h.example/", None, HEADERS, StoreOptions(subprotocols=["a"]))
+    assert tuple(upgrade)[:4] == ("ws://h.example/", HEADERS, ["a"], None)
+
+
+def test_in_a_header() -> None:
+    upgrade = placed()
+    assert tuple(upgrade)[:4] == (
+        URL, [("Authorization", f"Bearer {CANARY}"), *HEADERS], None, None,
+    )  # fmt: skip
+    assert repr(upgrade) == "<Upgrade>"
+
+
+def test_in_a_subprotocol_behind_those_that_are_offered() -> None:
+    assert tuple(placed("subprotocol"))[:4] == (URL, HEADERS, [f"bearer.{CANARY}"], None)
+    upgrade = placed("subprotocol", subprotocols=["a", "b"])
+    assert upgrade.subprotocols == ["a", "b", f"bearer.{CANARY}"]
+
+
+def test_in_a_subprotocol_only_where_it_can_be_one() -> None:
+    with pytest.raises(TokenError, match="header"):
+        place(URL, SecretStr("a/b="), [], StoreOptions(token_placement="subprotocol"))
+
+
+def test_in_a_first_message() -> None:
+    assert placed("first_message").first == Frame(
+        b'{"type":"Auth","token":"%s"}' % CANARY.encode(), True
+    )
+    odd = 'a"b\\c'
+    upgrade = place(URL, SecretStr(odd), [], StoreOptions(token_placement="first_message"))
+    assert upgrade.first is not None
+    assert json.loads(upgrade.first.data) == {"type": "Auth", "token": odd}
+
+
+@pytest.mark.parametrize("url", [URL, URL + "?", URL + "?a=1"])
+def test_in_the_query_by_an_unsafe_name(url: str) -> None:
+    odd = "a+b&c=d/e%"
+    upgrade = place(url, SecretStr(odd), HEADERS, StoreOptions(token_placement="unsafe_query"))
+    query = parse_qs(urlsplit(upgrade.url).query)
+    assert query.pop("access_token") == [odd]
+    assert query == ({"a": ["1"]} if "a=1" in url else {})
+    assert (upgrade.headers, upgrade.first) == (HEADERS, None)
+
+
+@pytest.mark.parametrize("placement", ["header", "subprotocol", "first_message", "unsafe_query"])
+@pytest.mark.parametrize("host", ["h.example", "localhost.evil", "127.0.0.1.nip.io", "2130706433"])
+def test_a_token_does_not_travel_in_clear(placement: TokenPlacement, host: str) -> None:
+    with pytest.raises(InsecureToken, match="allow_insecure_token=True") as caught:
+        placed(placement, f"ws://{host}/v1")
+    assert CANARY not in str(caught.value)
+    assert placed(placement, f"ws://{host}/v1", allow_insecure_token=True)
+    assert placed(placement, f"wss://{host}/v1")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:3000", "127.0.0.1", "[::1]:3000"])
+def test_a_token_may_travel_in_clear_on_this_machine(host: str) -> None:
+    assert placed(url=f"ws://{host}/").url == f"ws://{host}/"
+
+
+# Whose it is
+
+
+def jwt(claims: object) -> SecretStr:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return SecretStr(f"e30.{body}.signature")
+
+
+@pytest.mark.parametrize(
+    ("token", "principal"),
+    [
+        (None, None),
+        (SecretStr("opaque"), None),
+        (SecretStr("a.b.c"), None),
+        (SecretStr("a.!!!!.c"), None),
+        (jwt({"sub": "ada"}), "ada"),
+        (jwt({"sub": 7}), None),
+        (jwt({}), None),
+        (jwt(["sub"]), None),
+    ],
+)
+def test_the_principal_is_the_subject_of_a_jwt(
+    token: SecretStr | None, principal: str | None
+) -> None:
+    assert principal_of(token) == principal

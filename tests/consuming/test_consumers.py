@@ -1,0 +1,447 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from reactivex import Subject
+from websockets.asyncio.server import ServerConnection
+
+from heimdall_reactive import (
+    ConfigurationError,
+    ObserverError,
+    StreamOverflow,
+    WebSocketStore,
+    create_websocket,
+    use_websocket,
+)
+from heimdall_reactive.devserver import serve_in_thread
+from heimdall_reactive.testing import ScriptedPeer
+from tests.peers import peer, quick
+from tests.support import record, run, until
+
+URL = "ws://localhost/v1/ws"
+
+
+def test_a_handler_is_awaited_in_order_over_a_reconnection() -> None:
+    async def main() -> None:
+        sessions: list[ServerConnection] = []
+
+        async def handler(ws: ServerConnection) -> None:
+            sessions.append(ws)
+            for n in range(50):
+                await ws.send(str(100 * len(sessions) + n))
+            if len(sessions) == 1:
+                ws.transport.abort()
+            await ws.wait_closed()
+
+        async with peer(handler) as url, quick(url, message_type=int) as store:
+            hot = record(store.messages)
+            seen: list[int] = []
+            running = 0
+            last = asyncio.Event()
+
+            async def slow(message: int) -> None:
+                nonlocal running
+                running += 1
+                assert running == 1
+                await asyncio.sleep(0.001 if message % 7 == 0 else 0)
+                seen.append(message)
+                running -= 1
+                if message == 249:
+                    last.set()
+
+            store.on_message(slow)
+            await asyncio.wait_for(last.wait(), 8)
+            assert seen == hot == [*range(100, 150), *range(200, 250)]
+
+    run(main)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_calls_at_a_time_are_as_many_as_wanted() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        clock = asyncio.get_running_loop().time
+        ends: list[float] = []
+
+        async def one_second(_: Any) -> None:
+            await asyncio.sleep(1)
+            ends.append(clock())
+
+        handler = store.on_message(one_second, concurrency=3, name="three")
+        link = await peer.accepted()
+        began = clock()
+        for n in range(7):
+            link.send(n)
+        await asyncio.sleep(10)
+        assert [round(end - began) for end in ends] == [1, 1, 1, 2, 2, 2, 3]
+        assert store.stats.consumers == (handler.stats,)
+        assert (handler.stats.name, handler.stats.delivered) == ("three", 7)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_what_a_handler_raises_is_reported_and_the_next_call_comes() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        errors = record(store.errors)
+        seen: list[int] = []
+
+        async def failing(message: Any) -> None:
+            if message == 1:
+                raise ValueError
+            if message == 2:
+                raise asyncio.CancelledError  # of something that it awaited
+            seen.append(message)
+
+        store.on_message(failing, name="failing")
+        link = await peer.accepted()
+        for n in range(4):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert seen == [0, 3]
+        assert [(type(e), e.subject) for e in errors] == [(ObserverError, "failing")] * 2
+
+
+@pytest.mark.parametrize(
+    ("overflow", "left"),
+    [("latest", [0, 99]), ("drop_oldest", [0, 97, 98, 99]), ("drop_newest", [0, 1, 2, 3])],
+)
+@pytest.mark.heimdall_virtual_time
+async def test_a_slow_handler_of_each_policy(overflow: Any, left: list[int]) -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        gate = asyncio.Event()
+        seen: list[int] = []
+
+        async def slow(message: Any) -> None:
+            seen.append(message)
+            await gate.wait()
+
+        handler = store.on_message(slow, overflow=overflow, maxsize=3)
+        fast = record(store.messages)
+        link = await peer.accepted()
+        link.send(0)
+        await asyncio.sleep(1)
+        for n in range(1, 100):
+            link.send(n)
+        await asyncio.sleep(1)
+        gate.set()
+        await asyncio.sleep(1)
+        assert fast == list(range(100))
+        assert seen == left
+        assert handler.stats.dropped + len(seen) == 100
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_must_miss_nothing_is_ended_and_reported_if_it_is_too_slow() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        errors = record(store.errors)
+        seen: list[int] = []
+
+        async def slow(message: Any) -> None:
+            await asyncio.sleep(1)
+            seen.append(message)
+
+        store.on_message(slow, overflow="error", maxsize=2, name="ledger")
+        link = await peer.accepted()
+        for n in range(5):
+            link.send(n)
+        await asyncio.sleep(5)
+        link.send(5)
+        await asyncio.sleep(5)
+        assert seen == [0, 1]
+        (error,) = errors
+        assert isinstance(error, StreamOverflow)
+        assert error.dropped == 3
+        assert store.stats.consumers == ()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_was_disposed_of_ends_its_call_and_gets_no_other() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        seen: list[int] = []
+
+        async def slow(message: Any) -> None:
+            await asyncio.sleep(1)
+            seen.append(message)
+
+        handler = store.on_message(slow)
+        link = await peer.accepted()
+        for n in range(3):
+            link.send(n)
+        await asyncio.sleep(0.5)
+        handler.dispose()
+        handler.dispose()
+        await asyncio.sleep(5)
+        assert seen == [0]
+        assert handler.stats.dropped == 0
+        assert store.stats.consumers == ()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    seen: list[int] = []
+    ends: list[float] = []
+    clock = asyncio.get_running_loop().time
+
+    async def slow(message: Any) -> None:
+        try:
+            await asyncio.sleep(0.75)
+        finally:
+            ends.append(clock() - closed)
+        seen.append(message)
+
+    handler = store.on_message(slow)
+    link = await peer.accepted()
+    for n in range(9):
+        link.send(n)
+    await asyncio.sleep(0.5)
+    closed = clock()
+    await store.aclose()
+    assert seen == [0, 1, 2]
+    assert ends == pytest.approx([0.25, 1.0, 1.75, 2.0], abs=0.1)
+    stats = handler.stats
+    assert (stats.delivered, stats.dropped, stats.waiting) == (4, 5, 0)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_will_not_end_delays_the_close_by_a_bound() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    free = asyncio.Event()
+    done = asyncio.Event()
+
+    async def stubborn(_: Any) -> None:
+        while not free.is_set():
+            try:
+                await free.wait()
+            except asyncio.CancelledError:
+                continue
+        done.set()
+
+    store.on_message(stubborn)
+    (await peer.accepted()).send(1)
+    await asyncio.sleep(1)
+    began = asyncio.get_running_loop().time()
+    await store.aclose()
+    assert asyncio.get_running_loop().time() - began < 4
+    free.set()
+    await done.wait()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_may_close_its_own_store() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    clock = asyncio.get_running_loop().time
+    seen: list[Any] = []
+    closed = asyncio.Event()
+
+    async def end(message: Any) -> None:
+        began = clock()
+        await store.aclose()
+        seen.append((message, round(clock() - began)))
+        closed.set()
+
+    store.on_message(end)
+    link = await peer.accepted()
+    link.send({"n": 1})
+    link.send({"n": 2})
+    await closed.wait()
+    assert seen == [({"n": 1}, 0)]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_any_observable_of_a_store_has_async_handlers() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        seen: list[int] = []
+
+        async def session(state: Any) -> None:
+            seen.append(state.session)
+
+        opened = store.state.filter(lambda state: state.is_connected)
+        store.on_each(opened, session)
+        (await peer.accepted()).drop()
+        await peer.accepted()
+        await asyncio.sleep(1)
+        assert seen == [1, 2]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_concurrency_that_can_not_work_is_refused() -> None:
+    async def nothing(_: Any) -> None: ...
+
+    async with use_websocket(URL, transport=ScriptedPeer()) as store:
+        for wrong in (0, True, 1.5):
+            number: Any = wrong
+            with pytest.raises(ConfigurationError, match="concurrency must be 1 or more"):
+                store.on_message(nothing, number)
+        assert store.stats.consumers == ()
+
+
+def test_the_busy_handler_of_a_client_leaves_no_task_behind() -> None:
+    async def main() -> None:
+        async def echo(ws: ServerConnection) -> None:
+            async for message in ws:
+                await ws.send(message)
+
+        ended: list[str] = []
+
+        async def busy(_: Any) -> None:
+            try:
+                await asyncio.sleep(0.1)
+                ended.append("done")
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+
+        async with peer(echo) as url:
+            client = create_websocket(url, on_message=busy)
+            await client.socket.wait_connected(8)
+            await client.send(1)
+            await until(client.socket, lambda: client.socket.last_message.value == 1)
+            await client.aclose()
+            assert ended == ["done"]
+
+    run(main)
+
+
+def test_a_handler_runs_on_the_background_loop_of_a_synchronous_program() -> None:
+    seen: list[tuple[Any, str]] = []
+
+    async def handler(message: Any) -> None:
+        await asyncio.sleep(0.01)
+        seen.append((message, threading.current_thread().name))
+
+    with serve_in_thread(echo=True) as server:
+        with use_websocket(f"{server.url}/v1/ws/status", message_type=int) as store:
+            store.on_message(handler)
+            store.wait_connected(8).result()
+            came = threading.Event()
+            store.messages.subscribe(lambda _: came.set())
+            store.send(1).result(8)
+            assert came.wait(8)
+        assert seen == [(1, "heimdall-reactive")]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_each_store_that_shares_a_connection_has_consumers_of_its_own() -> None:
+    peer = ScriptedPeer()
+    options: Any = {"transport": peer, "share": True, "share_linger": 0}
+    seen: list[int] = []
+
+    async def slow(message: Any) -> None:
+        await asyncio.sleep(0.5)
+        seen.append(message)
+
+    async with use_websocket(URL, **options) as first:
+        stream = first.stream(name="mine")
+        async with use_websocket(URL, **options) as second:
+            second.on_message(slow, name="other")
+            link = await peer.accepted()
+            link.send(1)
+            link.send(2)
+            await asyncio.sleep(0.1)
+            assert [stats.name for stats in first.stats.consumers] == ["mine"]
+            assert [stats.name for stats in second.stats.consumers] == ["other"]
+        assert seen == [1, 2]
+        link.send(3)
+        assert [await anext(stream) for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_handler_goes_on_where_its_store_had_to_leave_a_closed_loop() -> None:
+    seen: list[int] = []
+    came = threading.Event()
+    stuck = asyncio.Event()
+
+    async def handler(message: int) -> None:
+        seen.append(message)
+        if message == 1:
+            stuck.set()
+            await asyncio.Event().wait()
+        came.set()
+
+    with serve_in_thread(echo=True) as server:
+
+        async def begin() -> WebSocketStore[int]:
+            store = use_websocket(f"{server.url}/v1/ws/status", message_type=int)
+            store.on_message(handler)
+            await store.wait_connected(8)
+            await store.send(1)
+            await asyncio.wait_for(stuck.wait(), 8)
+            return store
+
+        with asyncio.run(begin()) as store:
+            store.connect()
+            store.wait_for(lambda state: state.session == 2, 8).result()
+            store.send(2)
+            assert came.wait(8)
+    assert seen == [1, 2]
+
+
+def test_a_replay_on_another_thread_is_handled_on_the_loop() -> None:
+    seen: list[tuple[bool, str]] = []
+    came = threading.Event()
+
+    async def look(connected: bool) -> None:
+        seen.append((connected, threading.current_thread().name))
+        came.set()
+
+    with (
+        serve_in_thread() as server,
+        use_websocket(f"{server.url}/v1/ws/status", loop="thread") as store,
+    ):
+        store.wait_connected(8).result()
+        store.on_each(store.is_connected, look)
+        assert came.wait(8)
+    assert seen == [(True, "heimdall-reactive"), (False, "heimdall-reactive")]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_call_that_somebody_cancelled_costs_no_other() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        seen: list[Any] = []
+
+        async def cancel_itself(message: Any) -> None:
+            if message == 0:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            await asyncio.sleep(1)
+            seen.append(message)
+
+        store.on_message(cancel_itself)
+        link = await peer.accepted()
+        for n in range(3):
+            link.send(n)
+        await asyncio.sleep(5)
+        assert seen == [1, 2]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
+    store = use_websocket(URL, transport=ScriptedPeer())
+    await store.wait_connected()
+    source: Subject[int] = Subject()
+    seen: list[int] = []
+
+    async def take(value: int) -> None:
+        seen.append(value)
+
+    handler = store.on_each(source, take)
+    source.on_next(1)
+    await store.aclose()
+    source.on_next(2)
+    await asyncio.sleep(1)
+    assert seen == [1]
+    assert (handler.stats.delivered, handler.stats.dropped) == (1, 1)

@@ -1,0 +1,91 @@
+"""The fault matrix, where the connection is one of TLS."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from heimdall_reactive import (
+    CertificateError,
+    ConnectError,
+    ConnectTimeout,
+    RedirectRefused,
+    TlsError,
+)
+from heimdall_reactive.testing import BlackHole, Cut, Fault, FaultProxy, Reset, redirect
+from tests.socket_peer import SocketPeer
+from tests.support import run
+
+from .stage import stage
+from .test_connecting import FAILS, HEALS, Row, check, named, stops
+
+TRANSPORTS = ("websockets", "picows")
+
+
+def contexts(certificate: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the server's context, and one that trusts it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context, ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "cause"),
+    [
+        (BlackHole(handshake=True), ConnectTimeout, "timeout"),
+        (BlackHole(handshake=True, after=100), ConnectTimeout, "timeout"),
+        (Cut(handshake=True, after=100), ConnectError, "reset"),
+        (Reset(handshake=True, after=100), ConnectError, "reset"),
+    ],
+    ids=repr,
+)
+def test_a_fault_in_the_handshake_of_tls_heals(
+    certificate: Path, fault: Fault, error: type[Exception], cause: str
+) -> None:
+    context, trusting = contexts(certificate)
+    options = {"ssl": trusting, "open_timeout": 1.5 if cause == "timeout" else 60.0}
+
+    async def main() -> None:
+        async with SocketPeer(ssl=context) as peer, FaultProxy(("127.0.0.1", peer.port)) as proxy:
+            proxy.next(fault)
+            url = proxy.url.replace("ws://127.0.0.1", "wss://localhost")
+            async with stage(peer, url, **options) as on:
+                await on.settles(HEALS)
+                check(Row("", [], error, cause, HEALS, options=options), on)
+                await on.converses()
+
+    run(main)
+
+
+def test_wss_to_a_plaintext_port_stops() -> None:
+    async def main() -> None:
+        row = stops("plaintext", [], TlsError, "tls")
+        async with SocketPeer() as peer, stage(peer, peer.url.replace("ws", "wss")) as on:
+            await on.settles(FAILS)
+            check(row, on)
+
+    run(main)
+
+
+@pytest.mark.parametrize("fault", ["self-signed", "wrong name", "redirect to ws", None])
+def test_tls_that_can_not_be_trusted_stops(certificate: Path, fault: str | None) -> None:
+    context, trusting = contexts(certificate)
+    row = stops("certificate", [], CertificateError, "certificate")
+
+    async def main() -> None:
+        steps = [redirect("ws://localhost/")] if fault == "redirect to ws" else []
+        async with SocketPeer(*steps, ssl=context) as peer:
+            url = peer.url if fault == "wrong name" else named(peer)
+            options = {} if fault == "self-signed" else {"ssl": trusting}
+            async with stage(peer, url, **options) as on:
+                await on.settles("connecting>connected" if fault is None else FAILS)
+                if fault is None:
+                    await on.converses()
+                elif steps:
+                    check(row._replace(error=RedirectRefused, cause="redirect"), on)
+                else:
+                    check(row, on)
+
+    run(main)

@@ -1,0 +1,240 @@
+"""What a store tells of itself: the journal, the counters as an observable, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from heimdall_reactive import ConfigurationError, Stats, Status, use_websocket
+from heimdall_reactive.reactive.journal import LIMIT, Journal
+from heimdall_reactive.testing import Refuse, ScriptedPeer, Unreachable
+from heimdall_reactive.testing import run as run_virtual
+from tests.socket_peer import SocketPeer
+from tests.support import record, run, until
+
+URL = "ws://user:s3cret-canary@localhost/v1/ws?t=s3cret-canary"
+CANARY = "s3cret-canary"
+
+
+def events(journal: Journal) -> list[tuple[Any, ...]]:
+    """Return the events with what tells them apart."""
+    shown = ("status", "attempt", "code", "error", "source")
+    return [
+        (entry.event, *(entry.details[name] for name in shown if name in entry.details))
+        for entry in journal
+    ]
+
+
+def failing(_: object) -> None:
+    raise LookupError(CANARY)
+
+
+# The journal
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_journal_tells_what_happened_and_when() -> None:
+    peer = ScriptedPeer(Refuse(401))
+    options: dict[str, Any] = {"access_token": lambda: "token", "transport": peer}
+    store = use_websocket(URL.replace("user:s3cret-canary@", ""), **options)
+    link = await peer.accepted()
+    link.send({"n": 1})
+    link.send("{not JSON", text=True)
+    await asyncio.sleep(2)
+    link.close(1012, "restart")
+    await peer.accepted()
+    await store.wait_connected()
+    await store.aclose()
+    assert events(store.journal) == [
+        ("dial", 0),
+        ("token", "provider"),
+        ("state", "waiting", 1, 1006, "HandshakeRefused"),
+        ("dial", 1),
+        ("token", "provider"),
+        ("state", "connected"),
+        ("error", "InvalidMessage"),
+        ("state", "waiting", 1, 1012, "ConnectionLost"),
+        ("dial", 1),
+        ("token", "provider"),
+        ("state", "connected"),
+        ("gap",),
+        ("state", "disconnecting"),
+        ("state", "disconnected", 1000),
+    ]
+    times = [entry.at for entry in store.journal]
+    assert times == sorted(times)
+    assert times[-1] - times[0] >= 5
+
+
+def test_a_journal_over_a_real_reconnection_is_json_and_text_line_by_line() -> None:
+    async def main() -> None:
+        async with SocketPeer() as peer:
+            store = use_websocket(peer.url, reconnect_delay=0.02)
+            async with store:
+                (await peer.accepted()).drop()
+                (await peer.accepted()).send({"n": 1})
+                await until(store, lambda: store.last_message.value == {"n": 1})
+                lines = store.journal.as_json().splitlines()
+                assert [json.loads(line)["event"] for line in lines] == [
+                    "dial", "state", "state", "dial", "state", "gap",
+                ]  # fmt: skip
+                assert [json.loads(line) for line in lines] == [e.as_dict() for e in store.journal]
+                text = str(store.journal).splitlines()
+                assert len(text) == len(store.journal) == 6
+                assert "+00:00 state status='waiting' session=1 attempt=1" in text[2]
+
+    run(main)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_journal_has_no_secret_and_no_payload() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(
+        URL, transport=peer, message_type=dict[str, int], reconnect_delay=0.1
+    ) as store:
+        link = await peer.accepted()
+        link.send({"key": CANARY})
+        link.send({"n": 1})
+        store.messages.subscribe(failing)
+        await asyncio.sleep(1)
+        link.send({"n": 2})
+        await asyncio.sleep(1)
+        link.close(4000, f"no {CANARY}")
+        await asyncio.sleep(1)
+        store.set_access_token(CANARY)
+        shown = str(store.journal) + store.journal.as_json() + repr(list(store.journal))
+        assert CANARY not in shown
+        assert "InvalidMessage" in shown
+        assert "ObserverError" in shown
+        assert "'set'" in shown
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_journal_keeps_the_last_entries_and_is_bounded() -> None:
+    peer = ScriptedPeer(*[Unreachable()] * 200)
+    options: dict[str, Any] = {"max_reconnect_attempts": None, "reconnect_delay": 1}
+    async with use_websocket("ws://localhost/", transport=peer, **options) as store:
+        await peer.accepted()
+        assert len(store.journal) == LIMIT
+        assert [entry.event for entry in store.journal][:2] == ["state", "dial"]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_message_makes_no_entry() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket("ws://localhost/", transport=peer) as store:
+        link = await peer.accepted()
+        await store.wait_connected()
+        before = len(store.journal)
+        for n in range(100):
+            link.send({"n": n})
+            store.send({"n": n})
+        await asyncio.sleep(1)
+        assert store.stats.received == 100
+        assert len(store.journal) == before
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_those_who_share_a_connection_have_one_journal() -> None:
+    peer = ScriptedPeer()
+    options: dict[str, Any] = {"transport": peer, "share": True, "share_linger": 0}
+    async with use_websocket(URL, **options) as first, use_websocket(URL, **options) as second:
+        await peer.accepted()
+        await first.wait_connected()
+        assert first.journal is second.journal
+        assert events(first.journal) == [("dial", 0), ("state", "connected")]
+
+
+# The counters
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_the_counters_come_again_and_again_until_the_store_ends() -> None:
+    clock = asyncio.get_running_loop().time
+    peer = ScriptedPeer()
+    store = use_websocket("ws://localhost/", transport=peer)
+    seen: list[tuple[float, int]] = []
+    ended: list[str] = []
+
+    def see(stats: Stats) -> None:
+        seen.append((round(clock()), stats.received))
+
+    store.stats_every(10).subscribe(see, on_completed=lambda: ended.append("end"))
+    stopped = store.stats_every(10).subscribe(see)
+    stopped.dispose()
+    link = await peer.accepted()
+    link.send({"n": 1})
+    await asyncio.sleep(25)
+    link.drop()
+    link = await peer.accepted()
+    link.send({"n": 2})
+    await asyncio.sleep(10)
+    assert seen == [(10, 1), (20, 1), (30, 2)]
+    await store.aclose()
+    assert ended == ["end"]
+    late: list[str] = []
+    store.stats_every(1).subscribe(on_completed=lambda: late.append("end"))
+    assert late == ["end"]
+
+
+def test_the_counters_come_from_the_background_thread_as_well() -> None:
+    with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
+        found: SimpleQueue[tuple[Stats, str]] = SimpleQueue()
+        store.stats_every(0.01).subscribe(
+            lambda stats: found.put((stats, threading.current_thread().name))
+        )
+        assert found.get(timeout=5) == (store.stats, "heimdall-reactive")
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_an_observer_of_the_counters_that_raises_is_reported() -> None:
+    async with use_websocket("ws://localhost/", transport=ScriptedPeer()) as store:
+        errors, seen = record(store.errors), record(store.stats_every(1))
+        store.stats_every(1).subscribe(failing)
+        await asyncio.sleep(3.5)
+        assert len(errors) >= 1
+        assert len(seen) == 3
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "1", None])
+def test_a_period_that_is_none_is_refused(seconds: Any) -> None:
+    with (
+        use_websocket("ws://127.0.0.1:9", immediate=False) as store,
+        pytest.raises(ConfigurationError, match="a period must be more than 0 seconds"),
+    ):
+        store.stats_every(seconds)
+
+
+# The log
+
+
+def test_a_record_of_the_log_is_one_line_with_fields(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "heimdall_reactive")
+
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with use_websocket(URL, transport=peer, reconnect_delay=0.1) as store:
+            store.messages.subscribe(failing)
+            link = await peer.accepted()
+            link.send({"key": CANARY})
+            link.send("{not JSON", text=True)
+            await asyncio.sleep(1)
+            link.close(1012, f"bye\n{CANARY}")
+            await peer.accepted()
+            await store.wait_for(lambda state: state.status is Status.CONNECTED)
+
+    run_virtual(main)
+    records = [r for r in caplog.records if r.name == "heimdall_reactive"]
+    found = {record.__dict__["event"] for record in records}
+    assert found == {"dial", "state", "gap", "error", "observer"}
+    for entry in records:
+        assert "\n" not in entry.getMessage()
+        assert entry.__dict__["endpoint"] == "ws://localhost/v1/ws"
+        assert CANARY not in repr(entry.__dict__)
+        json.dumps(entry.__dict__["details"])

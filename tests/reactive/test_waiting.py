@@ -1,0 +1,181 @@
+"""A wait ends after every observer of the same change was told, on every Python."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from heimdall_reactive import Pong, RequestLost, Status, StoreClosed, WebSocketStore, use_websocket
+from heimdall_reactive.devserver import serve_in_thread
+from heimdall_reactive.requests import Request
+from heimdall_reactive.testing import ScriptedPeer
+from tests.support import run as run_for_real
+from tests.virtual import store_of
+
+PATIENCE = 0.2  # seconds in which a wait that ends too early is seen
+
+
+def posted(source: Any) -> list[Any]:
+    """Note the values of a source in turns of the event loop of their own."""
+    seen: list[Any] = []
+    loop = asyncio.get_running_loop()
+    source.subscribe(lambda value: loop.call_soon_threadsafe(seen.append, value))
+    return seen
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_wait_ends_after_what_the_observers_of_the_same_change_have_posted() -> None:
+    async with store_of(ScriptedPeer(), immediate=False) as store:
+        seen = [posted(store.is_connected)]
+
+        def connect() -> None:  # in the next turn, when the wait watches
+            seen.extend(map(posted, (store.state, store.is_connected, store.transitions)))
+            store.connect()
+
+        asyncio.get_running_loop().call_soon(connect)
+        state = await store.wait_connected()
+        before, states, late, transitions = (values[-1] for values in seen)
+        assert (before, states, late, transitions[1]) == (True, state, True, state)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_wait_for_a_store_that_is_closed_ends_after_the_observers_of_its_end() -> None:
+    store, ended = store_of(ScriptedPeer()), list[str]()
+    loop = asyncio.get_running_loop()
+    await store.wait_connected()
+
+    def end() -> None:
+        loop.call_soon(ended.append, "errors")
+
+    def close() -> None:  # in the next turn, when the wait watches
+        store.errors.subscribe(on_completed=end)
+        store.close()
+
+    loop.call_soon(close)
+    with pytest.raises(StoreClosed):
+        await store.wait_for(lambda state: state.status is Status.FAILED)
+    assert ended == ["errors"]
+    await store.aclose()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_ends_after_what_the_observers_of_its_answer_have_posted() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        link = await peer.accepted()
+        await store.wait_connected()
+        request = store.request({"ask": 1}, match=lambda m: m.get("answer") == 1)
+        late = posted(store.messages), posted(store.last_message)
+        link.send({"answer": 1})
+        assert await request == {"answer": 1}
+        assert [seen[-1] for seen in late] == [{"answer": 1}] * 2
+        lost = store.request({"ask": 2}, match=lambda m: m.get("answer") == 2)
+        assert [await link.receive() for _ in range(2)] == [{"ask": 1}, {"ask": 2}]
+        late = posted(store.is_connected), posted(store.transitions)
+        link.drop()
+        with pytest.raises(RequestLost):
+            await lost
+        assert late[0] == [True, False]
+        assert len(late[1]) == 1
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_close_that_an_observer_began_is_waited_for() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket("ws://localhost/v1/ws", transport=peer, share=True, share_linger=0)
+    store.messages.subscribe(lambda _: store.close())
+    (await peer.accepted()).send({"n": 1})
+    async with asyncio.timeout(5):
+        while not store._life.ended:  # noqa: ASYNC110 - the turn of its end is looked for
+            await asyncio.sleep(0)
+    await store.aclose()
+    assert peer.live == []
+
+
+@pytest.fixture
+def threaded() -> Iterator[WebSocketStore[Any]]:
+    """Make a store on the background thread, not yet connected."""
+    with (
+        serve_in_thread(require_token=False) as server,
+        use_websocket(f"{server.url}/v1/ws", immediate=False, loop="thread") as store,
+    ):
+        yield store
+
+
+def watched(store: WebSocketStore[Any], resumed: threading.Event) -> list[bool]:
+    """Have the store's last observer note whether a wait had ended before it."""
+    early: list[bool] = []
+    watching = threading.Event()
+
+    def look(pair: tuple[Any, Any]) -> None:
+        if pair[1].is_connected:
+            early.append(resumed.wait(PATIENCE))
+
+    def subscribe() -> None:
+        store.transitions.subscribe(look)
+        watching.set()
+
+    store._life.call(subscribe)  # behind the wait, which has begun there
+    assert watching.wait(5)
+    return early
+
+
+def begins(store: WebSocketStore[Any], begin: Callable[[], object]) -> None:
+    """Return when a wait that another thread begins watches the state."""
+    states: Any = store.state
+    before = len(states._records)
+    begin()
+    while len(states._records) == before:
+        done = threading.Event()
+        store._life.call(done.set)
+        assert done.wait(5)
+
+
+def test_a_wait_on_another_loop_ends_after_the_observers(threaded: WebSocketStore[Any]) -> None:
+    async def main() -> None:
+        resumed, waiter = threading.Event(), threaded.wait_connected(5)
+        waiting = asyncio.ensure_future(waiter._wait())
+        await asyncio.sleep(0)
+        early = watched(threaded, resumed)
+        threaded.connect()
+        await waiting
+        resumed.set()
+        assert early == [False]
+
+    run_for_real(main)
+
+
+def test_a_wait_of_a_thread_ends_after_the_observers(threaded: WebSocketStore[Any]) -> None:
+    resumed, waiter = threading.Event(), threaded.wait_connected(5)
+
+    def wait() -> None:
+        waiter.result()
+        resumed.set()
+
+    thread = threading.Thread(target=wait)
+    begins(threaded, thread.start)
+    early = watched(threaded, resumed)
+    threaded.connect()
+    thread.join()
+    assert early == [False]
+
+
+def test_a_request_of_a_thread_ends_after_the_observers(threaded: WebSocketStore[Any]) -> None:
+    threaded.connect()
+    threaded.wait_connected(5).result()
+    made: Future[Request[Any]] = Future()
+    resumed, early = threading.Event(), list[bool]()
+
+    def ask() -> None:
+        made.set_result(threaded.request({"type": "Ping"}, match=lambda m: isinstance(m, Pong)))
+        threaded.messages.subscribe(lambda _: early.append(resumed.wait(PATIENCE)))
+
+    threaded._life.call(ask)
+    made.result(5).result(5)
+    resumed.set()
+    assert early == [False]
