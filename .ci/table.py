@@ -25,6 +25,8 @@ for stage in Path(sys.argv[1]).read_text().splitlines():
     for line in Path(log).read_text(errors="replace").splitlines():
         if line.startswith("==> "):
             label = line[4:]
+        elif line.startswith("!!! "):
+            print(f"    {line}")
         elif skip := SKIPPED.match(line):
             reasons[skip[2]] += int(skip[1])
         elif closing := CLOSING.match(line):
