@@ -35,7 +35,7 @@ from .spark_processes import executor_of_port, kill_marked
 
 pytestmark = [
     pytest.mark.leaky,
-    pytest.mark.timeout(330),
+    pytest.mark.timeout(620),
     pytest.mark.skipif(sys.platform != "linux", reason="finds the executors in /proc"),
 ]
 
@@ -117,7 +117,7 @@ class Stage:
 
     def _ended(self) -> int:
         try:
-            return self._driver.wait(150)
+            return self._driver.wait(300)
         except subprocess.TimeoutExpired:
             pytest.fail(f"it takes too long, {len(self.taken)} messages came; {self.log()}")
 
