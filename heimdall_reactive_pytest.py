@@ -60,7 +60,7 @@ def heimdall_peer() -> ScriptedPeer:
 def heimdall_store(request: pytest.FixtureRequest) -> Iterator[StoreFactory]:
     """Return a factory of connected stores, which are closed when the test ends.
 
-    They connect to `heimdall_server` with a token that is good there, and dial again after 10 ms.
+    They connect to `heimdall_server` with a token that is good there, and reconnect after 10 ms.
     In virtual time they connect to `heimdall_peer`.
     """
     from heimdall_reactive.devserver import DEMO_TOKEN

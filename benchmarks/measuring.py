@@ -25,7 +25,7 @@ Rounds: TypeAlias = list[float | None]
 
 
 class Skipped(Exception):
-    """A measurement can not be made here; its text says why."""
+    """A measurement cannot be made here; its text says why."""
 
 
 class Step(NamedTuple):
@@ -119,7 +119,7 @@ def run(case: Case, rounds: int) -> Result:
 
 
 def _measure(step: Step, index: int, rounds: int, result: Result) -> str:
-    """Take one measurement; return how it failed, or nothing."""
+    """Handle one measurement; return how it failed, or nothing."""
     gc.collect()
     try:
         values = step.measure()

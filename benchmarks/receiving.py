@@ -39,7 +39,7 @@ class Clock:
         self.seconds = 0.0  # a message
 
     def __call__(self, _: object) -> None:
-        """Take a message."""
+        """Handle a message."""
         self.seen += 1
         if self.seen == self._first:
             self._began = perf_counter()

@@ -57,7 +57,7 @@ class Watcher:
         self._clock = clock
 
     def __call__(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
-        """Take a transition."""
+        """Handle a transition."""
         before, after = pair
         if not self.armed:
             return

@@ -107,7 +107,7 @@ class Soak:
             await asyncio.sleep(TICK)
 
     async def _watch(self) -> None:
-        """Take the notes often, so that little of them is kept; and look at the memory."""
+        """Fetch the notes often, so that little of them is kept; and look at the memory."""
         sampled, looked = 0.0, time.monotonic()
         while True:
             await asyncio.sleep(LEDGER_TICK)

@@ -17,7 +17,7 @@ SLACK = 0.15  # seconds
 
 
 class DownLedger:
-    """Take events in the order in which an observer got them; count what breaks a promise.
+    """Handle events in the order in which an observer got them; count what breaks a promise.
 
     Within a session the numbers are contiguous. What is missing between two sessions was sent
     within a gap; or so shortly before it that it was still on its way when the last byte came.
@@ -53,11 +53,11 @@ class DownLedger:
         self._reported = True
 
     def published(self, event: Published) -> None:
-        """Take what the server sends."""
+        """Handle what the server sends."""
         self._published.append(event)
 
     def moved(self, state: ConnectionState) -> None:
-        """Take a state."""
+        """Handle a state."""
         before, self._state = self._state, state
         if state.status is Status.CONNECTED and before.status is not Status.CONNECTED:
             if not self._reported:
@@ -68,7 +68,7 @@ class DownLedger:
             self._began, self._fresh = state.connected_at or 0.0, True
 
     def skipped(self, gap: Gap, slowed: bool) -> None:
-        """Take a gap, and whether a fault had slowed the session before it."""
+        """Handle a gap, and whether a fault had slowed the session before it."""
         self.gaps += 1
         state = self._state
         if self._reported or gap.session != state.session:
@@ -81,7 +81,7 @@ class DownLedger:
         self._open.append((gap, SLOWED if slowed else max(self._lag, unmeasured) + self.slack))
 
     def hear(self, event: Heard) -> None:
-        """Take a numbered message."""
+        """Handle a numbered message."""
         number, sent_at = number_of(event.text), float(event.text.partition(":")[2])
         self.heard += 1
         if self._state.status not in (Status.CONNECTED, Status.DISCONNECTING):

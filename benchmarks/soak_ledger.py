@@ -71,7 +71,7 @@ class Ledger:
         return self.up.broken + self.down.broken
 
     def take(self) -> None:
-        """Take what was noted since the last time.
+        """Return what was noted since the last time.
 
         A cause is noted before its effect, on another thread. So each kind of notes is taken
         after those whose causes it holds: what the server reads waits for the next time.

@@ -38,7 +38,7 @@ class _Line:
 
 
 class UpLedger:
-    """Take events in the order in which they happened; count results and broken promises.
+    """Handle events in the order in which they happened; count results and broken promises.
 
     On each connection the server must get a prefix of what was written on it: in order, nothing
     twice, no hole. What is missing behind the prefix is lost with the connection, and somebody
@@ -90,12 +90,12 @@ class UpLedger:
         return found
 
     def sent(self, event: Sent) -> None:
-        """Take an accepted or refused send."""
+        """Handle an accepted or refused send."""
         self._send(event.number).receipt = event.receipt
         self._pending.append(event.number)
 
     def wrote(self, event: Wrote) -> None:
-        """Take a write to a socket."""
+        """Handle a write to a socket."""
         line = self._lines.setdefault(event.dial, _Line())
         if event.undone:
             line.written.pop()
@@ -109,7 +109,7 @@ class UpLedger:
         self._send(event.number).dial = event.dial
 
     def left(self, dial: int) -> None:
-        """Take the end of a session as the store tells it."""
+        """Handle the end of a session as the store tells it."""
         self._lines.setdefault(dial, _Line()).left = True
         for old in [each for each in self._lines if each < dial - WINDOW]:
             if not self._lines[old].written:  # it never became a session, or the server's
@@ -117,12 +117,12 @@ class UpLedger:
         self._close(dial)
 
     def acknowledged(self, number: int) -> None:
-        """Take the server's acknowledgement."""
+        """Handle the server's acknowledgement."""
         if number in self._sends:
             self._sends[number].acknowledged = True
 
     def got(self, event: Got) -> None:
-        """Take what the server has read."""
+        """Handle what the server has read."""
         number, line = event.number, self._lines.setdefault(event.dial, _Line())
         self._order_over_all(event)
         if line.written and line.written[0] == number:
@@ -141,7 +141,7 @@ class UpLedger:
             self._sends[number].got = True
 
     def ended(self, event: Ended) -> None:
-        """Take the end of a connection as the server tells it."""
+        """Handle the end of a connection as the server tells it."""
         line = self._lines.setdefault(event.dial, _Line())
         line.read_to_its_end, line.by_server = True, event.by_server
         self._close(event.dial)

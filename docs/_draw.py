@@ -1,4 +1,4 @@
-"""Draw the ways through the house, how it heals, and the dataflow: `python docs/_draw.py` does.
+"""Draw the ways through the house, the retries, and the dataflow: `python docs/_draw.py` does.
 
 A picture has colours of its own for a light page; in the site it takes those of the scheme.
 """

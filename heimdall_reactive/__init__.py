@@ -1,4 +1,4 @@
-"""A WebSocket as reactive state: BehaviorSubjects over an async connection that heals."""
+"""A WebSocket as reactive state: BehaviorSubjects over an async connection that reconnects."""
 
 from .base.endpoints import ws_config
 from .base.exceptions import (

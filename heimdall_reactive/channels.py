@@ -103,7 +103,7 @@ class Channels:
         return found
 
     def on_observers(self, channel: Channel[Any]) -> None:
-        """Take a change of a channel's observers; the bus's lock is held."""
+        """Handle a change of a channel's observers; the bus's lock is held."""
         here = self._observed.setdefault(channel._name, {})
         if channel._records:
             here[id(channel)] = channel
@@ -117,7 +117,7 @@ class Channels:
             self._post(self._compare)
 
     def on_session(self) -> None:
-        """Subscribe anew on a socket that has just opened, before anything else goes out."""
+        """Subscribe again on a socket that has just opened, before anything else goes out."""
         self._told.clear()
         for name in tuple(self._observed):
             self._ask(name)
@@ -130,7 +130,7 @@ class Channels:
     def complete(self) -> None:
         """End every channel with the store."""
         self._closed = True
-        # Not `values()`: another thread may ask for a channel meanwhile.
+        # Not `values()`: another thread may ask for a channel.
         known = [channel for found in self._known.valuerefs() if (channel := found()) is not None]
         self.bus.complete(known)
 
@@ -159,7 +159,7 @@ class Channels:
             frame = encode(words(name))
         except Exception as raised:
             kind = type(raised).__name__
-            self._report(StoreError(f"the option channel_protocol raised {kind}; mend it"))
+            self._report(StoreError(f"the option channel_protocol raised {kind}; fix it"))
             return False
         self._tell(name, frame)
         return True

@@ -196,7 +196,7 @@ def create_websocket(
         **options: as in `use_websocket`.
 
     Raises:
-        ConfigurationError: an option's value can not work.
+        ConfigurationError: an option's value cannot work.
     """
     later: OptionsDict = {**options, "immediate": False}
     store = use_websocket(endpoint, message_type=message_type, loop=loop, **later)

@@ -53,7 +53,7 @@ def use_websocket(
         **options: see `StoreOptions`; durations are seconds.
 
     Raises:
-        ConfigurationError: an option's value can not work. An endpoint that can not work makes
+        ConfigurationError: an option's value cannot work. An endpoint that cannot work makes
             the store `failed`, with an error that says what to do.
 
     Examples:

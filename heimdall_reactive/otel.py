@@ -130,7 +130,7 @@ class _Told:
 
     def _begin(self, name: str, state: ConnectionState) -> None:
         number = {"websocket.session.number": state.session, "websocket.attempt": state.attempt}
-        # A trace of its own: whoever made the store has long gone on when it dials again.
+        # A trace of its own: whoever made the store has long gone on when it reconnects.
         self._span = self._tracer.start_span(
             name, Context(), SpanKind.CLIENT, {**self.attributes, **number}
         )

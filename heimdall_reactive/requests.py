@@ -60,7 +60,7 @@ class Request(Hot[T]):
         life.call(self._watch)
 
     def _sent(self, receipt: Receipt) -> None:
-        """Take the receipt of what asks; a send that fails, fails the request."""
+        """Handle the receipt of what asks; a send that fails, fails the request."""
         self._receipt = receipt
         receipt.add_done_callback(self._on_settled)
 

@@ -136,7 +136,7 @@ async def test_a_reply_predicate_that_raises_is_reported_and_hides_nothing() -> 
         await store.wait_connected()
         await asyncio.sleep(1.5)
         assert (seen, [str(e) for e in errors]) == (
-            [[]], ["Heartbeat.reply raised TypeError; mend it"],
+            [[]], ["Heartbeat.reply raised TypeError; fix it"],
         )  # fmt: skip
 
 

@@ -911,7 +911,7 @@ def test_the_sends_of_a_thread_share_one_wake_up() -> None:
             store._bus.bind(threading.get_ident(), counted)
             thread = threading.Thread(target=lambda: [store.send(n) for n in range(100)])
             thread.start()
-            thread.join()  # the loop can not come meanwhile: one wake-up must do for all
+            thread.join()  # the loop cannot come: one wake-up must do for all
             await until(store, lambda: len(hot) == 100)
             assert len(posts) == 1
 

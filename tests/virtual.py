@@ -24,5 +24,5 @@ def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
 
 
 def steady_store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
-    """Make a store that dials again after exactly a second."""
+    """Make a store that reconnects after exactly a second."""
     return store_of(peer, reconnect_delay=lambda _: 1.0, **options)

@@ -12,7 +12,7 @@ from heimdall_reactive.dataflow import Feed, Ingest, Record, Sending
 
 
 def answered(order: Record, message: str | bytes) -> bool:
-    """Tell whether a message of the server is its answer to an order."""
+    """Return whether a message of the server is its answer to an order."""
     return isinstance(message, str) and f'"ack": "{order.id}"' in message
 
 

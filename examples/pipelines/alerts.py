@@ -26,7 +26,7 @@ class Alert(NamedTuple):
 def in_rx(
     store: WebSocketStore[Reading], limit: float = 70.0, patience: float = 5.0
 ) -> Observable[Alert]:
-    """Tell an alert so many seconds after the limit was passed, unless it was cooler meanwhile."""
+    """Tell an alert so many seconds after the limit was passed, unless it was cooler."""
 
     def hot(reading: Reading) -> bool:
         return reading.celsius > limit

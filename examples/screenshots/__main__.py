@@ -1,4 +1,4 @@
-"""Make every picture of the documentation anew: `python -m examples.screenshots [NAME ...]`."""
+"""Make every picture of the documentation: `python -m examples.screenshots [NAME ...]`."""
 
 import subprocess
 import sys

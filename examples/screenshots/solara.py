@@ -29,7 +29,7 @@ WANTED = re.compile(r"package/(require\.js|dist/(.*8\.min\.js|.*\.css|.*\.woff2?
 
 
 class FrontEndMissing(RuntimeError):
-    """The front end is not in the folder, and can not be had; the text says of what."""
+    """The front end is not in the folder, and cannot be had; the text says of what."""
 
 
 def front_end(folder: Path = CACHE) -> Path:

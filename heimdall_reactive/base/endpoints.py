@@ -18,7 +18,7 @@ MAX_URL: Final = (
 
 
 class WsConfig:
-    """Where paths lead: the base URL of every endpoint that is not a whole URL."""
+    """Where paths lead: the base URL of every endpoint that is not a full URL."""
 
     def __init__(self) -> None:
         self._ws_url: str | None = None
@@ -33,7 +33,7 @@ class WsConfig:
         self._ws_url = value
 
     def resolve(self, endpoint: str) -> str:
-        """Make the whole URL of an endpoint, see `resolve_endpoint`."""
+        """Make the full URL of an endpoint, see `resolve_endpoint`."""
         return resolve_endpoint(endpoint, self.ws_url)
 
 
@@ -41,7 +41,7 @@ ws_config = WsConfig()
 
 
 def resolve_endpoint(endpoint: str, base: str) -> str:
-    """Make the whole URL of an endpoint.
+    """Make the full URL of an endpoint.
 
     Args:
         endpoint: a path under `base`, or a whole `ws://` or `wss://` URL.
@@ -83,7 +83,7 @@ def redact(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host can only be this machine.
+    """Return whether a host can only be this machine.
 
     Only `localhost`, 127.0.0.0/8 and ::1 as they are usually written: a name that merely
     begins like one, or a number in disguise, is none.

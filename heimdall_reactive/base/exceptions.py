@@ -17,7 +17,7 @@
         ├── TokenError                      the token provider failed
         ├── SendError                       a message that was not sent
         │   └── EncodeError (TypeError)     a value with no JSON form
-        ├── RecordingError                  a recording that can not be written or read
+        ├── RecordingError                  a recording that cannot be written or read
         ├── StreamOverflow                  a consumer with `overflow="error"` was too slow
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
@@ -26,7 +26,7 @@
         │   ├── InvalidHandshake            an answer that is no WebSocket's
         │   └── HandshakeRefused            the server answered with an HTTP status
         ├── ServerError                     the server complains about a control message
-        ├── RequestLost                     a request whose answer can not come any more
+        ├── RequestLost                     a request whose answer cannot come any more
         ├── ConnectionLost                  an established connection ended
         └── SessionEnded                    the server ended the user's session
 """
@@ -191,7 +191,7 @@ class InvalidMessage(StoreError):
 
 
 class RecordingError(StoreError):
-    """A recording that can not be written or read; `record` and `replay` tell more.
+    """A recording that cannot be written or read; `record` and `replay` tell more.
 
     Attributes:
         line: number of the bad line, 1 for the first; None where it is not about a line.
@@ -203,7 +203,7 @@ class RecordingError(StoreError):
 
 
 class TokenError(StoreError):
-    """The token provider raised, hung, or returned something that is no token."""
+    """The token provider raised, hung, or returned something that is not a token."""
 
     cause = "token"
 
@@ -252,14 +252,14 @@ class ServerError(StoreError):
 
 
 class RequestLost(StoreError):
-    """A request whose answer can not come any more: its connection was lost, or given up.
+    """A request whose answer cannot come any more: its connection was lost, or given up.
 
     Attributes:
         reason: what became of the connection.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the answer can not come any more: {reason}; ask again when connected")
+        super().__init__(f"the answer cannot come any more: {reason}; ask again when connected")
         self.reason = reason
 
 
@@ -345,13 +345,13 @@ class ConnectionLost(StoreError):
 
 
 class SessionEnded(StoreError):
-    """The server ended the user's session and then the connection; it is not dialled again.
+    """The server ended the user's session and then the connection; it is not opened again.
 
     Attributes:
         kind: type of the message that said so, such as `accountBanned`.
     """
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"the server ended the session ({kind}); connect() dials again")
+        super().__init__(f"the server ended the session ({kind}); connect() connects again")
         self.kind = kind
         self.cause = "session"

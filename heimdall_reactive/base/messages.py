@@ -99,7 +99,7 @@ class SessionRevoked(_UserMessage):
 
 
 class ForceLogout(_UserMessage):
-    """The user has to log in anew; the session ends."""
+    """The user has to log in again; the session ends."""
 
     type: Literal["forceLogout"] = "forceLogout"
     reason: str | None = None

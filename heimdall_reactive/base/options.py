@@ -67,7 +67,7 @@ class Heartbeat:
         message: what is sent, as `send` takes it; default: Heimdall's `Ping`.
         interval: seconds between two of them.
         timeout: seconds after one within which any message must come, else the connection is
-            given up and dialled again.
+            given up and opened again.
         reply: the answer, which no observer sees: a JSON object is one when it has at least these
             fields, text or bytes when they are equal; or a predicate of the plain JSON (or text,
             or bytes); None hides nothing. Default: Heimdall's `Pong`.
@@ -148,10 +148,10 @@ class StoreOptions:
             or provider as another user's.
         allow_insecure_token: send credentials (token, password, cookie) over `ws://`, or where
             `ssl` verifies no certificate, to hosts that are not loopback.
-        auto_reconnect: dial again after a loss.
+        auto_reconnect: reconnect after a loss.
         reconnect_delay: seconds (with up to 20 % jitter on top), a `Backoff`, or a callable
             that gets a `RetryContext` and returns seconds, or None to stop.
-        max_reconnect_attempts: failures in a row before giving up; None is for ever.
+        max_reconnect_attempts: failures in a row before giving up; None is forever.
         stable_after: seconds of being connected after which the failures are forgotten.
         should_reconnect: overrides the rules; None from it leaves them.
         reconnect_rules: rules before those of `rules.DEFAULT_RULES`: `{"close 4409": "stop"}`.
@@ -163,7 +163,7 @@ class StoreOptions:
         outbox_overflow: what gives way to a send that passes a bound: that send, refused with a
             report (`reject`) or dropped (`drop_newest`), the `drop_oldest`, or the thread that
             sends, which waits for room (`block`; on an event loop that is refused).
-        send_ttl: seconds that a send may wait; None is for ever.
+        send_ttl: seconds that a send may wait; None is forever.
         additional_headers: headers of the upgrade, or a provider asked at each attempt.
         subprotocols: offered subprotocols, the preferred first.
         ssl: TLS context of `wss://`; None verifies against the system's roots.
@@ -226,7 +226,7 @@ class StoreOptions:
             _require(self, name, _number(getattr(self, name), above=0), "more than 0 seconds")
         for name in ("outbox_limit", "outbox_bytes", "max_size"):
             _require(self, name, _number(getattr(self, name), above=0), "at least 1")
-        Rules(self.reconnect_rules)  # refuses what is no rule
+        Rules(self.reconnect_rules)  # refuses what is not a rule
         heart: Any = self.heartbeat
         _require(self, "heartbeat", heart is None or isinstance(heart, Heartbeat),
                  "a Heartbeat, or None")  # fmt: skip
@@ -236,7 +236,7 @@ class StoreOptions:
         _require(self, "channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
         ttl = self.send_ttl
         _require(self, "send_ttl", ttl is None or _number(ttl, above=0),
-                 "more than 0 seconds, or None for ever")  # fmt: skip
+                 "more than 0 seconds, or None forever")  # fmt: skip
         interval = self.ping_interval
         _require(self, "ping_interval", interval is None or _number(interval, above=0),
                  "more than 0 seconds, or None for no pings")  # fmt: skip
@@ -244,7 +244,7 @@ class StoreOptions:
             _require(self, name, _number(getattr(self, name)), "0 seconds or more")
         attempts = self.max_reconnect_attempts
         _require(self, "max_reconnect_attempts", attempts is None or _number(attempts),
-                 "0 or more, or None for ever")  # fmt: skip
+                 "0 or more, or None forever")  # fmt: skip
         delay: Any = self.reconnect_delay
         numeric = _number(delay) and delay < float("inf")
         _require(self, "reconnect_delay", callable(delay) or numeric,
@@ -272,7 +272,7 @@ class StoreOptions:
 
 
 def _number(value: Any, above: float | None = None) -> bool:
-    """Tell whether an option is a number of 0 or more, or above a bound; NaN is none."""
+    """Return whether an option is a number of 0 or more, or above a bound; NaN is none."""
     if not isinstance(value, (int, float)):
         return False
     return value >= 0 if above is None else value > above
@@ -288,7 +288,7 @@ def options_of(given: OptionsDict) -> StoreOptions:
     """Check the options of a store.
 
     Raises:
-        ConfigurationError: an option's value can not work, or nobody knows its name.
+        ConfigurationError: an option's value cannot work, or nobody knows its name.
     """
     unknown = sorted(given.keys() - OptionsDict.__annotations__.keys())
     if unknown:

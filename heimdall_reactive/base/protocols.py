@@ -12,7 +12,7 @@ __all__ = ["HEIMDALL_CHANNELS", "ChannelProtocol"]
 
 
 def _heimdall(message: Any) -> tuple[str, Any] | None:
-    """Take a `Message` apart, as a model or as plain JSON."""
+    """Return channel and payload of a `Message`, as a model or as plain JSON."""
     if type(message) is ChannelMessage:
         return message.channel, message.data
     if type(message) is dict and message.get("type") == "Message":

@@ -52,7 +52,7 @@ class Receipt:
         """Wait, from a thread without an event loop, until the message was written.
 
         Args:
-            timeout: seconds to wait; None waits for ever.
+            timeout: seconds to wait; None waits forever.
 
         Raises:
             SendError: it was not written.
@@ -115,7 +115,7 @@ class Receipt:
             return self._future
 
     def settle(self, state: ReceiptState, error: SendError | None = None) -> None:
-        """Take the final state and wake who waits; only the store does this."""
+        """Settle with the final state and wake whoever waits; only the store does this."""
         with _settling:
             self._state, self._error = state, error
             future = self._future

@@ -1,4 +1,4 @@
-"""When to dial again: `Backoff`, and what follows a failure. Pure."""
+"""When to reconnect: `Backoff`, and what follows a failure. Pure."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Retries:
         """Turn the rules' action into what happens.
 
         Args:
-            failure: what befell.
+            failure: what happened.
             can_refresh: whether the token comes from a provider; a static one would only be
                 refused again.
         """
@@ -243,4 +243,4 @@ class Retries:
 
 
 def _broken(option: str, raised: Exception) -> StoreError:
-    return StoreError(f"the option {option} raised {type(raised).__name__}; mend that callable")
+    return StoreError(f"the option {option} raised {type(raised).__name__}; fix that callable")

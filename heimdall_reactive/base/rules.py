@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_RULES", "Action", "Rules"]
 class Action(StrEnum):
     """What a failure or a close leads to."""
 
-    RETRY = "retry"  #: dial again after `reconnect_delay`
+    RETRY = "retry"  #: reconnect after `reconnect_delay`
     WAIT = "wait"  #: as `retry`, and not before the server's `Retry-After`
     REFRESH = "refresh"  #: ask the token provider once more, at once; then `stop`
     END = "end"  #: the server ended it cleanly: `disconnected`
@@ -38,7 +38,7 @@ DEFAULT_RULES: Final[Mapping[str, Action]] = {
     "http 429": Action.WAIT,
     "http 500-599": Action.WAIT,
     "http 100-499": Action.STOP,
-    # What befell the attempt before there was an answer.
+    # What happened to the attempt before there was an answer.
     "refused": Action.RETRY,
     "reset": Action.RETRY,
     "unreachable": Action.RETRY,
@@ -128,5 +128,5 @@ def _parse(cause: str, action: Action | str) -> _Rule:
         return _Rule(cause, 0, 0, Action(action))
     words = ", ".join(word for word in DEFAULT_RULES if " " not in word)
     raise ConfigurationError(
-        f"reconnect_rules: {cause!r} is no cause; say 'close 4000-4099', 'http 503', or {words}"
+        f"reconnect_rules: {cause!r} is not a cause; say 'close 4000-4099', 'http 503', or {words}"
     )

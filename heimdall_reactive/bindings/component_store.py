@@ -73,7 +73,7 @@ class WebSocketValues(Generic[T]):
 
     @property
     def connect(self) -> Trigger:
-        """Dials now."""
+        """Connects now."""
         return self.store.connect
 
     @property
@@ -86,7 +86,7 @@ class WebSocketValues(Generic[T]):
         return self._values[name]
 
     def is_current(self, name: str) -> bool:
-        """Tell whether a value is still the store's."""
+        """Return whether a value is still the store's."""
         value, now = self._values[name], READ[name](self.store)
         return value is now or (name == "badge" and bool(value == now))
 
@@ -120,7 +120,7 @@ class ComponentStore:
         return self._unmount
 
     def commit(self, values: WebSocketValues[Any], render: Callable[[], None]) -> None:
-        """Take note of what is seen now; render again when what is used of it changes."""
+        """Note what is seen now; render again when what is used of it changes."""
         self._values = values
         for name in self.used - self._ends.keys():
             source: Any = badge(self.store) if name == "badge" else getattr(self.store, name)

@@ -167,7 +167,7 @@ def use_websocket(endpoint: Any, /, *deps: object, **options: Any) -> WebSocketV
             connection, and the one of a notebook stands still while a cell runs.
 
     Raises:
-        ConfigurationError: an option can not work, or does not go with a store or a factory.
+        ConfigurationError: an option cannot work, or does not go with a store or a factory.
     """
     isolated = callable(endpoint) and deps
     key = [deps] if isolated else [endpoint, deps, options]

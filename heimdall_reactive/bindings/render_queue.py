@@ -99,7 +99,7 @@ class RenderQueue:
         self._calls: deque[Callable[[], None]] = deque()
 
     def is_dead(self) -> bool:
-        """Tell whether its event loop is closed."""
+        """Return whether its event loop is closed."""
         return self._loop is not None and self._loop.is_closed()
 
     def __call__(self, call: Callable[[], None]) -> None:

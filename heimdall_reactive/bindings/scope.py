@@ -44,7 +44,7 @@ class UiScope:
         return HopScheduler(self.post)
 
     def is_alive(self) -> bool:
-        """Tell whether the owner is there; one that can not be asked is gone."""
+        """Return whether the owner is there; one that cannot be asked is gone."""
         try:
             return self.alive is None or bool(self.alive())
         except Exception:

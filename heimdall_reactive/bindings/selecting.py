@@ -11,7 +11,7 @@ NOTHING: Final = object()  # no value yet
 
 
 def same(one: object, other: object) -> bool:
-    """Tell whether two values are equal; where that has no answer, as with arrays, they differ."""
+    """Return whether two values are equal; without an answer, as with arrays, they differ."""
     try:
         return one is other or bool(one == other)
     except Exception:
@@ -19,7 +19,7 @@ def same(one: object, other: object) -> bool:
 
 
 def distinct_by_default(select: object, buffer: int) -> bool:
-    """Tell whether equal values are left out where nobody said so.
+    """Return whether equal values are left out where nobody said so.
 
     A selection of the newest value is a state: an equal one changes nothing that is seen. Without
     a selection the source knows best: `is_connected` is distinct, and two equal messages are two.
@@ -47,7 +47,7 @@ class Selecting:
         self.shown: Any = NOTHING
 
     def changed(self, value: Any) -> bool:
-        """Take the next value; return whether `shown` is to be shown anew."""
+        """Handle the next value; return whether `shown` has to be shown again."""
         selected = value if self._select is None else self._select(value)
         if self._distinct and self.shown is not NOTHING and same(selected, self.shown):
             return False

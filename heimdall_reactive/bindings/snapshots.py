@@ -98,7 +98,7 @@ def external_store(
 
 
 class _Snapshot:
-    """What is shown: selected anew only where the value is another one.
+    """What is shown: selected again only where the value is another one.
 
     Args:
         source: where the value comes from.

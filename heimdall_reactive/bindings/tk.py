@@ -176,7 +176,7 @@ class _Drain:
         self._calls.append(call)
 
     def has(self, path: str) -> bool:
-        """Tell whether a widget that was watched is still there."""
+        """Return whether a widget that was watched is still there."""
         return path in self._watched
 
     def watch(self, widget: tk.Misc) -> None:

@@ -5,7 +5,7 @@ Tried with traitlets 5.16, ipywidgets 8.1, anywidget 0.11, ipykernel 7.4.
 Thread: traitlets has none; what observes a trait runs on the thread that sets it. Where an event
 loop runs, as in a cell of a notebook, a trait is set on that loop and on no other thread; without
 one it is set in place, on the thread that emits. A busy cell holds the kernel's loop: the widgets
-stand still until it ends, and a store with `loop="thread"` keeps its connection meanwhile.
+stand still until it ends, and a store with `loop="thread"` keeps its connection.
 
 Clean-up: `Widget.close()` sets the widget's `comm` to None, and that ends its bindings. A
 `HasTraits` has no end; dispose of its bindings. Closable a browser's tab ends nothing: the kernel

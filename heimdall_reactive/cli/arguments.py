@@ -230,7 +230,7 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    return _number(text, "no number of seconds above 0")
+    return _number(text, "not a number of seconds above 0")
 
 
 def _speed(text: str) -> float:
@@ -249,7 +249,7 @@ def _number(text: str, complaint: str) -> float:
 
 def _count(text: str) -> int:
     if not (text.isdecimal() and text.isascii() and int(text[:9]) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text[:9])
 
 

@@ -88,7 +88,7 @@ async def ingest(options: argparse.Namespace, out: Output) -> int:
     """Write until the user's limit, a signal, or the end of every feed.
 
     Raises:
-        CommandError: the log can not be reached, or every feed has ended.
+        CommandError: the log cannot be reached, or every feed has ended.
     """
     from heimdall_reactive.dataflow import Ingest
 
@@ -174,7 +174,7 @@ def _feeds(options: argparse.Namespace) -> list[Feed]:
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Take `CHANNEL=ENDPOINT` apart; an endpoint may have a `=` of its own."""
+    """Split `CHANNEL=ENDPOINT`; an endpoint may have a `=` of its own."""
     found = re.fullmatch(r"([^=/]+)=(wss?://.+|/.*)", text)
     return (found[1], found[2]) if found else ("", text)
 

@@ -68,7 +68,7 @@ class View(Protocol):
         ...
 
     def show(self, event: Event) -> None:
-        """Take the next event."""
+        """Handle the next event."""
         ...
 
     async def draw(self) -> None:

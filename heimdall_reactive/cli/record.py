@@ -21,7 +21,7 @@ async def record(options: argparse.Namespace, out: Output) -> int:
     """Print what an endpoint sends, as `watch` does, and record it.
 
     Raises:
-        CommandError: the store gave up, or the file can not be written.
+        CommandError: the store gave up, or the file cannot be written.
     """
     async with connect(options) as store:
         try:
@@ -41,7 +41,7 @@ async def replay(options: argparse.Namespace, out: Output) -> int:
     """Print what was recorded, in the recorded order and time.
 
     Raises:
-        CommandError: the file can not be read, or a line of it.
+        CommandError: the file cannot be read, or a line of it.
     """
     speed = None if options.instant else options.speed
     try:

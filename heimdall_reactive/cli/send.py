@@ -24,7 +24,7 @@ async def send(options: argparse.Namespace, out: Output) -> int:
     """Send a message in a single attempt.
 
     Raises:
-        CommandError: it was not sent, or no reply came.
+        CommandError: it was not sent, or no reply received.
     """
     message = _message(options.message)
     token = given_token(options)
@@ -78,12 +78,12 @@ def _lost(state: ConnectionState) -> CommandError:
     why = f": {state.error}" if state.error else ""
     if not why and state.close is not None:
         why = f": the connection ended with code {state.close.code}"
-    return CommandError(f"no reply came{why}")
+    return CommandError(f"no reply received{why}")
 
 
 def _late(state: ConnectionState, seconds: float) -> str:
     if state.status is Status.CONNECTED:
-        return f"no reply came within {seconds:g} s"
+        return f"no reply received within {seconds:g} s"
     return f"no connection within {seconds:g} s"
 
 

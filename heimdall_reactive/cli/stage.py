@@ -51,7 +51,7 @@ class DemoStage:
             close_timeout=1.0,
             immediate=False,
         )
-        # Subscribed anew for each session: the server forgets a channel with the connection.
+        # Subscribed again for each session: the server forgets a channel with the connection.
         self.store.is_connected.pipe(
             ops.filter(bool), ops.map(lambda _: Subscribe(channel="stats"))
         ).subscribe(self.store.send)

@@ -32,7 +32,7 @@ def read_lines(take: Callable[[str], None]) -> None:
 
 
 def _would_stop(descriptor: int) -> bool:
-    """Tell whether this is a background job, which the terminal stops when it reads."""
+    """Return whether this is a background job, which the terminal stops when it reads."""
     if not os.isatty(descriptor) or os.name != "posix":
         return False
     try:

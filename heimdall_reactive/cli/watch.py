@@ -62,7 +62,7 @@ async def follow(
         store: is observed from now on.
         options: of the command: `json`, `seconds`, `count`.
         out: takes the lines.
-        is_over: tells whether a state, message or error is the last; it raises what the
+        is_over: returns whether a state, message or error is the last; it raises what the
             command failed of. Default: the end of the connection.
 
     Raises:
@@ -110,7 +110,7 @@ async def _print(
 
 
 def has_ended(state: Any) -> bool:
-    """Tell whether the connection has ended for good.
+    """Return whether the connection has ended for good.
 
     Raises:
         CommandError: the store gave up.

@@ -50,7 +50,7 @@ class Connection:
     """One endpoint's connection over all its sessions.
 
     Args:
-        endpoint: a path or a whole URL, resolved at each attempt.
+        endpoint: a path or a full URL, resolved at each attempt.
         options: the store's.
         codec: decodes the frames.
         outbox: holds what waits to be written.
@@ -94,7 +94,7 @@ class Connection:
     # Commands
 
     def connect(self) -> None:
-        """Dial now, unless there is a connection or one is under way."""
+        """Connect now, unless there is a connection or one is under way."""
         self._feed(events.Connect())
 
     def disconnect(self, mark: int | None = None) -> None:
@@ -131,7 +131,7 @@ class Connection:
                 self.abandon()
 
     def abandon(self) -> None:
-        """Give up what belongs to an event loop that is closed; dial again if it was in use."""
+        """Give up what belongs to an event loop that is closed; reconnect if it was in use."""
         self._feed(events.LoopLost(self._runtime.wall(), self._runtime.time()))
 
     # The table and its effects

@@ -29,7 +29,7 @@ class Pulse:
     Args:
         heartbeat: the option.
         loop: keeps its timers.
-        write: sends a frame if the socket takes one; tells whether it did.
+        write: sends a frame if the socket takes one; returns whether it did.
         received: returns the count of the messages received.
         lose: is called with a reason when the time-out passes.
     """
@@ -60,7 +60,7 @@ class Pulse:
             self._check.cancel()
 
     def takes(self, data: bytes | bytearray, text: bool) -> bool:
-        """Tell whether a frame is the reply that is awaited; nobody else is to see it then."""
+        """Return whether a frame is the reply that is awaited; nobody else is to see it then."""
         if not is_reply(self._heartbeat.reply, data, text):
             return False
         self.awaits_reply -= 1

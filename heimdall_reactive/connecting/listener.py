@@ -17,19 +17,19 @@ class Listener(Protocol):
         """Put ahead what is to go out first on a socket that has just opened."""
 
     def on_state(self, state: ConnectionState) -> None:
-        """Take the next snapshot."""
+        """Handle the next snapshot."""
 
     def on_incoming(self, message: Any) -> None:
-        """Take a decoded message."""
+        """Handle a decoded message."""
 
     def on_latency(self, seconds: float) -> None:
-        """Take the round trip of a ping."""
+        """Handle the round trip of a ping."""
 
     def on_error(self, error: StoreError) -> None:
-        """Take something that went wrong and did not end the connection."""
+        """Handle something that went wrong and did not end the connection."""
 
     def on_principal(self, principal: object, current: bool) -> None:
-        """Take for whom, and for which URL, an attempt is: equal for equal ones.
+        """Learn for whom, and for which URL, an attempt is: equal for equal ones.
 
         Args:
             principal: the two.
@@ -37,7 +37,7 @@ class Listener(Protocol):
         """
 
     def on_gap(self, gap: Gap) -> None:
-        """Take what a reconnection left out; it comes before the new session's messages."""
+        """Handle what a reconnection left out; it comes before the new session's messages."""
 
     def on_unusable_loop(self) -> None:
-        """Move away from an event loop that can not open sockets."""
+        """Move away from an event loop that cannot open sockets."""

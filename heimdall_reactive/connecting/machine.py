@@ -204,7 +204,7 @@ def _announced(machine: Machine, _: Any) -> MachineStep:
 
 
 def _announced_too_late(machine: Machine, _: Any) -> MachineStep:
-    """Take the frames all the same: among them is the close frame that ends it."""
+    """Handle the frames all the same: among them is the close frame that ends it."""
     return machine, (StartSession(heartbeat=False),)
 
 

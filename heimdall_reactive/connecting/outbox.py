@@ -44,7 +44,7 @@ class Outbox:
         limit: sends that may wait.
         max_bytes: bytes that may wait.
         overflow: what gives way where a send would pass a bound.
-        ttl: seconds that a send may wait, or None for ever.
+        ttl: seconds that a send may wait, or None forever.
         clock: returns seconds; the event loop's.
 
     Attributes:
@@ -207,7 +207,7 @@ class Outbox:
             self._refuse(receipt, "rejected", reason)
 
     def _next(self) -> QueuedSend | None:
-        """Take out the next send that has not expired."""
+        """Remove and return the next send that has not expired."""
         self.expire()
         with self._lock:
             if not self._entries:

@@ -28,8 +28,8 @@ class Answer(NamedTuple):
 class ProviderCalls:
     """Asks providers, one call at a time.
 
-    A provider that blocks for ever costs one thread, not one an attempt: while an earlier call of
-    it is still running, the next attempt waits for that to end before it asks anew. What the
+    A provider that blocks forever costs one thread, not one an attempt: while an earlier call of
+    it is still running, the next attempt waits for that to end before it asks again. What the
     earlier call returns is dropped: it was asked for by an attempt that was given up.
     """
 

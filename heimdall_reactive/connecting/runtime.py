@@ -81,7 +81,7 @@ class _LoopThread:
             loop.close()
 
     def is_mine(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Tell whether a loop is the one of the thread."""
+        """Return whether a loop is the one of the thread."""
         return loop is self._loop
 
 
@@ -140,7 +140,7 @@ class Runtime:
                 loop.call_soon_threadsafe(self._adopt)
 
     def here(self) -> bool:
-        """Tell whether this thread is the loop's, and the loop still works."""
+        """Return whether this thread is the loop's, and the loop still works."""
         return self.owner == threading.get_ident() and not self.loop.is_closed()
 
     def time(self) -> float:
@@ -190,7 +190,7 @@ def chosen(option: LoopOption) -> asyncio.AbstractEventLoop | None:
     """Return the event loop that a store would run on, None for the background thread's.
 
     Raises:
-        ConfigurationError: the option is no loop.
+        ConfigurationError: the option is not a loop.
     """
     if option not in ("auto", "thread") and not isinstance(option, asyncio.AbstractEventLoop):
         raise ConfigurationError("loop must be 'auto', 'thread' or an event loop")

@@ -141,7 +141,7 @@ class Session:
         self.flush()
 
     def on_closed(self, close: CloseInfo) -> None:
-        """Take the end of the socket."""
+        """Handle the end of the socket."""
         self._stop()
         doubted = self._outbox.doubt()
         self._ended(replace(close, reason=self._mask(one_line(close.reason, MAX_REASON))))
@@ -177,7 +177,7 @@ class Session:
             return pulse.takes(data, text)
         except Exception as raised:
             name = type(raised).__name__
-            self._listener.on_error(StoreError(f"Heartbeat.reply raised {name}; mend it"))
+            self._listener.on_error(StoreError(f"Heartbeat.reply raised {name}; fix it"))
             return False
 
     def _masked(self, error: InvalidMessage) -> InvalidMessage:

@@ -77,7 +77,7 @@ def suspend_watch(loop: asyncio.AbstractEventLoop, wall: Wall) -> SuspendWatch:
     """Return the suspend_watch of an event loop; called on its thread."""
     found = _watches.get(loop)
     if found is None:
-        # Not the keys themselves: another thread may add its own meanwhile.
+        # Not the keys themselves: another thread may add its own.
         for other in [known() for known in _watches.keyrefs()]:
             if other is not None and other.is_closed():  # with a timer that would keep it
                 _watches.pop(other, None)

@@ -98,7 +98,7 @@ def claimed(identity: Identity) -> object:
 
 
 def _source_of(source: TokenSource) -> object:
-    """Take a token that does not tell as its own user's, and a provider as one user's.
+    """Treat a token that does not tell as its own user's, and a provider as one user's.
 
     Two opaque tokens may be one user's: then what waited is dropped, and its receipts say so.
     The other mistake, to send one user's message as another, could not be undone.
@@ -150,7 +150,7 @@ async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -
         asker: asks it.
 
     Raises:
-        TokenError: it raised, took too long, or returned something that is no token.
+        TokenError: it raised, took too long, or returned something that is not a token.
     """
     if source is None:
         return None
@@ -212,7 +212,7 @@ def place(
         InsecureToken: it, or another credential, would travel in clear to a host that is not
             loopback.
         ConfigurationError: the upgrade would have two headers `Authorization`.
-        TokenError: it can not stand where it is to go.
+        TokenError: it cannot stand where it is to go.
     """
     subprotocols: Sequence[str] | None = options.subprotocols
     offered = list(subprotocols) if subprotocols else None

@@ -50,7 +50,7 @@ class Buffer(Generic[T]):
         overflowed: an `error` buffer was full once, and takes nothing more.
 
     Raises:
-        ConfigurationError: `maxsize` is no number of values, or nobody knows the policy.
+        ConfigurationError: `maxsize` is not a number of values, or nobody knows the policy.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ class ConsumerApi(Viewed[In]):
             name: for `stats`.
 
         Raises:
-            ConfigurationError: `maxsize` or `overflow` can not work.
+            ConfigurationError: `maxsize` or `overflow` cannot work.
         """
         buffer = self._buffer_of("stream", maxsize, overflow, name)
         return MessageStream(self.messages, buffer, self._buffers)
@@ -104,7 +104,7 @@ class ConsumerApi(Viewed[In]):
             name: for `stats`.
 
         Raises:
-            ConfigurationError: `maxsize` or `overflow` can not work.
+            ConfigurationError: `maxsize` or `overflow` cannot work.
             RuntimeError: this thread runs an event loop, which the iteration would block.
 
         Examples:
@@ -155,7 +155,7 @@ class ConsumerApi(Viewed[In]):
             What detaches it by `dispose()`, and has the counters in `stats`.
 
         Raises:
-            ConfigurationError: `concurrency`, `overflow` or `maxsize` can not work.
+            ConfigurationError: `concurrency`, `overflow` or `maxsize` cannot work.
             TypeError: the function is not async.
         """
         refuse_sync(async_fn)
@@ -179,7 +179,7 @@ class ConsumerApi(Viewed[In]):
             name: for `stats`.
 
         Raises:
-            ConfigurationError: `maxsize` or `overflow` can not work.
+            ConfigurationError: `maxsize` or `overflow` cannot work.
         """
         if overflow == "error":
             raise ConfigurationError("overflow of a view must drop messages: a view has no end")

@@ -86,7 +86,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         handlers: those of the store.
 
     Raises:
-        ConfigurationError: `concurrency` is no number of calls.
+        ConfigurationError: `concurrency` is not a number of calls.
     """
 
     def __init__(

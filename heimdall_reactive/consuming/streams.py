@@ -22,7 +22,7 @@ __all__ = ["Inlet", "MessageStream", "detach"]
 T = TypeVar("T")
 
 # Seconds of messages in a row; then the loop has its turn, though more may wait: they may come
-# faster than they are taken, for ever.
+# faster than they are taken, forever.
 SLICE: Final = 0.008
 
 

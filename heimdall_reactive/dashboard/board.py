@@ -41,7 +41,7 @@ class BoardConnection:
         self.meter = Meter()
 
     def look(self) -> None:
-        """Take a point of the rate and the latency."""
+        """Handle a point of the rate and the latency."""
         counters = self.store.stats
         self.meter.look(time.monotonic(), counters.received, self.store.latency.value)
 
@@ -76,7 +76,7 @@ class Board:
     def masked(self, text: str) -> str:
         """Return a text as a page may have it: secrets are stars.
 
-        Halves of surrogate pairs, which JSON can spell and UTF-8 can not, are question marks: one
+        Halves of surrogate pairs, which JSON can spell and UTF-8 cannot, are question marks: one
         of them would keep NiceGUI from sending anything.
         """
         return self._clean(text.encode("utf-8", "replace").decode())

@@ -73,7 +73,7 @@ def _countdown(connection: BoardConnection) -> None:
     """Show a bar that runs out until the next attempt; the browser moves it."""
     with box("countdown").props("aria-hidden=true"):
         bar = box("countdown-bar")
-    names = itertools.cycle(("run-out", "run-out-again"))  # another name starts it anew
+    names = itertools.cycle(("run-out", "run-out-again"))  # another name starts it again
 
     def show(retry_at: float | None) -> None:
         left = 0.0 if retry_at is None else retry_at - time.time()

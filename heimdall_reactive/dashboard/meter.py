@@ -42,7 +42,7 @@ class Meter:
         return self.points[-1].rate if self.points else 0.0
 
     def look(self, at: float, received: int, latency: float | None) -> None:
-        """Take a point.
+        """Handle a point.
 
         Args:
             at: later than the time before.

@@ -59,7 +59,7 @@ async def serving(
         board: of stores on this event loop; it ticks here.
         embedded: its server, where it has one; its traffic runs here.
         host: address to listen on. Where it is this machine's own, requests for another host are
-            refused: a page of the web can not reach the dashboard by a name of its own.
+            refused: a page of the web cannot reach the dashboard by a name of its own.
         port: port to listen on; 0 takes a free one.
         reconnect_timeout: seconds that a closed tab is kept for its return.
 

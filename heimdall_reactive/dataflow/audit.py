@@ -27,7 +27,7 @@ MOST: Final = 500_000  # records that are looked through; nats-server 2.9 gave 2
 BATCH: Final = 1_000
 MOST_RUNS: Final = 100  # gaps that one look may find; more of them are told as one
 MOST_LOOKS: Final = 20  # at one gap
-MOST_WAITING: Final = 100  # gaps of a channel that wait for a look and can not be taken together
+MOST_WAITING: Final = 100  # gaps of a channel that wait for a look and cannot be taken together
 MAX_DIGITS: Final = 128  # of an id that is a number
 AT_A_TIME: Final = 4  # looks
 # Records of the log in which gaps of a copy that was killed are looked for.
@@ -79,7 +79,7 @@ class Audits:
     def recall(self, record: Record) -> None:
         """Look up to a record, the channel's newest, for what a copy that was killed did not tell.
 
-        A gap waits `settle` seconds before it is written; whoever noticed it may die meanwhile.
+        A gap waits `settle` seconds before it is written; whoever noticed it may die.
         """
         work = start_task(self._recall(record), "heimdall-audit")
         self._recalls.add(work)
@@ -156,7 +156,7 @@ class Audits:
 
 
 def _follows(missed: Missed, last: Missed) -> bool:
-    """Tell whether two gaps can be taken for one that is behind neither's begin and end."""
+    """Return whether two gaps can be taken for one that is behind neither's begin and end."""
     return int(missed.after) >= int(last.after) and int(missed.before) >= int(last.before)
 
 
@@ -220,7 +220,7 @@ def _bounds(own: str) -> tuple[int, int]:
 
 
 def _is_number(own: str) -> bool:
-    """Tell whether an id is a whole number as it is written everywhere."""
+    """Return whether an id is a whole number as it is written everywhere."""
     digits = own.removeprefix("-")
     return len(own) <= MAX_DIGITS and digits.isdecimal() and str(int(own)) == own
 

@@ -96,7 +96,7 @@ class Feed:
         return given
 
     def takes(self, channel: object) -> bool:
-        """Tell whether a channel that the server names was subscribed, by name or as `name*`."""
+        """Return whether a channel that the server names was subscribed, by name or as `name*`."""
         if not isinstance(channel, str) or not 0 < len(channel) <= MAX_CHANNEL:
             return False
         return any(

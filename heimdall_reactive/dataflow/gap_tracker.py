@@ -72,7 +72,7 @@ class GapTracker:
             track.broken = _Break(reason, begin, until, now)
 
     def next(self, taken: Taken, received: float) -> Missed | None:
-        """Take the next message of a channel; return what is missing before it.
+        """Handle the next message of a channel; return what is missing before it.
 
         Args:
             taken: the message.

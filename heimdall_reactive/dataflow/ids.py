@@ -61,7 +61,7 @@ class RecentIds:
         self.repeats = 0
 
     def add(self, own: Hashable) -> bool:
-        """Take an id; return whether it is new, and False for a repeat."""
+        """Handle an id; return whether it is new, and False for a repeat."""
         if own in self._known:
             self.repeats += 1
             return False
@@ -113,7 +113,7 @@ def plain_id(value: Any) -> str | None:
     """Return an id as text that may stand in a header; None for what is no id.
 
     A long id, or one of other characters than visible ASCII, is replaced by its SHA-256: equal
-    ids stay equal, and a server can not write headers of its own into the log.
+    ids stay equal, and a server cannot write headers of its own into the log.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         return None

@@ -70,7 +70,7 @@ class Ingest:
         **options: of the log's connection, as for `connect_log`.
 
     Raises:
-        ConfigurationError: they can not work together.
+        ConfigurationError: they cannot work together.
 
     Example:
         >>> feed = Feed(endpoint="wss://feed.example/ticks", channel="ticks", id="seq")
@@ -139,8 +139,8 @@ class Ingest:
         """Connect to the log, and begin to read.
 
         Raises:
-            LogError: the log can not be reached, or has no room for the stream.
-            ConfigurationError: name or stream can not work.
+            LogError: the log cannot be reached, or has no room for the stream.
+            ConfigurationError: name or stream cannot work.
         """
         servers, stream, settings, options = self._connecting
         self._log = log = await connect_log(
@@ -237,7 +237,7 @@ class Ingest:
                 if number not in self._tasks:
                     self._hold(number)
             elif number in self._held and number not in self._leaving:
-                # Another copy dials now, and is not there yet.
+                # Another copy connects now, and is not there yet.
                 delay = 0.0 if feed.single else self._handover
                 loop = asyncio.get_running_loop()
                 self._leaving[number] = loop.call_later(delay, self._leave, number)
@@ -282,7 +282,7 @@ def _check_names(feeds: Sequence[Feed], name: str | None) -> None:
     """Refuse channels that two feeds share: equal ids in them would be taken for repeats.
 
     Raises:
-        ConfigurationError: there is one; or the copy's name can not stand in a key of the log.
+        ConfigurationError: there is one; or the copy's name cannot stand in a key of the log.
     """
     counts = Counter(channel for feed in feeds for channel in feed.names)
     for channel, count in counts.items():

@@ -36,7 +36,7 @@ SHORTEST: Final = 1.0  # seconds of a lease; the log looks for what expired abou
 class Leases:
     """Holds slots of partitions, renews them, and takes over what others let go.
 
-    While the log can not be reached nobody loses anything: each copy keeps what it holds.
+    While the log cannot be reached nobody loses anything: each copy keeps what it holds.
 
     Args:
         log: where the keys are.
@@ -51,7 +51,7 @@ class Leases:
         copies: the copies that lived when it was looked last.
 
     Raises:
-        ConfigurationError: a name or number can not work.
+        ConfigurationError: a name or number cannot work.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Leases:
     async def _entries(self, bucket: KeyValue) -> Entries:
         """Return every key that lives, with its value and revision.
 
-        Not by a watcher, as `bucket.keys()` does it: that misses keys that are written meanwhile.
+        Not by a watcher, as `bucket.keys()` does it: that misses keys that are written.
         """
         stream, prefix = f"KV_{self._bucket_name}", f"$KV.{self._bucket_name}."
         info = await self._log.js.stream_info(stream, subjects_filter=f"{prefix}>")

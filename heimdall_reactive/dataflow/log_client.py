@@ -194,7 +194,7 @@ async def connect_log(
             `tls_hostname`, `nkeys_seed` and all others. They are never logged.
 
     Raises:
-        ConfigurationError: `nats-py` is not installed, or name or stream can not work.
+        ConfigurationError: `nats-py` is not installed, or name or stream cannot work.
         LogError: no server can be reached, or none lets us in, or it has no JetStream.
     """
     checked_stream(stream)

@@ -40,7 +40,7 @@ class RecordReader(Protocol):
     """What takes the records of a connection, besides their messages."""
 
     def on_record(self, record: Record) -> bool:
-        """Take the next record; tell whether it is a message."""
+        """Handle the next record; return whether it is a message."""
         ...
 
 

@@ -63,7 +63,7 @@ class Place:
         before, self.created = self.created, created
         if before not in ("", created):
             read, self.start, self.position, self.old = self.position, "first", 0, 0
-            return f"the stream was made anew, and {read} was read; it is read from its beginning"
+            return f"the stream was recreated, and {read} was read; it is read from its beginning"
         wanted = self.position + 1 if self.position else self.start
         if not isinstance(wanted, int):
             if wanted == "new":
@@ -73,7 +73,7 @@ class Place:
                 self.old = last
             return ""
         if wanted > last + 1:
-            text = f"the stream was made anew: it ends at {last}, and {wanted - 1} was read"
+            text = f"the stream was recreated: it ends at {last}, and {wanted - 1} was read"
             self.start, self.position = "first", 0
             return f"{text}; it is read from its beginning"
         if wanted < first:

@@ -107,7 +107,7 @@ def use_log(
         servers: one URL or more of the log; `embedded_log()` gives one for a first look.
         start: `new`, `first`, `last` (the newest message of each channel, then what follows), a
             sequence of the stream, or an aware time. `store.position + 1` goes on elsewhere; a
-            sequence beyond the stream's end says that it was made anew: it is read from its
+            sequence beyond the stream's end says that it was recreated: it is read from its
             beginning, and `errors` tells so.
         send_channel: where `send` publishes to; the channel itself, or `feed`, where None.
         client: options of `nats.connect`, such as `user_credentials`, `token`, `tls`; never shown.
@@ -116,7 +116,7 @@ def use_log(
         **options: those of `StoreOptions` that do not concern a socket; durations in seconds.
 
     Raises:
-        ConfigurationError: an option's value can not work, or concerns a socket only.
+        ConfigurationError: an option's value cannot work, or concerns a socket only.
     """
     if wrong := sorted(SOCKET_ONLY & options.keys()):
         raise ConfigurationError(

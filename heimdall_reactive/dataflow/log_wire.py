@@ -46,7 +46,7 @@ class LogWire:
     Args:
         log: the stream; its connection is this wire's own, and does not heal.
         consumer: name of the ephemeral consumer.
-        take: takes each record before its frame is pushed; tells whether it is to be pushed.
+        take: takes each record before its frame is pushed; returns whether it is to be pushed.
         turn_down: is told why what was written last will never be in the log.
         channel: where what is written goes.
         options: the store's.
@@ -147,7 +147,7 @@ class LogWire:
         task.add_done_callback(self._pings.discard)
 
     async def on_disconnected(self) -> None:
-        """Take the end of the connection, from its client."""
+        """Handle the end of the connection, from its client."""
         self.lose("the connection to the log ended")
 
     # Reading
@@ -189,7 +189,7 @@ class LogWire:
             await self._pull()
 
     async def _on_status(self, status: str) -> None:
-        """Take what the log says of our request: a sign of life, its end, or the consumer's."""
+        """Handle what the log says of our request: a sign of life, its end, or the consumer's."""
         if status in ("404", "408"):
             await self._pull()
         elif status != "100":

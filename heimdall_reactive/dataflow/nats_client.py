@@ -33,7 +33,7 @@ class RecordTooLarge(LogError):
 
 
 async def dial(servers: list[str], options: dict[str, Any]) -> Client:
-    """Open a connection to one of the servers; it heals unless `allow_reconnect` is False.
+    """Open a connection to one of the servers; it reconnects unless `allow_reconnect` is False.
 
     Raises:
         ConfigurationError: `nats-py` is not installed.
@@ -62,7 +62,7 @@ async def dial(servers: list[str], options: dict[str, Any]) -> Client:
         **options,
     }
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):  # its first dial may go on for ever, too
+        async with asyncio.timeout(CONNECT_TIMEOUT):  # its first dial may go on forever, too
             await client.connect(servers, **first)
     except (nats.errors.Error, TimeoutError, OSError) as error:
         await close_client(client)
@@ -78,7 +78,7 @@ async def dial(servers: list[str], options: dict[str, Any]) -> Client:
 
 
 def _mind(client: Client) -> None:
-    """Take what the flusher of a connection fails of: nobody else does, and asyncio complains."""
+    """Handle what the flusher of a connection fails of: nobody else does, and asyncio complains."""
     inner: Any = client
     if inner._flusher_task is not None:
         inner._flusher_task.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -87,7 +87,7 @@ def _mind(client: Client) -> None:
 async def close_client(client: Client, timeout: float = 2.0) -> None:
     """Close a connection of `nats-py`, and leave no task and no socket behind. Idempotent.
 
-    Its own `close()` waits for ever where the flusher has died of the socket, and cancels tasks
+    Its own `close()` waits forever where the flusher has died of the socket, and cancels tasks
     that it does not await: a loop that ends then would complain.
 
     Args:
@@ -120,7 +120,7 @@ async def _end_all(tasks: set[asyncio.Task[Any]]) -> None:
 
 
 async def _on_error(error: Exception) -> None:
-    """Take what `nats-py` would log: at most its kind, since a text may quote a URL."""
+    """Handle what `nats-py` would log: at most its kind, since a text may quote a URL."""
     logger.debug("the log's connection: %s", type(error).__name__)
 
 

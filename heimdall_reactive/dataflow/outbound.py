@@ -51,7 +51,7 @@ class Sending:
     Attributes:
         encode: makes the message of a record; default: the data as it is. A peer that drops
             repeats needs `record.id` in the message.
-        ack: tells whether a message that came answers a record; None: written is sent. It is
+        ack: returns whether a message that came answers a record; None: written is sent. It is
             given the record and the message as `str` or `bytes`.
         timeout: seconds in which a record must be written, and answered.
         in_flight: records of a channel that are on their way at a time; 1 keeps them in order
@@ -168,7 +168,7 @@ class Outbound:
             durable_name=durable,
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
-            # Twice: what waits here for its turn must not be given to another copy meanwhile.
+            # Twice: what waits here for its turn must not be given to another copy.
             ack_wait=2 * self._sending.timeout + WAIT,
             max_ack_pending=self._sending.in_flight,
             filter_subject=name,
@@ -220,7 +220,7 @@ class Outbound:
 
     async def _take_out(self, message: Msg, why: str) -> None:
         self.stats.refused += 1
-        logger.error("a record can not be sent: %s", why)
+        logger.error("a record cannot be sent: %s", why)
         await message.term()
 
     async def _written(self, value: Any) -> None:

@@ -3,7 +3,7 @@
 Several records are on their way at a time. Whatever goes wrong, a lost connection, a refusal or
 silence, the connection is dropped with all that it may still hold, and everything without an
 acknowledgement is sent again on a new one, in the old order: the ids make the repeats harmless.
-A client that heals by itself sends what it buffered meanwhile before what was lost on the wire.
+A client that reconnects by itself sends what it buffered before what was lost on the wire.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LIMIT: Final = 20_000  # records that may wait for an acknowledgement
 MAX_BYTES: Final = 64 * 2**20  # of them
 WINDOW: Final = 1_000  # records on their way at a time
 ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged
-SHORTEST_WAIT: Final = 0.1  # seconds until the log is dialled again
+SHORTEST_WAIT: Final = 0.1  # seconds until the log is opened again
 LONGEST_WAIT: Final = 1.0  # seconds between two dials
 DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
 
@@ -64,7 +64,7 @@ class LogPublisher:
         max_bytes: bytes of them.
         window: records on their way at a time.
         ack_timeout: seconds until the oldest of those must have been acknowledged.
-        pause: seconds until the log is dialled again, the first time; it grows while it fails.
+        pause: seconds until the log is opened again, the first time; it grows while it fails.
         close: ends a connection that `dial` opened, whatever has become of it.
 
     Attributes:
@@ -178,7 +178,7 @@ class LogPublisher:
             await client.subscribe(f"{inbox}.*", cb=self._on_reply)
             while not self._failure:
                 raise_if_cancelled()
-                async with asyncio.timeout(self._ack_timeout):  # a client may wait for ever
+                async with asyncio.timeout(self._ack_timeout):  # a client may wait forever
                     while self._waiting and len(self._unacked) < self._window and not self._failure:
                         await self._send(client, inbox)
                 self._changed.clear()
@@ -188,7 +188,7 @@ class LogPublisher:
                 self._look_for_silence()
         except Exception as error:
             raise_if_cancelled()
-            # Whatever the client raises, a new connection begins anew.
+            # Whatever the client raises, a new connection begins again.
             self._failure = self._failure or type(error).__name__
 
     async def _send(self, client: Client, inbox: str) -> None:

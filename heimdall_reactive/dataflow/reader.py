@@ -116,7 +116,7 @@ class Reader:
 
         Args:
             limit: messages at the most.
-            timeout: seconds to wait for the first; None waits for ever, 0 not at all.
+            timeout: seconds to wait for the first; None waits forever, 0 not at all.
 
         Raises:
             EOFError: all was handed out, and the reader is closed, or its feed has ended; the
@@ -206,7 +206,7 @@ class Reader:
             return await anext(self._stream)
 
     async def _take(self, message: str | bytes, limit: int, events: list[_ReaderEvent]) -> None:
-        """Take a message, and those that wait behind it: none of these has to be waited for."""
+        """Handle a message, and those that wait behind it: none of these has to be waited for."""
         left = min(self._stream.stats.waiting, limit - 1)
         try:
             self._add(message, events)

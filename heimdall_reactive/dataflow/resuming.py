@@ -35,7 +35,7 @@ def open_feed(
     # None: an ingest that gives up after some failures would need a supervisor for nothing else.
     options: dict[str, Any] = {
         "max_reconnect_attempts": None,
-        # A live-only server sends on meanwhile: the first dial comes soon.
+        # A live-only server sends on: the first dial comes soon.
         "reconnect_delay": Backoff(initial=0.1, factor=2, cap=10),
         **feed.options,
     }
@@ -60,7 +60,7 @@ def open_feed(
 
 
 def ended(pair: tuple[ConnectionState, ConnectionState]) -> bool:
-    """Tell whether a transition is the end of a feed: it failed, or the server closed it."""
+    """Return whether a transition is the end of a feed: it failed, or the server closed it."""
     before, state = pair
     if state.status is Status.DISCONNECTED:  # by `disconnect` it may connect again
         ours = before.status is Status.DISCONNECTING
@@ -118,7 +118,7 @@ class Places:
         return tuple(key for _, key in self._all)
 
     def add(self, taken: Taken) -> None:
-        """Take a message that is handed out; forget those that no rewind reaches any more."""
+        """Handle a message that is handed out; forget those that no rewind reaches any more."""
         if not self._rewind or taken.id is None or taken.offset is None:
             return
         self._newest = taken.offset if self._newest is None else max(self._newest, taken.offset)

@@ -70,7 +70,7 @@ def read_order(message: str | bytes) -> Order | Unclear:
 
 
 def channel_exists(channel: str) -> bool:
-    """Tell whether Heimdall knows a channel of this name."""
+    """Return whether Heimdall knows a channel of this name."""
     return channel in _CHANNELS or any(
         channel.startswith(prefix) and channel != prefix for prefix in _PREFIXES
     )

@@ -46,7 +46,7 @@ class ServerWire(ServerConnection):
         self._wires.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a peer that ends or breaks the protocol has the close grace to hang up."""
+        """Handle bytes; a peer that ends or breaks the protocol has the close grace to hang up."""
         super().data_received(data)
         if self._cut is None and self.protocol.close_expected():
             self._cut = self.loop.call_later(self.close_timeout or 0, self.transport.abort)

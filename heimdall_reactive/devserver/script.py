@@ -112,7 +112,7 @@ def valid_times(value: int) -> int:
         ConfigurationError: if it is not.
     """
     if value < 1:
-        raise ConfigurationError(f"{value!r} is no number of times; use 1 or more")
+        raise ConfigurationError(f"{value!r} is not a number of times; use 1 or more")
     return value
 
 
@@ -124,7 +124,7 @@ def _integer(text: str) -> int:
 
 def _seconds(text: str) -> float:
     if not _DECIMAL.fullmatch(text):
-        raise ConfigurationError(f"{text!r} is no number of seconds; write 2 or 4.5")
+        raise ConfigurationError(f"{text!r} is not a number of seconds; write 2 or 4.5")
     return valid_seconds(float(text))
 
 

@@ -56,7 +56,7 @@ class ThreadCommands:
         Args:
             user_id: the user it stands for.
             session_id: the session it stands for.
-            expires_in: seconds of validity; None is for ever.
+            expires_in: seconds of validity; None is forever.
             admin: whether it opens the `admin:` channels.
         """
         grant = Grant(user_id, session_id, admin)

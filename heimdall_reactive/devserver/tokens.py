@@ -69,7 +69,7 @@ class Tokens:
         self._entries = {DEMO_TOKEN: _Entry(Grant(DEMO_USER), None)}
 
     def issue(self, grant: Grant, expires_in: float | None) -> str:
-        """Make a token for `grant`, valid for `expires_in` seconds or for ever."""
+        """Make a token for `grant`, valid for `expires_in` seconds or forever."""
         token = secrets.token_urlsafe(24)
         expires_at = None if expires_in is None else time.monotonic() + expires_in
         self._entries[token] = _Entry(grant, expires_at)

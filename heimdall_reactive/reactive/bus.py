@@ -26,7 +26,7 @@ class Emitter(Protocol[V]):
     """What a bus emits for."""
 
     def _commit(self, value: V, /) -> int:
-        """Take the value as current and return its version; the bus's lock is held."""
+        """Set the current value and return its version; the bus's lock is held."""
         ...
 
     def _deliver(self, version: int, value: V, only_replaying: bool = False, /) -> None:

@@ -59,7 +59,7 @@ class Subscription(abc.DisposableBase, Generic[T]):
             self._parked.extend(values)
 
     def start(self, value: T | None = None) -> None:
-        """Replay the first value, then whatever was emitted meanwhile. No lock is held over it."""
+        """Replay the first value, then whatever was emitted. No lock is held over it."""
         try:
             if self.replay:
                 self._call(value)  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ class Subscription(abc.DisposableBase, Generic[T]):
                     self._call(later[1])
             if self._ended:
                 self._source._bus.guard(self._source._name, _complete, self)
-        except BaseException:  # an interrupt: left parked, the observer would collect for ever
+        except BaseException:  # an interrupt: left parked, the observer would collect forever
             self._parked = None
             self.dispose()
             raise
@@ -177,7 +177,7 @@ class Source(Hot[T]):
     _fan: Fan | None = NOBODY  # None after a change, until the next emission looks
 
     def _commit(self, value: T) -> int:
-        """Take the value as current; the bus's lock is held."""
+        """Set the current value; the bus's lock is held."""
         self._version += 1
         return self._version
 
@@ -240,7 +240,7 @@ class Source(Hot[T]):
             self._change(None, record)
 
     def _change(self, added: Subscription[T] | None, removed: Subscription[T] | None) -> None:
-        """Change the observers; `lock` is held, but a finaliser may change them meanwhile."""
+        """Change the observers; `lock` is held, but a finaliser may change them."""
         while True:
             before = self._records
             if added is not None:

@@ -33,7 +33,7 @@ class Waiter:
             this thread takes effect first.
         behind: calls something after all observers of a change were told.
         predicate: true for the state that is waited for; what it raises ends the wait.
-        timeout: seconds, or None for ever.
+        timeout: seconds, or None forever.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ def _settle(settle: Callable[[T], None], outcome: T) -> None:
 
 
 def connected_or_raise(state: ConnectionState) -> bool:
-    """Tell whether the socket is open.
+    """Return whether the socket is open.
 
     Raises:
         HeimdallError: the store gave up; it is `state.error`.

@@ -25,7 +25,7 @@ class Cleaner:
         self._step = 1
 
     def add(self, mask: Mask) -> None:
-        """Take the secrets of one more session."""
+        """Handle the secrets of one more session."""
         self._masks.append(mask)
         self._few, self._all = set(), {}
         for known in self._masks:

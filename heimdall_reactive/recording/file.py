@@ -30,7 +30,7 @@ class FileWriter(Generic[T]):
         failed: is told once, on any thread, why nothing more is written.
 
     Raises:
-        RecordingError: the file can not be opened.
+        RecordingError: the file cannot be opened.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ def read(path: Path) -> Generator[RecordingEntry, None, None]:
     A last line that is cut off, as after a crash, is an entry with the error.
 
     Raises:
-        RecordingError: a line is none of a recording, or the file can not be read.
+        RecordingError: a line is none of a recording, or the file cannot be read.
     """
     at = 0.0
     try:

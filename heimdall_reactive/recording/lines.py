@@ -132,7 +132,7 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _get(record: dict[str, Any], name: str, *kinds: type) -> Any:
-    """Return a field of one of some types; a bool is no number."""
+    """Return a field of one of some types; a bool is not a number."""
     value = record.get(name)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
@@ -201,7 +201,7 @@ def _write_error(error: BaseException, clean: Clean) -> dict[str, Any]:
 
 
 def _read_error(record: dict[str, Any]) -> HeimdallError:
-    """Make an error anew, of a type of this library; what nobody knows is a `StoreError`."""
+    """Rebuild an error of a type of this library; what nobody knows is a `StoreError`."""
     name = _get(record, "kind", str)
     found: Any = getattr(exceptions, name) if name in exceptions.__all__ else None
     ours = isinstance(found, type) and issubclass(found, HeimdallError)

@@ -33,7 +33,7 @@ from .lines import RecordingEntry
 __all__ = ["Player"]
 
 TURN: Final = 100  # entries in a row of an instant replay before others get their turn
-# Made anew by the replay where they are due: by its own decoding, observers and sources.
+# Made again by the replay where they are due: by its own decoding, observers and sources.
 OWN: Final = (InvalidMessage, ObserverError, SourceError)
 
 
@@ -90,7 +90,7 @@ class Player(Connection):
             self._play_on()
 
     def disconnect(self, mark: int | None = None) -> None:
-        """End the replay; `connect` begins it anew."""
+        """End the replay; `connect` begins it again."""
         self._outbox.clear("disconnect() was called", mark)
         self._stop()
         if self.state.status is Status.CONNECTED:

@@ -55,7 +55,7 @@ def replay(
     All of them come in the recorded order; states, gaps and errors as they were, messages from
     the recorded frames by `message_type`. Then the store closes: its subjects complete. What is
     sent meanwhile counts as written in a recorded session, and goes nowhere. `disconnect()`
-    ends the replay early, and `connect()` begins it anew.
+    ends the replay early, and `connect()` begins it again.
 
     Args:
         path: of the file that `record` wrote.
@@ -68,7 +68,7 @@ def replay(
     Raises:
         RecordingError: there is no recording that this version can read. A line that is none
             makes the store `failed` when its turn comes; the error has its number.
-        ConfigurationError: the speed is no number above 0.
+        ConfigurationError: the speed is not a number above 0.
 
     Examples:
         >>> store = replay("session.jsonl", speed=2.0)

@@ -38,7 +38,7 @@ def record(store: WebSocketStore[Any], path: str | os.PathLike[str]) -> Recorder
     """Record a store from now on: states, frames both ways, gaps, errors and latencies.
 
     The file gets one JSON object a line. Secrets of the store's sessions are masked, wherever
-    they appear. Where the file can not be written, for instance on a full disk, `store.errors`
+    they appear. Where the file cannot be written, for instance on a full disk, `store.errors`
     has a `RecordingError`, the recording stops, and the connection lives on.
 
     Args:
@@ -49,7 +49,7 @@ def record(store: WebSocketStore[Any], path: str | os.PathLike[str]) -> Recorder
         What ends the recording: `close()`, `with` or `async with`. The store's end does it too.
 
     Raises:
-        RecordingError: the file can not be opened.
+        RecordingError: the file cannot be opened.
 
     Examples:
         >>> with record(store, "session.jsonl"):

@@ -192,7 +192,7 @@ def _mark(notification: object, values: Mapping[str, Any]) -> str:
     value = notification.value
     name = next((name for name, named in values.items() if named == value), str(value))
     if not NAME.fullmatch(name):
-        raise ConfigurationError(f"{value!r} can not be drawn; give it a name in `values`")
+        raise ConfigurationError(f"{value!r} cannot be drawn; give it a name in `values`")
     return name
 
 

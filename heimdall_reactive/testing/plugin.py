@@ -37,7 +37,7 @@ class StoreFactory:
         """Return a connected store, for a test that is no coroutine.
 
         Args:
-            endpoint: a path of the server, or a whole URL.
+            endpoint: a path of the server, or a full URL.
             timeout: seconds until it has to be connected.
             **options: as for `use_websocket`.
 

@@ -98,7 +98,9 @@ class FaultProxy:
                 "always(None), now(RefuseConnection(seconds)), or next(Reset(handshake=True))"
             )
         if times < 1:
-            raise ConfigurationError(f"times={times!r} is no number of connections; use 1 or more")
+            raise ConfigurationError(
+                f"times={times!r} is not a number of connections; use 1 or more"
+            )
         _check(faults)
         self._queue.extend([faults] * times)
 

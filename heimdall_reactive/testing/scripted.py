@@ -143,7 +143,7 @@ class ScriptedPeer:
         """Return the next link, in the order of the dials; each is returned once.
 
         Args:
-            timeout: seconds, None for ever.
+            timeout: seconds, None forever.
 
         Raises:
             TimeoutError: no dial was accepted in time.

@@ -162,7 +162,7 @@ class Link:
         """Return the next message that was not returned yet, decoded as in `received`.
 
         Args:
-            timeout: seconds, None for ever.
+            timeout: seconds, None forever.
 
         Raises:
             TimeoutError: it did not come in time.
@@ -180,7 +180,7 @@ class Link:
         """Return when the store's side has no socket any more.
 
         Args:
-            timeout: seconds, None for ever.
+            timeout: seconds, None forever.
 
         Raises:
             TimeoutError: it did not end in time.
@@ -201,7 +201,7 @@ class Link:
             self._transport.arrive(*pieces)
 
     def _take(self, data: bytes) -> None:
-        """Take what the store wrote: its handshake, or one frame."""
+        """Handle what the store wrote: its handshake, or one frame."""
         opening = self._server.state is State.CONNECTING
         is_message = not opening and data[0] & 0xF in DATA
         if is_message and self._cut_after is not None:

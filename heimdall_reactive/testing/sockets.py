@@ -45,7 +45,7 @@ class Side(asyncio.Protocol):
         self._room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport over."""
+        """Handle the transport over."""
         self.use(transport)
         if self._made is not None:
             self._made(self)

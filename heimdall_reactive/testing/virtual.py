@@ -23,7 +23,7 @@ Ts = TypeVarTuple("Ts")
 SLICE: Final = 0.001  # real seconds between two looks whether a thread has ended
 ROUNDS: Final = 100  # turns of the loop in which tasks may still end after the test's own
 ASYNCIO: Final = str(Path(asyncio.__file__).parent)
-POOL: Final = "asyncio_"  # threads of the loop's own pool: they idle for ever, their calls count
+POOL: Final = "asyncio_"  # threads of the loop's own pool: they idle forever, their calls count
 NO_SOCKETS: Final = "a VirtualTimeLoop opens no sockets; pass transport=ScriptedPeer()"
 
 
@@ -203,7 +203,7 @@ def run(
 
     Args:
         main: the test: a coroutine function, or a coroutine.
-        timeout: virtual seconds that it may take; None for ever. A connected store pings for
+        timeout: virtual seconds that it may take; None forever. A connected store pings for
             ever, so this, and not `Deadlock`, ends a test that waits in vain beside one.
         grace: real seconds that a thread is waited for, see `VirtualTimeLoop`.
 
@@ -212,7 +212,7 @@ def run(
 
     Raises:
         TimeoutError: it took longer.
-        Deadlock: it waits for what can not come.
+        Deadlock: it waits for what cannot come.
         AssertionError: it left tasks, or something raised in a callback of the loop.
     """
     failures: list[dict[str, Any]] = []

@@ -16,16 +16,16 @@ class Receiver(Protocol):
     """What a wire pushes into; every call comes on the event loop's thread."""
 
     def on_frame(self, data: bytes | bytearray, text: bool) -> None:
-        """Take one whole message."""
+        """Handle one whole message."""
 
     def on_latency(self, seconds: float) -> None:
-        """Take the round trip of a protocol ping."""
+        """Handle the round trip of a protocol ping."""
 
     def on_writable(self) -> None:
         """Go on writing after `Wire.writable` was false."""
 
     def on_closed(self, close: CloseInfo) -> None:
-        """Take the end of the socket; nothing comes after it."""
+        """Handle the end of the socket; nothing comes after it."""
 
 
 class Wire(Protocol):
@@ -60,7 +60,7 @@ class Wire(Protocol):
         """Ping now, and give the peer up unless a sign of life comes within the seconds."""
 
     def hold(self, on: bool) -> None:
-        """Stop reading, or read on; silence meanwhile is no sign of death."""
+        """Stop reading, or read on; silence meanwhile is not a sign of death."""
 
     def kill(self) -> None:
         """Drop the socket at once; nothing is pushed any more."""
@@ -87,7 +87,7 @@ class Dial(Protocol):
         Raises:
             ConnectError: the attempt failed; its subclasses say how.
             ConfigurationError: it can never succeed.
-            NotImplementedError: the event loop can not open sockets.
+            NotImplementedError: the event loop cannot open sockets.
         """
         ...
 

@@ -23,17 +23,17 @@ def tell_end(
     sent: tuple[int, str] | None,
     answered: bool,
     ours: str,
-    befell: str,
+    cause: str,
     lost: bool,
 ) -> CloseInfo:
-    """Tell how a wire ended: by whose close frame, or by what befell the socket.
+    """Tell how a wire ended: by whose close frame, or by what happened to the socket.
 
     Args:
         rcvd: code and reason of the peer's close frame, if one came.
         sent: those of ours, if one went out.
         answered: whether ours was the answer to the peer's.
         ours: why we failed the connection, if we did.
-        befell: what became of the socket.
+        cause: what became of the socket.
         lost: whether we gave the peer up as dead.
     """
     if rcvd is not None and (sent is None or answered):
@@ -43,4 +43,4 @@ def tell_end(
         if lost:
             return CloseInfo(1006, reason, "network")
         return CloseInfo(sent[0], one_line(reason, MAX_REASON), "client")
-    return CloseInfo(1006, befell, "network")
+    return CloseInfo(1006, cause, "network")

@@ -38,7 +38,7 @@ class PicowsSplitter(WSListener):
 
     Args:
         parse: takes bytes of all other frames.
-        is_plain: tells whether a data frame may take the short way now: no fragmented message is
+        is_plain: returns whether a data frame may take the short way now: no fragmented message is
             open, and no close frame has come.
         limit: bytes of the largest payload.
         refuse: takes the close code and the reason where a frame is against the protocol.
@@ -65,11 +65,11 @@ class PicowsSplitter(WSListener):
         self._room: Callable[[int], memoryview] = protocol.get_buffer
 
     def stop(self) -> None:
-        """Take nothing more."""
+        """Handle nothing more."""
         self._over, self._plain = True, False
 
     def feed(self, data: bytes, push: Callable[[bytes, bool], None]) -> None:
-        """Take what came from the socket; see `Splitter.feed`."""
+        """Handle what came from the socket; see `Splitter.feed`."""
         while data:
             room = self.get_buffer(-1)
             piece, data = data[: len(room)], data[len(room) :]
@@ -82,7 +82,7 @@ class PicowsSplitter(WSListener):
         return room if len(room) <= PIECE else room[:PIECE]
 
     def take(self, size: int, push: Callable[[bytes, bool], None]) -> None:
-        """Take what was written into the buffer.
+        """Handle what was written into the buffer.
 
         Args:
             size: bytes of it.
@@ -102,7 +102,7 @@ class PicowsSplitter(WSListener):
             self._refuse(sent.code.value, sent.reason)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take a frame from `picows`, which must not meet an error of ours."""
+        """Handle a frame from `picows`, which must not meet an error of ours."""
         try:
             # The order is that of the costs: a reserved bit takes 25 ns, the type 90 ns.
             if self._plain and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
@@ -121,7 +121,7 @@ class PicowsSplitter(WSListener):
 
 
 def _nowhere(data: bytes, text: bool) -> None:
-    """Take what comes before there is a receiver; nothing does."""
+    """Handle what comes before there is a receiver; nothing does."""
 
 
 def _rebuilt(frame: WSFrame) -> bytes:

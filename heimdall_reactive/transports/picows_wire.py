@@ -29,7 +29,7 @@ class PicowsWire(WebSocketsWire):
         super().start(receiver)
 
     def buffer_updated(self, size: int) -> None:
-        """Take bytes that are in the buffer."""
+        """Handle bytes that are in the buffer."""
         self.heard_at = self.loop.time()
         self._read(self._picows.take, size)
 

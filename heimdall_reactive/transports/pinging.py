@@ -82,7 +82,7 @@ class Pinger:
         self._wire.send_ping(b"%d" % self._count)
 
     def on_pong(self, payload: bytes) -> None:
-        """Take a pong; one that answers no ping of ours is none."""
+        """Handle a pong; one that answers no ping of ours is none."""
         if payload != b"%d" % self._count or self._timer is None:
             return
         self._cancel()
@@ -102,7 +102,7 @@ class Pinger:
             self._timer = None
 
     def _look(self, patience: float) -> None:
-        """Give the peer the time-out anew from its last sign of life, whatever that was."""
+        """Give the peer the time-out again from its last sign of life, whatever that was."""
         heard_at = self._wire.heard_at
         left = heard_at + patience - self._loop.time()
         if (left > 0.001 and heard_at > self._sent_at) or self._wire.held:

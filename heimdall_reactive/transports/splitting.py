@@ -21,7 +21,7 @@ class Splits(Protocol):
         """Push nothing more."""
 
     def feed(self, data: bytes, push: Callable[[bytes, bool], None]) -> None:
-        """Take any part of the stream; push the payloads of whole messages, and their kinds."""
+        """Handle any part of the stream; push the payloads of whole messages, and their kinds."""
 
 
 class Splitter:
@@ -33,7 +33,7 @@ class Splitter:
 
     Args:
         parse: takes bytes of all other frames.
-        is_plain: tells whether a message may take the short way now: no fragmented message is
+        is_plain: returns whether a message may take the short way now: no fragmented message is
             open, and no close frame has come.
         limit: bytes of the largest payload that may.
     """
@@ -52,7 +52,7 @@ class Splitter:
         self._owed = FOR_EVER
 
     def feed(self, data: bytes, push: Callable[[bytes, bool], None]) -> None:
-        """Take what came from the socket.
+        """Handle what came from the socket.
 
         Args:
             data: any part of the stream.

@@ -2,7 +2,7 @@
 
 Way of a frame: the socket wakes the event loop, `websockets` parses, `process_event` takes the
 data frames and pushes each whole message into the receiver: no queue, no task, no wake-up between
-the socket and the codec, so a slow consumer can not keep pongs unread.
+the socket and the codec, so a slow consumer cannot keep pongs unread.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class WebSocketsWire(ClientConnection):
             except Exception as error:
                 self._break_off(error)
         if self.close_deadline is not None:
-            # Without this, a peer that keeps TCP open after a close frame holds us for ever.
+            # Without this, a peer that keeps TCP open after a close frame holds us forever.
             self._expect_end()
 
     def _shake_hands(self, data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""When to dial again: delays, tables, and failures in a row."""
+"""When to reconnect: delays, tables, and failures in a row."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def test_a_should_reconnect_that_raises_is_reported_and_leaves_the_table() -> No
     row = Row(should_reconnect=broken)
     assert row() == Decision(RETRY, 3.0, 1)
     (error,) = row.reports
-    assert str(error) == "the option should_reconnect raised KeyError; mend that callable"
+    assert str(error) == "the option should_reconnect raised KeyError; fix that callable"
 
 
 @pytest.mark.parametrize("delay", [float("nan"), -1.0])

@@ -110,9 +110,9 @@ def test_a_users_rule_counts_before_every_default_and_the_narrowest_before_the_o
     [
         ({"http 404": "perhaps"}, "must be retry, wait, refresh, end, stop, not 'perhaps'"),
         ({"http 404": None}, "not None"),
-        ({"close": "stop"}, "'close' is no cause; say 'close 4000-4099'"),
-        ({"close 4500-4400": "stop"}, "is no cause"),
-        ({"http 4xx": "stop"}, "is no cause"),
+        ({"close": "stop"}, "'close' is not a cause; say 'close 4000-4099'"),
+        ({"close 4500-4400": "stop"}, "is not a cause"),
+        ({"http 4xx": "stop"}, "is not a cause"),
         ({"weather": "stop"}, "refused, reset, unreachable"),
     ],
 )

@@ -17,7 +17,7 @@ REFUSED = CloseInfo(1006, "refused", "server", 503)
 ERROR = HandshakeRefused(503)
 
 S = Status
-# Written out anew, so that a change of the table is a change of the contract.
+# Written out again, so that a change of the table is a change of the contract.
 ALLOWED = {
     (S.IDLE, S.CONNECTING), (S.IDLE, S.DISCONNECTED),
     (S.CONNECTING, S.CONNECTED), (S.CONNECTING, S.WAITING),
@@ -95,8 +95,8 @@ def test_a_reconnection_keeps_the_cause_readable_and_a_new_start_forgets_it() ->
     waiting = ConnectionState().connecting(0).waiting(1, 2000.0, REFUSED, ERROR)
     again = waiting.connecting(1)
     assert (again.attempt, again.close, again.error, again.http_status) == (1, REFUSED, ERROR, 503)
-    anew = waiting.connecting(0)
-    assert (anew.attempt, anew.close, anew.error, anew.http_status) == (0, None, None, None)
+    again = waiting.connecting(0)
+    assert (again.attempt, again.close, again.error, again.http_status) == (0, None, None, None)
 
 
 def test_giving_up_tells_the_attempt_and_an_end_by_the_user_no_error() -> None:

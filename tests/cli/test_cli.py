@@ -369,7 +369,7 @@ def test_send_tells_that_no_reply_came(
     subscribe = '{"type":"Subscribe","channel":"public"}'
     arguments = ["send", user_url(server), subscribe, *DEMO, "--wait-reply", "--timeout", "2"]
     assert main(arguments) == 1
-    assert_one_error(capsys, "no reply came within 2 s")
+    assert_one_error(capsys, "no reply received within 2 s")
 
 
 @pytest.mark.leaky
@@ -380,7 +380,7 @@ def test_send_tells_that_the_line_was_cut_before_the_reply(server: DevServer) ->
         server.drop()
         code, out, err = run.end()
     assert (code, out) == (1, "")
-    assert re.fullmatch(r"heimdall-reactive: error: no reply came: .* 1006 .*\n", err)
+    assert re.fullmatch(r"heimdall-reactive: error: no reply received: .* 1006 .*\n", err)
 
 
 # Ends and errors
@@ -427,8 +427,8 @@ def test_signals_end_a_command_cleanly(
         (["bogus"], "invalid choice: 'bogus'"),
         (["watch", "/x", "--token-env", "NOT_SET_AT_ALL"], "'NOT_SET_AT_ALL' is not set"),
         (["watch", "/x", "--token", " "], "the access token is empty"),
-        (["watch", "/x", "--count", "0"], "'0' is no number above 0"),
-        (["demo", "--seconds", "nan"], "'nan' is no number of seconds"),
+        (["watch", "/x", "--count", "0"], "'0' is not a number above 0"),
+        (["demo", "--seconds", "nan"], "'nan' is not a number of seconds"),
         (["replay", "x", "--speed", "0"], "'0' is no speed"),
         (["replay", "x", "--speed", "2", "--instant"], "not allowed with"),
         (["serve", "--port", "65536"], "'65536' is no port"),

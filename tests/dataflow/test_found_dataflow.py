@@ -190,7 +190,7 @@ def test_a_stream_made_anew_that_has_grown_is_read_from_its_beginning(
                     for number in (2, 3, 4):
                         await again.publish(Record("a", str(number).encode(), str(number)))
                     await until(lambda: seen == [1, 2, 3, 4])
-                assert any("made anew" in str(error) for error in errors)
+                assert any("made again" in str(error) for error in errors)
 
     run(main)
 

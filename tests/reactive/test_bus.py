@@ -357,7 +357,7 @@ def test_an_observer_that_raises_on_the_replay_is_not_leaked() -> None:
         return case.subject.subscribe(raising(boom), on_error=lambda _: None)
 
     subscribe(stock).dispose()
-    assert len(stock.subject.observers) == 1  # RxPY's: for ever
+    assert len(stock.subject.observers) == 1  # RxPY's: forever
     subscription = subscribe(ours)
     assert ours.reports == [(boom, "state")]
     subscription.dispose()

@@ -247,7 +247,7 @@ def test_whatever_happens_happens_again(
         seen: list[Any] = []
         recorder = None
         for name, value in [("record", None), ("connect", None), ("sleep", 0.01), *acts]:
-            if name == "record":  # anew, from the middle
+            if name == "record":  # again, from the middle
                 if recorder is not None:
                     await recorder.aclose()
                 recorder, seen = record(store, path), watch(store)

@@ -1,4 +1,4 @@
-"""What the state machine of `test_machine.py` has found: each test failed before it was mended."""
+"""What the state machine of `test_machine.py` has found: each test failed before it was fixed."""
 
 from __future__ import annotations
 

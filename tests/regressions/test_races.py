@@ -1,4 +1,4 @@
-"""Orders of events that were wrong once: each test failed before its cause was mended."""
+"""Orders of events that were wrong once: each test failed before its cause was fixed."""
 
 from __future__ import annotations
 
@@ -345,7 +345,7 @@ def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
 def test_a_finaliser_that_needs_the_background_thread_while_it_is_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The collector may run it in the middle: a plain lock stood still for ever.
+    # The collector may run it in the middle: a plain lock stood still forever.
     background, make = runtime._LoopThread(), runtime.plain_loop
     nested: list[tuple[asyncio.AbstractEventLoop, int]] = []
 

@@ -1,4 +1,4 @@
-"""What a review has found: each test failed before it was mended."""
+"""What a review has found: each test failed before it was fixed."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_words_for_a_channel_that_raise_end_no_attempt() -> None:
             await loop().idle()
             assert peer.links[0].received == [{"sub": "known"}]
             assert [str(error) for error in errors] == [
-                "the option channel_protocol raised KeyError; mend it"
+                "the option channel_protocol raised KeyError; fix it"
             ]
 
     run(main)

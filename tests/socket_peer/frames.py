@@ -40,7 +40,7 @@ class RawFrame:
 
 
 class FrameReader:
-    """Take frames out of a stream of bytes.
+    """Handle frames out of a stream of bytes.
 
     Args:
         max_size: bytes of the longest payload that is taken.

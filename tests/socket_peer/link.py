@@ -191,7 +191,7 @@ class SocketLink:
         """Return the next message that was not returned yet, decoded as in `received`.
 
         Args:
-            timeout: seconds, None for ever.
+            timeout: seconds, None forever.
 
         Raises:
             TimeoutError: it did not come in time.
@@ -217,7 +217,7 @@ class SocketLink:
         """Return when the client has ended the connection, or it is lost.
 
         Args:
-            timeout: seconds, None for ever.
+            timeout: seconds, None forever.
 
         Raises:
             TimeoutError: it did not end in time.

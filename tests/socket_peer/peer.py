@@ -115,7 +115,7 @@ class SocketPeer:
         """Return the next link, in the order of the handshakes; each is returned once.
 
         Args:
-            timeout: seconds, None for ever.
+            timeout: seconds, None forever.
 
         Raises:
             TimeoutError: no dial was accepted in time.

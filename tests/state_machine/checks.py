@@ -126,7 +126,7 @@ def rows(world: World) -> None:
 
 
 def refreshes(world: World) -> None:
-    """A refused token is asked for anew once in a row."""
+    """A refused token is asked for again once in a row."""
     chain = world.seen["state"]
     if world.options["should_reconnect"] is None:
         for version in range(2, len(chain)):
@@ -215,7 +215,7 @@ def taken_texts(world: World) -> set[str]:
 
 
 def outbox(world: World) -> None:
-    """What is queued waits for a reason, is counted, and will not wait for ever."""
+    """What is queued waits for a reason, is counted, and will not wait forever."""
     store, written = world.store, set(handed(world))
     queued = [sent for sent in world.sent if sent.receipt.state == "queued"]
     flying = [sent for sent in queued if sent.text in written]

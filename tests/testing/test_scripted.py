@@ -1,4 +1,4 @@
-"""The scripted peer: a store heals against it in virtual time, and it behaves as a socket does."""
+"""The scripted peer: a store reconnects against it in virtual time, as over a socket."""
 
 from __future__ import annotations
 

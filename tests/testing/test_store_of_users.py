@@ -1,4 +1,4 @@
-"""A store of ours through every fault of the kit, over real sockets: it heals, or says why not."""
+"""A store of ours through every fault of the kit: it reconnects, or says why not."""
 
 from __future__ import annotations
 

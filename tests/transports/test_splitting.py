@@ -66,7 +66,7 @@ def test_nothing_is_lost_and_frames_keep_their_order_however_the_stream_is_cut(
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     sides = Sides()
     sides.feed(*pieces)
-    # What was pushed, framed anew, and what was parsed make the stream again.
+    # What was pushed, framed again, and what was parsed make the stream again.
     opcodes = {"pushed": TEXT, "pushed binary": BINARY}
     again = b"".join(
         part if side == "parsed" else frame(opcodes[side], part) for side, part in sides.log

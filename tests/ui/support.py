@@ -35,7 +35,7 @@ class Stage:
         self.server = server
 
     def store(self, loop: LoopOption = "thread", **options: Any) -> WebSocketStore[Any]:
-        """Return a store that heals fast; whoever takes it closes it."""
+        """Return a store that reconnects fast; whoever takes it closes it."""
         options = {"reconnect_delay": 0.2, "max_reconnect_attempts": None, **options}
         return use_websocket(f"{self.server.url}/v1/ws", loop=loop, **options)
 

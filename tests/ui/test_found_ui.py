@@ -51,7 +51,7 @@ def test_what_comes_while_a_setter_runs_is_of_the_next_turn() -> None:
 
 
 def test_a_loop_that_was_closed_with_a_call_still_posted_ends_the_binding() -> None:
-    # It waited for that call for ever, and the source kept it.
+    # It waited for that call forever, and the source kept it.
     loop, subject, shown = asyncio.new_event_loop(), BehaviorSubject(0), list[int]()
     binding = bind(subject, shown.append, UiScope(loop.call_soon_threadsafe))
     subject.on_next(1)  # posted, and never run
@@ -199,7 +199,7 @@ def test_an_action_that_raises_ends_no_application(caplog: pytest.LogCaptureFixt
 
 
 def test_an_interrupt_in_a_frame_costs_the_others_nothing() -> None:
-    # The other calls of that frame were lost, and their bindings stood still for ever.
+    # The other calls of that frame were lost, and their bindings stood still forever.
     async def main() -> list[int]:
         loop, ran = asyncio.get_running_loop(), list[int]()
         told = asyncio.Event()

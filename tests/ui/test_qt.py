@@ -1,6 +1,6 @@
 """The tests of `heimdall_reactive.bindings.qt`, in a process of its own for each binding of Qt.
 
-PySide6 and PyQt6 bring libraries of the same names, which can not share a process.
+PySide6 and PyQt6 bring libraries of the same names, which cannot share a process.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ PRECISION, SCALE = 38, 18  # of a decimal without bounds of its own: what Spark 
 
 
 class Unfit(ValueError):
-    """A value that its column can not hold; says why without it."""
+    """A value that its column cannot hold; says why without it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Column:
     Attributes:
         type: the type of the column.
         convert: makes of a value what Arrow takes for it, None where that is the value itself;
-            raises Unfit where the column can not hold it. Never called with None.
+            raises Unfit where the column cannot hold it. Never called with None.
     """
 
     type: DataType
@@ -114,7 +114,7 @@ def text_column(annotation: Any) -> Column:
 
 
 def _plain(annotation: Any) -> Any:
-    """Take off what only names a type or notes something beside it."""
+    """Remove what only names a type or notes something beside it."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]

@@ -33,7 +33,7 @@ BROKEN: Final = (NatsError, OSError, TimeoutError, LogError)
 
 
 class PullConsumer:
-    """Read a subject by an ephemeral consumer; opened anew where the connection was lost.
+    """Read a subject by an ephemeral consumer; opened again where the connection was lost.
 
     A record that is there is delivered: the end is known by sequence, not by a server's word that
     it has no more, which a replica that lags behind would give too soon.
@@ -88,7 +88,7 @@ class PullConsumer:
         return []
 
     async def close(self) -> None:
-        """Let go of the consumer; the server drops it by itself where it can not be told."""
+        """Let go of the consumer; the server drops it by itself where it cannot be told."""
         subscription, self._subscription = self._subscription, None
         if subscription is None:
             return

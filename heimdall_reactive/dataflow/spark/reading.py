@@ -125,7 +125,7 @@ def check_kept(options: ReadOptions, start: int, created: str, state: LogState) 
         return
     stream = options.log.stream
     advice = (
-        "to go on without them set failOnDataLoss=false; to begin anew use another checkpoint; "
+        "to go on without them set failOnDataLoss=false; to begin again use another checkpoint; "
         "keep more with max_age and max_bytes of the stream"
     )
     if state.created != created or state.last + 1 < start:

@@ -63,7 +63,7 @@ def load(name: str) -> Model:
     """Return the model of a name: `package.module:Class`, empty for Heimdall's nine messages.
 
     Raises:
-        ConfigurationError: it can not be imported, or has no columns.
+        ConfigurationError: it cannot be imported, or has no columns.
     """
     if name == JSON:
         return Model({VALUE: Column(StringType())}, lambda record: {VALUE: record.data.decode()})
@@ -159,7 +159,7 @@ class Rows:
         except UnicodeDecodeError:
             error = "not UTF-8"
         except Exception as found:  # of a user's type; its text may quote the message
-            error = f"a value can not be converted ({type(found).__name__})"
+            error = f"a value cannot be converted ({type(found).__name__})"
         return self._about(record, row, error)
 
     def _about(self, record: Record, row: dict[str, Any], error: str | None) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _import(name: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"model={name!r} can not be imported ({error}); give package.module:Class, and ship "
+            f"model={name!r} cannot be imported ({error}); give package.module:Class, and ship "
             "the package to the executors with spark.submit.pyFiles or a virtual environment"
         ) from None
     return found

@@ -17,7 +17,7 @@ from .writing import Message, WriteOptions
 __all__ = ["Sender"]
 
 LOOK: Final = 0.5  # seconds between two looks at the state of the store
-RECONNECT: Final = 0.5  # seconds until the store dials again
+RECONNECT: Final = 0.5  # seconds until the store reconnects
 
 
 @dataclass

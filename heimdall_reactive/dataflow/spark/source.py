@@ -160,7 +160,7 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
         return ReadMaxRows(self._options.most) if self._options.most else ReadAllAvailable()
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
-        """Take nothing that comes from now on."""
+        """Ignore whatever comes from now on."""
         self._until = self._state().last + 1
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802
