@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
@@ -19,13 +20,15 @@ from .support import descriptors, threads
 
 
 def pytest_configure() -> None:
-    """Install eager tasks where asked; let `uvloop` open what its first loop leaves open."""
+    """Install eager tasks where asked; open here what stays open for the process."""
     if eager.EAGER:
         eager.install()
     if sys.platform != "win32":
         import uvloop
 
-        uvloop.new_event_loop().close()
+        uvloop.new_event_loop().close()  # its first loop leaves something open
+    with contextlib.suppress(ImportError):
+        import ctypes  # noqa: F401 - some builds of libffi keep their own file open
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
