@@ -81,7 +81,7 @@ def timers(world: World) -> None:
     waiting, connected = state.status is Status.WAITING, state.is_connected
     assert found["Connection._retry_due"] == waiting, found
     assert found["Connection._stable"] <= connected, found
-    assert found["Watch._look"] == (waiting or connected), found
+    assert found["SuspendWatch._look"] == (waiting or connected), found
     assert found["Pulse._ping"] == (connected and world.options["heartbeat"] is not None), found
     assert found["Pulse._look"] <= connected, found
     assert found["Expiry._expire"] <= 1, found
