@@ -168,6 +168,8 @@ def test_an_interrupt_leaves_the_loop_at_once_and_nothing_behind() -> None:
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, f"{server.url}/v1/ws/status"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A test run in the background of a shell ignores SIGINT, and its children would too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         try:
             assert process.stdout is not None
