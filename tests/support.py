@@ -14,6 +14,7 @@ import pytest
 from heimdall_reactive import WebSocketStore
 
 T = TypeVar("T")
+SLOW = "Executing "  # how asyncio begins to tell of a slow callback
 
 
 def run(main: Callable[[], Awaitable[T]], timeout: float = 40.0) -> T:
@@ -50,7 +51,13 @@ def record(source: Any) -> list[Any]:
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return what was logged above INFO, but for the slow callbacks that a debugging loop tells."""
     told = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
-    return [text for text in told if not text.startswith("Executing ")]
+    return [text for text in told if not text.startswith(SLOW)]
+
+
+def errors_in(output: bytes | str) -> str:
+    """Return what a program wrote on standard error, but for the same."""
+    text = output if isinstance(output, str) else output.decode()
+    return "".join(line for line in text.splitlines(True) if not line.startswith(SLOW))
 
 
 async def until(

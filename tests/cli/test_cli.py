@@ -26,6 +26,7 @@ from heimdall_reactive.cli.story import CHAPTERS, Chapter
 from heimdall_reactive.cli.text import preview, printable
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from heimdall_reactive.recording.lines import Header, write_header
+from tests.support import errors_in
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
 DEMO = ["--token", DEMO_TOKEN]
@@ -41,6 +42,7 @@ class Run:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             # A test run in the background of a shell ignores SIGINT, and its children would too.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
@@ -56,7 +58,7 @@ class Run:
 
     def error_line(self) -> str:
         assert self.process.stderr is not None
-        return self.process.stderr.readline().decode()
+        return next(line.decode() for line in self.process.stderr if errors_in(line))
 
     def type(self, line: str) -> None:
         assert self.process.stdin is not None
@@ -68,7 +70,7 @@ class Run:
         if signum is not None:
             self.process.send_signal(signum)
         out, err = self.process.communicate(timeout=LIMIT)
-        return self.process.returncode, out.decode(), err.decode()
+        return self.process.returncode, out.decode(), errors_in(err)
 
 
 @contextmanager
@@ -144,7 +146,7 @@ def in_terminal(command: list[str]) -> tuple[int, str]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     left_out = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
     environment = {k: v for k, v in os.environ.items() if k not in left_out}
-    environment["TERM"] = "xterm-256color"
+    environment |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
     ) as process:
@@ -277,7 +279,7 @@ def test_watch_ends_quietly_when_nobody_reads(server: DevServer) -> None:
         run.process.stdout.close()
         server.fire("rolesUpdated")
         assert run.process.stderr is not None
-        assert run.process.stderr.read() == b""
+        assert errors_in(run.process.stderr.read()) == ""
         assert run.process.wait(20) == 0
         run.process.stdout = None
 
