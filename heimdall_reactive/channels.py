@@ -13,6 +13,7 @@ from reactivex.abc import DisposableBase
 from .base.exceptions import InvalidMessage, ServerError, StoreError
 from .base.messages import ErrorMessage, Frame
 from .base.protocols import ChannelProtocol
+from .base.wake_up import Post, WakeUp
 from .connecting.codec import Codec, encode
 from .reactive.bus import Bus
 from .reactive.source import Source
@@ -69,7 +70,7 @@ class Channels:
         bus: Bus,
         protocol: ChannelProtocol,
         messages: Observable[Any],
-        post: Callable[[Callable[[], None]], None],
+        post: Post,
         tell: Callable[[str, Frame], None],
         is_connected: Callable[[], bool],
         report: Callable[[StoreError], None],
@@ -77,7 +78,6 @@ class Channels:
         self.bus = bus
         self._protocol = protocol
         self._messages = messages
-        self._post = post
         self._tell = tell
         self._is_connected = is_connected
         self._report = report
@@ -86,7 +86,7 @@ class Channels:
         self._observed: dict[str, dict[int, Channel[Any]]] = {}
         self._told: set[str] = set()  # what this session's socket has been asked for
         self._changes: dict[str, None] = {}  # names to compare, in the order of their change
-        self._posted = False
+        self._wake = WakeUp(self._compare, post)
         self._dispatching: DisposableBase | None = None
         self._closed = False
 
@@ -112,9 +112,7 @@ class Channels:
             if not here:
                 self._observed.pop(channel._name, None)
         self._changes[channel._name] = None
-        if not self._posted:
-            self._posted = True
-            self._post(self._compare)
+        self._wake.call()
 
     def on_session(self) -> None:
         """Subscribe again on a socket that has just opened, before anything else goes out."""
@@ -124,8 +122,8 @@ class Channels:
 
     def on_moved(self) -> None:
         """Compare again: what was posted to an event loop that has closed is lost."""
-        self._posted = True
-        self._post(self._compare)
+        self._wake.reset()
+        self._wake.call()
 
     def complete(self) -> None:
         """End every channel with the store."""
@@ -136,7 +134,6 @@ class Channels:
 
     def _compare(self) -> None:
         with self.bus.lock:
-            self._posted = False
             changes, self._changes = self._changes, {}
             wanted = {name for name in changes if name in self._observed}
         self._dispatch_while_observed()

@@ -19,6 +19,7 @@ from .base.options import StoreOptions
 from .base.receipt import Receipt
 from .base.state import Status
 from .base.stats import ConsumerStats, Stats
+from .base.wake_up import WakeUp
 from .channels import Channels
 from .connecting.codec import Codec
 from .connecting.connection import Connection
@@ -85,7 +86,7 @@ class StoreCore:
 
     __slots__ = (
         "__weakref__", "_bounded_hold", "_claimed", "_complete_store", "_finish_store",
-        "_flush_posted", "_holding", "_other_user", "_principal", "_token_mark", "bus", "channels",
+        "_holding", "_other_user", "_principal", "_token_mark", "_wake_up", "bus", "channels",
         "connection", "journal", "life", "name", "options", "outbox", "publisher", "reporter",
         "runtime", "values",
     )  # fmt: skip
@@ -115,7 +116,6 @@ class StoreCore:
         self._token_mark: int | None = None
         self._claimed = claimed(Identity(options.access_token, options.principal))
         self._other_user = False  # what waits up to the mark may be another's than who connected
-        self._flush_posted = False
         self.runtime = Runtime(loop, self._bind, self._on_moved)
         self.outbox = Outbox(
             options.outbox_limit, options.outbox_bytes, options.outbox_overflow, options.send_ttl,
@@ -125,6 +125,7 @@ class StoreCore:
         self.connection = supervise(
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
+        self._wake_up = WakeUp(self.connection.flush, self.runtime.post)
         self.journal = Journal(self.name, self.runtime.wall)
         self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
         self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
@@ -182,9 +183,10 @@ class StoreCore:
         """Have what waits written: here, or soon on the event loop."""
         if self.runtime.here():
             self.connection.flush()
-        elif not self._flush_posted or self.runtime.loop.is_closed():
-            self._flush_posted = True  # one wake-up for all that threads send until it comes
-            self.life.call(self._flush)
+            return
+        if self.runtime.loop.is_closed():
+            self._wake_up.reset()
+        self._wake_up.call()
 
     def set_access_token(self, identity: Identity) -> None:
         """Use another identity from the next attempt on; connect now after a failure."""
@@ -270,15 +272,11 @@ class StoreCore:
         self.outbox.put_ahead(name, frame)
         self.connection.flush()
 
-    def _flush(self) -> None:
-        self._flush_posted = False
-        self.connection.flush()
-
     def _bind(self) -> None:
         self.bus.bind(self.runtime.owner, self.runtime.post)
 
     def _on_moved(self) -> None:
-        self._flush_posted = False
+        self._wake_up.reset()
         self._bind()
         self.channels.on_moved()
         self.runtime.post(self.connection.abandon)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"roots", "starting"},
+    {"roots", "starting", "wake_up"},
     {"exceptions"},
     {"masking"},
     {"messages", "endpoints", "rules", "receipt", "stats"},

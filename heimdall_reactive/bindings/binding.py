@@ -136,7 +136,9 @@ class Binding(abc.DisposableBase):
         self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
         self._on_error = on_error
         self._on_done = on_done
-        self._armed = True  # somebody is about to show what waits
+        # Somebody is about to show what waits. Not a `WakeUp`: it changes under the buffer's lock,
+        # as without a scope every thread shows, and it is given up when it seems to be lost.
+        self._armed = True
         self._showing = False
         self._woken_at = time.monotonic()
         self._patience = LOST

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, cast
 
 from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.wake_up import WakeUp
 from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import Hop
 
@@ -95,7 +96,8 @@ class RenderQueue:
         self._tree = weakref.ref(tree)
         self._kernel = _kernel()
         self._loop = running_loop() if self._kernel is None else None
-        self._hop: Hop = Frames(self._loop) if self._loop else FrameThread("heimdall-ui", outside)
+        hop: Hop = Frames(self._loop) if self._loop else FrameThread("heimdall-ui", outside)
+        self._wake = WakeUp(self._run, hop)
         self._calls: deque[Callable[[], None]] = deque()
 
     def is_dead(self) -> bool:
@@ -109,15 +111,21 @@ class RenderQueue:
             RuntimeError: the event loop is closed.
         """
         self._calls.append(call)
-        self._hop(self._run)
+        if self.is_dead():
+            self._wake.reset()  # nothing is pending there any more: let the hop raise
+        self._wake.call()
 
     def _run(self) -> None:
         tree = self._tree()
         if tree is None or not self._calls:
             return
         with self._kernel or nullcontext(), tree:
-            for _ in range(len(self._calls)):
-                self._calls.popleft()()
+            try:
+                for _ in range(len(self._calls)):
+                    self._calls.popleft()()
+            finally:
+                if self._calls:
+                    self._wake.call()  # one of them raised, or another thread has posted more
 
 
 _all: Final[weakref.WeakKeyDictionary[Any, RenderQueue]] = weakref.WeakKeyDictionary()

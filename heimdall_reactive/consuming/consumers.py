@@ -15,6 +15,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.stats import ConsumerStats
+from heimdall_reactive.base.wake_up import Post, WakeUp
 from heimdall_reactive.connecting.runtime import Runtime
 
 from .buffers import Buffer, Buffers
@@ -42,7 +43,7 @@ class AsyncHandlers:
     def __init__(
         self,
         runtime: Runtime,
-        call_soon: Callable[[Callable[[], None]], None],
+        call_soon: Post,
         report: Callable[[BaseException, str], None],
         buffers: Buffers,
     ) -> None:
@@ -104,7 +105,8 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._concurrency = concurrency
         self._handlers = handlers
         self._tasks: set[asyncio.Task[None]] = set()
-        self._woken = False
+        self._wake = WakeUp(self._start, handlers.call_soon)
+        self._woken: asyncio.AbstractEventLoop | None = None
         self._failed = False
         self._subscription = SingleAssignmentDisposable()
         handlers.buffers.add(buffer)
@@ -127,12 +129,17 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
             self._buffer.drop_all()
         elif self._handlers.runtime.here():
             self._start()
-        elif not self._woken:  # one wake-up for all that comes meanwhile
-            self._woken = True
-            self._handlers.call_soon(self._start)
+        else:
+            self._wake_loop()
+
+    def _wake_loop(self) -> None:
+        loop = self._handlers.runtime.loop
+        if loop is not self._woken or loop.is_closed():
+            self._woken = loop
+            self._wake.reset()  # what was posted to a loop that has closed is lost
+        self._wake.call()
 
     def _start(self) -> None:
-        self._woken = False
         if self._handlers.ended:
             return
         loop = self._handlers.runtime.loop

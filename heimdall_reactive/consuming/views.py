@@ -69,7 +69,9 @@ class StoreView(Readable[In], abc.DisposableBase):
         self._bus = bus
         self._hop = hop
         self._buffer = buffer
-        self._armed = False  # the hop was asked, and has not come yet
+        # Not a `WakeUp`: this stays set until `_come` ends. An event loop inside of an observer, as
+        # a dialog's, would move all that comes into the bus, which has no bound.
+        self._armed = False
         self._disposed = False
         self._attached = False
         self._over = False  # the store has ended

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
+from heimdall_reactive.base.wake_up import Post, WakeUp
+
 __all__ = ["Bus", "Emitter"]
 
 T = TypeVar("T")
 V = TypeVar("V", contravariant=True)
 
 Report = Callable[[BaseException, str], None]
-Post = Callable[[Callable[[], None]], object]
 
 
 class Emitter(Protocol[V]):
@@ -51,16 +52,17 @@ class Bus:
         self._queue: deque[Callable[[], None]] | None = None
         self._draining = False
         self._owner: int | None = None
-        self._wake: Post | None = None
-        self._woken = False  # the owner was woken and has not come yet
+        self._post: Post | None = None
+        self._wake: WakeUp | None = None
         self._escaped: BaseException | None = None
         # Told of each change of a source's observers. A view lives while it is in here.
         self.keep: Callable[[Any], None] | None = None
 
-    def bind(self, owner: int | None, wake: Post) -> None:
+    def bind(self, owner: int | None, post: Post) -> None:
         """Let one thread deliver from now on, woken by others; None lets any thread deliver."""
         with self.lock:
-            self._owner, self._wake, self._woken = owner, wake, False
+            # What was posted for the owner before may be lost with its event loop.
+            self._owner, self._post, self._wake = owner, post, WakeUp(self.drain, post)
             waiting = bool(self._queue)
         if waiting:
             self.drain()
@@ -127,16 +129,11 @@ class Bus:
         with self.lock:
             mine = self._begin(queued=True)
             foreign = self._owner is not None and self._owner != threading.get_ident()
-            wake = self._wake if foreign and not self._woken else None
-            self._woken = self._woken or wake is not None
+            wake = self._wake if foreign else None
         if mine:
             self._drain_on()
         elif wake is not None:
-            wake(self._come)
-
-    def _come(self) -> None:
-        self._woken = False
-        self.drain()
+            wake.call()
 
     def guard(self, name: str, deliver: Callable[[T], object], value: T) -> None:
         """Call user code outside a delivery; an error is reported and goes no further."""
@@ -199,11 +196,11 @@ class Bus:
         Who emits there is the connection, in the middle of a change: an observer's `sys.exit()`
         must not leave a session that was announced and never started.
         """
-        wake = self._wake
-        if wake is None or self._owner != threading.get_ident():
+        post = self._post
+        if post is None or self._owner != threading.get_ident():
             raise escaped
 
         def leave() -> None:
             raise escaped
 
-        wake(leave)
+        post(leave)

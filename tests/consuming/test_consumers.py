@@ -445,3 +445,23 @@ async def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
     await asyncio.sleep(1)
     assert seen == [1]
     assert (handler.stats.delivered, handler.stats.dropped) == (1, 1)
+
+
+def test_what_a_thread_emits_is_handled_after_the_event_loop_was_closed() -> None:
+    loop = asyncio.new_event_loop()
+    source: Subject[int] = Subject()
+    seen: list[int] = []
+    came = threading.Event()
+
+    async def handler(value: int) -> None:
+        seen.append(value)
+        if value == 2:
+            came.set()
+
+    with use_websocket("ws://127.0.0.1:9", loop=loop, immediate=False) as store:
+        store.on_each(source, handler)
+        source.on_next(1)  # posted to an event loop that never runs it
+        loop.close()
+        source.on_next(2)
+        assert came.wait(8)
+    assert seen == [1, 2]
