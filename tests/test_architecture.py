@@ -13,7 +13,7 @@ FLOORS: list[set[str]] = [
     {"roots", "starting", "wake_up"},
     {"exceptions"},
     {"masking"},
-    {"messages", "endpoints", "rules", "receipt", "stats"},
+    {"messages", "endpoints", "rules", "receipt", "stats", "loop_thread"},
     {"protocols"},
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.base.masking import told
 
-__all__ = ["LoopOption", "Runtime", "chosen", "plain_loop", "running_loop", "wall_of"]
+from .loop_thread import LoopThread
+
+__all__ = ["LoopOption", "Runtime", "chosen", "running_loop", "wall_of"]
 
 LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
 
 NOBODY = -1  # no thread has this identifier
-logger = logging.getLogger("heimdall_reactive")
 
 
-class _LoopThread:
+class _Background:
     """The background event loop of the process: started by the first store, ended by the last."""
 
     def __init__(self) -> None:
@@ -29,80 +27,47 @@ class _LoopThread:
         # a store whose loop was closed, and so needs the thread as well.
         self._lock = threading.RLock()
         self._users = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: LoopThread | None = None
 
     def acquire(self) -> tuple[asyncio.AbstractEventLoop, int]:
         """Return the loop and its thread's identifier, starting both where needed."""
         with self._lock:
-            if not self._runs():
-                self._start()
-            assert self._loop is not None
-            assert self._thread is not None
-            assert self._thread.ident is not None
+            thread = self._running() or self._start()
+            assert thread.thread.ident is not None
             self._users += 1
-            return self._loop, self._thread.ident
+            return thread.loop, thread.thread.ident
 
-    def _runs(self) -> bool:
-        return self._loop is not None and self._thread is not None and self._thread.is_alive()
+    def _running(self) -> LoopThread | None:
+        thread = self._thread
+        return thread if thread is not None and thread.thread.is_alive() else None
 
-    def _start(self) -> None:
-        loop = plain_loop()
-        thread = threading.Thread(
-            target=self._run, args=(loop,), name="heimdall-reactive", daemon=True
-        )
-        thread.start()
-        if self._runs():  # a finaliser has started one meanwhile
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-        else:
-            self._loop, self._thread, self._users = loop, thread, 0
+    def _start(self) -> LoopThread:
+        made = LoopThread("heimdall-reactive")
+        if started := self._running():  # by a finaliser, while this one was made
+            made.stop()
+            return started
+        self._thread, self._users = made, 0
+        return made
 
     def release(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the loop back; the last user stops it and waits for its thread."""
         with self._lock:
-            if loop is not self._loop:
+            thread = self._thread
+            if thread is None or thread.loop is not loop:
                 return
             self._users -= 1
             if self._users > 0:
                 return
-            thread, self._loop, self._thread = self._thread, None, None
-        loop.call_soon_threadsafe(loop.stop)
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            _run_until_stopped(loop)
-            loop.run_until_complete(_cancel_the_rest())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
+            self._thread = None
+        thread.stop()
 
     def is_mine(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Return whether a loop is the one of the thread."""
-        return loop is self._loop
+        thread = self._thread
+        return thread is not None and loop is thread.loop
 
 
-def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
-    while True:
-        try:
-            loop.run_forever()
-            return
-        except (SystemExit, KeyboardInterrupt) as error:
-            # Raised by an observer of one store: the others on this thread must live on.
-            logger.error("an observer tried to end the background thread: %s", told(error))
-
-
-async def _cancel_the_rest() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}  # async handlers that are still busy
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-_background = _LoopThread()
+_background = _Background()
 
 
 class Runtime:
@@ -198,17 +163,6 @@ def chosen(option: LoopOption) -> asyncio.AbstractEventLoop | None:
     if loop is None or isinstance(loop, str) or loop.is_closed() or _background.is_mine(loop):
         return None
     return loop
-
-
-def plain_loop() -> asyncio.AbstractEventLoop:
-    """Return a new event loop of asyncio's own, for a thread of this library.
-
-    `asyncio.new_event_loop()` asks the policy. Under those of `qasync.run` and `QtAsyncio.run` it
-    makes loops of the user interface, which work on no other thread.
-    """
-    if sys.platform == "win32":
-        return asyncio.ProactorEventLoop()
-    return asyncio.SelectorEventLoop()
 
 
 def wall_of(loop: asyncio.AbstractEventLoop) -> float:

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeAlias
 
 from heimdall_reactive import Gap, StoreClosed
 from heimdall_reactive.base.receipt import refuse_on_loop
-from heimdall_reactive.connecting.runtime import plain_loop
+from heimdall_reactive.connecting.loop_thread import plain_loop
 
 from .batches import Batch, Item, ReaderStats
 from .feeds import Feed

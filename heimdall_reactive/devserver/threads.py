@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from ssl import SSLContext
 from typing import TypedDict, Unpack
 
-from heimdall_reactive.connecting.runtime import plain_loop
+from heimdall_reactive.connecting.loop_thread import LoopThread
 
 from .server import DevServer
 
@@ -49,35 +46,12 @@ def serve_in_thread(
         OSError: if the address cannot be bound.
     """
     server = DevServer(host, port, **options)
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=plain_loop) as runner:
-            runner.run(_serve(server, started))
-
-    thread = threading.Thread(target=run, name="heimdall-devserver", daemon=True)
-    thread.start()
+    thread = LoopThread("heimdall-devserver")
     try:
-        loop, done = started.result()
-    except BaseException:
-        thread.join()
-        raise
-    try:
-        yield server
+        thread.call(server.start())
+        try:
+            yield server
+        finally:
+            thread.call(server.stop())
     finally:
-        loop.call_soon_threadsafe(done.set)
-        thread.join()
-
-
-async def _serve(
-    server: DevServer, started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]
-) -> None:
-    done = asyncio.Event()
-    try:
-        await server.start()
-    except BaseException as error:
-        started.set_exception(error)
-        return
-    started.set_result((asyncio.get_running_loop(), done))
-    await done.wait()
-    await server.stop()
+        thread.stop()

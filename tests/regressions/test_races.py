@@ -22,7 +22,7 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.receipt import Receipt
-from heimdall_reactive.connecting import runtime
+from heimdall_reactive.connecting import loop_thread, runtime
 from heimdall_reactive.devserver import serve_in_thread
 from tests.peers import peer, quick
 from tests.support import record, run, threads
@@ -346,7 +346,7 @@ def test_a_finaliser_that_needs_the_background_thread_while_it_is_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The collector may run it in the middle: a plain lock stood still forever.
-    background, make = runtime._LoopThread(), runtime.plain_loop
+    background, make = runtime._Background(), loop_thread.plain_loop
     nested: list[tuple[asyncio.AbstractEventLoop, int]] = []
 
     def collect() -> asyncio.AbstractEventLoop:
@@ -356,7 +356,7 @@ def test_a_finaliser_that_needs_the_background_thread_while_it_is_started(
             nested[0] = background.acquire()
         return make()
 
-    monkeypatch.setattr(runtime, "plain_loop", collect)
+    monkeypatch.setattr(loop_thread, "plain_loop", collect)
     outer = background.acquire()
     assert outer == nested[0]
     background.release(outer[0])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from heimdall_reactive.connecting.runtime import plain_loop
+from heimdall_reactive.connecting.loop_thread import LoopThread
 from heimdall_reactive.dataflow.log_client import Log, connect_log
 from heimdall_reactive.dataflow.records import Record
 
@@ -58,11 +57,8 @@ class SyncClient:
     def __init__(self, options: LogOptions) -> None:
         self._options = options
         token = options.secret.read()
-        self._loop = plain_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="heimdall-log", daemon=True
-        )
-        self._thread.start()
+        self._thread = LoopThread("heimdall-log")
+        self._call = self._thread.call
         self._log_or_none: Log | None = None
         try:
             self._log_or_none = self._call(self._connect(token))
@@ -78,13 +74,13 @@ class SyncClient:
 
     def close(self) -> None:
         """End the connection and its thread. Idempotent."""
-        if self._loop.is_closed():
+        if self._thread.loop.is_closed():
             return
-        if self._log_or_none is not None:
-            self._call(self._log_or_none.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            if self._log_or_none is not None:
+                self._call(self._log_or_none.aclose())
+        finally:
+            self._thread.stop()
 
     def state(self, subjects: str | None = None) -> LogState:
         """Return what the stream holds, with those of its subjects that a pattern names."""
@@ -130,9 +126,6 @@ class SyncClient:
         return self._log_or_none
 
     # Below: on the loop.
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _connect(self, token: str | None) -> Log:
         options: dict[str, Any] = {"token": token} if token else {}

@@ -1,0 +1,80 @@
+"""`LoopThread`: an event loop on a thread of its own, and the one way to make such a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from heimdall_reactive.base.masking import told
+
+__all__ = ["LoopThread", "plain_loop"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("heimdall_reactive")
+
+
+class LoopThread:
+    """An event loop that runs on a daemon thread until it is stopped, and is closed then.
+
+    Args:
+        name: of the thread.
+
+    Attributes:
+        loop: the event loop.
+        thread: its thread, which has started.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.loop = plain_loop()
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine on the loop, and wait for what it returns or raises."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def stop(self) -> None:
+        """Cancel what still runs, end the loop and wait for the thread. Not twice."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        if self.thread is not threading.current_thread():
+            self.thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._run_until_stopped()
+            self.loop.run_until_complete(_cancel_the_rest())
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        finally:
+            self.loop.close()
+
+    def _run_until_stopped(self) -> None:
+        while True:
+            try:
+                self.loop.run_forever()
+                return
+            except (SystemExit, KeyboardInterrupt) as error:
+                # Raised by an observer of one store: the others on this thread must live on.
+                logger.error("an observer tried to end the background thread: %s", told(error))
+
+
+async def _cancel_the_rest() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}  # async handlers that are still busy
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def plain_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop of asyncio's own, for a thread of this library.
+
+    `asyncio.new_event_loop()` asks the policy. Under those of `qasync.run` and `QtAsyncio.run` it
+    makes loops of the user interface, which work on no other thread.
+    """
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop()
+    return asyncio.SelectorEventLoop()

@@ -1,0 +1,68 @@
+"""An event loop on a thread of its own: calls, what is raised there, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from heimdall_reactive.connecting.loop_thread import LoopThread
+
+
+async def name_of_thread() -> str:
+    return threading.current_thread().name
+
+
+async def fail() -> None:
+    raise ValueError("of the coroutine")
+
+
+def test_a_coroutine_runs_on_the_thread_and_its_result_or_error_comes_back() -> None:
+    thread = LoopThread("loop-of-a-test")
+    try:
+        assert thread.call(name_of_thread()) == "loop-of-a-test"
+        with pytest.raises(ValueError, match="of the coroutine"):
+            thread.call(fail())
+    finally:
+        thread.stop()
+
+
+def test_at_the_end_tasks_are_cancelled_and_the_loop_is_closed() -> None:
+    ended: list[str] = []
+
+    async def wait() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    begun = threading.Event()
+    thread = LoopThread("loop-of-a-test")
+    waiting = asyncio.run_coroutine_threadsafe(wait(), thread.loop)
+    assert begun.wait(8)
+    thread.stop()
+    assert ended == ["cancelled"]
+    assert waiting.cancelled()
+    assert thread.loop.is_closed()
+    assert not thread.thread.is_alive()
+
+
+def test_who_stops_it_may_be_on_the_thread_itself() -> None:
+    thread = LoopThread("loop-of-a-test")
+    thread.loop.call_soon_threadsafe(thread.stop)
+    thread.thread.join(8)
+    assert thread.loop.is_closed()
+
+
+def test_a_callback_that_wants_to_exit_does_not_end_the_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    thread = LoopThread("loop-of-a-test")
+    thread.loop.call_soon_threadsafe(sys.exit, "a payload")
+    assert thread.call(name_of_thread()) == "loop-of-a-test"
+    thread.stop()
+    assert "SystemExit" in caplog.text
+    assert "a payload" not in caplog.text
