@@ -7,17 +7,16 @@ emitter for a second and raises into it (RxPY #551, #359, #245).
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from reactivex import abc, typing
 from reactivex.disposable import CompositeDisposable, SingleAssignmentDisposable
 from reactivex.scheduler import TimeoutScheduler
-from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.consuming.hops import Hop
+from heimdall_reactive.consuming.scheduler import ReportingScheduler
 
 __all__ = ["HopScheduler"]
 
@@ -26,7 +25,7 @@ S = TypeVar("S")
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
-class HopScheduler(PeriodicScheduler):
+class HopScheduler(ReportingScheduler):
     """Runs actions where a hop leads; times are kept by RxPY's `TimeoutScheduler`.
 
     What was disposed of does not run. What an action raises is logged, without its text, as some
@@ -38,25 +37,8 @@ class HopScheduler(PeriodicScheduler):
     """
 
     def __init__(self, hop: Hop) -> None:
-        super().__init__()
+        super().__init__(_log)
         self._hop = hop
-
-    def schedule(
-        self, action: typing.ScheduledAction[S], state: S | None = None
-    ) -> abc.DisposableBase:
-        """Run an action soon."""
-        inner = SingleAssignmentDisposable()
-
-        def run() -> None:
-            if inner.is_disposed:
-                return
-            try:
-                inner.disposable = self.invoke_action(action, state)
-            except (Exception, CancelledError) as error:
-                logger.error("an action on a user interface raised %s", told(error))
-
-        self._post(run)
-        return inner
 
     def schedule_relative(
         self,
@@ -65,28 +47,24 @@ class HopScheduler(PeriodicScheduler):
         state: S | None = None,
     ) -> abc.DisposableBase:
         """Run an action after a time in seconds."""
-        if self.to_seconds(duetime) <= 0:
-            return self.schedule(action, state)
         inner = SingleAssignmentDisposable()
+        run = self._guarded(action, state, inner)
+        if self.to_seconds(duetime) <= 0:
+            self._post(run)
+            return inner
 
-        def due(_: abc.SchedulerBase, state: S | None = None) -> None:
-            if not inner.is_disposed:
-                inner.disposable = self.schedule(action, state)
+        def due(*_: object) -> None:
+            self._post(run)
 
-        timer = TimeoutScheduler.singleton().schedule_relative(duetime, due, state)
+        timer = TimeoutScheduler.singleton().schedule_relative(duetime, due)
         return CompositeDisposable(timer, inner)
-
-    def schedule_absolute(
-        self,
-        duetime: typing.AbsoluteTime,
-        action: typing.ScheduledAction[S],
-        state: S | None = None,
-    ) -> abc.DisposableBase:
-        """Run an action at a time."""
-        return self.schedule_relative(self.to_datetime(duetime) - self.now, action, state)
 
     def _post(self, call: Callable[[], None]) -> None:
         try:
             self._hop(call)
         except Exception:  # a loop that was closed, a window that is gone
             return
+
+
+def _log(error: BaseException) -> None:
+    logger.error("an action on a user interface raised %s", told(error))

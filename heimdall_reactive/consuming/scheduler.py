@@ -1,11 +1,12 @@
-"""`LoopScheduler`: an RxPY scheduler on a store's event loop, from any thread."""
+"""RxPY schedulers for any thread: what they have in common, and the one on a store's event loop."""
 
 from __future__ import annotations
 
 import asyncio
+from asyncio import CancelledError
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import TypeVar
 
 from reactivex import abc, typing
 from reactivex.disposable import SingleAssignmentDisposable
@@ -13,12 +14,60 @@ from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
 from heimdall_reactive.connecting.runtime import Runtime
 
-__all__ = ["LoopScheduler"]
+__all__ = ["LoopScheduler", "ReportingScheduler"]
 
 S = TypeVar("S")
 
 
-class LoopScheduler(PeriodicScheduler):
+class ReportingScheduler(PeriodicScheduler):
+    """Base of schedulers that report what an action raises, and have one way to schedule.
+
+    A subclass has `schedule_relative`.
+
+    Args:
+        report: told of what an action raised.
+    """
+
+    def __init__(self, report: Callable[[BaseException], None]) -> None:
+        super().__init__()
+        self._report = report
+
+    def schedule(
+        self, action: typing.ScheduledAction[S], state: S | None = None
+    ) -> abc.DisposableBase:
+        """Run an action soon."""
+        return self.schedule_relative(0.0, action, state)
+
+    def schedule_absolute(
+        self,
+        duetime: typing.AbsoluteTime,
+        action: typing.ScheduledAction[S],
+        state: S | None = None,
+    ) -> abc.DisposableBase:
+        """Run an action at a time."""
+        return self.schedule_relative(self.to_datetime(duetime) - self.now, action, state)
+
+    def _guarded(
+        self,
+        action: typing.ScheduledAction[S],
+        state: S | None,
+        inner: SingleAssignmentDisposable,
+    ) -> Callable[[], None]:
+        """Return what runs an action unless `inner` is disposed of, which gets what it returns."""
+
+        def run() -> None:
+            if inner.is_disposed:
+                return
+            try:
+                # An action may dispose of itself while it runs: then what it returned is, too.
+                inner.disposable = self.invoke_action(action, state)
+            except (Exception, CancelledError) as error:
+                self._report(error)
+
+        return run
+
+
+class LoopScheduler(ReportingScheduler):
     """Runs actions on a store's event loop, at the loop's own time.
 
     Scheduling and disposing work from any thread and never wait. What was disposed of does not
@@ -31,23 +80,16 @@ class LoopScheduler(PeriodicScheduler):
     """
 
     def __init__(self, runtime: Runtime, report: Callable[[BaseException, str], None]) -> None:
-        super().__init__()
+        super().__init__(lambda error: report(error, "scheduler"))
         self.runtime = runtime
         self.ended = False
         self.timers: set[_Timer] = set()
-        self._report = report
         self._began = runtime.wall() - runtime.time()
 
     @property
     def now(self) -> datetime:
         """The time in UTC: the wall clock when the store was made, and steady since then."""
         return self.to_datetime(self._began + self.runtime.time())
-
-    def schedule(
-        self, action: typing.ScheduledAction[S], state: S | None = None
-    ) -> abc.DisposableBase:
-        """Run an action soon on the loop."""
-        return self.schedule_relative(0.0, action, state)
 
     def schedule_relative(
         self,
@@ -56,15 +98,9 @@ class LoopScheduler(PeriodicScheduler):
         state: S | None = None,
     ) -> abc.DisposableBase:
         """Run an action on the loop after a time in seconds."""
-
-        def run() -> abc.DisposableBase | None:
-            try:
-                return self.invoke_action(action, state)
-            except Exception as error:
-                self._report(error, "scheduler")
-                return None
-
-        timer = _Timer(self, self.to_seconds(duetime), run)
+        inner = SingleAssignmentDisposable()
+        run = self._guarded(action, state, inner)
+        timer = _Timer(self, self.to_seconds(duetime), inner, run)
         if self.ended:
             timer.dispose()
         elif self.runtime.here():
@@ -72,16 +108,6 @@ class LoopScheduler(PeriodicScheduler):
         else:
             self.runtime.post(timer.arm)
         return timer
-
-    def schedule_absolute(
-        self,
-        duetime: typing.AbsoluteTime,
-        action: typing.ScheduledAction[S],
-        state: S | None = None,
-    ) -> abc.DisposableBase:
-        """Run an action on the loop at a time."""
-        ahead: timedelta = self.to_datetime(duetime) - self.now
-        return self.schedule_relative(ahead, action, state)
 
     def end(self) -> None:
         """Cancel all timers; on the loop's thread."""
@@ -93,13 +119,19 @@ class LoopScheduler(PeriodicScheduler):
 class _Timer(abc.DisposableBase):
     """One action that is to run."""
 
-    def __init__(self, scheduler: LoopScheduler, seconds: float, run: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        scheduler: LoopScheduler,
+        seconds: float,
+        inner: SingleAssignmentDisposable,
+        run: Callable[[], None],
+    ) -> None:
         self._scheduler = scheduler
         self._due = scheduler.runtime.time() + max(seconds, 0.0)
         self._soon = seconds <= 0
+        self._inner = inner
         self._run = run
         self._handle: asyncio.Handle | None = None
-        self._inner = SingleAssignmentDisposable()  # what the action returned
 
     def arm(self) -> None:
         """Set the timer; on the loop's thread."""
@@ -127,6 +159,4 @@ class _Timer(abc.DisposableBase):
 
     def _fire(self) -> None:
         self._scheduler.timers.discard(self)
-        # An action may dispose of itself while it runs: then what it returned is disposed of too.
-        if not self._inner.is_disposed and (returned := self._run()) is not None:
-            self._inner.disposable = returned
+        self._run()

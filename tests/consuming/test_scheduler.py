@@ -158,12 +158,13 @@ async def test_now_is_utc_and_follows_the_loop() -> None:
 
 
 @pytest.mark.heimdall_virtual_time
-async def test_what_an_action_raises_is_reported() -> None:
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+async def test_what_an_action_raises_is_reported(error: type[BaseException]) -> None:
     async with use_websocket(URL, transport=ScriptedPeer()) as store:
         errors = record(store.errors)
 
         def fail(*_: Any) -> None:
-            raise ValueError
+            raise error
 
         store.scheduler.schedule(fail)
         await asyncio.sleep(1)
