@@ -8,7 +8,6 @@ session goes on behind it. A hole in the consumer's own numbers ends the session
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from heimdall_reactive.transports.pinging import Pinger
 
 from .log_client import Log, LogError
 from .nats_client import RecordTooLarge
+from .pulling import RAN_OUT, ask, place_of, status_of
 from .records import Record, read_record
 
 if TYPE_CHECKING:
@@ -165,19 +165,20 @@ class LogWire:
 
     async def _pull(self) -> None:
         self._left = BATCH
-        wanted = {"batch": BATCH, "expires": int(PATIENCE * 1e9), "idle_heartbeat": int(BEAT * 1e9)}
-        name = f"$JS.API.CONSUMER.MSG.NEXT.{self._log.stream}.{self._consumer}"
-        await self._client.publish(name, json.dumps(wanted).encode(), reply=self._inbox)
+        await ask(
+            self._client, self._log.stream, self._consumer, self._inbox,
+            count=BATCH, expires=PATIENCE, heartbeat=BEAT,
+        )  # fmt: skip
 
     async def _on_message(self, message: Msg) -> None:
         self.heard_at = self._beat_at = self.loop.time()
         await self._flowing.wait()
         if not self._open:
             return
-        if not message.reply:
-            await self._on_status((message.headers or {}).get("Status", ""))
+        if (status := status_of(message)) is not None:
+            await self._on_status(status)
             return
-        place = message.metadata.sequence
+        place = place_of(message)
         self._count += 1
         self._left -= 1
         if place.consumer != self._count:
@@ -190,7 +191,7 @@ class LogWire:
 
     async def _on_status(self, status: str) -> None:
         """Handle what the log says of our request: a sign of life, its end, or the consumer's."""
-        if status in ("404", "408"):
+        if status in RAN_OUT:
             await self._pull()
         elif status != "100":
             self.lose(f"the log ended the consumer ({status})")
