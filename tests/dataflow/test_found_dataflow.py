@@ -190,7 +190,7 @@ def test_a_stream_made_anew_that_has_grown_is_read_from_its_beginning(
                     for number in (2, 3, 4):
                         await again.publish(Record("a", str(number).encode(), str(number)))
                     await until(lambda: seen == [1, 2, 3, 4])
-                assert any("made again" in str(error) for error in errors)
+                assert any("recreated" in str(error) for error in errors)
 
     run(main)
 
@@ -469,7 +469,7 @@ def test_the_door_of_a_log_that_hangs_closes_in_its_time(
 
     asyncio.run(made())
     options = {"servers": mortal_server.url, "stream": stream, "timeout": "1", "window": "10"}
-    one = door.SyncClient(given.LogOptions.of(given.Given(options, given.LogOptions.NAMES)))
+    one = door.SyncClient(given.LogOptions.of(given.SparkOptions(options, given.LogOptions.NAMES)))
     reading = one.read(f"{stream}.in.c", 1, 2001)
     next(reading)
     stopped(mortal_server)

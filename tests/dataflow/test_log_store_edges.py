@@ -83,7 +83,7 @@ def test_a_place_in_a_stream_that_was_made_anew_is_told_also_to_a_new_process(
             store.connect()
             async with asyncio.timeout(5):
                 assert await anext(reading) == 1
-            assert "made again" in str(errors[0])
+            assert "recreated" in str(errors[0])
 
     run(main)
 
