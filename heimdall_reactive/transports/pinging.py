@@ -59,6 +59,7 @@ class Pinger:
         self._sent_at = 0.0
         self._pinged_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._awaited: bytes | None = None  # what the pong has to say
         self._stopped = False
         if interval is not None:
             self.ping()
@@ -79,11 +80,12 @@ class Pinger:
         self._sent_at = self._loop.time()
         self._pinged_at = self._clock()
         self._timer = self._loop.call_later(patience, self._look, patience)
-        self._wire.send_ping(b"%d" % self._count)
+        self._awaited = b"%d" % self._count
+        self._wire.send_ping(self._awaited)
 
     def on_pong(self, payload: bytes) -> None:
         """Handle a pong; one that answers no ping of ours is none."""
-        if payload != b"%d" % self._count or self._timer is None:
+        if payload != self._awaited:
             return
         self._cancel()
         latency = self._clock() - self._pinged_at
@@ -99,7 +101,7 @@ class Pinger:
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = self._awaited = None
 
     def _look(self, patience: float) -> None:
         """Give the peer the time-out again from its last sign of life, whatever that was."""
@@ -109,5 +111,5 @@ class Pinger:
             wait = patience if self._wire.held else left
             self._timer = self._loop.call_later(wait, self._look, patience)
             return
-        self._timer = None
+        self._cancel()
         self._wire.lose(LOST)

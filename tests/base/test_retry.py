@@ -287,6 +287,12 @@ def test_a_server_is_not_dialled_before_it_asked_for() -> None:
     assert Row(max_retry_after=0)(failed=refused(20)).delay == 3
 
 
+def test_should_reconnect_does_not_come_before_the_time_that_the_server_asked_for() -> None:
+    row = Row(should_reconnect=lambda _: True, reconnect_rules={"http 503": "retry"})
+    assert row(failed=refused(20, 429)).delay == 20
+    assert row(failed=refused(20, 503)).delay == 3  # nor does it wait where nothing says `wait`
+
+
 def test_clients_that_were_sent_away_together_come_back_apart() -> None:
     chance = random.Random(1).random
     delays = set()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from itertools import pairwise
@@ -22,8 +23,11 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer
+from heimdall_reactive.testing import ScriptedPeer
+from heimdall_reactive.transports import Wire
 from tests.peers import peer, quick, raw_peer
 from tests.support import record, run
+from tests.virtual import URL, loop
 
 TRANSPORTS = ("websockets", "picows")
 
@@ -240,6 +244,32 @@ def test_a_static_token_that_is_none_fails_at_once() -> None:
             assert store.stats.attempts == 1
 
     run(main)
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_socket_that_comes_after_disconnect_is_dropped(again: bool) -> None:
+    peer, asked, gate = ScriptedPeer(), asyncio.Event(), asyncio.Event()
+
+    async def late(*dial: Any) -> Wire:
+        """Dial as libraries do that let no one cancel them."""
+        if not asked.is_set():
+            asked.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+        return await peer(*dial)
+
+    async with use_websocket(URL, transport=late) as store:
+        await asked.wait()
+        store.disconnect()
+        if again:
+            store.connect()
+        await loop().idle()
+        # The sockets of both attempts have come, the abandoned one's among them.
+        assert len(peer.links) == 1 + again
+        assert len(peer.live) == int(again)
+        assert store.state.value.status is (Status.CONNECTED if again else Status.DISCONNECTED)
+        assert store.state.value.session == int(again)
 
 
 def test_a_token_that_comes_after_the_attempt_was_given_up_is_dropped() -> None:

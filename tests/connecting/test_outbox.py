@@ -96,6 +96,57 @@ def test_a_write_that_raises_repeats_nothing_and_loses_nothing() -> None:
     assert broken.written + paper.written == [b"a", b"b", b"c"]
 
 
+def test_a_send_that_was_put_back_takes_its_bytes_again() -> None:
+    class Broken(Paper):
+        def write(self, frame: Frame) -> None:
+            raise OSError
+
+    box, paper = Outbox(10, 10), Paper()
+    box.put(frame(b"x" * 6))
+    with pytest.raises(OSError):
+        box.flush(Broken())
+    assert box.put(frame(b"x" * 5)).state == "rejected"
+    box.flush(paper)
+    assert box.put(frame(b"x" * 10)).state == "queued"  # and gives them back once
+
+
+# Ahead of the sends: channels
+
+
+def test_what_is_put_ahead_leaves_first_and_in_order() -> None:
+    box, paper = Outbox(10, 100), Paper()
+    box.put(frame(b"send"))
+    box.put_ahead("a", frame(b"join a"))
+    box.put_ahead("b", frame(b"join b"))
+    box.flush(paper)
+    assert paper.written == [b"join a", b"join b", b"send"]
+
+
+def test_a_channel_that_is_left_before_its_frame_has_gone_says_nothing() -> None:
+    box, paper = Outbox(10, 100), Paper(0)
+    for words in (b"join", b"leave", b"join", b"leave"):
+        box.put_ahead("a", frame(words))
+    paper.room = 5
+    box.flush(paper)
+    assert paper.written == []
+    box.put_ahead("a", frame(b"join"))
+    box.flush(paper)
+    box.put_ahead("a", frame(b"leave"))  # the other has gone: this one takes nothing back
+    box.flush(paper)
+    assert paper.written == [b"join", b"leave"]
+
+
+def test_what_was_put_ahead_ends_with_its_session() -> None:
+    box, paper = Outbox(10, 100), Paper()
+    box.put_ahead("left", frame(b"join left"))
+    box.put_ahead("kept", frame(b"join kept"))
+    box.put(frame(b"send"))
+    assert box.doubt() == 0
+    box.put_ahead("kept", frame(b"join kept"))  # the next session asks, and takes nothing back
+    box.flush(paper)
+    assert paper.written == [b"join kept", b"send"]
+
+
 def test_a_flush_within_a_write_keeps_the_order() -> None:
     class Eager(Paper):
         def write(self, frame: Frame) -> None:

@@ -1,15 +1,19 @@
-"""The thread of the stores, where somebody has replaced the event loops of the process."""
+"""Where stores run: loops that somebody has replaced or closed, and the thread of the stores."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 
 from heimdall_reactive import use_websocket
+from heimdall_reactive.connecting.runtime import Runtime
 from heimdall_reactive.devserver import serve_in_thread
+from tests.support import run, threads
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # policies, since Python 3.14
@@ -45,3 +49,38 @@ def test_the_thread_has_a_loop_of_asyncio_itself() -> None:
         store = use_websocket(f"{server.url}/v1/ws", loop="thread")
         with store:
             assert store.send("hello").result(8).state == "written"
+
+
+# A loop that is closed
+
+
+def runtime_that_ended(moves: list[str]) -> Runtime:
+    """Return the runtime of a store whose event loop was closed."""
+
+    async def main() -> Runtime:
+        return Runtime("auto", lambda: None, lambda: moves.append("moved"))
+
+    return run(main)
+
+
+def test_a_call_that_comes_after_the_release_goes_nowhere() -> None:
+    moves: list[str] = []
+    runtime = runtime_that_ended(moves)
+    before = threads()
+    runtime.release()
+    runtime.post(lambda: moves.append("called"))
+    assert (runtime.background, moves, threads() - before) == (False, [], set())
+
+
+def test_a_call_that_comes_before_it_runs_on_the_background_thread() -> None:
+    moves: list[str] = []
+    runtime = runtime_that_ended(moves)
+    by: SimpleQueue[str] = SimpleQueue()
+    runtime.post(lambda: by.put(threading.current_thread().name))
+    try:
+        assert by.get(timeout=8) == "heimdall-reactive"
+        assert (runtime.background, moves) == (True, ["moved"])
+    finally:
+        runtime.release()
+    runtime.post(lambda: moves.append("called"))  # the thread's loop is closed by now, too
+    assert (runtime.background, moves) == (False, ["moved"])

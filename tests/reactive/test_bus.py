@@ -415,6 +415,19 @@ def test_a_foreign_emission_is_delivered_by_the_owner_in_order() -> None:
     assert set(by) == {threading.get_ident()}
 
 
+def test_the_owner_is_woken_again_for_what_comes_after_it_has_come() -> None:
+    ours = Ours()
+    wakes: list[Callable[[], None]] = []
+    ours.bus.bind(threading.get_ident(), wakes.append)
+    seen = record(ours.subject)
+    for value in (1, 2):
+        start(lambda: ours.emit(value)).join(8)  # noqa: B023 - it has ended within the turn
+        (come,) = wakes
+        wakes.clear()
+        come()
+    assert seen == [0, 1, 2]
+
+
 def test_after_unbinding_anybody_delivers_what_waited() -> None:
     ours = Ours()
     ours.bus.bind(-1, lambda wake: None)

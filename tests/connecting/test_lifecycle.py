@@ -1,0 +1,86 @@
+"""The end of a store goes to its end, whoever gives up waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from heimdall_reactive import Status
+from heimdall_reactive.connecting.lifecycle import Lifecycle
+from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive.testing import ScriptedPeer
+from tests.support import run
+from tests.virtual import loop, store_of
+
+
+def life_of(
+    finish: Callable[[], Awaitable[object]], release: Callable[[], None] | None = None
+) -> Lifecycle:
+    async def finished() -> None:
+        await finish()
+
+    runtime = Runtime("auto", lambda: None, lambda: None)
+    return Lifecycle(runtime, finished, lambda: None, 1.0, release)
+
+
+def test_an_end_that_nobody_waits_for_any_more_goes_on_and_releases() -> None:
+    async def main() -> None:
+        begun, gate, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def finish() -> None:
+            begun.set()
+            await gate.wait()
+
+        life = life_of(finish, released.set)
+        impatient = asyncio.ensure_future(life.aclose())
+        await begun.wait()
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        assert (life.closed, life.ended, released.is_set()) == (True, False, False)
+        gate.set()
+        await asyncio.wait_for(released.wait(), 8)
+        assert life.ended
+
+    run(main)
+
+
+def test_whoever_gives_up_takes_the_end_from_nobody_else() -> None:
+    async def main() -> None:
+        begun: list[None] = []
+        gate = asyncio.Event()
+
+        async def finish() -> None:
+            begun.append(None)
+            await gate.wait()
+
+        life = life_of(finish)
+        impatient, patient = (asyncio.ensure_future(life.aclose()) for _ in range(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.wait({impatient})
+        assert not patient.done()
+        gate.set()
+        await patient
+        assert (life.ended, begun) == (True, [None])  # one end for both
+
+    run(main)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_store_whose_aclose_was_cancelled_still_shakes_hands() -> None:
+    peer = ScriptedPeer()
+    store = store_of(peer, close_timeout=5)
+    completed: list[str] = []
+    store.messages.subscribe(on_completed=lambda: completed.append("messages"))
+    await store.wait_connected()
+    peer.links[0].mute_close()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(store.aclose(), 1)
+    await loop().idle()
+    assert (store.state.value.status, peer.links[0].live) == (Status.DISCONNECTING, True)
+    await store.aclose()
+    assert loop().time() == pytest.approx(5)
+    assert (store.state.value.status, completed) == (Status.DISCONNECTED, ["messages"])

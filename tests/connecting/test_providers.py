@@ -1,0 +1,83 @@
+"""One call of a provider at a time, however often an attempt gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from heimdall_reactive.connecting.providers import ProviderCalls
+from tests.support import run
+
+GIVEN_UP = (None, "gave no answer within 0.01 s")
+
+
+def test_a_provider_that_blocks_costs_one_thread_and_its_late_answer_goes_to_nobody() -> None:
+    called: list[threading.Thread] = []
+    over = threading.Event()
+
+    def provider() -> int:
+        called.append(threading.current_thread())
+        assert over.wait(8)
+        return len(called)
+
+    async def main() -> None:
+        calls = ProviderCalls()
+        assert [await calls.within(provider, 0.01) for _ in range(3)] == [GIVEN_UP] * 3
+        assert len(called) == 1
+        waits = asyncio.ensure_future(calls.within(provider, 8))
+        over.set()
+        assert await waits == (2, None)
+        await calls.aclose(8)
+
+    run(main)
+    for thread in called:
+        thread.join(8)
+
+
+def test_a_provider_that_refuses_to_be_cancelled_is_not_called_beside_itself() -> None:
+    async def main() -> None:
+        called: list[int] = []
+        over = asyncio.Event()
+
+        async def provider() -> int:
+            called.append(len(called))
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    continue
+            return len(called)
+
+        calls = ProviderCalls()
+        assert [await calls.within(provider, 0.01) for _ in range(3)] == [GIVEN_UP] * 3
+        assert called == [0]
+        waits = asyncio.ensure_future(calls.within(provider, 8))
+        over.set()
+        assert await waits == (2, None)
+        await calls.aclose(8)
+
+    run(main)
+
+
+def test_what_ran_on_a_loop_that_was_closed_is_not_waited_for() -> None:
+    over = threading.Event()
+    called: list[threading.Thread] = []
+    calls = ProviderCalls()
+
+    def blocks() -> None:
+        called.append(threading.current_thread())
+        over.wait(8)
+
+    async def give_up() -> None:
+        assert await calls.within(blocks, 0.01) == GIVEN_UP
+        await calls.aclose(8)
+
+    async def ask_elsewhere() -> None:
+        calls.forget()
+        assert await calls.within(lambda: "fresh", 8) == ("fresh", None)
+
+    run(give_up)
+    run(ask_elsewhere)
+    over.set()
+    for thread in called:
+        thread.join(8)

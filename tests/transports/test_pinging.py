@@ -1,0 +1,109 @@
+"""Pings of one wire: their times, what they tell, and that they end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from heimdall_reactive.transports.pinging import LOST, Pinger
+from tests.virtual import loop
+
+
+class Line:
+    """What a pinger pings; answers nothing by itself."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop = loop()
+        self.held = False
+        self.heard_at = self.loop.time()
+        self.sent: list[tuple[float, bytes]] = []
+        self.lost: list[tuple[float, str]] = []
+
+    def send_ping(self, payload: bytes) -> None:
+        self.sent.append((self.loop.time(), payload))
+
+    def lose(self, reason: str) -> None:
+        self.lost.append((self.loop.time(), reason))
+
+
+def pinger_of(line: Line, told: list[float], interval: float | None = 10.0) -> Pinger:
+    return Pinger(line, interval, 4.0, told.append, line.loop.time)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_ping_follows_the_pong_before_by_the_interval() -> None:
+    line, told = Line(), list[float]()
+    pinger = pinger_of(line, told)
+    await asyncio.sleep(1)
+    pinger.on_pong(b"unasked")
+    pinger.on_pong(b"1")
+    pinger.on_pong(b"1")  # a second time: no ping is under way
+    await asyncio.sleep(10)
+    assert line.sent == [(0, b"1"), (10, b"2")]
+    pinger.on_pong(b"1")  # an old one
+    assert told == [1.0]
+    pinger.stop()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_silent_peer_is_lost_at_the_timeout_and_once() -> None:
+    line = Line()
+    pinger_of(line, [])
+    await asyncio.sleep(60)
+    assert line.lost == [(4, LOST)]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_sign_of_life_and_a_wire_that_is_held_give_the_timeout_again() -> None:
+    line = Line()
+    pinger_of(line, [])
+    await asyncio.sleep(3)
+    line.heard_at = line.loop.time()
+    await asyncio.sleep(2)
+    assert line.lost == []
+    line.held = True  # nothing can be heard while we do not read
+    await asyncio.sleep(9)
+    assert line.lost == []
+    line.held = False
+    await asyncio.sleep(60)
+    assert line.lost == [(15, LOST)]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_probe_takes_the_place_of_the_ping_under_way_and_has_its_own_timeout() -> None:
+    line, told = Line(), list[float]()
+    pinger = pinger_of(line, told)
+    await asyncio.sleep(1)
+    pinger.ping(0.5)
+    pinger.on_pong(b"1")
+    await asyncio.sleep(60)
+    assert (line.sent, told) == ([(0, b"1"), (1, b"2")], [])
+    assert line.lost == [(1.5, LOST)]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_without_an_interval_there_are_probes_only() -> None:
+    line, told = Line(), list[float]()
+    pinger = pinger_of(line, told, interval=None)
+    await asyncio.sleep(60)
+    pinger.ping()
+    pinger.on_pong(b"1")
+    await asyncio.sleep(60)
+    assert (line.sent, told, line.lost) == ([(60, b"1")], [0.0], [])
+    assert line.loop.time() == 120
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_pinger_that_was_stopped_sends_and_loses_nothing(answered: bool) -> None:
+    line, told = Line(), list[float]()
+    pinger = pinger_of(line, told)
+    if answered:  # the timer is that of the next ping, else that of the time-out
+        pinger.on_pong(b"1")
+    pinger.stop()
+    pinger.on_pong(b"1")
+    pinger.ping(0.5)  # the machine has slept, in the turn in which the wire was shut
+    await asyncio.sleep(60)
+    assert (line.sent, line.lost) == ([(0, b"1")], [])
+    assert len(told) == answered
