@@ -95,6 +95,7 @@ FOREIGN = {
         "tokens",
         "connection",
         "store",
+        "recording",
         "devserver",
         "cli",
         "testing",
