@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"roots", "starting"},
+    {"starting"},
     {"exceptions"},
     {"masking"},
     {"messages", "endpoints", "rules", "receipt", "stats"},

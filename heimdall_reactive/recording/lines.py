@@ -199,7 +199,7 @@ _WRITERS: Final[dict[str, Callable[[Any, Clean], dict[str, Any]]]] = {
 }
 
 
-# And back; an error names the field, and never shows what pydantic was given
+# And back; an error names the field: pydantic's own texts would show what it holds
 
 
 def _record(make: Callable[..., object], **fields: Any) -> Any:
