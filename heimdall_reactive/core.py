@@ -118,9 +118,12 @@ class StoreCore:
         self._other_user = False  # what waits up to the mark may be another's than who connected
         self.runtime = Runtime(loop, self._bind, self._on_moved)
         self.outbox = Outbox(
-            options.outbox_limit, options.outbox_bytes, options.outbox_overflow, options.send_ttl,
+            options.outbox_limit,
+            options.outbox_bytes,
+            options.outbox_overflow,
+            options.send_ttl,
             self.runtime.time,
-        )  # fmt: skip
+        )
         self.publisher = Publisher(self.values, self.reporter, self, shared=shared)
         self.connection = supervise(
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
@@ -131,9 +134,14 @@ class StoreCore:
         self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
         self.values.gaps._attach(InternalObserver(self.journal.on_gap), replay=False)
         self.channels = Channels(
-            self.bus, options.channel_protocol, self.values.messages, self.runtime.post,
-            self._put_ahead, lambda: self.connection.state.is_connected, self.reporter.error,
-        )  # fmt: skip
+            self.bus,
+            options.channel_protocol,
+            self.values.messages,
+            self.runtime.post,
+            self._put_ahead,
+            lambda: self.connection.state.is_connected,
+            self.reporter.error,
+        )
         self._bind()
 
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:

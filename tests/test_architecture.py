@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"roots", "starting", "wake_up"},
+    {"starting", "wake_up"},
     {"exceptions"},
     {"masking"},
     {"messages", "endpoints", "rules", "receipt", "stats", "loop_thread"},
@@ -95,6 +95,7 @@ FOREIGN = {
         "tokens",
         "connection",
         "store",
+        "recording",
         "devserver",
         "cli",
         "testing",

@@ -109,6 +109,40 @@ def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: D
         assert count > 2
 
 
+def tables(text: str) -> list[list[list[str]]]:
+    """Return the tables of a page: their rows without the heading, with what is in backticks."""
+    found = re.findall(r"^\|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [
+        [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()]
+        for body in found
+    ]
+
+
+def defined(file: Path) -> set[str]:
+    """Return the functions and methods of a file, as `name` and `Class.name`."""
+    names = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        before = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
+        names |= {f"{before}{part.name}" for part in inner if isinstance(part, ast.FunctionDef)}
+    return names
+
+
+def test_the_design_names_files_and_functions_that_exist() -> None:
+    where, _, layers, *_ = tables((ROOT / "docs" / "design.md").read_text(encoding="utf-8"))
+    package = ROOT / "heimdall_reactive"
+    assert len(where) >= 5
+    for _, files, names in where:
+        found = [defined(package / file) for file in re.findall(r"`([^`]+)`", files)]
+        wanted = set(re.findall(r"`([^`]+)`", names))
+        assert wanted <= set().union(*found)
+        assert all(wanted & each for each in found), "each file is named for one of the functions"
+    modules = {path.stem for path in package.rglob("*.py")}
+    for _, cell, _ in layers:
+        for name in re.findall(r"`([^`]+)`", cell):
+            assert name in modules or (package / name).exists(), name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_pieces_of_a_file_are_in_that_file(page: Path) -> None:
     for block in blocks(page):

@@ -13,10 +13,10 @@ import pytest
 
 from benchmarks.machine import slope
 from benchmarks.restart_report import Outcome, bound
-from benchmarks.soak_down import DownLedger
-from benchmarks.soak_report import Report
-from benchmarks.soak_up import UpLedger
-from benchmarks.soak_words import Ended, Got, Heard, Published, Sent, Wrote
+from benchmarks.soak.down import DownLedger
+from benchmarks.soak.report import Report
+from benchmarks.soak.up import UpLedger
+from benchmarks.soak.words import Ended, Got, Heard, Published, Sent, Wrote
 from heimdall_reactive import ConnectionState, Receipt
 from heimdall_reactive.base.receipt import ReceiptState
 from heimdall_reactive.base.state import Gap

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from pydantic import SecretStr
@@ -219,42 +220,64 @@ class StoreOptions:
     def __post_init__(self) -> None:
         if isinstance(self.access_token, str):  # masked wherever it may be printed
             object.__setattr__(self, "access_token", SecretStr(self.access_token))
+        require = partial(_require, self)
         token: Any = self.access_token
         if not (token is None or isinstance(token, SecretStr) or callable(token)):
             raise ConfigurationError("access_token must be a str, a SecretStr, a provider or None")
         for name in ("token_timeout", "open_timeout", "ping_timeout", "close_timeout"):
-            _require(self, name, _number(getattr(self, name), above=0), "more than 0 seconds")
+            require(name, _number(getattr(self, name), above=0), "more than 0 seconds")
         for name in ("outbox_limit", "outbox_bytes", "max_size"):
-            _require(self, name, _number(getattr(self, name), above=0), "at least 1")
+            require(name, _number(getattr(self, name), above=0), "at least 1")
         Rules(self.reconnect_rules)  # refuses what is not a rule
         heart: Any = self.heartbeat
-        _require(self, "heartbeat", heart is None or isinstance(heart, Heartbeat),
-                 "a Heartbeat, or None")  # fmt: skip
-        _require(self, "outbox_overflow", self.outbox_overflow in get_args(OutboxOverflow),
-                 ", ".join(get_args(OutboxOverflow)))  # fmt: skip
+        require("heartbeat", heart is None or isinstance(heart, Heartbeat), "a Heartbeat, or None")
+        require(
+            "outbox_overflow",
+            self.outbox_overflow in get_args(OutboxOverflow),
+            ", ".join(get_args(OutboxOverflow)),
+        )
         words: Any = self.channel_protocol
-        _require(self, "channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
+        require("channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
         ttl = self.send_ttl
-        _require(self, "send_ttl", ttl is None or _number(ttl, above=0),
-                 "more than 0 seconds, or None forever")  # fmt: skip
+        require(
+            "send_ttl", ttl is None or _number(ttl, above=0), "more than 0 seconds, or None forever"
+        )
         interval = self.ping_interval
-        _require(self, "ping_interval", interval is None or _number(interval, above=0),
-                 "more than 0 seconds, or None for no pings")  # fmt: skip
+        require(
+            "ping_interval",
+            interval is None or _number(interval, above=0),
+            "more than 0 seconds, or None for no pings",
+        )
         for name in ("stable_after", "max_retry_after", "share_linger"):
-            _require(self, name, _number(getattr(self, name)), "0 seconds or more")
+            require(name, _number(getattr(self, name)), "0 seconds or more")
         attempts = self.max_reconnect_attempts
-        _require(self, "max_reconnect_attempts", attempts is None or _number(attempts),
-                 "0 or more, or None forever")  # fmt: skip
+        require(
+            "max_reconnect_attempts",
+            attempts is None or _number(attempts),
+            "0 or more, or None forever",
+        )
         delay: Any = self.reconnect_delay
         numeric = _number(delay) and delay < float("inf")
-        _require(self, "reconnect_delay", callable(delay) or numeric,
-                 "seconds of 0 or more, a Backoff, or a callable")  # fmt: skip
-        _require(self, "subprotocols", not isinstance(self.subprotocols, str),
-                 "a sequence of names, such as ['chat']")  # fmt: skip
-        _require(self, "transport", callable(self.transport) or self.transport in TRANSPORTS,
-                 "'websockets', 'picows' or a callable that dials")  # fmt: skip
-        _require(self, "token_placement", self.token_placement in get_args(TokenPlacement),
-                 ", ".join(get_args(TokenPlacement)))  # fmt: skip
+        require(
+            "reconnect_delay",
+            callable(delay) or numeric,
+            "seconds of 0 or more, a Backoff, or a callable",
+        )
+        require(
+            "subprotocols",
+            not isinstance(self.subprotocols, str),
+            "a sequence of names, such as ['chat']",
+        )
+        require(
+            "transport",
+            callable(self.transport) or self.transport in TRANSPORTS,
+            "'websockets', 'picows' or a callable that dials",
+        )
+        require(
+            "token_placement",
+            self.token_placement in get_args(TokenPlacement),
+            ", ".join(get_args(TokenPlacement)),
+        )
 
     def __reduce__(self) -> Any:
         """Refuse to be pickled.

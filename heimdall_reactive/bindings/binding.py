@@ -7,7 +7,7 @@ import logging
 import time
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
@@ -20,7 +20,7 @@ from heimdall_reactive.reactive.source import report_on
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
 
-__all__ = ["Binding", "bind"]
+__all__ = ["BindOptions", "Binding", "bind"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,6 +36,16 @@ LOST: Final = 1.0
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
+class BindOptions(TypedDict, total=False):
+    """The keyword options of `bind` beside `select`; `bind` documents them."""
+
+    distinct: bool | None
+    buffer: int
+    immediate: bool
+    on_error: OnError | None
+    on_done: Callable[[], object] | None
+
+
 @overload
 def bind(
     source: Observable[T],
@@ -43,11 +53,7 @@ def bind(
     scope: UiScope | None = None,
     *,
     select: None = None,
-    distinct: bool | None = None,
-    buffer: int = 1,
-    immediate: bool = True,
-    on_error: OnError | None = None,
-    on_done: Callable[[], object] | None = None,
+    **options: Unpack[BindOptions],
 ) -> Binding: ...
 @overload
 def bind(
@@ -56,11 +62,7 @@ def bind(
     scope: UiScope | None = None,
     *,
     select: Callable[[T], R],
-    distinct: bool | None = None,
-    buffer: int = 1,
-    immediate: bool = True,
-    on_error: OnError | None = None,
-    on_done: Callable[[], object] | None = None,
+    **options: Unpack[BindOptions],
 ) -> Binding: ...
 def bind(
     source: Observable[Any],

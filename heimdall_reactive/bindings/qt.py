@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from reactivex import Observable
 
 from heimdall_reactive import ConfigurationError
 
-from .binding import Binding, OnError, bind
+from .binding import Binding, BindOptions, bind
 from .qt_compat import QtCompat, find_qt, qt_of
 from .scope import UiScope
 
@@ -40,11 +40,7 @@ def connect(
     owner: Any = None,
     *,
     select: None = None,
-    distinct: bool | None = None,
-    buffer: int = 1,
-    immediate: bool = True,
-    on_error: OnError | None = None,
-    on_done: Callable[[], object] | None = None,
+    **options: Unpack[BindOptions],
 ) -> Binding: ...
 @overload
 def connect(
@@ -53,11 +49,7 @@ def connect(
     owner: Any = None,
     *,
     select: Callable[[T], R],
-    distinct: bool | None = None,
-    buffer: int = 1,
-    immediate: bool = True,
-    on_error: OnError | None = None,
-    on_done: Callable[[], object] | None = None,
+    **options: Unpack[BindOptions],
 ) -> Binding: ...
 def connect(
     source: Observable[Any], slot: Callable[[Any], object], owner: Any = None, **options: Any

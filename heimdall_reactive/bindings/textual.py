@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, Unpack, cast
 
 from reactivex import Observable
 from textual.app import App
@@ -28,7 +28,7 @@ from textual.message_pump import MessagePump
 from heimdall_reactive import ConfigurationError
 from heimdall_reactive.connecting.runtime import running_loop
 
-from .binding import Binding, OnError, bind
+from .binding import Binding, BindOptions, bind
 from .scope import OnClose, UiScope
 
 __all__ = ["Bound", "scope"]
@@ -47,11 +47,7 @@ class Bound:
         target: str | Callable[[Any], object],
         *,
         select: Callable[[T], Any] | None = None,
-        distinct: bool | None = None,
-        buffer: int = 1,
-        immediate: bool = True,
-        on_error: OnError | None = None,
-        on_done: Callable[[], object] | None = None,
+        **options: Unpack[BindOptions],
     ) -> Binding:
         """Have an attribute or a function follow an observable while this is mounted.
 
@@ -62,12 +58,9 @@ class Bound:
             target: the name of an attribute, such as a `reactive`; or what is called with each
                 value.
             select: what of the value is shown.
-            distinct: as for `bind`, like the rest. A `reactive` itself leaves out equal values,
-                unless it was made with `always_update=True`.
-            buffer: values that may wait for the app.
-            immediate: set the first value now.
-            on_error: told what `select`, the target or the source raised.
-            on_done: called after the source's last value.
+            **options: as for `bind`: `distinct`, `buffer`, `immediate`, `on_error`, `on_done`. A
+                `reactive` itself leaves out equal values, unless it was made with
+                `always_update=True`.
 
         Raises:
             AttributeError: there is no attribute of that name.
@@ -76,10 +69,7 @@ class Bound:
         if isinstance(target, str):
             getattr(self, target)  # a wrong name fails here, and not later in a log
         setter = _attribute(self, target) if isinstance(target, str) else target
-        return bind(
-            source, setter, scope(cast(MessagePump, self)), select=select, distinct=distinct,
-            buffer=buffer, immediate=immediate, on_error=on_error, on_done=on_done,
-        )  # fmt: skip
+        return bind(source, setter, scope(cast(MessagePump, self)), select=select, **options)
 
     def _on_unmount(self) -> None:  # Textual calls that of each class, an override hides nothing
         for cleanup in tuple(_cleanups(self)):

@@ -22,13 +22,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 from reactivex import Observable
 
 from heimdall_reactive import ConfigurationError, Hop
 
-from .binding import Binding, OnError, bind
+from .binding import Binding, BindOptions, bind
 from .scheduling import HopScheduler
 from .scope import UiScope
 
@@ -51,11 +51,7 @@ def to_var(
     owner: tk.Misc,
     *,
     select: Callable[[T], Any] | None = None,
-    distinct: bool | None = None,
-    buffer: int = 1,
-    immediate: bool = True,
-    on_error: OnError | None = None,
-    on_done: Callable[[], object] | None = None,
+    **options: Unpack[BindOptions],
 ) -> Binding:
     """Have a variable follow an observable until its owner is destroyed.
 
@@ -64,11 +60,7 @@ def to_var(
         var: what is set; the owner keeps it from being collected.
         owner: a widget, a window or the root.
         select: what of the value is shown.
-        distinct: as for `bind`, like the rest.
-        buffer: values that may wait for Tk.
-        immediate: set the first value now.
-        on_error: told what `select` or the variable raised.
-        on_done: called after the source's last value.
+        **options: as for `bind`: `distinct`, `buffer`, `immediate`, `on_error`, `on_done`.
 
     Raises:
         ConfigurationError: as for `scope`; or `buffer` is no whole number of 1 or more.
@@ -80,10 +72,7 @@ def to_var(
         if variable is not None:
             variable.set(value)
 
-    return bind(
-        source, show, _scope(owner, kept), select=select, distinct=distinct, buffer=buffer,
-        immediate=immediate, on_error=on_error, on_done=on_done,
-    )  # fmt: skip
+    return bind(source, show, _scope(owner, kept), select=select, **options)
 
 
 def scope(widget: tk.Misc) -> UiScope:

@@ -57,7 +57,7 @@ _MODULES: Final = {
     "Ingest": "ingest",
     "IngestStats": "ingest",
     "Item": "batches",
-    "Known": "tracks",
+    "Known": "gap_tracker",
     "Log": "log_client",
     "LogError": "log_client",
     "LogMessage": "log_store",

@@ -203,13 +203,17 @@ async def untold(log: Log, channel: str, begin: int, last: int) -> list[Missed]:
     gaps = [_bounds(own) for own in await ids_since(log, channel, begin, kind="gap") or {}]
     return [
         Missed(
-            channel=channel, reason="restart", since=times[str(first - 1)],
-            until=times[str(final + 1)], after=str(first - 1), before=str(final + 1),
+            channel=channel,
+            reason="restart",
+            since=times[str(first - 1)],
+            until=times[str(final + 1)],
+            after=str(first - 1),
+            before=str(final + 1),
             count=final - first + 1,
         )
         for first, final in runs[:MOST_RUNS]
         if not any(after < first and final < before for after, before in gaps)
-    ]  # fmt: skip
+    ]
 
 
 def _bounds(own: str) -> tuple[int, int]:

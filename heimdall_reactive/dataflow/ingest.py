@@ -153,9 +153,13 @@ class Ingest:
                 self._hold(number)
             return
         self._leases = Leases(
-            log, self.name, set(map(self._partition, self._feeds)), replicas=self._replicas,
-            ttl=self._lease, on_change=self._on_leases,
-        )  # fmt: skip
+            log,
+            self.name,
+            set(map(self._partition, self._feeds)),
+            replicas=self._replicas,
+            ttl=self._lease,
+            on_change=self._on_leases,
+        )
         self._leases.start()
 
     async def run(self) -> None:

@@ -54,30 +54,27 @@ class LogMessage(NamedTuple, Generic[In]):
     record: Record
 
 
+class LogOptions(OptionsDict, total=False):
+    """The keyword options of `use_log`, which documents them."""
+
+    servers: str | Sequence[str]
+    start: Literal["new", "first", "last"] | int | datetime
+    send_channel: str | None
+    client: Mapping[str, Any] | None
+    loop: LoopOption
+
+
 @overload
 def use_log(
-    stream: str,
-    channel: str | None = None,
-    *,
-    servers: str | Sequence[str] = "nats://localhost:4222",
-    start: Literal["new", "first", "last"] | int | datetime = "new",
-    send_channel: str | None = None,
-    client: Mapping[str, Any] | None = None,
-    loop: LoopOption = "auto",
-    **options: Unpack[OptionsDict],
+    stream: str, channel: str | None = None, **options: Unpack[LogOptions]
 ) -> LogStore[Any]: ...
 @overload
 def use_log(
     stream: str,
     channel: str | None = None,
     *,
-    servers: str | Sequence[str] = "nats://localhost:4222",
-    start: Literal["new", "first", "last"] | int | datetime = "new",
-    send_channel: str | None = None,
-    client: Mapping[str, Any] | None = None,
     message_type: TypeForm[T],
-    loop: LoopOption = "auto",
-    **options: Unpack[OptionsDict],
+    **options: Unpack[LogOptions],
 ) -> LogStore[T]: ...
 def use_log(
     stream: str,

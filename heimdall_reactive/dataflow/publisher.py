@@ -165,8 +165,9 @@ class LogPublisher:
                     await self._close(client)
             # A log that takes nothing is not asked without a pause.
             delay = 0.0 if self.stats.acknowledged > before else self._longer(delay)
-            logger.warning("the log failed (%s): %d records are sent again",
-                           self._failure, len(self._waiting))  # fmt: skip
+            logger.warning(
+                "the log failed (%s): %d records are sent again", self._failure, len(self._waiting)
+            )
 
     def _longer(self, delay: float) -> float:
         return min(LONGEST_WAIT, max(self._pause, 2 * delay))
@@ -205,9 +206,11 @@ class LogPublisher:
         entry.sends += 1
         entry.sent_at = asyncio.get_running_loop().time()
         await client.publish(
-            record.subject(self._stream), record.data, f"{inbox}.{self._numbers}",
+            record.subject(self._stream),
+            record.data,
+            f"{inbox}.{self._numbers}",
             record.all_headers(),
-        )  # fmt: skip
+        )
 
     def _take_back(self) -> None:
         """Put what has no acknowledgement before what waits, in its old order."""

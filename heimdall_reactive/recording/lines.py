@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from dataclasses import asdict
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_type_hints
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import create_model as create
 
 from heimdall_reactive.base import exceptions
 from heimdall_reactive.base.exceptions import HeimdallError, RecordingError, StoreError, one_line
@@ -26,6 +30,16 @@ __all__ = [
 FORMAT: Final = "heimdall-reactive recording"
 VERSION: Final = 1
 MAX_TEXT: Final = 1000  # characters of an error
+# What was wanted, by the type of pydantic's error.
+KINDS: Final = {
+    "string_type": "str",
+    "int_type": "int",
+    "float_type": "int or float",
+    "dict_type": "dict",
+    "model_type": "dict",
+    "literal_error": "client, server or network",
+}
+STRICT: Final = ConfigDict(strict=True, validate_default=True)
 SCALARS: Final = (str, int, float, bool, type(None))
 
 Clean = Callable[[str], str]
@@ -79,7 +93,7 @@ def read_header(line: bytes) -> Header:
     """Read the first line.
 
     Raises:
-        RecordingError: it is none, or that of a newer version.
+        RecordingError: it is not a header, or that of a newer version.
     """
     try:
         record = json.loads(line)
@@ -87,17 +101,14 @@ def read_header(line: bytes) -> Header:
         record = None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise RecordingError("this is no recording of heimdall-reactive", 1)
-    try:
-        version = _get(record, "version", int)
-        if version > VERSION:
-            raise RecordingError(
-                f"the recording has version {version}, and {VERSION} is the newest that is known "
-                "here; use a newer heimdall-reactive", 1,
-            )  # fmt: skip
-        endpoint, library = _get(record, "endpoint", str), _get(record, "library", str)
-        return Header(endpoint, library, float(_get(record, "started", int, float)))
-    except ValueError as error:
-        raise RecordingError(str(error), 1) from None
+    if (version := _check(_NUMBER, record, 1)) > VERSION:
+        raise RecordingError(
+            f"the recording has version {version}, and {VERSION} is the newest that is known here; "
+            "use a newer heimdall-reactive",
+            1,
+        )
+    header: Header = _check(_HEADER, record, 1)
+    return header
 
 
 def read_entry(line: bytes, number: int) -> RecordingEntry:
@@ -108,22 +119,30 @@ def read_entry(line: bytes, number: int) -> RecordingEntry:
         number: its number, 2 for the first after the header.
 
     Raises:
-        RecordingError: it is no line of a recording; it says which and why.
+        RecordingError: it is not a line of a recording; it says which and why.
     """
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         raise RecordingError("not JSON", number) from None
+    at, event = _check(_ENTRY, record, number)
+    if event not in _VALUES:
+        raise RecordingError(f"{event!r} is no event", number)
+    return RecordingEntry(at, event, _check(_VALUES[event], record, number))
+
+
+def _check(adapter: TypeAdapter[Any], record: object, number: int) -> Any:
     try:
-        if not isinstance(record, dict):
-            raise ValueError("not a JSON object")
-        at, event = float(_get(record, "t", int, float)), _get(record, "event", str)
-        read = _READERS.get(event)
-        if read is None:
-            raise ValueError(f"{event!r} is no event")
-        return RecordingEntry(at, event, read(record))
-    except ValueError as error:
-        raise RecordingError(str(error), number) from None
+        return adapter.validate_python(record)
+    except ValidationError as caught:
+        error = caught.errors(include_url=False)[0]
+    if own := error.get("ctx", {}).get("error"):
+        text = str(own)
+    elif error["loc"]:
+        text = f"{error['loc'][-1]!r} is not {KINDS.get(error['type'], 'valid')}"
+    else:
+        text = "not a JSON object"
+    raise RecordingError(text, number)
 
 
 def _line(record: dict[str, Any]) -> bytes:
@@ -131,60 +150,16 @@ def _line(record: dict[str, Any]) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _get(record: dict[str, Any], name: str, *kinds: type) -> Any:
-    """Return a field of one of some types; a bool is not a number."""
-    value = record.get(name)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        wanted = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
-        raise ValueError(f"{name!r} is not {wanted}")
-    return value
-
-
-# States
+# To JSON
 
 
 def _write_state(state: ConnectionState, clean: Clean) -> dict[str, Any]:
-    close, error = state.close, state.error
-    return {
-        "status": str(state.status),
-        "attempt": state.attempt,
-        "retry_at": state.retry_at,
-        "close": close and {
-            "code": close.code, "reason": clean(close.reason), "who": close.who,
-            "http_status": close.http_status,
-        },
-        "error": error and _write_error(error, clean),
-        "http_status": state.http_status,
-        "session": state.session,
-        "connected_at": state.connected_at,
-    }  # fmt: skip
-
-
-def _read_state(record: dict[str, Any]) -> ConnectionState:
-    close = _get(record, "close", dict, type(None))
-    error = _get(record, "error", dict, type(None))
-    return ConnectionState(
-        status=Status(_get(record, "status", str)),
-        attempt=_get(record, "attempt", int),
-        retry_at=_get(record, "retry_at", int, float, type(None)),
-        close=None if close is None else _read_close(close),
-        error=None if error is None else _read_error(error),
-        http_status=_get(record, "http_status", int, type(None)),
-        session=_get(record, "session", int),
-        connected_at=_get(record, "connected_at", int, float, type(None)),
-    )
-
-
-def _read_close(record: dict[str, Any]) -> CloseInfo:
-    who = record.get("who")
-    if who not in ("client", "server", "network"):
-        raise ValueError("'who' is not client, server or network")
-    reason = one_line(_get(record, "reason", str), MAX_TEXT)
-    status = _get(record, "http_status", int, type(None))
-    return CloseInfo(_get(record, "code", int), reason, who, status)
-
-
-# Errors
+    record = {name: getattr(state, name) for name in ConnectionState.__dataclass_fields__}
+    if state.close is not None:
+        record["close"] = asdict(state.close) | {"reason": clean(state.close.reason)}
+    if state.error is not None:
+        record["error"] = _write_error(state.error, clean)
+    return record
 
 
 def _write_error(error: BaseException, clean: Clean) -> dict[str, Any]:
@@ -200,24 +175,6 @@ def _write_error(error: BaseException, clean: Clean) -> dict[str, Any]:
     return {"kind": kind, "text": clean(str(error)), "fields": fields}
 
 
-def _read_error(record: dict[str, Any]) -> HeimdallError:
-    """Rebuild an error of a type of this library; what nobody knows is a `StoreError`."""
-    name = _get(record, "kind", str)
-    found: Any = getattr(exceptions, name) if name in exceptions.__all__ else None
-    ours = isinstance(found, type) and issubclass(found, HeimdallError)
-    kind: type[HeimdallError] = found if ours else StoreError
-    text = one_line(_get(record, "text", str), MAX_TEXT)
-    error = kind.__new__(kind, text)
-    error.args = (text,)  # the constructors take other arguments than the text
-    for key, value in _get(record, "fields", dict).items():
-        if key.isidentifier() and not key.startswith("_") and isinstance(value, SCALARS):
-            vars(error)[key] = one_line(value, MAX_TEXT) if isinstance(value, str) else value
-    return error
-
-
-# Frames and the rest
-
-
 def _write_frame(frame: Frame, clean: Clean) -> dict[str, Any]:
     if frame.text:
         try:
@@ -231,35 +188,74 @@ def _base64(data: bytes, clean: Clean) -> str:
     return base64.b64encode(clean(data.decode("latin-1")).encode("latin-1")).decode()
 
 
-def _read_frame(record: dict[str, Any]) -> Frame:
-    if "text" in record:
-        # A lone surrogate, which no frame can hold, is a ValueError.
-        return Frame(_get(record, "text", str).encode(), True)
-    name = "bad_text" if "bad_text" in record else "binary"
-    data = base64.b64decode(_get(record, name, str), validate=True)
-    return Frame(data, name == "bad_text")
-
-
-def _read_gap(record: dict[str, Any]) -> Gap:
-    since, until = _get(record, "since", int, float), _get(record, "until", int, float)
-    return Gap(since, until, _get(record, "session", int))
-
-
 _WRITERS: Final[dict[str, Callable[[Any, Clean], dict[str, Any]]]] = {
     "state": _write_state,
     "received": _write_frame,
     "sent": _write_frame,
-    "gap": lambda gap, _: {"since": gap.since, "until": gap.until, "session": gap.session},
+    "gap": lambda gap, _: asdict(gap),
     "error": lambda error, clean: {"error": _write_error(error, clean)},
     "latency": lambda seconds, _: {"seconds": seconds},
     "end": lambda *_: {},
 }
-_READERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
-    "state": _read_state,
-    "received": _read_frame,
-    "sent": _read_frame,
-    "gap": _read_gap,
-    "error": lambda record: _read_error(_get(record, "error", dict)),
-    "latency": lambda record: _get(record, "seconds", int, float),
-    "end": lambda record: None,
+
+
+# And back; an error names the field: pydantic's own texts would show what it holds
+
+
+def _record(make: Callable[..., object], **fields: Any) -> Any:
+    """Return the type of a JSON object: what makes a value of it, and the types of its fields.
+
+    The types are those that `make` says, where no others are given. What is missing is checked
+    as null is, so that an error says what was wanted.
+    """
+    types = {**get_type_hints(make, include_extras=True), **fields}
+    types.pop("return", None)
+    wanted: dict[str, Any] = {name: (kind, None) for name, kind in types.items()}
+    model = create("Record", __config__=STRICT, **wanted)
+    return Annotated[model, AfterValidator(lambda record: make(**vars(record)))]
+
+
+def _read_text(text: Any) -> Any:
+    return one_line(text, MAX_TEXT) if isinstance(text, str) else text
+
+
+def _read_error(kind: str, text: Text, fields: dict[str, Any]) -> HeimdallError:
+    """Rebuild an error of a type of this library; what nobody knows is a `StoreError`."""
+    found: Any = getattr(exceptions, kind) if kind in exceptions.__all__ else None
+    ours = isinstance(found, type) and issubclass(found, HeimdallError)
+    error_type: type[HeimdallError] = found if ours else StoreError
+    error = error_type.__new__(error_type, text)
+    error.args = (text,)  # the constructors take other arguments than the text
+    for key, value in fields.items():
+        if key.isidentifier() and not key.startswith("_") and isinstance(value, SCALARS):
+            vars(error)[key] = _read_text(value)
+    return error
+
+
+def _read_frame(text: str | None, bad_text: Any, binary: Any) -> Frame:
+    if text is not None:
+        return Frame(text.encode(), True)
+    if bad_text is None and binary is None:
+        raise ValueError("'binary' is not str")
+    return Frame(binary, False) if bad_text is None else Frame(bad_text, True)
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_read_text)]
+_BASE64: Final = Annotated[str, AfterValidator(lambda text: base64.b64decode(text, validate=True))]
+_STATUS: Final = Annotated[str, AfterValidator(lambda name: Status(name))]
+_ERROR: Final = _record(_read_error)
+_CLOSE: Final = _record(CloseInfo, reason=Text)
+_STATE: Final = _record(ConnectionState, status=_STATUS, close=_CLOSE | None, error=_ERROR | None)
+_FRAME: Final = _record(_read_frame, bad_text=_BASE64 | None, binary=_BASE64 | None)
+_HEADER: Final = TypeAdapter(_record(Header))
+_NUMBER: Final = TypeAdapter(_record(lambda version: version, version=int))
+_ENTRY: Final = TypeAdapter(_record(lambda t, event: (t, event), t=float, event=str))
+_VALUES: Final[dict[str, TypeAdapter[Any]]] = {
+    "state": TypeAdapter(_STATE),
+    "received": TypeAdapter(_FRAME),
+    "sent": TypeAdapter(_FRAME),
+    "gap": TypeAdapter(_record(Gap)),
+    "error": TypeAdapter(_record(lambda error: error, error=_ERROR)),
+    "latency": TypeAdapter(_record(lambda seconds: seconds, seconds=float)),
+    "end": TypeAdapter(_record(lambda: None)),
 }

@@ -19,15 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import machine
 from heimdall_reactive.testing import FaultProxy
 
-from . import machine
-from .soak_down import SLACK
-from .soak_faults import Mischief, blame, restarts, slowed
-from .soak_ledger import Ledger
-from .soak_report import Report
-from .soak_server import SoakServer
-from .soak_store import SoakStore
+from .down import SLACK
+from .faults import Mischief, blame, restarts, slowed
+from .ledger import Ledger
+from .report import Report
+from .server import SoakServer
+from .store import SoakStore
 
 __all__ = ["main", "soak"]
 

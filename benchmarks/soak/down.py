@@ -7,7 +7,7 @@ from collections import Counter, deque
 from heimdall_reactive import ConnectionState, Status
 from heimdall_reactive.base.state import Gap
 
-from .soak_words import Heard, Published, number_of
+from .words import Heard, Published, number_of
 
 __all__ = ["OUTSIDE", "SLACK", "DownLedger"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from heimdall_reactive import Receipt
 
-from .soak_words import Ended, Got, Sent, Wrote
+from .words import Ended, Got, Sent, Wrote
 
 __all__ = ["NEVER_WRITTEN", "UpLedger"]
 

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
-from .soak_words import HEADER, Ended, Got, Published, number_of
+from .words import HEADER, Ended, Got, Published, number_of
 
 __all__ = ["Desk", "SoakServer"]
 

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from heimdall_reactive import Status
 
-from .soak_down import DownLedger
-from .soak_server import Desk
-from .soak_up import UpLedger
-from .soak_words import (
+from .down import DownLedger
+from .server import Desk
+from .up import UpLedger
+from .words import (
     ClientEvent,
     ClientEvents,
     Ended,

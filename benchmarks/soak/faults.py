@@ -23,9 +23,9 @@ from heimdall_reactive.testing import (
     Trickle,
 )
 
-from .soak_server import SoakServer
-from .soak_store import SoakStore
-from .soak_words import HEADER
+from .server import SoakServer
+from .store import SoakStore
+from .words import HEADER
 
 __all__ = ["Mischief", "blame", "restarts", "slowed"]
 

@@ -24,7 +24,7 @@ from heimdall_reactive.base.options import OptionsDict, StoreOptions
 from heimdall_reactive.base.state import Gap
 from heimdall_reactive.transports import Receiver, Wire, choose
 
-from .soak_words import (
+from .words import (
     HEADER,
     ClientEvent,
     ClientEvents,

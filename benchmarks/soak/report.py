@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from .machine import NOTHING, Holdings, slope
-from .soak_down import OUTSIDE
+from benchmarks.machine import NOTHING, Holdings, slope
+
+from .down import OUTSIDE
 
 __all__ = ["Report"]
 

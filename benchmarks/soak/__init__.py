@@ -1,0 +1,1 @@
+"""The soak: stores, random faults, and every promise held to account."""
