@@ -807,7 +807,7 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
             assert mine == []
 
     async def _connected(store: Any) -> None:
-        await store.wait_connected(8)
+        await store.wait_connected(30)
 
     run(main)
 

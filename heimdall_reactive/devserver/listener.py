@@ -27,6 +27,8 @@ _wire_log = logging.getLogger("heimdall_reactive.devserver.wire")
 # At DEBUG the wire's log would show every header, tokens included; a root logger at DEBUG must
 # not bring that about.
 _wire_log.setLevel(logging.INFO)
+# The level alone is not enough: `dictConfig` takes it away where it configures a logger above.
+_wire_log.addFilter(lambda record: record.levelno >= logging.INFO)
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,11 @@ def test_a_first_message_that_does_not_come_closes_with_4401() -> None:
     run(body)
 
 
-def test_tokens_show_up_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("level", [logging.INFO, logging.NOTSET])
+def test_tokens_show_up_nowhere(caplog: pytest.LogCaptureFixture, level: int) -> None:
     caplog.set_level(logging.DEBUG)
+    # `dictConfig` takes the levels away below a logger that it is given.
+    caplog.set_level(level, "heimdall_reactive.devserver.wire")
 
     async def body() -> list[str]:
         async with DevServer(first_message_auth=True) as server:

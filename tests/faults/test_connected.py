@@ -242,7 +242,7 @@ def test_a_fault_of_an_open_connection_heals_or_stops_as_the_table_says(row: Row
 
 ALIVE: list[tuple[str, Any, dict[str, float]]] = [
     ("stall", Stall(0.4), {"ping_interval": 0.1, "ping_timeout": 2.0}),
-    ("trickle", Trickle(400), {"ping_interval": 0.1, "ping_timeout": 0.5}),
+    ("trickle", Trickle(150), {"ping_interval": 0.1, "ping_timeout": 1.5}),
     ("delay", Delay(0.2, jitter=0.1), {"ping_interval": 0.1, "ping_timeout": 2.0}),
     ("bit flip in a payload", FlipBit(1, after=10), {}),
 ]

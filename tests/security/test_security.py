@@ -62,7 +62,8 @@ def test_every_requirement_has_a_row_and_every_test_of_a_row_exists() -> None:
 
 @pytest.fixture
 def logging_as_it_was() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("heimdall_reactive", "heimdall_reactive.wire")]
+    names = ("", ".wire", ".devserver", ".devserver.wire")
+    loggers = [logging.getLogger(f"heimdall_reactive{name}") for name in names]
     before = [(each, each.level, each.disabled) for each in loggers]
     yield
     for each, level, disabled in before:

@@ -394,6 +394,8 @@ def test_the_example_runs_and_ends_by_ctrl_c() -> None:
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], cwd=root, env=env, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
+        # A test run in the background of a shell ignores SIGINT, and its children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as program:  # fmt: skip
         assert program.stdout is not None
         try:
