@@ -288,7 +288,7 @@ async def test_a_hop_that_fails_costs_the_view_and_nothing_else() -> None:
     async with use_websocket(URL, transport=peer) as store:
         errors = record(store.errors)
         other = asyncio.new_event_loop()
-        store.observe_on(loop_hop(other), name="window")
+        view = store.observe_on(loop_hop(other), name="window")  # held, or it may be collected
         other.close()
         seen = record(store.messages)
         link = await peer.accepted()
@@ -299,6 +299,7 @@ async def test_a_hop_that_fails_costs_the_view_and_nothing_else() -> None:
         (error,) = errors
         assert (error.subject, type(error.error)) == ("window", RuntimeError)
         assert store.stats.consumers == ()
+        view.dispose()
 
 
 @pytest.mark.heimdall_virtual_time
