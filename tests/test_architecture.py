@@ -14,12 +14,12 @@ FLOORS: list[set[str]] = [
     {"exceptions"},
     {"masking"},
     {"messages", "endpoints", "rules", "receipt", "stats"},
-    {"protocols"},
+    {"session_protocol"},
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},
-    {"tokens", "timers", "transports", "events"},
-    {"effects"},
+    {"heimdall", "tokens", "timers", "transports", "events", "pace"},
+    {"conversation", "effects", "phases"},
     {
         "machine",
         "source",
@@ -31,6 +31,7 @@ FLOORS: list[set[str]] = [
         "consumers",
         "scheduler",
     },
+    {"envelopes"},
     {"subjects", "history", "iterators", "sampling"},
     {"values"},
     {"publisher", "readable", "channels", "requests"},
@@ -51,7 +52,7 @@ FLOORS: list[set[str]] = [
 ]
 # The folders of the core, each a few floors of the list above; what a later one holds, an earlier
 # one does not import.
-FOLDERS = ["base", "reactive", "transports", "connecting", "consuming"]
+FOLDERS = ["base", "reactive", "transports", "protocols", "connecting", "consuming"]
 # Files that stand on another floor than the folder they are in.
 APART: dict[tuple[str, ...], str] = {
     ("testing", "plugin"): "pytest_plugin",
@@ -94,6 +95,8 @@ FOREIGN = {
         "channels",
         "tokens",
         "connection",
+        "conversation",
+        "session",
         "store",
         "devserver",
         "cli",
@@ -101,7 +104,7 @@ FOREIGN = {
         "dataflow",
         "dashboard",
     },
-    "pydantic_core": {"codec", "tokens", "heartbeat"},
+    "pydantic_core": {"codec", "tokens", "heartbeat", "session_protocol"},
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},

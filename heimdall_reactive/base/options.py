@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 from pydantic import SecretStr
 
 from .exceptions import ConfigurationError
-from .protocols import HEIMDALL_CHANNELS, ChannelProtocol
 from .rules import Action, Rules
+from .session_protocol import HEIMDALL_CHANNELS, ChannelProtocol, SessionProtocol
 
 __all__ = [
     "CloseInfo",
@@ -129,6 +129,8 @@ class OptionsDict(TypedDict, total=False):
     max_size: int
     origin: str | None
     channel_protocol: ChannelProtocol
+    protocol: SessionProtocol | None
+    send_rate: tuple[int, float] | None
     share: bool
     share_linger: float
     transport: Transport
@@ -176,6 +178,10 @@ class StoreOptions:
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.
         channel_protocol: how the server is told of channels; default: Heimdall's words.
+        protocol: what the service says before, between and around the messages; an object of its
+            own for each store. None speaks Heimdall's.
+        send_rate: `(n, seconds)`: at most so many sends, subscriptions included, in so many
+            seconds; None sends as fast as the socket takes.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
         transport: what dials: `websockets`, `picows` (extra `fast`), or a callable of the
@@ -212,6 +218,8 @@ class StoreOptions:
     max_size: int = 2**20
     origin: str | None = None
     channel_protocol: ChannelProtocol = HEIMDALL_CHANNELS
+    protocol: SessionProtocol | None = None
+    send_rate: tuple[int, float] | None = None
     share: bool = False
     share_linger: float = 1.0
     transport: Transport = "websockets"
@@ -234,6 +242,11 @@ class StoreOptions:
                  ", ".join(get_args(OutboxOverflow)))  # fmt: skip
         words: Any = self.channel_protocol
         _require(self, "channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
+        own: Any = self.protocol
+        _require(self, "protocol", own is None or isinstance(own, SessionProtocol),
+                 "an instance of a SessionProtocol, or None")  # fmt: skip
+        _require(self, "send_rate", self.send_rate is None or _rate(self.send_rate),
+                 "(sends, seconds), such as (5, 1.0), or None")  # fmt: skip
         ttl = self.send_ttl
         _require(self, "send_ttl", ttl is None or _number(ttl, above=0),
                  "more than 0 seconds, or None forever")  # fmt: skip
@@ -276,6 +289,13 @@ def _number(value: Any, above: float | None = None) -> bool:
     if not isinstance(value, (int, float)):
         return False
     return value >= 0 if above is None else value > above
+
+
+def _rate(value: Any) -> bool:
+    """Return whether an option is a number of sends of 1 or more, and seconds above 0."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        return False
+    return isinstance(value[0], int) and value[0] >= 1 and _number(value[1], above=0)
 
 
 def _require(options: StoreOptions, name: str, holds: bool, wanted: str) -> None:

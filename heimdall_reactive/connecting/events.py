@@ -9,7 +9,8 @@ from heimdall_reactive.base.retry import Decision
 
 __all__ = [
     "Announced", "Close", "Closed", "Connect", "Dialed", "Disconnect", "Event", "Judged",
-    "LoopLost", "Ready", "Refused", "Reopen", "Reported", "RetryDue", "Stable", "Unusable", "Woke",
+    "LoopLost", "Ready", "Reconnect", "Refused", "Reopen", "Reported", "RetryDue", "Stable",
+    "Unusable", "Woke",
 ]  # fmt: skip
 
 
@@ -19,6 +20,14 @@ class Connect(NamedTuple):
 
 class Disconnect(NamedTuple):
     """The command."""
+
+
+class Reconnect(NamedTuple):
+    """The command: another session in place of this one."""
+
+    code: int
+    reason: str
+    wall: float  # seconds since the epoch
 
 
 class Close(NamedTuple):
@@ -109,6 +118,6 @@ class LoopLost(NamedTuple):
 
 
 Event: TypeAlias = (
-    Connect | Disconnect | Close | RetryDue | Dialed | Refused | Unusable | Ready | Announced
-    | Closed | Reported | Judged | Stable | Woke | Reopen | LoopLost
+    Connect | Disconnect | Reconnect | Close | RetryDue | Dialed | Refused | Unusable
+    | Ready | Announced | Closed | Reported | Judged | Stable | Woke | Reopen | LoopLost
 )  # fmt: skip

@@ -218,6 +218,7 @@ class _Reader:
         self.on_error = publisher.on_error
         self.on_principal = publisher.on_principal
         self.on_unusable_loop = publisher.on_unusable_loop
+        self.on_envelope = publisher.on_envelope
 
     def on_record(self, record: Record) -> bool:
         """Handle the next record; return whether it is a message."""
