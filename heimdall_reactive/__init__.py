@@ -41,6 +41,7 @@ from .base.messages import (
     EmailLinkVerified,
     ErrorMessage,
     ForceLogout,
+    Frame,
     PermissionMessage,
     PermissionsUpdated,
     Ping,

@@ -161,6 +161,7 @@ class Conversation(ProtocolSession):
         raise Refused(reason, action)
 
     def reconnect(self, reason: str = "", *, code: int = 1000) -> None:
+        """Open another session in place of this one."""
         self._owner.reconnect(code, reason)
 
     def recovered(self) -> None:

@@ -243,7 +243,8 @@ def test_a_planned_reconnection_dials_at_once_and_judges_nothing() -> None:
 
 EVENTS: Final = st.sampled_from([
     events.Connect(), events.Disconnect(), events.Reconnect(4000, "", 95.0), events.Close(),
-    events.RetryDue(), events.Stable(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST, closed(), closed(1000),
+    events.RetryDue(), events.Stable(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST,
+    closed(), closed(1000),
     *(make(age) for age in (0, 1) for make in (
         lambda age: events.Dialed(age, "link"),
         refused,

@@ -250,10 +250,10 @@ async def test_requests_find_their_answers_by_key_however_many_are_in_flight() -
             link.send({"type": "pong", "id": message["id"], "n": message["n"]})
         answers = [await request for request in requests]
         assert [answer["n"] for answer in answers] == list(range(1000))
+        lost = store.request({"type": "ask"})
+        await loop().idle()
+        link.drop()
         with pytest.raises(RequestLost):
-            lost = store.request({"type": "ask"})
-            await loop().idle()
-            link.drop()
             await lost
         assert store._core._pending == {}
 
