@@ -201,8 +201,8 @@ DECISIONS: Final = (Decision(Action.RETRY, 1.0, 1), Decision(Action.END), Decisi
 HAPPENS: Final[tuple[Any, ...]] = (
     events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(), events.Stable(),
     events.Reopen(), events.Woke(9.0, 0.0), events.LoopLost(0.0, 0.0), events.Dialed(0, None),
-    events.Refused(0, LOST, 0.0), events.Unusable(0), events.Ready(0, 0.0), events.Announced(0),
-    events.Reported(0), events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
+    events.AttemptFailed(0, LOST, 0.0), events.Unusable(0), events.Ready(0, 0.0),
+    events.Announced(0), events.Reported(0), events.Reconnect(4000, "", 0.0), events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
     *(events.Judged(0, decision, 0.0) for decision in DECISIONS),
 )  # fmt: skip
 

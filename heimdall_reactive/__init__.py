@@ -41,6 +41,7 @@ from .base.messages import (
     EmailLinkVerified,
     ErrorMessage,
     ForceLogout,
+    Frame,
     PermissionMessage,
     PermissionsUpdated,
     Ping,
@@ -54,10 +55,18 @@ from .base.messages import (
     UserStatusMessage,
 )
 from .base.options import CloseInfo, Heartbeat, RetryContext, StoreOptions
-from .base.protocols import ChannelProtocol
 from .base.receipt import Receipt
 from .base.retry import Backoff
 from .base.rules import DEFAULT_RULES, Action
+from .base.session_protocol import (
+    Again,
+    ChannelProtocol,
+    Ended,
+    Failed,
+    ProtocolSession,
+    Refused,
+    SessionProtocol,
+)
 from .base.state import ConnectionState, Gap, Status
 from .base.stats import ConsumerStats, Stats
 from .client import WebSocketClient, create_websocket
@@ -82,6 +91,7 @@ __all__ = [
     "AccountDeleted",
     "AccountLinkMessage",
     "Action",
+    "Again",
     "AsyncHandler",
     "Backoff",
     "CertificateError",
@@ -100,8 +110,11 @@ __all__ = [
     "EmailChangeVerified",
     "EmailLinkVerified",
     "EncodeError",
+    "Ended",
     "ErrorMessage",
+    "Failed",
     "ForceLogout",
+    "Frame",
     "Gap",
     "HandshakeRefused",
     "Heartbeat",
@@ -121,11 +134,13 @@ __all__ = [
     "PermissionsUpdated",
     "Ping",
     "Pong",
+    "ProtocolSession",
     "QueueHop",
     "ReadOnlyError",
     "Receipt",
     "RecordingError",
     "RedirectRefused",
+    "Refused",
     "Request",
     "RequestLost",
     "RetryContext",
@@ -135,6 +150,7 @@ __all__ = [
     "ServerError",
     "ServerMessage",
     "SessionEnded",
+    "SessionProtocol",
     "SessionRevoked",
     "SourceError",
     "State",

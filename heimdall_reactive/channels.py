@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 from reactivex import Observable, abc
@@ -12,7 +13,7 @@ from reactivex.abc import DisposableBase
 
 from .base.exceptions import InvalidMessage, ServerError, StoreError
 from .base.messages import ErrorMessage, Frame
-from .base.protocols import ChannelProtocol
+from .base.session_protocol import Again, ChannelProtocol, Ended, Failed
 from .base.wake_up import Post, WakeUp
 from .connecting.codec import Codec, encode
 from .reactive.bus import Bus
@@ -21,6 +22,15 @@ from .reactive.source import Source
 __all__ = ["Channel", "Channels"]
 
 T = TypeVar("T")
+
+ALL: Final = "\0"  # stands for several channels that are asked for in one message
+
+
+class PutAhead(Protocol):
+    """Puts the frames of a channel before what waits."""
+
+    def __call__(self, name: str, *frames: Frame) -> None:
+        """Put one, or two that leave the channel and ask for it again."""
 
 
 class Channel(Source[T]):
@@ -47,6 +57,20 @@ class Channel(Source[T]):
     def _changed(self) -> None:
         self._owner.on_observers(self)
 
+    def _end(self, error: Exception | None) -> None:
+        """Complete or fail its observers; whoever observes it next asks the server again."""
+        with self._bus.lock:
+            records, self._records, self._fan = self._records, (), None
+            self._changed()
+        for record in records:
+            try:
+                if error is None:
+                    record.observer.on_completed()
+                else:
+                    record.observer.on_error(error)
+            except BaseException as raised:
+                self._bus.caught(raised, self._name)
+
 
 class Channels:
     """All channels of a store.
@@ -58,22 +82,25 @@ class Channels:
     Args:
         bus: the store's.
         protocol: the server's words.
-        messages: all of the store's messages; observed while a channel is.
+        messages: all of the store's messages, observed while a channel is; None where `dispatch`
+            gets the envelopes of a protocol of one's own.
         post: calls something soon on the event loop.
-        tell: puts a channel's frame before what waits, and flushes; on the event loop.
+        tell: puts a channel's frames before what waits, and flushes; on the event loop.
         is_connected: whether the socket is open.
         report: takes errors.
+        frame_of: makes the frame of a channel's message.
     """
 
     def __init__(
         self,
         bus: Bus,
         protocol: ChannelProtocol,
-        messages: Observable[Any],
+        messages: Observable[Any] | None,
         post: Post,
-        tell: Callable[[str, Frame], None],
+        tell: PutAhead,
         is_connected: Callable[[], bool],
         report: Callable[[StoreError], None],
+        frame_of: Callable[[Any], Frame] = encode,
     ) -> None:
         self.bus = bus
         self._protocol = protocol
@@ -81,6 +108,8 @@ class Channels:
         self._tell = tell
         self._is_connected = is_connected
         self._report = report
+        self._frame_of = frame_of
+        self._left: set[str] = set()  # names that nobody observed for a moment
         self._known: weakref.WeakValueDictionary[tuple[str, Any], Channel[Any]]
         self._known = weakref.WeakValueDictionary()
         self._observed: dict[str, dict[int, Channel[Any]]] = {}
@@ -111,14 +140,29 @@ class Channels:
             here.pop(id(channel), None)
             if not here:
                 self._observed.pop(channel._name, None)
+                self._left.add(channel._name)
         self._changes[channel._name] = None
         self._wake.call()
 
     def on_session(self) -> None:
         """Subscribe again on a socket that has just opened, before anything else goes out."""
         self._told.clear()
-        for name in tuple(self._observed):
+        names, many = tuple(self._observed), self._protocol.subscribe_many
+        if many is not None and len(names) > 1:
+            if (frame := self._frame(many, names)) is not None:
+                self._told.update(names)
+                self._tell(ALL, frame)
+            return
+        for name in names:
             self._ask(name)
+
+    def resubscribe(self, name: str) -> None:
+        """Leave a channel and ask for it again; nothing where the socket was not asked for it."""
+        if name in self._told and self._is_connected():
+            leave = self._frame(self._protocol.unsubscribe, name)
+            ask = self._frame(self._protocol.subscribe, name)
+            if leave is not None and ask is not None:
+                self._tell(name, leave, ask)
 
     def on_moved(self) -> None:
         """Compare again: what was posted to an event loop that has closed is lost."""
@@ -136,6 +180,7 @@ class Channels:
         with self.bus.lock:
             changes, self._changes = self._changes, {}
             wanted = {name for name in changes if name in self._observed}
+            left, self._left = self._left, set()
         self._dispatch_while_observed()
         if not self._is_connected():
             return  # the next session subscribes; an Unsubscribe would be one too many
@@ -145,39 +190,57 @@ class Channels:
             elif name not in wanted and name in self._told:
                 self._told.discard(name)
                 self._say(self._protocol.unsubscribe, name)
+            elif name in left and name in self._told:
+                self.resubscribe(name)  # left and joined in one turn: it wants a new snapshot
 
     def _ask(self, name: str) -> None:
         if self._say(self._protocol.subscribe, name):
             self._told.add(name)
 
     def _say(self, words: Callable[[str], Any], name: str) -> bool:
-        """Put a user's words for a channel out; what they raise must not end an attempt."""
+        frame = self._frame(words, name)
+        if frame is not None:
+            self._tell(name, frame)
+        return frame is not None
+
+    def _frame(self, words: Callable[[Any], Any], name: Any) -> Frame | None:
+        """Return a user's words for a channel; what they raise must not end an attempt."""
         try:
-            frame = encode(words(name))
+            return self._frame_of(words(name))
         except Exception as raised:
             kind = type(raised).__name__
             self._report(StoreError(f"the option channel_protocol raised {kind}; fix it"))
-            return False
-        self._tell(name, frame)
-        return True
+            return None
 
     def _dispatch_while_observed(self) -> None:
+        if self._messages is None:
+            return
         if self._observed and self._dispatching is None:
-            self._dispatching = self._messages.subscribe(self._dispatch)
+            self._dispatching = self._messages.subscribe(self.dispatch)
         elif not self._observed and self._dispatching is not None:
             self._dispatching.dispose()
             self._dispatching = None
 
-    def _dispatch(self, message: Any) -> None:
+    def dispatch(self, message: Any) -> None:
+        """Handle a message, or an envelope: it may be one of a channel, or about one."""
         if type(message) is ErrorMessage:
             self._report(ServerError(message.message))
             return
         found = self._protocol.match(message)
         if found is None:
             return
-        for channel in tuple(self._observed.get(found[0], {}).values()):
+        name, payload = found
+        if isinstance(payload, Again):
+            self._told.discard(name)
+            self._ask(name)
+            return
+        for channel in tuple(self._observed.get(name, {}).values()):
+            if isinstance(payload, (Ended, Failed)):
+                self._told.discard(name)  # it counts as left: nothing is said about it
+                self.bus.behind(partial(channel._end, getattr(payload, "error", None)))
+                continue
             try:
-                value = channel._decode(found[1])
+                value = channel._decode(payload)
             except InvalidMessage as error:
                 self._report(error)
             else:

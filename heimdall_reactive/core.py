@@ -6,22 +6,24 @@ frame until `flush` has the connection write it, on its event loop.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from reactivex import Observable
 
 from .base.endpoints import redact
-from .base.exceptions import SendError
-from .base.messages import Frame
+from .base.exceptions import EncodeError, SendError
+from .base.messages import Frame, ValueFrame
 from .base.options import StoreOptions
 from .base.receipt import Receipt
+from .base.session_protocol import NO_CHANNELS, overrides
 from .base.state import Status
 from .base.stats import ConsumerStats, Stats
 from .base.wake_up import WakeUp
 from .channels import Channels
-from .connecting.codec import Codec
+from .connecting.codec import Codec, encode
 from .connecting.connection import Connection
 from .connecting.lifecycle import Lifecycle
 from .connecting.outbox import Outbox
@@ -33,6 +35,7 @@ from .reactive.journal import Journal
 from .reactive.publisher import Publisher
 from .reactive.source import InternalObserver
 from .reactive.values import Reporter, Values
+from .requests import Request
 from .transports import choose
 
 __all__ = ["Seat", "StoreCore", "Supervise"]
@@ -86,9 +89,9 @@ class StoreCore:
 
     __slots__ = (
         "__weakref__", "_bounded_hold", "_claimed", "_complete_store", "_finish_store",
-        "_holding", "_other_user", "_principal", "_token_mark", "_wake_up", "bus", "channels",
-        "connection", "journal", "life", "name", "options", "outbox", "publisher", "reporter",
-        "runtime", "values",
+        "_holding", "_other_user", "_pending", "_plain", "_principal", "_token_mark", "_wake_up",
+        "bus", "channels", "connection", "journal", "life", "name", "options", "outbox",
+        "publisher", "reporter", "runtime", "values",
     )  # fmt: skip
 
     life: Lifecycle
@@ -133,15 +136,22 @@ class StoreCore:
         self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
         self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
         self.values.gaps._attach(InternalObserver(self.journal.on_gap), replay=False)
+        own = options.protocol
+        words = options.channel_protocol if own is None else own.channels or NO_CHANNELS
+        self._plain = own is None or not any(
+            overrides(own, method) for method in ("prepare", "encode", "correlate")
+        )
         self.channels = Channels(
             self.bus,
-            options.channel_protocol,
-            self.values.messages,
+            words,
+            self.values.messages if own is None else None,
             self.runtime.post,
             self._put_ahead,
             lambda: self.connection.state.is_connected,
             self.reporter.error,
+            self.frame,
         )
+        self._pending: dict[Hashable, Request[Any]] = {}
         self._bind()
 
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
@@ -175,6 +185,39 @@ class StoreCore:
         """End the connection; what this thread sends after it is not dropped."""
         mark = self.outbox.mark()
         self.life.call(lambda: self.connection.disconnect(mark))
+
+    def reconnect(self, code: int, reason: str) -> None:
+        """Open another session in place of this one; connect where there is none."""
+        self.life.call(lambda: self.connection.reconnect(code, reason))
+
+    def resubscribe(self, name: str) -> None:
+        """Ask for a channel again."""
+        self.life.call(lambda: self.channels.resubscribe(name))
+
+    def frame(self, value: Any, on_key: Callable[[Hashable], None] | None = None) -> Frame:
+        """Encode a value; with a protocol of one's own it is encoded when it is written.
+
+        Raises:
+            EncodeError: the value has no JSON form.
+        """
+        if self._plain:
+            return encode(value)
+        try:
+            size = encode(value)
+        except EncodeError:  # the protocol may know better
+            size = Frame(b"", False)
+        return ValueFrame.of(value, size, on_key)
+
+    def expect(self, key: Hashable, request: Request[Any]) -> None:
+        """Give a request the answer with its key."""
+        self._pending[key] = request
+        request._future.add_done_callback(
+            lambda _: self.life.call(partial(self._forget, key, request))
+        )
+
+    def _forget(self, key: Hashable, request: Request[Any]) -> None:
+        if self._pending.get(key) is request:
+            del self._pending[key]
 
     def put(self, frame: Frame) -> Receipt:
         """Queue a frame; a thread waits for room as a socket's send would."""
@@ -270,14 +313,20 @@ class StoreCore:
         """Subscribe the channels again, before what waits."""
         self.channels.on_session()
 
+    def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
+        """Answer the request with this key, and tell the channel that an envelope belongs to."""
+        if key is not None and (request := self._pending.pop(key, None)) is not None:
+            request._answered(answer)
+        self.channels.dispatch(envelope)
+
     def on_unusable_loop(self) -> None:
         """Move to the background thread: this loop cannot open sockets."""
         self.runtime.fall_back()
 
     # Parts
 
-    def _put_ahead(self, name: str, frame: Frame) -> None:
-        self.outbox.put_ahead(name, frame)
+    def _put_ahead(self, name: str, *frames: Frame) -> None:
+        self.outbox.put_ahead(name, *frames)
         self.connection.flush()
 
     def _bind(self) -> None:

@@ -34,7 +34,8 @@ class Request(Hot[T]):
         values: of the store where it goes.
         life: the store's event loop.
         report: told of what an observer raised.
-        match: true for the message that answers it; what it raises fails the request.
+        match: true for the message that answers it; what it raises fails the request. None where
+            the protocol finds the answer by its key.
         timeout: seconds from now until the answer must have come.
     """
 
@@ -43,7 +44,7 @@ class Request(Hot[T]):
         values: Values[T],
         life: Lifecycle,
         report: Callable[[BaseException, str], None],
-        match: Callable[[Any], bool],
+        match: Callable[[Any], bool] | None,
         timeout: float,
     ) -> None:
         super().__init__()
@@ -144,7 +145,8 @@ class Request(Hot[T]):
         timer = self._life.call_later(self._timeout, lambda: self._fail(late))
         self._watching.add(Disposable(timer.cancel))
         closed = StoreClosed("the store was closed before the answer came")
-        self._watching.add(self._values.messages.subscribe(self._look))
+        if self._match is not None:
+            self._watching.add(self._values.messages.subscribe(self._look))
         self._watching.add(
             self._values.transitions.subscribe(
                 self._on_transition, on_completed=lambda: self._fail(closed)
@@ -155,10 +157,13 @@ class Request(Hot[T]):
         if self._future.done():
             return
         try:
-            if self._match(message):
-                self._settle(lambda: self._future.set_result(message))
+            if self._match is not None and self._match(message):
+                self._answered(message)
         except Exception as error:
             self._fail(error)
+
+    def _answered(self, answer: T) -> None:
+        self._settle(lambda: self._future.set_result(answer))
 
     def _on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
         previous, current = pair

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pydantic import SecretStr
 from reactivex import Observable
 
+from .base.exceptions import ConfigurationError
 from .base.options import TokenSource
 from .base.receipt import Receipt
+from .base.session_protocol import overrides
 from .base.stats import Stats
-from .connecting.codec import encode
 from .connecting.lifecycle import Closable
 from .connecting.tokens import Identity
 from .consuming.consumer_api import ConsumerApi
@@ -96,23 +98,32 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         return self._core.channel(self._values, name, message_type)
 
     def request(
-        self, value: Any, *, match: Callable[[Any], bool], timeout: float = 10.0
+        self, value: Any, *, match: Callable[[Any], bool] | None = None, timeout: float = 10.0
     ) -> Request[In]:
         """Send a value and wait for its answer: `await` it, call `.result()`, or observe it.
 
         Args:
             value: as for `send`.
             match: true for the message that answers it; every observer of `messages` sees that.
+                It can be left out where the protocol correlates.
             timeout: seconds until the answer must have come.
 
         Raises:
             EncodeError: the value has no JSON form.
             StoreClosed: the store is closed.
+            ConfigurationError: there is no `match`, and the protocol does not correlate.
         """
         self._life.refuse_closed()
+        own = self._core.options.protocol
+        if match is None and (own is None or not overrides(own, "correlate")):
+            raise ConfigurationError(
+                "request() needs match=, a predicate that is true for the answer; without it, "
+                "a protocol= that has correlate()"
+            )
         request: Request[In] = Request(self._values, self._life, self._report, match, timeout)
+        on_key = None if match is not None else partial(self._core.expect, request=request)
         try:
-            request._sent(self.send(value))
+            request._sent(self._send(value, on_key))
         except BaseException:
             request._forgo()
             raise
@@ -137,6 +148,33 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         if not self._life.closed:
             self._core.set_access_token(Identity(secret, principal))
 
+    def reconnect(self, code: int = 1000, reason: str = "") -> None:
+        """End this session and open the next one at once; connect where there is none.
+
+        Nothing counts as a failure: what waits, the channels and the requests are kept. What the
+        server sent on the old socket and was not read yet is lost, and `gaps` reports it.
+
+        Args:
+            code: close code that the server gets: 1000, or 3000 to 4999.
+            reason: close reason, at most 123 bytes.
+
+        Raises:
+            ConfigurationError: a code that only a library may send (RFC 6455 7.4).
+            StoreClosed: the store is closed.
+        """
+        self._life.refuse_closed()
+        if not (code == 1000 or 3000 <= code <= 4999):
+            raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code}")
+        self._core.reconnect(code, reason)
+
+    def resubscribe(self, name: str) -> None:
+        """Leave a channel and ask for it again, for a new snapshot.
+
+        Args:
+            name: of the channel; one that nobody observes is left alone.
+        """
+        self._core.resubscribe(name)
+
     def close(self) -> None:
         """Disconnect and end every subject. Idempotent, from any thread.
 
@@ -158,9 +196,9 @@ class WebSocketStore(Closable, ConsumerApi[In]):
 
     # Parts
 
-    def _send(self, value: Any) -> Receipt:
+    def _send(self, value: Any, on_key: Callable[[Hashable], None] | None = None) -> Receipt:
         self._life.refuse_closed()
-        receipt = self._core.put(encode(value))
+        receipt = self._core.put(self._core.frame(value, on_key))
         if receipt.error is not None:
             self._seat.reporter.error(receipt.error)
             return receipt

@@ -14,12 +14,12 @@ FLOORS: list[set[str]] = [
     {"exceptions"},
     {"masking"},
     {"messages", "endpoints", "rules", "receipt", "stats", "loop_thread"},
-    {"protocols"},
+    {"session_protocol"},
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},
-    {"tokens", "timers", "transports", "events"},
-    {"effects"},
+    {"heimdall", "tokens", "timers", "transports", "events", "pace"},
+    {"conversation", "effects", "phases"},
     {
         "machine",
         "source",
@@ -31,6 +31,7 @@ FLOORS: list[set[str]] = [
         "consumers",
         "scheduler",
     },
+    {"envelopes"},
     {"subjects", "history", "iterators", "sampling"},
     {"values"},
     {"publisher", "readable", "channels", "requests"},
@@ -51,7 +52,7 @@ FLOORS: list[set[str]] = [
 ]
 # The folders of the core, each a few floors of the list above; what a later one holds, an earlier
 # one does not import.
-FOLDERS = ["base", "reactive", "transports", "connecting", "consuming"]
+FOLDERS = ["base", "reactive", "transports", "protocols", "connecting", "consuming"]
 # Files that stand on another floor than the folder they are in.
 APART: dict[tuple[str, ...], str] = {
     ("testing", "plugin"): "pytest_plugin",
@@ -94,6 +95,8 @@ FOREIGN = {
         "channels",
         "tokens",
         "connection",
+        "conversation",
+        "session",
         "store",
         "recording",
         "devserver",
@@ -102,7 +105,7 @@ FOREIGN = {
         "dataflow",
         "dashboard",
     },
-    "pydantic_core": {"codec", "tokens", "heartbeat"},
+    "pydantic_core": {"codec", "tokens", "heartbeat", "session_protocol"},
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},
@@ -230,3 +233,13 @@ def test_tasks_are_made_in_one_place(path: Path) -> None:
         if isinstance(node, ast.Call):
             made = ast.unparse(node.func)
             assert made != "asyncio.Task", f"line {node.lineno} of {path.name}: use start_task()"
+
+
+def test_each_class_name_is_used_once() -> None:
+    names = [
+        node.name
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -93,10 +93,25 @@ async def test_coming_and_going_at_once_tells_the_server_nothing() -> None:
         assert peer.links[0].received == []
         kept = store.channel("gps").subscribe()
         await loop().idle()
-        kept.dispose()
-        again = store.channel("gps").subscribe()
-        await loop().idle()
         assert said(peer.links[0]) == ["Subscribe gps"]
+        kept.dispose()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_leaving_and_joining_in_one_turn_asks_for_a_new_snapshot() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        book = store.channel("book").subscribe()
+        await loop().idle()
+        book.dispose()
+        again = store.channel("book").subscribe()
+        await loop().idle()
+        store.resubscribe("book")
+        store.resubscribe("nobody observes this one")
+        await loop().idle()
+        asked = ["Unsubscribe book", "Subscribe book"]
+        assert said(peer.links[0]) == ["Subscribe book", *asked, *asked]
         again.dispose()
 
 

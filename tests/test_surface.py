@@ -47,7 +47,8 @@ READABLE = {
 COMMANDS = {"connect", "disconnect", "send"}
 STORE = READABLE | COMMANDS | {
     "aclose", "channel", "close", "iterate", "journal", "observe_on", "on_each", "on_message",
-    "request", "scheduler", "set_access_token", "stats", "stats_every", "stream",
+    "reconnect", "request", "resubscribe", "scheduler", "set_access_token", "stats",
+    "stats_every", "stream",
 }  # fmt: skip
 VIEW = READABLE | COMMANDS | {"dispose", "stats"}
 CLIENT = {

@@ -5,8 +5,9 @@ Wire JSON is camelCase, Python is snake_case; unknown fields are kept in `model_
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -35,6 +36,7 @@ __all__ = [
     "Subscribe",
     "Unsubscribe",
     "UserStatusMessage",
+    "ValueFrame",
 ]
 
 
@@ -43,6 +45,28 @@ class Frame(NamedTuple):
 
     data: bytes
     text: bool
+
+
+class ValueFrame(Frame):
+    """A send that a protocol of one's own encodes when it is written; `data` bounds its size."""
+
+    value: Any
+    on_key: Callable[[Hashable], None] | None
+
+    @classmethod
+    def of(
+        cls, value: Any, size_of: Frame, on_key: Callable[[Hashable], None] | None = None
+    ) -> ValueFrame:
+        """Return the frame of a value.
+
+        Args:
+            value: what the protocol prepares and encodes.
+            size_of: counts in the bounds of the outbox.
+            on_key: is told the key of the request, when it is written.
+        """
+        frame = cls(*size_of)
+        frame.value, frame.on_key = value, on_key
+        return frame
 
 
 def _aware(value: datetime) -> datetime:

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 from pydantic import SecretStr
 
 from .exceptions import ConfigurationError
-from .protocols import HEIMDALL_CHANNELS, ChannelProtocol
 from .rules import Action, Rules
+from .session_protocol import HEIMDALL_CHANNELS, ChannelProtocol, SessionProtocol
 
 __all__ = [
     "CloseInfo",
@@ -130,6 +130,8 @@ class OptionsDict(TypedDict, total=False):
     max_size: int
     origin: str | None
     channel_protocol: ChannelProtocol
+    protocol: SessionProtocol | None
+    send_rate: tuple[int, float] | None
     share: bool
     share_linger: float
     transport: Transport
@@ -177,6 +179,10 @@ class StoreOptions:
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.
         channel_protocol: how the server is told of channels; default: Heimdall's words.
+        protocol: what the service says before, between and around the messages; an object of its
+            own for each store. None speaks Heimdall's.
+        send_rate: `(n, seconds)`: at most so many sends, subscriptions included, in so many
+            seconds; None sends as fast as the socket takes.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
         transport: what dials: `websockets`, `picows` (extra `fast`), or a callable of the
@@ -213,6 +219,8 @@ class StoreOptions:
     max_size: int = 2**20
     origin: str | None = None
     channel_protocol: ChannelProtocol = HEIMDALL_CHANNELS
+    protocol: SessionProtocol | None = None
+    send_rate: tuple[int, float] | None = None
     share: bool = False
     share_linger: float = 1.0
     transport: Transport = "websockets"
@@ -238,6 +246,17 @@ class StoreOptions:
         )
         words: Any = self.channel_protocol
         require("channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
+        own: Any = self.protocol
+        require(
+            "protocol",
+            own is None or isinstance(own, SessionProtocol),
+            "an instance of a SessionProtocol, or None",
+        )
+        require(
+            "send_rate",
+            self.send_rate is None or _rate(self.send_rate),
+            "(sends, seconds), such as (5, 1.0), or None",
+        )
         ttl = self.send_ttl
         require(
             "send_ttl", ttl is None or _number(ttl, above=0), "more than 0 seconds, or None forever"
@@ -299,6 +318,13 @@ def _number(value: Any, above: float | None = None) -> bool:
     if not isinstance(value, (int, float)):
         return False
     return value >= 0 if above is None else value > above
+
+
+def _rate(value: Any) -> bool:
+    """Return whether an option is a number of sends of 1 or more, and seconds above 0."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        return False
+    return isinstance(value[0], int) and value[0] >= 1 and _number(value[1], above=0)
 
 
 def _require(options: StoreOptions, name: str, holds: bool, wanted: str) -> None:

@@ -189,6 +189,9 @@ class Retries:
         wanted = self._ask(failure.close)
         cause = getattr(failure.error, "cause", "")
         action = self._rules.action(cause)
+        wish = getattr(failure.error, "action", "retry")  # what a `Refused` asks for
+        if cause == "protocol" and wish != "retry":
+            action = Action(wish)
         if wanted is None:
             # A static token that is none does not get better.
             return Action.STOP if cause == "token" and not can_refresh else action

@@ -47,6 +47,7 @@ DEFAULT_RULES: Final[Mapping[str, Action]] = {
     "proxy": Action.RETRY,
     "token": Action.RETRY,
     "headers": Action.RETRY,
+    "protocol": Action.RETRY,
     # What does not get better by itself.
     "tls": Action.STOP,
     "certificate": Action.STOP,

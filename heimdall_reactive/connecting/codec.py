@@ -78,6 +78,7 @@ class Codec(Generic[T]):
 
     def __init__(self, message_type: TypeForm[T] | None = None) -> None:
         self._words: Callable[[], frozenset[str]] | None = None
+        self._check: Callable[[Any], Any] = _as_it_is
         if message_type is None:
             self._validate: Callable[[bytes | bytearray, bool], Any] = _heimdall
         elif message_type is Any:
@@ -86,6 +87,19 @@ class Codec(Generic[T]):
             adapter: TypeAdapter[Any] = TypeAdapter(message_type)
             self._words = cache(lambda: _words(adapter.core_schema))
             self._validate = _decoder(message_type, adapter)
+            self._check = adapter.validator.validate_python
+
+    def validate(self, value: Any) -> T:
+        """Validate what a protocol made of a frame; without a message type, it is the message.
+
+        Raises:
+            InvalidMessage: the value is not of the message type.
+        """
+        try:
+            return self._check(value)  # type: ignore[no-any-return]
+        except Exception as error:  # a user's own validators may raise anything
+            invalid = _describe(error, b"", False, self._words)
+        raise invalid
 
     def decode(self, data: bytes | bytearray, text: bool) -> T:
         """Decode one frame.
@@ -100,6 +114,10 @@ class Codec(Generic[T]):
             invalid = _describe(error, data, text, self._words)
         # Raised out here: as the context of this one, the cause would keep the payload alive.
         raise invalid
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _decoder(

@@ -24,17 +24,21 @@ from heimdall_reactive.base.exceptions import (
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Failure, Retries
+from heimdall_reactive.base.session_protocol import blamed, overrides
 from heimdall_reactive.base.starting import start_task
-from heimdall_reactive.base.state import ConnectionState
+from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.base.stats import Counters
+from heimdall_reactive.protocols.heimdall import protocol_of
 from heimdall_reactive.transports import Wire, choose
 
 from . import effects, events
 from .codec import Codec
+from .envelopes import EnvelopeSession
 from .expiry import Expiry
 from .listener import Listener
 from .machine import Machine, Phase, step
 from .outbox import Outbox
+from .pace import Pace
 from .providers import ProviderCalls
 from .runtime import Runtime
 from .session import Session
@@ -43,6 +47,7 @@ from .tokens import Identity, Upgrade, prepare
 
 __all__ = ["Connection"]
 
+NORMAL_CLOSURE: Final = 1000
 PROBE_TIMEOUT: Final = 5.0  # seconds that a peer has to answer after the machine has slept
 
 
@@ -71,7 +76,8 @@ class Connection:
         self.identity = Identity(options.access_token, options.principal)
         self._endpoint = SecretStr(endpoint)  # its user, password and query may be secret
         self._options = options
-        self._decode = codec.decode
+        self._decode, self._validate = codec.decode, codec.validate
+        self._protocol = protocol_of(options)
         self._outbox = outbox
         self._listener = listener
         self._runtime = runtime
@@ -85,6 +91,7 @@ class Connection:
         self._timers = Timers(runtime, self._on_wake)
         self._expiry = Expiry(outbox, runtime, listener.on_error)
         self._ended: asyncio.Event | None = None
+        self._parted: set[Session] = set()  # their closing handshakes are still under way
 
     @property
     def state(self) -> ConnectionState:
@@ -126,6 +133,9 @@ class Connection:
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._options.close_timeout)
             await self._asker.aclose(self._options.close_timeout)
+            for parted in tuple(self._parted):
+                parted.kill()
+            self._parted.clear()
         finally:  # where it is cancelled, the event loop is about to end
             if self.session is not None:
                 self.abandon()
@@ -133,6 +143,10 @@ class Connection:
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; reconnect if it was in use."""
         self._feed(events.LoopLost(self._runtime.wall(), self._runtime.time()))
+
+    def reconnect(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
+        """End this session and open the next one at once; while not connected, `connect`."""
+        self._feed(events.Reconnect(code, reason, self._runtime.wall()))
 
     # The table and its effects
 
@@ -153,8 +167,10 @@ class Connection:
                 self._open_session(wire, upgrade)
             case effects.StartSession(heartbeat) if self.session is not None:
                 self.session.start(self._options.heartbeat if heartbeat else None)
-            case effects.EndSession(code) if self.session is not None:
-                self.session.end(code)
+            case effects.EndSession(code, reason) if self.session is not None:
+                self.session.end(code, reason)
+            case effects.PartSession(code, reason) if self.session is not None:
+                self._part_session(self.session, code, reason)
             case effects.DropSession():
                 self._drop_session()
             case effects.Probe(slept) if self.session is not None:
@@ -175,13 +191,19 @@ class Connection:
             case effects.Tell(state):
                 self._listener.on_state(state)
             case effects.TellGap(gap):
-                self._listener.on_gap(gap)
+                self._tell_gap(gap)
             case effects.Report(error):
                 self._listener.on_error(error)
             case effects.Judge(number, failure):
                 self._judge(number, failure)
             case effects.Then(event):
                 self._feed(event)
+
+    def _tell_gap(self, gap: Gap) -> None:
+        if self.session is None:  # an observer has disconnected, and the socket is gone
+            self._listener.on_gap(gap)
+        else:
+            self.session.hold_gap(gap)
 
     def _start_attempt(self, number: int) -> None:
         self.counters.attempts += 1
@@ -196,14 +218,16 @@ class Connection:
             task.cancel()
 
     async def _attempt(self, number: int) -> None:
-        event: events.Event
         try:
             upgrade = await self._prepare()
-            if self._dials(number):
+            if self._is_in(Phase.CONNECTING, number):
                 self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
-            if not self._dials(number):  # an observer of that has disconnected
+            if not self._is_in(Phase.CONNECTING, number):  # an observer of that has disconnected
                 return
-            event = events.Dialed(number, (await self._dial(*upgrade[:3], self._options), upgrade))
+            wire = await self._dial(*upgrade[:3], self._options)
+            self._feed(events.Dialed(number, (wire, upgrade)))
+            if self._is_in(Phase.HANDSHAKE, number) and self.session is not None:
+                await self._shake_hands(self.session, upgrade)
         except asyncio.CancelledError:
             # Late, and so without effect, unless somebody else has cancelled it.
             self._refused(number, ConnectError("somebody cancelled the attempt", "reset"))
@@ -212,11 +236,12 @@ class Connection:
             self._refused(number, bare(error))
         else:
             self._ended_attempt(number)
-            self._feed(event)
+            if self._is_in(Phase.HANDSHAKE, number):
+                self._listener.on_session()
+                self._feed(events.Ready(number, self._runtime.wall()))
 
-    def _dials(self, number: int) -> bool:
-        now = self._machine
-        return now.number == number and now.phase is Phase.CONNECTING
+    def _is_in(self, phase: Phase, number: int) -> bool:
+        return self._machine.number == number and self._machine.phase is phase
 
     def _ended_attempt(self, number: int) -> None:
         if self._machine.number == number:
@@ -229,22 +254,46 @@ class Connection:
                 self._feed(events.Unusable(number))
                 return
             error = ConfigurationError("the transport raised NotImplementedError; use another one")
-        self._feed(events.Refused(number, error, self._runtime.time()))
+        self._feed(events.AttemptFailed(number, error, self._runtime.time()))
 
     async def _prepare(self) -> Upgrade:
         """Return what the next attempt dials with."""
         url = ws_config.resolve(self._endpoint.get_secret_value())
-        return await prepare(url, self.identity, self._options, self._asker)
+        own = overrides(self._protocol, "endpoint")
+        endpoint = (lambda: self._ask_endpoint(url)) if own else None
+        return await prepare(url, self.identity, self._options, self._asker, endpoint)
+
+    async def _ask_endpoint(self, url: str) -> str:
+        limit = self._options.token_timeout
+        with blamed("endpoint"):
+            async with asyncio.timeout(limit):
+                answer = await self._protocol.endpoint(self.state.attempt)
+        return url if answer is None else ws_config.resolve(answer)
+
+    async def _shake_hands(self, session: Session, upgrade: Upgrade) -> None:
+        """Have the protocol say what must be said first."""
+        if not overrides(self._protocol, "handshake"):
+            return
+        assert session.conversation is not None
+        with blamed("handshake"):
+            async with asyncio.timeout(self._options.open_timeout):
+                await self._protocol.handshake(session.conversation)
 
     def _open_session(self, wire: Wire, upgrade: Upgrade) -> None:
-        loop, number = self._runtime.loop, self._machine.number
-        parts = wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask
-        self.session = Session(*parts, self._on_closed)
+        loop, options, protocol = self._runtime.loop, self._options, self._protocol
+        pace = None if options.send_rate is None else Pace(options.send_rate, loop)
+        parts = (
+            wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask,
+            self._on_closed, protocol._session_ending, pace, self.reconnect,
+        )  # fmt: skip
+        if options.protocol is None:
+            session = Session(*parts)
+        else:
+            session = EnvelopeSession(protocol, self._validate, *parts)
+        if options.protocol is not None or overrides(protocol, "handshake"):
+            session.converse(self.state.session + 1, self.state.attempt, upgrade.token)
+        self.session = session
         self.counters.reconnects += self.state.session > 0
-        if upgrade.first is not None and wire.writable:
-            wire.write(upgrade.first)
-        self._listener.on_session()
-        self._feed(events.Ready(number, self._runtime.wall()))
 
     def _on_closed(self, close: CloseInfo) -> None:
         """Handle the end of the session's socket."""
@@ -254,9 +303,16 @@ class Connection:
             self._ended.set()
         session.on_wake(self._timers.slept)
         kind = session.ending
-        error = ConnectionLost(close.code, close.reason) if kind is None else SessionEnded(kind)
+        error = session.refusal or (
+            ConnectionLost(close.code, close.reason) if kind is None else SessionEnded(kind)
+        )
         lost_at = self._runtime.wall() - session.silent_for
         self._feed(events.Closed(close, error, lost_at, self._runtime.time()))
+
+    def _part_session(self, session: Session, code: int, reason: str) -> None:
+        self.session = None
+        self._parted.add(session)
+        session.part(code, reason, lambda _: self._parted.discard(session))
 
     def _drop_session(self) -> None:
         session, self.session = self.session, None

@@ -12,8 +12,9 @@ from .events import Event
 
 __all__ = [
     "TELLS", "CancelAttempt", "CancelTimers", "DropLink", "DropSession", "Effect", "EndSession",
-    "ForgetLoop", "Judge", "MoveLoop", "OpenSession", "Probe", "Report", "ResetRetries",
-    "StartAttempt", "StartSession", "StartStable", "StartTimer", "Tell", "TellGap", "Then",
+    "ForgetLoop", "Judge", "MoveLoop", "OpenSession", "PartSession", "Probe", "Report",
+    "ResetRetries", "StartAttempt", "StartSession", "StartStable", "StartTimer", "Tell",
+    "TellGap", "Then",
 ]  # fmt: skip
 
 
@@ -34,7 +35,7 @@ class DropLink(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """Make the session of a socket and say what must be said first."""
+    """Make the session of a socket, whose attempt goes on with the handshake."""
 
     link: Any
 
@@ -49,6 +50,14 @@ class EndSession(NamedTuple):
     """Begin the closing handshake."""
 
     code: int
+    reason: str = ""
+
+
+class PartSession(NamedTuple):
+    """Close the session for good with this code, and wait for nothing of it."""
+
+    code: int
+    reason: str
 
 
 class DropSession(NamedTuple):
@@ -120,8 +129,8 @@ class Then(NamedTuple):
 
 Effect: TypeAlias = (
     StartAttempt | CancelAttempt | DropLink | OpenSession | StartSession | EndSession
-    | DropSession | Probe | StartTimer | StartStable | CancelTimers | ResetRetries | ForgetLoop
-    | MoveLoop | Tell | TellGap | Report | Judge | Then
+    | DropSession | PartSession | Probe | StartTimer | StartStable | CancelTimers
+    | ResetRetries | ForgetLoop | MoveLoop | Tell | TellGap | Report | Judge | Then
 )  # fmt: skip
 
 TELLS: Final = (

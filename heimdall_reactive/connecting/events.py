@@ -8,8 +8,9 @@ from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.retry import Decision
 
 __all__ = [
-    "Announced", "Close", "Closed", "Connect", "Dialed", "Disconnect", "Event", "Judged",
-    "LoopLost", "Ready", "Refused", "Reopen", "Reported", "RetryDue", "Stable", "Unusable", "Woke",
+    "Announced", "AttemptFailed", "Close", "Closed", "Connect", "Dialed", "Disconnect", "Event",
+    "Judged", "LoopLost", "Ready", "Reconnect", "Reopen", "Reported", "RetryDue", "Stable",
+    "Unusable", "Woke",
 ]  # fmt: skip
 
 
@@ -19,6 +20,14 @@ class Connect(NamedTuple):
 
 class Disconnect(NamedTuple):
     """The command."""
+
+
+class Reconnect(NamedTuple):
+    """The command: another session in place of this one."""
+
+    code: int
+    reason: str
+    wall: float  # seconds since the epoch
 
 
 class Close(NamedTuple):
@@ -36,7 +45,7 @@ class Dialed(NamedTuple):
     link: Any  # what the interpreter makes the session of; opaque here
 
 
-class Refused(NamedTuple):
+class AttemptFailed(NamedTuple):
     """An attempt failed."""
 
     number: int
@@ -109,6 +118,6 @@ class LoopLost(NamedTuple):
 
 
 Event: TypeAlias = (
-    Connect | Disconnect | Close | RetryDue | Dialed | Refused | Unusable | Ready | Announced
-    | Closed | Reported | Judged | Stable | Woke | Reopen | LoopLost
+    Connect | Disconnect | Reconnect | Close | RetryDue | Dialed | AttemptFailed | Unusable
+    | Ready | Announced | Closed | Reported | Judged | Stable | Woke | Reopen | LoopLost
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 from heimdall_reactive.base.exceptions import StoreError
@@ -21,6 +22,15 @@ class Listener(Protocol):
 
     def on_incoming(self, message: Any) -> None:
         """Handle a decoded message."""
+
+    def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
+        """Handle an envelope of a protocol of one's own, behind its message.
+
+        Args:
+            envelope: as the protocol decoded it.
+            key: what it has in common with a request.
+            answer: what that request gets.
+        """
 
     def on_latency(self, seconds: float) -> None:
         """Handle the round trip of a ping."""

@@ -14,15 +14,14 @@ Source: the manner of h11 and wsproto, https://sans-io.readthedocs.io/how-to-san
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from heimdall_reactive.base.exceptions import ConnectionLost, TokenError
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.retry import Failure
 from heimdall_reactive.base.rules import Action
-from heimdall_reactive.base.state import ConnectionState, Gap
+from heimdall_reactive.base.state import Gap
 
 from .effects import (
     CancelAttempt,
@@ -35,6 +34,7 @@ from .effects import (
     Judge,
     MoveLoop,
     OpenSession,
+    PartSession,
     Probe,
     Report,
     ResetRetries,
@@ -48,6 +48,7 @@ from .effects import (
 )
 from .events import (
     Announced,
+    AttemptFailed,
     Close,
     Closed,
     Connect,
@@ -57,7 +58,7 @@ from .events import (
     Judged,
     LoopLost,
     Ready,
-    Refused,
+    Reconnect,
     Reopen,
     Reported,
     RetryDue,
@@ -65,51 +66,13 @@ from .events import (
     Unusable,
     Woke,
 )
+from .phases import Machine, Phase
 
 __all__ = ["TABLE", "Machine", "Phase", "step"]
 
 NORMAL_CLOSURE: Final = 1000
 ABNORMAL_CLOSURE: Final = 1006
 LOOP_CLOSED: Final = "the event loop was closed"
-
-
-class Phase(StrEnum):
-    """Where a connection stands. `ConnectionState.status` is the public view of it."""
-
-    IDLE = "idle"  #: never asked to connect
-    CONNECTING = "connecting"  #: the token is asked for, then the transport dials
-    MOVING = "moving"  #: this event loop opens no sockets; the store moves to another
-    HANDSHAKE = "handshake"  #: the socket is open; what must be said first is being said
-    ANNOUNCING = "announcing"  #: told as connected; no frame has been taken yet
-    OPEN = "open"  #: frames come and go
-    JUDGING = "judging"  #: it failed or was lost; the rules and the user's callables decide
-    WAITING = "waiting"  #: for the next attempt
-    CLOSING = "closing"  #: the closing handshake that `disconnect()` began
-    REOPENING = "reopening"  #: the same, and `connect()` was called since
-    REOPENED = "reopened"  #: that handshake has ended; an attempt follows
-    DISCONNECTED = "disconnected"  #: ended by `disconnect()`, or for good by the server
-    FAILED = "failed"  #: gave up
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """The whole state of a connection's life.
-
-    Attributes:
-        phase: where it stands.
-        number: of the newest attempt, which its session keeps.
-        state: what observers are told.
-        closed: the store is being closed, so that no attempt follows any more.
-        lost_at: the last sign of life of the session before, until its gap was told.
-        failure: what is being judged.
-    """
-
-    phase: Phase = Phase.IDLE
-    number: int = 0
-    state: ConnectionState = field(default_factory=ConnectionState)
-    closed: bool = False
-    lost_at: float | None = None
-    failure: Failure | None = None
 
 
 MachineStep: TypeAlias = tuple[Machine, tuple[Effect, ...]]
@@ -147,6 +110,12 @@ def _connect(machine: Machine, _: Any) -> MachineStep:
     return _attempt(machine, 0, ResetRetries())
 
 
+def _reconnect(machine: Machine, event: Reconnect) -> MachineStep:
+    """Open another session in place of this one; nothing has failed."""
+    parted = replace(machine, lost_at=event.wall)
+    return _attempt(parted, 0, PartSession(event.code, event.reason), ResetRetries())
+
+
 def _retry(machine: Machine, _: Any) -> MachineStep:
     return _attempt(machine, machine.state.attempt)
 
@@ -176,7 +145,7 @@ def _cancel(machine: Machine, _: Any) -> MachineStep:
 
 def _drop(machine: Machine, _: Any) -> MachineStep:
     """End a session that nobody was told of."""
-    return _disconnected(machine, None, CancelTimers(), DropSession())
+    return _disconnected(machine, None, CancelTimers(), CancelAttempt(), DropSession())
 
 
 def _disconnected(machine: Machine, close: CloseInfo | None, *first: Effect) -> MachineStep:
@@ -208,7 +177,7 @@ def _announced_too_late(machine: Machine, _: Any) -> MachineStep:
     return machine, (StartSession(heartbeat=False),)
 
 
-def _refused(machine: Machine, event: Refused) -> MachineStep:
+def _refused(machine: Machine, event: AttemptFailed) -> MachineStep:
     error = event.error
     status = getattr(error, "http_status", None)
     close = CloseInfo(
@@ -218,6 +187,18 @@ def _refused(machine: Machine, event: Refused) -> MachineStep:
     failure = Failure(close, error, event.now, opened=False)
     now = replace(machine, phase=Phase.JUDGING, failure=failure)
     return now, (*report, Then(Reported(machine.number)))
+
+
+def _refused_in_handshake(machine: Machine, event: AttemptFailed) -> MachineStep:
+    now, after = _refused(machine, event)
+    return now, (DropSession(), *after)
+
+
+def _closed_in_handshake(machine: Machine, event: Closed) -> MachineStep:
+    """Count it as a failed attempt, with the close code that the server chose."""
+    failure = Failure(event.close, event.error, event.now, opened=False)
+    now = replace(machine, phase=Phase.JUDGING, failure=failure)
+    return now, (CancelAttempt(), Judge(machine.number, failure))
 
 
 def _unusable(machine: Machine, _: Any) -> MachineStep:
@@ -333,27 +314,45 @@ def _rows(disconnect: Row | None, rows: dict[type[Event], Row]) -> dict[type[Eve
 
 
 TABLE: Final[Mapping[Phase, Mapping[type[Event], Row]]] = {
-    Phase.IDLE: _rows(_cancel, {Connect: _connect}),
+    Phase.IDLE: _rows(_cancel, {Connect: _connect, Reconnect: _connect}),
     Phase.CONNECTING: _rows(
         _cancel,
         {
             Dialed: _dialed,
-            Refused: _refused,
+            AttemptFailed: _refused,
             Unusable: _unusable,
             LoopLost: _dial_elsewhere,
         },
     ),
     Phase.MOVING: _rows(_cancel, {LoopLost: _dial_elsewhere}),
-    Phase.HANDSHAKE: _rows(_drop, {Ready: _ready, LoopLost: _dial_elsewhere}),
-    Phase.ANNOUNCING: _rows(_begin_end, {Announced: _announced, LoopLost: _lost_loop}),
+    Phase.HANDSHAKE: _rows(
+        _drop,
+        {
+            Ready: _ready,
+            AttemptFailed: _refused_in_handshake,
+            Closed: _closed_in_handshake,
+            LoopLost: _dial_elsewhere,
+        },
+    ),
+    Phase.ANNOUNCING: _rows(
+        _begin_end, {Announced: _announced, Reconnect: _reconnect, LoopLost: _lost_loop}
+    ),
     Phase.OPEN: _rows(
-        _begin_end, {Closed: _lost, Stable: _stable, Woke: _probe, LoopLost: _lost_loop}
+        _begin_end,
+        {
+            Closed: _lost,
+            Reconnect: _reconnect,
+            Stable: _stable,
+            Woke: _probe,
+            LoopLost: _lost_loop,
+        },
     ),
     Phase.JUDGING: _rows(_cancel, {Reported: _reported, Judged: _judged}),
     Phase.WAITING: _rows(
         _cancel,
         {
             Connect: _connect,
+            Reconnect: _connect,
             RetryDue: _retry,
             Woke: _wait_less,
             LoopLost: _retry_elsewhere,
@@ -363,6 +362,7 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], Row]]] = {
         None,
         {
             Connect: _connect_after_end,
+            Reconnect: _connect_after_end,
             Closed: _ended,
             Announced: _announced_too_late,
             LoopLost: _end_elsewhere,
@@ -372,8 +372,10 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], Row]]] = {
         _stay_closed,
         {Closed: _ended, Announced: _announced_too_late, LoopLost: _end_elsewhere},
     ),
-    Phase.REOPENED: _rows(_stay_disconnected, {Connect: _connect, Reopen: _connect}),
-    Phase.DISCONNECTED: _rows(None, {Connect: _connect}),
-    Phase.FAILED: _rows(None, {Connect: _connect}),
+    Phase.REOPENED: _rows(
+        _stay_disconnected, {Connect: _connect, Reconnect: _connect, Reopen: _connect}
+    ),
+    Phase.DISCONNECTED: _rows(None, {Connect: _connect, Reconnect: _connect}),
+    Phase.FAILED: _rows(None, {Connect: _connect, Reconnect: _connect}),
 }
 """What each event leads to in each phase; an event that is not here changes nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from heimdall_reactive.base.exceptions import SendError
@@ -13,7 +14,11 @@ from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
-__all__ = ["Outbox", "Writer"]
+__all__ = ["Outbox", "Unsendable", "Writer"]
+
+
+class Unsendable(Exception):
+    """A send that the protocol refused to prepare or encode."""
 
 
 class Writer(Protocol):
@@ -24,8 +29,17 @@ class Writer(Protocol):
         """Whether all that was written has been handed on, and more would be taken."""
         ...
 
+    @property
+    def may_write(self) -> bool:
+        """Whether the next send may go now: `writable`, and in time."""
+        ...
+
     def write(self, frame: Frame) -> None:
-        """Send one frame; only while `writable`."""
+        """Send one frame; only while `may_write`.
+
+        Raises:
+            Unsendable: the protocol has no form for it.
+        """
 
 
 class QueuedSend(NamedTuple):
@@ -66,7 +80,9 @@ class Outbox:
         self._ttl = ttl
         self._clock = clock
         self._entries: deque[QueuedSend] = deque()
-        self._ahead: OrderedDict[str, Frame] = OrderedDict()  # of this session, before all sends
+        self._ahead: OrderedDict[str, list[Frame]] = (
+            OrderedDict()
+        )  # of this session, before all sends
         self._in_flight: Receipt | None = None
         self._flushing = False
         self._bytes = 0
@@ -144,14 +160,20 @@ class Outbox:
             return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
         return ""
 
-    def put_ahead(self, name: str, frame: Frame) -> None:
-        """Queue a frame of this session before all sends: a channel is asked for, or left.
+    def put_ahead(self, name: str, *frames: Frame) -> None:
+        """Queue frames of this session before all sends: a channel is asked for, or left.
 
         Where the one is still unwritten, the other takes it back: neither is sent, and however
-        often a channel is joined and left, no more than one frame of it waits.
+        often a channel is joined and left, no more than two frames of it wait.
+
+        Args:
+            name: of the channel.
+            frames: one, or two that leave the channel and ask for it again.
         """
-        if self._ahead.pop(name, None) is None:
-            self._ahead[name] = frame
+        waiting = self._ahead.pop(name, [])
+        left = waiting[:-1] if waiting and len(frames) == 1 else waiting or list(frames)
+        if left:
+            self._ahead[name] = left
 
     # Out of it
 
@@ -171,7 +193,7 @@ class Outbox:
         try:
             if self._in_flight is not None and wire.writable:
                 self.land()
-            while (self._ahead or self._entries) and wire.writable:
+            while (self._ahead or self._entries) and wire.may_write:
                 self._write_next(wire)
         finally:
             self._flushing = False
@@ -179,13 +201,21 @@ class Outbox:
     def _write_next(self, wire: Writer) -> None:
         """Write what is next, unless it has expired."""
         if self._ahead:
-            wire.write(self._ahead.popitem(last=False)[1])
+            name, frames = next(iter(self._ahead.items()))
+            frame = frames.pop(0)
+            if not frames:
+                del self._ahead[name]
+            with suppress(Unsendable):  # it was reported
+                wire.write(frame)
             return
         entry = self._next()
         if entry is None:
             return
         try:
             wire.write(entry.frame)
+        except Unsendable as error:
+            self._refuse(entry.receipt, "rejected", str(error))
+            return
         except BaseException:
             self._put_back(entry)
             raise

@@ -11,23 +11,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
 from heimdall_reactive.base.masking import Mask, bare
-from heimdall_reactive.base.messages import SESSION_ENDING, Frame
+from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
+from heimdall_reactive.base.session_protocol import Refused
+from heimdall_reactive.base.state import Gap
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.transports import Wire
 from heimdall_reactive.transports.ending import MAX_REASON
 
-from .codec import InvalidUtf8
+from .codec import InvalidUtf8, encode
+from .conversation import Conversation
 from .heartbeat import Pulse
 from .listener import Listener
 from .outbox import Outbox
+from .pace import Pace
 
 __all__ = ["Session"]
 
 END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
 INVALID_UTF8: Final = 1007
+NORMAL_CLOSURE: Final = 1000
 IN_DOUBT: Final = "the connection ended while a send was being written; it may have arrived"
 
 
@@ -43,6 +50,9 @@ class Session:
         listener: is told of messages and errors.
         mask: takes the secrets of the upgrade out of what the peer says of itself.
         ended: is told of the end, once.
+        session_ending: types of messages behind which a close is final.
+        pace: says when the next send may go; None never waits.
+        reconnect: opens another session, with a close code and a reason for this one.
     """
 
     def __init__(
@@ -55,6 +65,9 @@ class Session:
         listener: Listener,
         mask: Mask,
         ended: Callable[[CloseInfo], None],
+        session_ending: frozenset[type] = frozenset(),
+        pace: Pace | None = None,
+        reconnect: Callable[[int, str], None] = lambda code, reason: None,
     ) -> None:
         self.wire = wire
         self._loop = loop
@@ -64,25 +77,51 @@ class Session:
         self._listener = listener
         self._mask = mask
         self._ended = ended
+        self._session_ending = session_ending
+        self._pace = pace
+        self._reconnect = reconnect
+        self.refusal: StoreError | None = None  # why the protocol ended this session
+        self.conversation: Conversation | None = None
+        self._gap: Gap | None = None  # held until the first message
+        self._recovered = False
         self._pulse: Pulse | None = None
         self._ending: tuple[str, float] | None = None
         self._slept = (0.0, 0.0)  # seconds of sleep, and what was heard last before it
 
     def start(self, heartbeat: Heartbeat | None) -> None:
         """Write what waits, and take frames from now on."""
+        self._start_pulse(heartbeat)
+        self.wire.start(self)
+
+    def _start_pulse(self, heartbeat: Heartbeat | None) -> None:
         self.flush()
         if heartbeat is not None:
             self._pulse = Pulse(heartbeat, self._loop, self._beat, self._received, self.wire.lose)
-        self.wire.start(self)
 
     def flush(self) -> None:
-        """Write what waits in the outbox, as long as the wire takes it."""
-        self._outbox.flush(self)
+        """Write what waits in the outbox, as long as the wire and the pace take it."""
+        if self.conversation is None or self.conversation.flush():
+            self._outbox.flush(self)
 
-    def end(self, code: int) -> None:
+    def end(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake."""
         self._stop()
-        self.wire.end(code)
+        self.wire.end(code, reason)
+
+    def part(self, code: int, reason: str, ended: Callable[[CloseInfo], None]) -> None:
+        """Close with a code and take nothing more; another session follows without waiting.
+
+        Args:
+            code: the close code.
+            reason: the close reason.
+            ended: is called at the end of the socket.
+        """
+        self._stop()
+        self._ended = ended
+        doubted = self._outbox.doubt()
+        self.wire.fail(code, reason)
+        if doubted:
+            self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
 
     def kill(self) -> None:
         """Drop the socket; nothing is told any more."""
@@ -127,7 +166,9 @@ class Session:
             if isinstance(error, InvalidUtf8):
                 self.wire.fail(INVALID_UTF8, "invalid UTF-8")
             return
-        if type(message) in SESSION_ENDING:  # `isinstance` takes 1 us: models are abstract classes
+        if (
+            type(message) in self._session_ending
+        ):  # `isinstance` takes 1 us: models are abstract classes
             self._ending = (message.type, self._loop.time())
         self._listener.on_incoming(message)
 
@@ -155,11 +196,53 @@ class Session:
         """Whether the wire takes a frame."""
         return self.wire.writable
 
+    @property
+    def may_write(self) -> bool:
+        """Whether the next send may go: the wire takes it, and the pace allows it."""
+        return self.wire.writable and (self._pace is None or self._pace.allows(self.flush))
+
     def write(self, frame: Frame) -> None:
         """Send one frame, and count it."""
+        if self._pace is not None:
+            self._pace.count()
         self.wire.write(frame)
         self._counters.sent += 1
         self._counters.sent_bytes += len(frame.data)
+
+    # Owner of a conversation
+
+    def converse(self, number: int, attempt: int, token: SecretStr | None) -> Conversation:
+        """Return what a protocol speaks on this socket."""
+        self.conversation = Conversation(self, self._loop, number, attempt, token)
+        return self.conversation
+
+    def frames(self, value: Any) -> list[Frame]:
+        """Encode a value of the protocol."""
+        return [encode(value)]
+
+    def report(self, error: StoreError) -> None:
+        """Report what ended nothing."""
+        self._listener.on_error(error)
+
+    def begin(self) -> None:
+        """Take no frame yet: `start` does."""
+
+    def break_off(self, error: Refused) -> None:
+        """End the session by the protocol's own decision."""
+        self.refusal = self.refusal or error
+        self.wire.fail(NORMAL_CLOSURE, error.reason)
+
+    def recovered(self) -> None:
+        """Drop the gap of this session, unless it was told."""
+        self._recovered, self._gap = True, None
+
+    def reconnect(self, code: int, reason: str) -> None:
+        """Open another session in place of this one."""
+        self._reconnect(code, reason)
+
+    def hold_gap(self, gap: Gap) -> None:
+        """Tell a gap: at once, as this session cannot recover."""
+        self._listener.on_gap(gap)
 
     # Parts
 
@@ -188,3 +271,7 @@ class Session:
     def _stop(self) -> None:
         if self._pulse is not None:
             self._pulse.stop()  # kept: the reply that is under way is nobody's message
+        if self._pace is not None:
+            self._pace.stop()
+        if self.conversation is not None:
+            self.conversation.stop()

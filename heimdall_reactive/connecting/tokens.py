@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import ssl as ssl_module
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
@@ -21,8 +21,8 @@ from heimdall_reactive.base.exceptions import (
     TokenError,
 )
 from heimdall_reactive.base.masking import WINDOW, Mask
-from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import Headers, HeadersProvider, StoreOptions, TokenSource
+from heimdall_reactive.base.session_protocol import SessionProtocol
 
 from .providers import ProviderCalls
 
@@ -55,28 +55,39 @@ class Identity(NamedTuple):
 
 
 class Upgrade(NamedTuple):
-    """What one attempt sends: URL, headers, subprotocols, and a frame before all others.
+    """What one attempt sends: URL, headers and subprotocols.
 
-    `principal` tells whose it is, `mask` takes its secrets out of what the server answers, and
-    `identity` is what it was made of.
+    `principal` tells whose it is, `mask` takes its secrets out of what the server answers,
+    `identity` is what it was made of, and `token` is what the protocol may send itself.
     """
 
     url: str
     headers: list[tuple[str, str]]
     subprotocols: list[str] | None
-    first: Frame | None
     principal: object = None
     mask: Mask = Mask()
     identity: Identity = Identity(None)
+    token: SecretStr | None = None
 
     def __repr__(self) -> str:
         return "<Upgrade>"  # every field may hold the token
 
 
 async def prepare(
-    url: str, identity: Identity, options: StoreOptions, asker: ProviderCalls
+    url: str,
+    identity: Identity,
+    options: StoreOptions,
+    asker: ProviderCalls,
+    endpoint: Callable[[], Awaitable[str]] | None = None,
 ) -> Upgrade:
     """Ask for the token and the headers of one attempt, and place the token.
+
+    Args:
+        url: the store's, which tells whose the attempt is.
+        identity: who connects.
+        options: the store's.
+        asker: calls the providers.
+        endpoint: returns the URL of this attempt, where it has another one.
 
     Raises:
         TokenError: the token provider failed.
@@ -84,10 +95,11 @@ async def prepare(
     """
     secret = await ask_token(identity.token, options.token_timeout, asker)
     headers = await ask_headers(options.additional_headers, options.token_timeout, asker)
-    upgrade = place(url, secret, headers, options)
     whose = digest(url), identity.principal or principal_of(secret) or _source_of(identity.token)
+    url = url if endpoint is None else await endpoint()
+    upgrade = place(url, secret, headers, options)
     mask = Mask(_secrets(url, secret, headers))
-    return upgrade._replace(principal=whose, mask=mask, identity=identity)
+    return upgrade._replace(principal=whose, mask=mask, identity=identity, token=secret)
 
 
 def claimed(identity: Identity) -> object:
@@ -214,30 +226,42 @@ def place(
         ConfigurationError: the upgrade would have two headers `Authorization`.
         TokenError: it cannot stand where it is to go.
     """
-    subprotocols: Sequence[str] | None = options.subprotocols
-    offered = list(subprotocols) if subprotocols else None
+    offered = _offered(options)
     parts = urlsplit(url)
     _refuse_clear(parts, token, headers, options)
     _refuse_twice(parts, token, headers, options)
     if token is None:
-        return Upgrade(url, headers, offered, None)
+        return Upgrade(url, headers, offered)
     secret = token.get_secret_value()
     match options.token_placement:
-        case "header":
-            return Upgrade(url, [("Authorization", f"Bearer {secret}"), *headers], offered, None)
+        case "header" if _in_header(options):
+            return Upgrade(url, [("Authorization", f"Bearer {secret}"), *headers], offered)
         case "subprotocol":
             if not SUBPROTOCOL.fullmatch(secret):
                 raise TokenError(
                     "the access token has characters that no subprotocol may have (RFC 6455 4.1); "
                     "use token_placement='header'"
                 )
-            return Upgrade(url, headers, [*(offered or ()), f"bearer.{secret}"], None)
-        case "first_message":
-            frame = Frame(b'{"type":"Auth","token":"%s"}' % _json_text(secret), True)
-            return Upgrade(url, headers, offered, frame)
+            return Upgrade(url, headers, [*(offered or ()), f"bearer.{secret}"])
         case "unsafe_query":
             mark = "&" if parts.query else "" if url.endswith("?") else "?"
-            return Upgrade(f"{url}{mark}access_token={quote(secret)}", headers, offered, None)
+            return Upgrade(f"{url}{mark}access_token={quote(secret)}", headers, offered)
+        case _:  # the protocol sends it in its handshake
+            return Upgrade(url, headers, offered)
+
+
+def _offered(options: StoreOptions) -> list[str] | None:
+    """Return the subprotocols to offer: the user's, or those of the protocol."""
+    protocol = options.protocol
+    offered = options.subprotocols or (protocol.subprotocols if protocol is not None else None)
+    return list(offered) if offered else None
+
+
+def _in_header(options: StoreOptions) -> bool:
+    """Return whether the token goes in a header: not where a protocol has a handshake for it."""
+    own = options.protocol
+    login = own is not None and type(own).handshake is not SessionProtocol.handshake
+    return options.token_placement == "header" and not login
 
 
 def _refuse_clear(
@@ -282,14 +306,10 @@ def _refuse_twice(
 ) -> None:
     """Refuse a second `Authorization`: servers disagree about which of them counts."""
     count = sum(name.lower() == "authorization" for name, _ in headers)
-    count += token is not None and options.token_placement == "header"
+    count += token is not None and _in_header(options)
     count += bool(parts.username or parts.password)
     if count > 1:
         raise ConfigurationError(
             "the upgrade would have more than one Authorization header; give the credentials once: "
             "by access_token=, in the URL, or in additional_headers="
         )
-
-
-def _json_text(text: str) -> bytes:
-    return text.replace("\\", "\\\\").replace('"', '\\"').encode()

@@ -87,7 +87,7 @@ class LogConnection(Connection):
         self._dial = self._dial_log
 
     async def _prepare(self) -> Upgrade:
-        return Upgrade(self._end.stream, [], None, None, self._end.stream, identity=self.identity)
+        return Upgrade(self._end.stream, [], None, self._end.stream, identity=self.identity)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = start_task(work, "heimdall-log", self._runtime.loop)

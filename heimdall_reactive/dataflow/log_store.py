@@ -54,7 +54,7 @@ class LogMessage(NamedTuple, Generic[In]):
     record: Record
 
 
-class LogOptions(OptionsDict, total=False):
+class LogStoreOptions(OptionsDict, total=False):
     """The keyword options of `use_log`, which documents them."""
 
     servers: str | Sequence[str]
@@ -66,7 +66,7 @@ class LogOptions(OptionsDict, total=False):
 
 @overload
 def use_log(
-    stream: str, channel: str | None = None, **options: Unpack[LogOptions]
+    stream: str, channel: str | None = None, **options: Unpack[LogStoreOptions]
 ) -> LogStore[Any]: ...
 @overload
 def use_log(
@@ -74,7 +74,7 @@ def use_log(
     channel: str | None = None,
     *,
     message_type: TypeForm[T],
-    **options: Unpack[LogOptions],
+    **options: Unpack[LogStoreOptions],
 ) -> LogStore[T]: ...
 def use_log(
     stream: str,
@@ -215,6 +215,7 @@ class _Reader:
         self.on_error = publisher.on_error
         self.on_principal = publisher.on_principal
         self.on_unusable_loop = publisher.on_unusable_loop
+        self.on_envelope = publisher.on_envelope
 
     def on_record(self, record: Record) -> bool:
         """Handle the next record; return whether it is a message."""

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-__all__ = ["RAN_OUT", "Place", "ask", "place_of", "status_of"]
+__all__ = ["RAN_OUT", "RecordPlace", "ask", "place_of", "status_of"]
 
 RAN_OUT: Final = ("404", "408")  # the consumer is there, the request is not any more
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """Where a message is.
 
     Attributes:
@@ -57,9 +57,9 @@ def status_of(message: Msg) -> str | None:
     return None if message.reply else (message.headers or {}).get("Status", "")
 
 
-def place_of(message: Msg) -> Place:
+def place_of(message: Msg) -> RecordPlace:
     """Return where a record is; faster than the client's `metadata`."""
     # $JS.ACK.[domain.account.]stream.consumer.delivered.sequence.number.nanoseconds.pending
     parts = message.reply.split(".")
     at = 5 if len(parts) == 9 else 7
-    return Place(int(parts[at]), int(parts[at + 1]), int(parts[at + 2]) / 1e9)
+    return RecordPlace(int(parts[at]), int(parts[at + 1]), int(parts[at + 2]) / 1e9)

@@ -11,7 +11,7 @@
 """
 
 from .handshake import ENDPOINTS
-from .journal import DialRecord, Peer
+from .journal import Peer, UpgradeRecord
 from .script import ScriptStep, parse_command, parse_script
 from .server import DevServer
 from .threads import ServerOptions, serve_in_thread
@@ -22,10 +22,10 @@ __all__ = [
     "DEMO_USER",
     "ENDPOINTS",
     "DevServer",
-    "DialRecord",
     "Peer",
     "ScriptStep",
     "ServerOptions",
+    "UpgradeRecord",
     "parse_command",
     "parse_script",
     "serve_in_thread",

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from .journal import DialRecord, ServerJournal, now
+from .journal import ServerJournal, UpgradeRecord, now
 from .link import Arrival, ServerWire
 from .tokens import ANONYMOUS, BEARER_SUBPROTOCOL, Grant, Tokens, find_token
 
@@ -85,7 +85,7 @@ class Handshake:
             arrival = connection.arrival
             user_id = None if arrival.grant is None else arrival.grant.user_id
             self._journal.add_dial(
-                DialRecord(
+                UpgradeRecord(
                     now(),
                     arrival.path,
                     response.status_code,

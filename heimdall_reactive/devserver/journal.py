@@ -13,11 +13,11 @@ from functools import partial
 
 from heimdall_reactive.base.exceptions import WaitTimeout
 
-__all__ = ["DialRecord", "Peer", "ServerJournal"]
+__all__ = ["Peer", "ServerJournal", "UpgradeRecord"]
 
 
 @dataclass(frozen=True)
-class DialRecord:
+class UpgradeRecord:
     """One upgrade request, refused ones included.
 
     Attributes:
@@ -61,7 +61,7 @@ class ServerJournal:
 
     def __init__(self, size: int) -> None:
         self.received: deque[tuple[int, str | bytes]] = deque(maxlen=size)
-        self.dials: deque[DialRecord] = deque(maxlen=size)
+        self.dials: deque[UpgradeRecord] = deque(maxlen=size)
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._listeners: dict[asyncio.Future[None], Callable[[str | bytes], bool]] = {}
 
@@ -72,7 +72,7 @@ class ServerJournal:
             _settle(future, partial(matches, message))
         self.changed()
 
-    def add_dial(self, dial: DialRecord) -> None:
+    def add_dial(self, dial: UpgradeRecord) -> None:
         """Remember an upgrade request."""
         self.dials.append(dial)
         self.changed()
@@ -150,5 +150,5 @@ async def _within(future: asyncio.Future[None], timeout: float) -> None:
 
 
 def now() -> float:
-    """Return the time of `DialRecord.at`."""
+    """Return the time of `UpgradeRecord.at`."""
     return time.monotonic()

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .core import ServerCore
-from .journal import DialRecord, Peer
+from .journal import Peer, UpgradeRecord
 from .listener import Settings
 from .script import ScriptStep, parse_script, valid_seconds
 from .thread_commands import ThreadCommands, running_loop
@@ -90,7 +90,7 @@ class DevServer(ThreadCommands):
         )
         super().__init__(ServerCore(settings))
         self.received: deque[tuple[int, str | bytes]] = self._core.journal.received
-        self.dials: deque[DialRecord] = self._core.journal.dials
+        self.dials: deque[UpgradeRecord] = self._core.journal.dials
 
     async def start(self) -> None:
         """Listen on the running loop; a server that already does is left alone.

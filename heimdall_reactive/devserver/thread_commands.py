@@ -79,7 +79,7 @@ class ThreadCommands:
         self._act(lambda: self._core.tokens.revoke(token))
 
     def fingerprint(self, token: str) -> str:
-        """Return what `DialRecord.fingerprint` says for this token; it differs between servers."""
+        """Return what `UpgradeRecord.fingerprint` says for this token; servers differ in it."""
         return self._core.tokens.fingerprint(token)
 
     def publish(self, channel: str, data: object) -> int:

@@ -7,7 +7,7 @@ one, and takes the short way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Protocol
 
 from heimdall_reactive.base.exceptions import StoreError
@@ -25,6 +25,9 @@ class ConnectionHost(Protocol):
 
     def on_session(self) -> None:
         """Put ahead what is to go out first on a socket that has just opened."""
+
+    def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
+        """Handle an envelope of a protocol of one's own, behind its message."""
 
     def on_principal(self, principal: object, current: bool) -> None:
         """Drop what waits for another user or URL than an attempt's."""
@@ -114,6 +117,10 @@ class Publisher:
     def on_error(self, error: StoreError) -> None:
         """Report what ended nothing, on `errors` and in the log."""
         self._reporter.error(error)
+
+    def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
+        """Handle an envelope of a protocol of one's own, behind its message."""
+        self._core.on_envelope(envelope, key, answer)
 
     def on_gap(self, gap: Gap) -> None:
         """Handle what a reconnection left out."""

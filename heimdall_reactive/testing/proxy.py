@@ -14,7 +14,7 @@ from heimdall_reactive.base.starting import start_task
 
 from .faults import DropSyn, Fault, RefuseConnection
 from .relay import Passage, Relay, answers
-from .sockets import Listener, Side
+from .sockets import ProxyListener, Side
 from .watch import Watch
 
 __all__ = ["FaultProxy"]
@@ -56,7 +56,7 @@ class FaultProxy:
         self._queue: deque[tuple[Fault, ...]] = deque()
         self._always: tuple[Fault, ...] = ()
         self._relays: dict[asyncio.Task[None], Relay] = {}
-        self._listener = Listener(self._accept)
+        self._listener = ProxyListener(self._accept)
         self._watch = Watch()
         self._reopen: asyncio.TimerHandle | None = None
         self._running = False

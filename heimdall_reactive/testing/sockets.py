@@ -13,7 +13,7 @@ from typing import cast
 
 from heimdall_reactive.base.starting import start_task
 
-__all__ = ["Listener", "Side"]
+__all__ = ["ProxyListener", "Side"]
 
 _LIMIT = 64 * 1024
 """Bytes held between two sockets; more is left in the kernel, which slows the sender."""
@@ -163,7 +163,7 @@ class Side(asyncio.Protocol):
             self.transport.resume_reading()
 
 
-class Listener:
+class ProxyListener:
     """A port of 127.0.0.1 that is open, refuses, or drops what knocks; the number is kept.
 
     Args:

@@ -49,8 +49,8 @@ def walk(*path: events.Event, start: Machine | None = None) -> tuple[Machine, li
     return machine, list(done)
 
 
-def refused(number: int = 1, error: Exception = LOST) -> events.Refused:
-    return events.Refused(number, error, 0.0)
+def refused(number: int = 1, error: Exception = LOST) -> events.AttemptFailed:
+    return events.AttemptFailed(number, error, 0.0)
 
 
 def closed(code: int = 1006, error: Exception = LOST) -> events.Closed:
@@ -105,7 +105,9 @@ def test_a_socket_that_comes_after_disconnect_is_dropped() -> None:
 
 def test_disconnect_in_the_handshake_drops_the_socket_and_ready_comes_too_late() -> None:
     machine, done = walk(*CONNECTED[:2], events.Disconnect())
-    assert kinds(done) == [effects.CancelTimers, effects.DropSession, effects.Tell]
+    assert kinds(done) == [
+        effects.CancelTimers, effects.CancelAttempt, effects.DropSession, effects.Tell,
+    ]  # fmt: skip
     assert machine.state.status is Status.DISCONNECTED
     assert step(machine, events.Ready(1, 0.0)) == (machine, ())
 
@@ -211,11 +213,38 @@ def test_a_closed_connection_ignores_connect() -> None:
     assert machine.phase is Phase.DISCONNECTED
 
 
+def test_a_handshake_that_fails_drops_the_socket_and_counts_as_a_failed_attempt() -> None:
+    machine, done = walk(*CONNECTED[:2], refused())
+    assert kinds(done) == [effects.DropSession, effects.Then]
+    assert machine.failure is not None
+    assert not machine.failure.opened
+
+
+def test_a_close_in_the_handshake_keeps_its_code_and_leaves_no_gap() -> None:
+    machine, done = walk(*CONNECTED[:2], closed(4403))
+    assert kinds(done) == [effects.CancelAttempt, effects.Judge]
+    assert machine.failure is not None
+    assert (machine.failure.close.code, machine.failure.opened) == (4403, False)
+    assert machine.lost_at is None
+
+
+def test_a_planned_reconnection_dials_at_once_and_judges_nothing() -> None:
+    machine, done = walk(*CONNECTED, events.Reconnect(4000, "resume", 95.0))
+    assert done[0] == effects.PartSession(4000, "resume")
+    assert kinds(done)[1:] == [
+        effects.ResetRetries, effects.CancelTimers, effects.StartAttempt, effects.Tell,
+    ]  # fmt: skip
+    assert (machine.phase, machine.number) == (Phase.CONNECTING, 2)
+    machine, done = walk(events.Dialed(2, "next"), events.Ready(2, 100.0), start=machine)
+    assert [e.gap.since for e in done if isinstance(e, effects.TellGap)] == [95.0]
+
+
 # Any path
 
 EVENTS: Final = st.sampled_from([
-    events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(), events.Stable(),
-    events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST, closed(), closed(1000),
+    events.Connect(), events.Disconnect(), events.Reconnect(4000, "", 95.0), events.Close(),
+    events.RetryDue(), events.Stable(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST,
+    closed(), closed(1000),
     *(make(age) for age in (0, 1) for make in (
         lambda age: events.Dialed(age, "link"),
         refused,
@@ -278,7 +307,7 @@ def test_disconnect_wins_in_every_phase(path: list[Any]) -> None:
     ended, _ = step(machine, events.Disconnect())
     assert ended.phase in (Phase.CLOSING, Phase.DISCONNECTED, Phase.FAILED)
     for drawn in path:
-        if not isinstance(drawn, events.Connect):
+        if not isinstance(drawn, (events.Connect, events.Reconnect)):
             ended, done = step(ended, numbered(drawn, ended))
             assert effects.StartAttempt not in kinds(done)
 

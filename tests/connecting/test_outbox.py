@@ -37,6 +37,10 @@ class Paper:
     def writable(self) -> bool:
         return self.room > 0
 
+    @property
+    def may_write(self) -> bool:
+        return self.writable
+
     def write(self, frame: Frame) -> None:
         assert self.writable
         self.written.append(frame.data)

@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
+from heimdall_reactive import use_websocket
 from heimdall_reactive.base.exceptions import ConnectError, InsecureToken, TokenError
-from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import StoreOptions, TokenPlacement
 from heimdall_reactive.connecting.providers import ProviderCalls
 from heimdall_reactive.connecting.tokens import (
@@ -27,6 +27,7 @@ from heimdall_reactive.connecting.tokens import (
     place,
     principal_of,
 )
+from heimdall_reactive.testing import ScriptedPeer
 from tests.support import run
 
 CANARY = "s3cret-canary"
@@ -280,13 +281,21 @@ def test_in_a_subprotocol_only_where_it_can_be_one() -> None:
 
 
 def test_in_a_first_message() -> None:
-    assert placed("first_message").first == Frame(
-        b'{"type":"Auth","token":"%s"}' % CANARY.encode(), True
-    )
-    odd = 'a"b\\c'
-    upgrade = place(URL, SecretStr(odd), [], StoreOptions(token_placement="first_message"))
-    assert upgrade.first is not None
-    assert json.loads(upgrade.first.data) == {"type": "Auth", "token": odd}
+    assert tuple(placed("first_message"))[:3] == (URL, HEADERS, None)  # the protocol sends it
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("token", [CANARY, 'a"b\\c'])
+async def test_heimdalls_protocol_sends_it_before_anything_else(token: str) -> None:
+    peer = ScriptedPeer()
+    options: Any = {"access_token": token, "token_placement": "first_message"}
+    async with use_websocket("ws://localhost/v1/ws", transport=peer, **options) as store:
+        store.send("first of all that waits")
+        link = await peer.accepted()
+        await store.wait_connected()
+        await asyncio.sleep(1)
+        assert link.received == [{"type": "Auth", "token": token}, "first of all that waits"]
+        assert store.send.value == "first of all that waits"
 
 
 @pytest.mark.parametrize("url", [URL, URL + "?", URL + "?a=1"])
@@ -296,7 +305,7 @@ def test_in_the_query_by_an_unsafe_name(url: str) -> None:
     query = parse_qs(urlsplit(upgrade.url).query)
     assert query.pop("access_token") == [odd]
     assert query == ({"a": ["1"]} if "a=1" in url else {})
-    assert (upgrade.headers, upgrade.first) == (HEADERS, None)
+    assert upgrade.headers == HEADERS
 
 
 @pytest.mark.parametrize("placement", ["header", "subprotocol", "first_message", "unsafe_query"])

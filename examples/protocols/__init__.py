@@ -1,0 +1,1 @@
+"""Clients of services that say more than messages, each in one file."""

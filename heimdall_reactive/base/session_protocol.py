@@ -1,0 +1,276 @@
+"""What a service says besides its messages: `SessionProtocol`, and its words for channels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, TypeAlias
+
+from pydantic_core import from_json
+
+from .exceptions import ConnectTimeout, HeimdallError, StoreError
+from .messages import ChannelMessage, Subscribe, Unsubscribe
+
+__all__ = [
+    "HEIMDALL_CHANNELS",
+    "NO_CHANNELS",
+    "Again",
+    "ChannelProtocol",
+    "Ended",
+    "Failed",
+    "ProtocolSession",
+    "Refusal",
+    "Refused",
+    "SessionProtocol",
+    "blamed",
+    "overrides",
+]
+
+Refusal: TypeAlias = Literal["retry", "refresh", "stop"]
+
+
+class Refused(StoreError):
+    """The service, or its protocol, turns this session down.
+
+    Attributes:
+        reason: why, one line without secrets.
+        action: what follows: `retry` like any failure, `refresh` the token once, or `stop`.
+    """
+
+    cause = "protocol"  #: the row of `DEFAULT_RULES`; another action than `retry` comes before it
+
+    def __init__(self, reason: str, action: Refusal = "retry") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.action: Refusal = action
+
+
+# What `ChannelProtocol.match` may return as a payload
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The server ended the channel: its observers complete, and it is not asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The server refused or broke off the channel: its observers get the error.
+
+    Attributes:
+        error: what they get.
+    """
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The server forgot the channel: it is asked for again, with a new snapshot."""
+
+
+def _heimdall(message: Any) -> tuple[str, Any] | None:
+    """Return channel and payload of a `Message`, as a model or as plain JSON."""
+    if type(message) is ChannelMessage:
+        return message.channel, message.data
+    if type(message) is dict and message.get("type") == "Message":
+        return message.get("channel", ""), message.get("data", "")
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelProtocol:
+    """How a server is told of channels, and how its messages name them; default: Heimdall's.
+
+    Attributes:
+        subscribe: makes the message that asks for a channel.
+        unsubscribe: makes the message that leaves it.
+        match: returns channel and payload of a message, None for any other. As a payload,
+            `Ended()`, `Failed(error)` and `Again()` say what became of the channel itself.
+        json_text: whether the payload is JSON text; else it is plain JSON already.
+        subscribe_many: makes one message that asks for several channels; None asks one by one.
+    """
+
+    subscribe: Callable[[str], Any] = field(default=lambda name: Subscribe(channel=name))
+    unsubscribe: Callable[[str], Any] = field(default=lambda name: Unsubscribe(channel=name))
+    match: Callable[[Any], tuple[str, Any] | None] = field(default=_heimdall)
+    json_text: bool = True
+    subscribe_many: Callable[[Sequence[str]], Any] | None = None
+
+
+HEIMDALL_CHANNELS = ChannelProtocol()
+
+
+def _no_channels(name: str) -> Any:
+    raise LookupError(name)
+
+
+NO_CHANNELS = ChannelProtocol(
+    subscribe=_no_channels, unsubscribe=_no_channels, match=lambda message: None
+)
+
+
+class ProtocolSession(ABC):
+    """One open socket, as a `SessionProtocol` sees it. It belongs to the store's event loop.
+
+    Attributes:
+        number: of the session; in `handshake()` the coming one.
+        attempt: number of the reconnection that opened it, 0 for a first dial.
+        subprotocol: what the server chose, None where it chose nothing.
+        response_headers: of the upgrade, by lower-case name.
+        has_token: whether the store has an access token, which `token()` returns.
+    """
+
+    number: int
+    attempt: int
+    subprotocol: str | None
+    response_headers: Mapping[str, str]
+    has_token: bool
+
+    @abstractmethod
+    def send(self, value: Any) -> None:
+        """Send a value ahead of everything that waits.
+
+        It passes `encode` and nothing else: it is not paced, and is in no `send.value`, receipt,
+        recording or log.
+
+        Raises:
+            Refused: too much waits for a socket that takes nothing.
+        """
+
+    @abstractmethod
+    async def recv(self, match: Callable[[Any], bool] | None = None) -> Any:
+        """Return the next envelope that matches; in `handshake()` only.
+
+        The others are delivered after the handshake, in their order.
+        """
+
+    @abstractmethod
+    async def token(self) -> str:
+        """Return the access token of this attempt; what sends it keeps it out of the header.
+
+        Raises:
+            Refused: the store has no token; it stops.
+        """
+
+    @abstractmethod
+    def next_id(self) -> int:
+        """Return 1, 2, 3 ... for this session."""
+
+    @abstractmethod
+    def every(
+        self, seconds: float, call: Callable[[], object], *, first: float | None = None
+    ) -> None:
+        """Call something every so many seconds while this session lasts.
+
+        Args:
+            seconds: between two calls.
+            call: a plain function; what it raises is reported.
+            first: seconds before the first call; `seconds` where None.
+        """
+
+    @abstractmethod
+    def expect(self, seconds: float) -> None:
+        """Give the connection up unless some envelope comes within so many seconds, each time."""
+
+    @abstractmethod
+    def refuse(self, reason: str, action: Refusal = "retry") -> NoReturn:
+        """End this session by raising `Refused`.
+
+        Raises:
+            Refused: always.
+        """
+
+    @abstractmethod
+    def reconnect(self, reason: str = "", *, code: int = 1000) -> None:
+        """Open another session in place of this one; see `WebSocketStore.reconnect`."""
+
+    @abstractmethod
+    def recovered(self) -> None:
+        """Say that nothing was missed, so that this session has no gap.
+
+        Valid until the first message of the session is delivered; the gap waits for that.
+        """
+
+
+class SessionProtocol:
+    """What a service says before, between and around its messages.
+
+    One object belongs to one store and lives as long as it does: its attributes are what a new
+    session resumes from. Every method has a neutral default; override what the service needs.
+    What is not overridden costs nothing on the way of a frame.
+
+    Attributes:
+        subprotocols: offered in the upgrade, the preferred first.
+        channels: how `store.channel(name)` is asked for, left and matched.
+        acknowledges: a send with a key counts as `delivered` when a message with that key comes.
+    """
+
+    subprotocols: Sequence[str] = ()
+    channels: ChannelProtocol | None = None
+    acknowledges: bool = False
+    _session_ending: frozenset[type] = frozenset()  # message types behind which a close is final
+
+    async def endpoint(self, attempt: int) -> str | None:
+        """Return the URL of an attempt; None dials the store's. Bounded by `token_timeout`."""
+        return None
+
+    async def handshake(self, session: ProtocolSession) -> None:
+        """Say what must be said before anything else. Bounded by `open_timeout`.
+
+        Until it returns, the store is `connecting`: nothing of the outbox goes out and no channel
+        is asked for. What it raises is the failure of the attempt.
+        """
+
+    def decode(self, data: str | bytes, session: ProtocolSession) -> Iterable[Any]:
+        """Return the envelopes of a frame: by default its JSON, or the bytes of a binary one."""
+        return (from_json(data, allow_inf_nan=False) if isinstance(data, str) else data,)
+
+    def receive(self, envelope: Any, session: ProtocolSession) -> Any:
+        """Return the message of an envelope; None hides it from everybody."""
+        return envelope
+
+    def prepare(self, value: Any, session: ProtocolSession) -> Any:
+        """Return a send as it is written: with ids and positions of this session."""
+        return value
+
+    def encode(self, value: Any) -> str | bytes | Sequence[str | bytes]:
+        """Return the frames of a value; several are one unit, which never crosses sessions."""
+        raise NotImplementedError  # the core's own encoding is used where this is not overridden
+
+    def correlate(self, value: Any) -> Hashable | None:
+        """Return the key that a request and its answer have in common; None for any other."""
+        return None
+
+    async def refresh(self, token: str, session: ProtocolSession) -> bool:
+        """Hand a new token over on the open socket; False asks for another session instead."""
+        return False
+
+
+def overrides(protocol: SessionProtocol, method: str) -> bool:
+    """Return whether a protocol has a method of its own."""
+    return getattr(type(protocol), method) is not getattr(SessionProtocol, method)
+
+
+@contextmanager
+def blamed(method: str) -> Iterator[None]:
+    """Name the method of a protocol in what it raises; the text of a foreign error may be secret.
+
+    Raises:
+        ConnectTimeout: it took too long.
+        Refused: it raised something that is not an error of this library.
+    """
+    try:
+        yield
+    except HeimdallError:
+        raise
+    except TimeoutError:
+        text = f"the protocol's {method}() took too long; see open_timeout and token_timeout"
+    except Exception as raised:
+        kind = type(raised).__name__
+        raise Refused(f"the protocol's {method}() raised {kind}; fix that method") from None
+    else:
+        return
+    raise ConnectTimeout(text)

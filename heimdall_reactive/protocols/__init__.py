@@ -1,0 +1,1 @@
+"""Protocols that the library speaks itself; `SessionProtocol` is what you override for others."""
