@@ -202,7 +202,8 @@ HAPPENS: Final[tuple[Any, ...]] = (
     events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(), events.Stable(),
     events.Reopen(), events.Woke(9.0, 0.0), events.LoopLost(0.0, 0.0), events.Dialed(0, None),
     events.AttemptFailed(0, LOST, 0.0), events.Unusable(0), events.Ready(0, 0.0),
-    events.Announced(0), events.Reported(0), events.Reconnect(4000, "", 0.0), events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
+    events.Announced(0), events.Reported(0), events.Reconnect(4000, "", 0.0),
+    events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
     *(events.Judged(0, decision, 0.0) for decision in DECISIONS),
 )  # fmt: skip
 
@@ -243,7 +244,7 @@ def table() -> str:
 # `Close` is a `Disconnect` that no attempt follows; a lost event loop is a page of its own.
 EVERYWHERE: Final = {"Close", "LoopLost", "Stable", "Woke"}
 PLACES: Final = {
-    Phase.IDLE: (120, 10), Phase.CONNECTING: (120, 130), Phase.HANDSHAKE: (310, 50),
+    Phase.IDLE: (120, 4), Phase.CONNECTING: (120, 130), Phase.HANDSHAKE: (300, 20),
     Phase.ANNOUNCING: (490, 10), Phase.OPEN: (610, 90), Phase.MOVING: (6, 230),
     Phase.WAITING: (300, 200), Phase.JUDGING: (450, 170), Phase.FAILED: (200, 286),
     Phase.DISCONNECTED: (390, 360), Phase.CLOSING: (600, 360),
@@ -285,6 +286,9 @@ def draw_lifecycle() -> str:
             plain = event == "Disconnect" and there is Phase.DISCONNECTED
             if event not in EVERYWHERE and not plain:
                 lines.setdefault((phase, there), []).append(event)
+    for names in lines.values():
+        if "Connect" in names:
+            names.remove("Reconnect")  # where nothing is connected, the two are the same
     parts = [
         edge(here, there, ", ".join(names), (there, here) in lines)
         for (here, there), names in lines.items()

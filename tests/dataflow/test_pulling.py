@@ -10,7 +10,7 @@ pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
 
 from nats.aio.msg import Msg
 
-from heimdall_reactive.dataflow.pulling import Place, place_of, status_of
+from heimdall_reactive.dataflow.pulling import RecordPlace, place_of, status_of
 
 PLAIN = "$JS.ACK.stream.consumer.1.70.7.1700000000500000000.3"
 OF_A_DOMAIN = "$JS.ACK.hub.account.stream.consumer.1.70.7.1700000000500000000.3.token"
@@ -25,7 +25,7 @@ def message(reply: str = "", status: str | None = None) -> Msg:
 @pytest.mark.parametrize("reply", [PLAIN, OF_A_DOMAIN])
 def test_a_record_says_where_it_is(reply: str) -> None:
     record = message(reply)
-    assert place_of(record) == Place(70, 7, 1700000000.5)
+    assert place_of(record) == RecordPlace(70, 7, 1700000000.5)
     assert status_of(record) is None
     theirs = record.metadata.sequence
     assert place_of(record)[:2] == (theirs.stream, theirs.consumer)

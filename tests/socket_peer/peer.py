@@ -22,7 +22,7 @@ from heimdall_reactive.testing import (
     Reset,
 )
 from heimdall_reactive.testing.handshake import http_answer, read_head
-from heimdall_reactive.testing.sockets import Listener, Side
+from heimdall_reactive.testing.sockets import ProxyListener, Side
 from heimdall_reactive.testing.watch import Watch
 
 from .handshake import upgrade_answer
@@ -64,7 +64,7 @@ class SocketPeer:
         self._default: SocketStep = Accept()
         self._on_message = on_message
         self._ssl = ssl
-        self._listener = Listener(self._accept)
+        self._listener = ProxyListener(self._accept)
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch = Watch()
         self._returned = 0
