@@ -54,4 +54,6 @@ def serve_in_thread(
         finally:
             thread.call(server.stop())
     finally:
+        # As `asyncio.run` does: no thread that resolved a name is left.
+        thread.call(thread.loop.shutdown_default_executor())
         thread.stop()
