@@ -25,6 +25,13 @@ def test_a_secret_is_hidden_whole_and_in_pieces() -> None:
     assert SECRET not in repr(mask)
 
 
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("after", range(4))
+def test_a_piece_is_hidden_wherever_it_stands(before: int, after: int) -> None:
+    text = "#" * before + SECRET[-WINDOW:] + "#" * after
+    assert Mask([SECRET])(text) == "#" * before + "***" + "#" * after
+
+
 def test_what_is_too_short_to_be_a_secret_masks_no_words() -> None:
     word = "abcd"[:LEAST]
     assert Mask([word])(f"<{word}>") == "<***>"
