@@ -60,6 +60,7 @@ def test_the_pieces_are_those_that_a_text_would_be_searched_for() -> None:
     mask = Mask([SECRET])
     pieces = set(mask.pieces(WINDOW))
     assert all((WINDOW, hash(SECRET[n:][:WINDOW])) in pieces for n in range(len(SECRET) - 7))
+    assert not any((WINDOW, hash(SECRET[-n:])) in pieces for n in range(1, WINDOW))
     assert (5, hash("short")) in set(Mask(["short"]).pieces(WINDOW))
     assert (5, hash("hort")) in set(Mask(["short"]).pieces(4))
 
