@@ -25,6 +25,13 @@ def test_a_secret_is_hidden_whole_and_in_pieces() -> None:
     assert SECRET not in repr(mask)
 
 
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("after", range(4))
+def test_a_piece_is_hidden_wherever_it_stands(before: int, after: int) -> None:
+    text = "#" * before + SECRET[-WINDOW:] + "#" * after
+    assert Mask([SECRET])(text) == "#" * before + "***" + "#" * after
+
+
 def test_what_is_too_short_to_be_a_secret_masks_no_words() -> None:
     word = "abcd"[:LEAST]
     assert Mask([word])(f"<{word}>") == "<***>"
@@ -53,6 +60,7 @@ def test_the_pieces_are_those_that_a_text_would_be_searched_for() -> None:
     mask = Mask([SECRET])
     pieces = set(mask.pieces(WINDOW))
     assert all((WINDOW, hash(SECRET[n:][:WINDOW])) in pieces for n in range(len(SECRET) - 7))
+    assert not any((WINDOW, hash(SECRET[-n:])) in pieces for n in range(1, WINDOW))
     assert (5, hash("short")) in set(Mask(["short"]).pieces(WINDOW))
     assert (5, hash("hort")) in set(Mask(["short"]).pieces(4))
 

@@ -119,3 +119,9 @@ def test_a_users_rule_counts_before_every_default_and_the_narrowest_before_the_o
 def test_what_is_no_rule_is_refused_when_the_store_is_made(own: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(words)):
         StoreOptions(reconnect_rules=own)
+
+
+def test_the_narrowest_range_counts_also_across_a_power_of_two() -> None:
+    rules = Rules({"close 4090-4100": "end", "close 4095-4096": "stop"})
+    actions = [rules.action(f"close {code}") for code in (4094, 4095, 4096, 4097)]
+    assert actions == ["end", "stop", "stop", "end"]
