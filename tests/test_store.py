@@ -790,14 +790,14 @@ def test_nothing_is_left_after_a_hundred_stores() -> None:
             await server.wait_for_connections(0)
             loop = asyncio.get_running_loop()
             before = (descriptors(), threads(), asyncio.all_tasks())
-            stores = [quick(url) for _ in range(98)]
+            stores = [quick(url, open_timeout=60) for _ in range(98)]
             stores.append(quick("ws://127.0.0.1:9"))  # refused, and waiting
             stores.append(quick(url, reconnect_delay=60.0))
             await asyncio.gather(*(_connected(store) for store in stores[:98]))
             for store in stores:
                 store.send("1")
             await asyncio.gather(*(store.aclose() for store in stores))
-            await server.wait_for_connections(0)
+            await server.wait_for_connections(0, 30)
             gc.collect()
             assert asyncio.all_tasks() == before[2]
             assert threads() == before[1]
