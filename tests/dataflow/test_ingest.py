@@ -386,7 +386,7 @@ def test_an_endpoint_may_have_a_channel_before_it(text: str, named: tuple[str, s
         (["--resume", "?from="], "{offset}"),
         (["--nats-token-env", "NOT_SET_HERE"], "'NOT_SET_HERE' is not set"),
         (["--nats-creds", "/nowhere"], "no file '/nowhere'"),
-        (["--replicas", "0"], "no number above 0"),
+        (["--replicas", "0"], "is not a number above 0"),
     ],
 )
 def test_a_wrong_command_line_is_refused(

@@ -556,8 +556,8 @@ def test_values_raise_what_the_source_failed_of_after_what_waits() -> None:
 def test_values_come_from_a_store_on_another_thread(stage: Stage) -> None:
     async def main() -> None:
         with stage.store() as store:
+            before = observers(store)  # not behind the wait, whose own may just be leaving
             await store.wait_connected()
-            before = observers(store)
             seen = []
             async with aclosing(values(store.last_message, buffer=100)) as messages:
                 async for message in messages:

@@ -136,7 +136,7 @@ def test_a_burst_blocks_no_page_and_the_newest_is_shown(stage: Stage, loop: Loop
     run(main, 40)
     assert len(gaps) > 5
     assert max(gaps) < 1.0
-    assert renders < BURST / 4
+    assert renders < BURST / 2  # a busy machine brings the burst in smaller pieces
 
 
 def test_setters_run_on_the_loop_of_nicegui_only(stage: Stage) -> None:
