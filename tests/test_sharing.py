@@ -626,7 +626,7 @@ def test_close_on_a_loop_begins_what_aclose_waits_for() -> None:
             assert not store._life.ended
             await store.aclose()
             assert not registry.all
-            await asyncio.wait_for(peer.links[0].ended(5), 8)
+            await asyncio.wait_for(peer.links[0].ended(8), 8)
 
     run(main)
 

@@ -103,7 +103,7 @@ def test_nothing_is_lost_over_a_real_socket_with_a_reconnection_in_the_middle() 
             slow = store.stream(maxsize=8, overflow="block")
             seen: list[int] = []
             for session in (1, 2):
-                link = await peer.accepted(5)
+                link = await peer.accepted(8)
                 await store.wait_for(lambda s, n=session: s.session == n, 8)  # type: ignore[misc]
                 for n in range(2000):
                     link.send(n)

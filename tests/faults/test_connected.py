@@ -204,7 +204,7 @@ async def connected(
         stage(peer, proxy.url, **{"close_timeout": CLOSE_TIMEOUT, **options}) as stand,
     ):
         await stand.settles("connecting>connected")
-        yield stand, On(await peer.accepted(1), proxy, stand.store)
+        yield stand, On(await peer.accepted(8), proxy, stand.store)
 
 
 def check(row: Row, stand: Stage, struck: float) -> None:

@@ -106,7 +106,7 @@ def test_a_recording_over_sockets_gives_the_same_sequence_again(tmp_path: Path) 
             )  # fmt: skip
             recorder, seen = record(store, path), watch(store)
             store.connect()
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             for value in ("1", '"ü\\n"', b"\0\xff", "not JSON", '{"no": "int"}'):
                 link.send(value)
             await store.send({"up": 1})
@@ -116,10 +116,10 @@ def test_a_recording_over_sockets_gives_the_same_sequence_again(tmp_path: Path) 
             await until_seen(store, seen, lambda: kinds(seen).count("latency") > 1)
             peer.script(HttpAnswer(503, (("Retry-After", "0"),)))
             link.drop()
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             link.send("2")
             link.close(4000, "bye\x1b")
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             await store.wait_for(lambda state: state.session == 3, 8)
             await store.aclose()
             await recorder.aclose()
@@ -288,7 +288,7 @@ def test_a_store_is_recorded_from_the_middle_of_a_session(tmp_path: Path) -> Non
     async def main() -> None:
         async with SocketPeer() as peer:
             store = quick(peer.url, message_type=RAW)
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             await message(store, link, "before")
             session = store._core.connection.session
             assert session is not None
@@ -328,7 +328,7 @@ def test_a_store_that_shares_its_connection_is_recorded_to_its_own_end(tmp_path:
             mine, other = (
                 quick(peer.url, message_type=RAW, share=True, share_linger=0) for _ in range(2)
             )
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             recorder, seen = record(mine, path), watch(mine)
             await message(mine, link, "for both")
             await mine.aclose()
@@ -347,7 +347,7 @@ def test_two_recordings_of_a_store_end_in_any_order(tmp_path: Path) -> None:
     async def main() -> None:
         async with SocketPeer() as peer:
             store = quick(peer.url, message_type=RAW)
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             first, second = (record(store, path) for path in paths)
             await message(store, link, "both")
             await first.aclose()
@@ -508,7 +508,7 @@ def test_a_full_disk_ends_the_recording_and_not_the_connection() -> None:
             store = quick(peer.url, message_type=RAW)
             seen = watch(store)
             recorder = record(store, "/dev/full")
-            link = await peer.accepted(5)
+            link = await peer.accepted(8)
             await until_seen(store, seen, lambda: "errors" in kinds(seen))
             await recorder.aclose()
             assert str(recorder.error) == (

@@ -58,7 +58,7 @@ def test_t13_a_message_is_bounded_also_as_the_sum_of_its_fragments(
             store = quick(peer.url, max_size=1000, message_type=str, auto_reconnect=False)
             async with store:
                 hot = record(store.messages)
-                link = await peer.accepted(2)
+                link = await peer.accepted(8)
                 link.fragments(*parts)
                 link.send("end")
                 if fits:
@@ -86,7 +86,7 @@ def test_t13_an_announced_size_is_refused_before_the_message_is_read() -> None:
 def test_t14_fragments_are_bounded_and_an_open_one_costs_no_more() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, quick(peer.url, auto_reconnect=False) as store:
-            link = await peer.accepted(2)
+            link = await peer.accepted(8)
             link.fragments(*[b""] * 4000, finish=False)
             for _ in range(100):
                 link.ping()
@@ -95,7 +95,7 @@ def test_t14_fragments_are_bounded_and_an_open_one_costs_no_more() -> None:
             assert close is not None
             assert close.code in (1002, 1009)
         async with SocketPeer() as peer, quick(peer.url, auto_reconnect=False) as store:
-            link = await peer.accepted(2)
+            link = await peer.accepted(8)
             link.frame(TEXT, b"x", fin=False)
             await link.flood(build_frame(CONT, b"", fin=False), 5000)
             close = (await ended(store)).close
@@ -122,7 +122,7 @@ def test_t15_a_message_that_inflates_beyond_the_bound_is_not_inflated() -> None:
 
     async def main() -> None:
         async with SocketPeer(DEFLATE) as peer, quick(peer.url, auto_reconnect=False) as store:
-            link = await peer.accepted(2)
+            link = await peer.accepted(8)
             tracemalloc.start()
             link.raw(bomb)
             close = (await ended(store)).close
@@ -178,7 +178,7 @@ def test_t16_json_of_a_hundred_thousand_levels_costs_one_report() -> None:
         deep = ("[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000)
         async with SocketPeer() as peer, quick(peer.url) as store:
             errors = record(store.errors)
-            link = await peer.accepted(2)
+            link = await peer.accepted(8)
             for text in (*deep, '"end"'):
                 link.send(text)
             await until(store, lambda: store.last_message.value == "end")

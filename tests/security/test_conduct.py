@@ -75,7 +75,7 @@ def test_t20_one_record_of_the_log_is_one_line(caplog: pytest.LogCaptureFixture)
                 store.messages.subscribe(raises)
                 await store.wait_connected(2)
                 await until(store, lambda: store.last_message.value is not None)
-                (await peer.accepted(2)).close(1011, EVIL)
+                (await peer.accepted(8)).close(1011, EVIL)
                 await store.wait_for(lambda s: s.status is Status.FAILED, 8)
                 seen: list[Any] = [store.state.value.close, store.state.value.error]
             async with use_websocket(url, access_token=sly, max_reconnect_attempts=0) as store:
@@ -141,7 +141,7 @@ def test_t22_keys_and_masks_do_not_follow_the_seed_of_random() -> None:
                 # Without pings: one may come in front of the frame, in the same segment.
                 async with quick(peer.url, compression=None, ping_interval=None) as store:
                     await store.wait_connected(8)
-                    link = await peer.accepted(2)
+                    link = await peer.accepted(8)
                     await store.send("x" * 100)
                     await link.receive(8)
             keys = {dial.headers["sec-websocket-key"] for dial in peer.dials}
@@ -233,7 +233,7 @@ def test_t25_slow_async_handlers_do_not_keep_the_loop_from_its_work() -> None:
         async with SocketPeer(Accept(first_messages=range(30))) as peer:
             client = create_websocket(peer.url, on_message=slow, ping_interval=0.05)
             async with client:
-                link = await peer.accepted(2)
+                link = await peer.accepted(8)
                 link.ping(b"alive?")
                 await link.wait_for(lambda: any(f.payload == b"alive?" for f in link.frames))
                 assert done == []
@@ -255,7 +255,7 @@ def test_t25_a_burst_of_small_messages_leaves_the_loop_responsive() -> None:
 
         async with SocketPeer() as peer, quick(peer.url) as store:
             hot = record(store.messages)
-            link = await peer.accepted(2)
+            link = await peer.accepted(8)
             loop.call_soon(tick, time.process_time())  # no clock: others may use the machine
             await link.flood(build_frame(TEXT, b"1"), 20_000)
             link.send("2")

@@ -200,13 +200,13 @@ def test_muted_close_frames_never_complete_the_closing_handshake() -> None:
         async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
             proxy.next(MuteClose())
             async with dial(proxy) as client:
-                link = await peer.accepted(1)
+                link = await peer.accepted(8)
                 link.close(4000)
                 link.send("after it")  # a server must not; but so it is seen that nothing is cut
                 assert await client.recv() == "after it"
                 await client.close()
                 assert client.close_code == 1006
-                await link.ended(1)
+                await link.ended(8)
                 assert link.close_code is None
 
     run(main)
@@ -266,7 +266,7 @@ def test_a_server_that_is_gone_resets_its_clients() -> None:
 def test_a_reset_of_the_server_passes_through() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, FaultProxy(peer.url) as proxy, dial(proxy) as client:
-            (await peer.accepted(1)).reset()
+            (await peer.accepted(8)).reset()
             with pytest.raises(ConnectionClosedError) as closed:
                 await client.recv()
             assert causes(closed.value, ConnectionResetError)
@@ -279,13 +279,13 @@ def test_a_slow_reader_slows_the_sender_through_the_proxy() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
             async with dial(proxy, max_queue=1):
-                link = await peer.accepted(1)
+                link = await peer.accepted(8)
                 flood = asyncio.create_task(link.flood(build_frame(2, bytes(60_000))))
                 await proxy.wait_for(lambda: proxy.log[0].to_client > 200_000)
                 with pytest.raises(WaitTimeout):
                     await grown(proxy, 50_000_000)
                 assert not flood.done()
-            await link.ended(5)
+            await link.ended(8)
             assert await flood > 10
 
     run(main)

@@ -48,7 +48,7 @@ def test_messages_go_both_ways_and_the_closing_handshake_is_answered() -> None:
         async with SocketPeer() as peer:
             headers = {"Authorization": "Bearer canary"}
             async with dial(peer, additional_headers=headers) as client:
-                link = await peer.accepted(1)
+                link = await peer.accepted(8)
                 assert peer.link is link
                 link.send({"a": 1})
                 link.send("hi")
@@ -63,7 +63,7 @@ def test_messages_go_both_ways_and_the_closing_handshake_is_answered() -> None:
                 await (await client.ping())
                 assert link.pings == 1
                 await client.close(4001, "bye")
-            await link.ended(1)
+            await link.ended(8)
             assert (link.close_code, link.close_reason, client.close_code) == (4001, "bye", 4001)
             assert all(frame.masked for frame in link.frames)
             assert [frame.opcode for frame in link.frames] == [1, 1, 2, 1, 9, 8]
@@ -176,7 +176,7 @@ def test_a_deed_ends_the_connection(
             SocketPeer() as peer,
             dial(peer, max_size=1000, ping_interval=0.05, ping_timeout=1) as client,
         ):
-            deed(await peer.accepted(1))
+            deed(await peer.accepted(8))
             with pytest.raises(ConnectionClosed) as closed:
                 await client.recv()
             ends = [end.code for end in (closed.value.rcvd, closed.value.sent) if end is not None]
@@ -191,7 +191,7 @@ def test_a_deflate_bomb_is_defused() -> None:
         packer = zlib.compressobj(wbits=-15)
         bomb = packer.compress(bytes(8 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH)
         async with SocketPeer(step) as peer, dial(peer, compression="deflate") as client:
-            (await peer.accepted(1)).frame(2, bomb.removesuffix(b"\0\0\xff\xff"), rsv=4)
+            (await peer.accepted(8)).frame(2, bomb.removesuffix(b"\0\0\xff\xff"), rsv=4)
             with pytest.raises(ConnectionClosed) as closed:
                 await client.recv()
             assert closed.value.sent is not None
@@ -204,7 +204,7 @@ def test_a_peer_that_never_pongs_is_found_out_and_one_that_does_is_not() -> None
     async def main() -> None:
         options = {"ping_interval": 0.02, "ping_timeout": 0.1}
         async with SocketPeer() as peer, dial(peer, **options) as client:
-            link = await peer.accepted(1)
+            link = await peer.accepted(8)
             await link.wait_for(lambda: link.pings > 3)
             link.mute_pong()
             with pytest.raises(ConnectionClosedError, match="keepalive ping timeout"):
@@ -217,7 +217,7 @@ def test_a_peer_that_never_pongs_is_found_out_and_one_that_does_is_not() -> None
 def test_a_muted_close_leaves_the_client_to_its_own_time() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(1)
+            link = await peer.accepted(8)
             link.mute_close()
             await client.close()
             assert client.close_code == 1006
@@ -229,7 +229,7 @@ def test_a_muted_close_leaves_the_client_to_its_own_time() -> None:
 def test_a_silence_holds_everything_back_in_order() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(1)
+            link = await peer.accepted(8)
             link.silence()
             link.send("one")
             link.send("two")
@@ -251,7 +251,7 @@ async def endless(client: ClientConnection) -> None:
 def test_a_stall_fills_the_buffers_of_the_client() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(1)
+            link = await peer.accepted(8)
             link.stall()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(endless(client), 0.2)
@@ -264,7 +264,7 @@ def test_a_stall_fills_the_buffers_of_the_client() -> None:
 def test_a_flood_goes_as_fast_as_the_client_takes_it() -> None:
     async def main() -> None:
         async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(1)
+            link = await peer.accepted(8)
             assert await link.flood(build_frame(1, b"drop"), 500) == 500
             link.send("the last")
             assert [await client.recv() for _ in range(501)][-1] == "the last"

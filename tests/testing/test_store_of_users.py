@@ -64,7 +64,7 @@ def test_a_store_heals_by_itself(fault: Fault) -> None:
                 store.send({"n": 1})
                 link = peer.links[-1]
                 assert await link.receive(8) == {"n": 1}
-            await link.ended(2)
+            await link.ended(8)
             assert len(proxy.log) == 2
 
     run(main)
@@ -143,12 +143,12 @@ def test_a_peer_may_speak_tls(certificate: Path) -> None:
                 assert isinstance(state.error, CertificateError)
                 assert not peer.dials
             async with quick(peer.url.replace("127.0.0.1", "localhost"), ssl=trusting) as store:
-                link = await peer.accepted(3)
+                link = await peer.accepted(8)
                 link.send({"n": 1})
                 await until(store, lambda: store.last_message.value == {"n": 1})
                 link.reset()
-                (await peer.accepted(3)).drop()
-                await peer.accepted(3)
+                (await peer.accepted(8)).drop()
+                await peer.accepted(8)
             assert len(peer.dials) == 4
 
     run(main)

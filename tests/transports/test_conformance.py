@@ -230,11 +230,11 @@ async def outcome(case: Case, transport: Transport) -> Outcome:
         ) as store,
     ):  # fmt: skip
         messages, errors = record(store.messages), record(store.errors)
-        link = await peer.accepted(1)
+        link = await peer.accepted(8)
         await store.wait_connected(8)
         link.raw(case.data + text(b"last") + build_close(1000, "done"))
         state = await store.wait_for(lambda state: state.status in RESTING, 8)
-        await link.ended(2)
+        await link.ended(8)
         pongs = [frame.payload for frame in link.frames if frame.opcode == PONG]
         assert state.close is not None
         close = (state.close.code, state.close.who)
