@@ -175,13 +175,13 @@ class ProtocolSession(ABC):
     def expect(self, seconds: float) -> None:
         """Give the connection up unless some envelope comes within so many seconds, each time."""
 
-    @abstractmethod
     def refuse(self, reason: str, action: Refusal = "retry") -> NoReturn:
         """End this session by raising `Refused`.
 
         Raises:
             Refused: always.
         """
+        raise Refused(reason, action)
 
     @abstractmethod
     def reconnect(self, reason: str = "", *, code: int = 1000) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import SecretStr
 
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.messages import Frame
-from heimdall_reactive.base.session_protocol import ProtocolSession, Refusal, Refused
+from heimdall_reactive.base.session_protocol import ProtocolSession, Refused
 from heimdall_reactive.transports import Wire
 
 __all__ = ["Conversation"]
@@ -155,10 +155,6 @@ class Conversation(ProtocolSession):
         if (before := self._timers.pop(0, None)) is not None:
             before.cancel()
         self._timers[0] = self._loop.call_later(seconds, look)
-
-    def refuse(self, reason: str, action: Refusal = "retry") -> NoReturn:
-        """End this session."""
-        raise Refused(reason, action)
 
     def reconnect(self, reason: str = "", *, code: int = 1000) -> None:
         """Open another session in place of this one."""

@@ -241,12 +241,15 @@ def _read_frame(text: str | None, bad_text: Any, binary: Any) -> Frame:
 
 
 Text: TypeAlias = Annotated[str, BeforeValidator(_read_text)]
-_BASE64: Final = Annotated[str, AfterValidator(lambda text: base64.b64decode(text, validate=True))]
+_BASE64: Final = Annotated[
+    str | None,
+    AfterValidator(lambda text: None if text is None else base64.b64decode(text, validate=True)),
+]
 _STATUS: Final = Annotated[str, AfterValidator(lambda name: Status(name))]
 _ERROR: Final = _record(_read_error)
 _CLOSE: Final = _record(CloseInfo, reason=Text)
 _STATE: Final = _record(ConnectionState, status=_STATUS, close=_CLOSE | None, error=_ERROR | None)
-_FRAME: Final = _record(_read_frame, bad_text=_BASE64 | None, binary=_BASE64 | None)
+_FRAME: Final = _record(_read_frame, bad_text=_BASE64, binary=_BASE64)
 _HEADER: Final = TypeAdapter(_record(Header))
 _NUMBER: Final = TypeAdapter(_record(lambda version: version, version=int))
 _ENTRY: Final = TypeAdapter(_record(lambda t, event: (t, event), t=float, event=str))
