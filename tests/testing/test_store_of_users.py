@@ -30,7 +30,7 @@ from tests.peers import quick
 from tests.socket_peer import SocketPeer, build_frame
 from tests.support import record, run, until
 
-SHORT = {"open_timeout": 1.5, "ping_interval": 0.05, "ping_timeout": 1.0, "close_timeout": 0.1}
+SHORT = {"open_timeout": 1.5, "ping_interval": 0.05, "ping_timeout": 3.0, "close_timeout": 0.1}
 TRANSIENT: list[Fault] = [
     HttpAnswer(503),
     HttpAnswer(429, [("Retry-After", "0")]),
