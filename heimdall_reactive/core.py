@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from reactivex import Observable
 
 from .base.endpoints import redact
-from .base.exceptions import EncodeError, SendError
+from .base.exceptions import EncodeError, SendError, StoreError
 from .base.messages import Frame, ValueFrame
 from .base.options import StoreOptions
 from .base.receipt import Receipt
@@ -317,7 +317,11 @@ class StoreCore:
         """Answer the request with this key, and tell the channel that an envelope belongs to."""
         if key is not None and (request := self._pending.pop(key, None)) is not None:
             request._answered(answer)
-        self.channels.dispatch(envelope)
+        try:
+            self.channels.dispatch(envelope)
+        except Exception as raised:  # on the way of a frame it would end the connection
+            name = type(raised).__name__
+            self.reporter.error(StoreError(f"the channels' match raised {name}; fix that function"))
 
     def on_unusable_loop(self) -> None:
         """Move to the background thread: this loop cannot open sockets."""

@@ -328,6 +328,27 @@ async def test_channels_end_fail_and_are_asked_for_again_by_the_servers_word() -
         assert sorted(m["topic"] for m in link.received[1:]) == ["one", "three"]
 
 
+async def test_a_match_that_raises_is_reported_and_the_connection_stays_open() -> None:
+    class Strict(SessionProtocol):
+        channels = ChannelProtocol(
+            match=lambda message: (message["topic"], message), json_text=False
+        )
+
+    peer = ScriptedPeer()
+    async with store_of(peer, Strict()) as store:
+        errors, lamp = record(store.errors), record(store.channel("lamp"))
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.send({"secret": TOKEN})
+        link.send({"topic": ["no", "name"]})
+        link.send({"topic": "lamp"})
+        await loop().idle()
+        assert lamp == [{"topic": "lamp"}]
+        assert [type(error) for error in errors] == [StoreError, StoreError]
+        assert "match raised KeyError" in str(errors[0])
+        assert store.connected
+
+
 async def test_many_channels_are_asked_for_in_one_message() -> None:
     class Batched(SessionProtocol):
         channels = ChannelProtocol(
