@@ -27,7 +27,7 @@ class HomeAssistant(SessionProtocol):
         self._names: dict[int, str] = {}  # of the subscriptions of this session, by their ids
         self.channels = ChannelProtocol(
             subscribe=lambda name: {"type": "subscribe_events", "event_type": name},
-            unsubscribe=self._leave,
+            unsubscribe=lambda name: {"type": "unsubscribe_events", "subscription": name},
             match=self._match,
             json_text=False,
         )
@@ -46,16 +46,16 @@ class HomeAssistant(SessionProtocol):
         number = session.next_id()
         if value["type"] == "subscribe_events":
             self._names[number] = value["event_type"]
+        elif value["type"] == "unsubscribe_events":  # of the newest subscription of that name
+            ids = [known for known, name in self._names.items() if name == value["subscription"]]
+            value = {**value, "subscription": ids[-1]}
+            del self._names[ids[-1]]
         return {"id": number, **value}
 
     def correlate(self, value: Any) -> Hashable | None:
         """Return the id; events have the id of their subscription, and answer nothing."""
         number: Hashable = value.get("id") if value["type"] != "event" else None
         return number
-
-    def _leave(self, name: str) -> Any:
-        number = next(number for number, known in self._names.items() if known == name)
-        return {"type": "unsubscribe_events", "subscription": number}
 
     def _match(self, message: Any) -> tuple[str, Any] | None:
         name = self._names.get(message.get("id", 0))

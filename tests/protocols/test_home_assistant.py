@@ -70,12 +70,19 @@ def test_events_and_requests_go_on_after_a_drop() -> None:
             queued = await store.request({"type": "get_states"}, timeout=5)
             assert queued["success"]
             await service.fire("state_changed", 2)
+            store.channel("other").subscribe().dispose()
+            other = store.channel("other").subscribe()
+            await store.request({"type": "ping"}, timeout=5)
+            other.dispose()
             await store.request({"type": "ping"}, timeout=5)
             assert [event["data"] for event in events] == [1, 2]
             refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
             store.channel("secret").subscribe(on_error=refused.set_result)
             assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
-        assert [command["id"] for command in service.commands] == [1, 2, 1, 2, 3, 4]
+        ids = [command["id"] for command in service.commands]
+        assert ids == [1, 2, *range(1, len(ids) - 1)]
+        left = [c for c in service.commands if c["type"] == "unsubscribe_events"]
+        assert [command["subscription"] for command in left] == [4]
         assert service.wrong == []
 
     run(main)
