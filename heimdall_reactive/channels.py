@@ -29,7 +29,7 @@ ALL: Final = "\0"  # stands for several channels that are asked for in one messa
 class PutAhead(Protocol):
     """Puts the frames of a channel before what waits."""
 
-    def __call__(self, name: str, *frames: Frame) -> None:
+    def __call__(self, name: str, *frames: Frame, again: bool = False) -> None:
         """Put one, or two that leave the channel and ask for it again."""
 
 
@@ -231,8 +231,8 @@ class Channels:
             return
         name, payload = found
         if isinstance(payload, Again):
-            self._told.discard(name)
-            self._ask(name)
+            if name in self._told and (frame := self._frame(self._protocol.subscribe, name)):
+                self._tell(name, frame, again=True)
             return
         for channel in tuple(self._observed.get(name, {}).values()):
             if isinstance(payload, (Ended, Failed)):

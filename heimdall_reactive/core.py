@@ -329,8 +329,8 @@ class StoreCore:
 
     # Parts
 
-    def _put_ahead(self, name: str, *frames: Frame) -> None:
-        self.outbox.put_ahead(name, *frames)
+    def _put_ahead(self, name: str, *frames: Frame, again: bool = False) -> None:
+        self.outbox.put_ahead(name, *frames, again=again)
         self.connection.flush()
 
     def _bind(self) -> None:

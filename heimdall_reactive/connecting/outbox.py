@@ -160,7 +160,7 @@ class Outbox:
             return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
         return ""
 
-    def put_ahead(self, name: str, *frames: Frame) -> None:
+    def put_ahead(self, name: str, *frames: Frame, again: bool = False) -> None:
         """Queue frames of this session before all sends: a channel is asked for, or left.
 
         Where the one is still unwritten, the other takes it back: neither is sent, and however
@@ -169,9 +169,11 @@ class Outbox:
         Args:
             name: of the channel.
             frames: one, or two that leave the channel and ask for it again.
+            again: one that asks again takes nothing back: what waits asks for the channel already.
         """
         waiting = self._ahead.pop(name, [])
-        left = waiting[:-1] if waiting and len(frames) == 1 else waiting or list(frames)
+        takes_back = waiting and len(frames) == 1 and not again
+        left = waiting[:-1] if takes_back else waiting or list(frames)
         if left:
             self._ahead[name] = left
 

@@ -349,6 +349,31 @@ async def test_a_match_that_raises_is_reported_and_the_connection_stays_open() -
         assert store.connected
 
 
+async def test_a_channel_that_nobody_observes_is_not_asked_for_again() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, Home()) as store:
+        observing = store.channel("one").subscribe()
+        link = await peer.accepted()
+        await admit(link)
+        observing.dispose()
+        await loop().idle()
+        link.send({"type": "channel", "topic": "one", "again": True})  # it crossed the leaving
+        await loop().idle()
+        assert [m["type"] for m in link.received[1:]] == ["subscribe", "unsubscribe"]
+
+
+async def test_a_channel_is_asked_for_again_once_however_often_the_server_says_so() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, Home(), send_rate=(1, 1.0)) as store:
+        store.channel("one").subscribe()
+        link = await peer.accepted()
+        await admit(link)
+        for _ in range(2):
+            link.send({"type": "channel", "topic": "one", "again": True})
+        await asyncio.sleep(5)
+        assert [m["type"] for m in link.received[1:]] == ["subscribe", "subscribe"]
+
+
 async def test_many_channels_are_asked_for_in_one_message() -> None:
     class Batched(SessionProtocol):
         channels = ChannelProtocol(
