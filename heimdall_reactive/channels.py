@@ -176,6 +176,11 @@ class Channels:
         known = [channel for found in self._known.valuerefs() if (channel := found()) is not None]
         self.bus.complete(known)
 
+    def catch_up(self) -> None:
+        """Tell the socket of what changed, before what is sent next; on the event loop."""
+        if self._changes:
+            self._compare()
+
     def _compare(self) -> None:
         with self.bus.lock:
             changes, self._changes = self._changes, {}

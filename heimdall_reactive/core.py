@@ -233,6 +233,7 @@ class StoreCore:
     def flush(self) -> None:
         """Have what waits written: here, or soon on the event loop."""
         if self.runtime.here():
+            self.channels.catch_up()
             self.connection.flush()
             return
         if self.runtime.loop.is_closed():

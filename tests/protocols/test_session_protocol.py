@@ -374,6 +374,17 @@ async def test_a_channel_is_asked_for_again_once_however_often_the_server_says_s
         assert [m["type"] for m in link.received[1:]] == ["subscribe", "subscribe"]
 
 
+async def test_a_channel_is_asked_for_before_what_is_sent_after_it() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, Home()) as store:
+        link = await peer.accepted()
+        await admit(link)
+        store.channel("one").subscribe()
+        store.send({"type": "push"})
+        await loop().idle()
+        assert [m["type"] for m in link.received[1:]] == ["subscribe", "push"]
+
+
 async def test_many_channels_are_asked_for_in_one_message() -> None:
     class Batched(SessionProtocol):
         channels = ChannelProtocol(
