@@ -145,6 +145,9 @@ class ProtocolSession(ABC):
         """Return the next envelope that matches; in `handshake()` only.
 
         The others are delivered after the handshake, in their order.
+
+        Raises:
+            Refused: a thousand envelopes came, and none of them matched. They are kept.
         """
 
     @abstractmethod
