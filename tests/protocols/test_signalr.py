@@ -1,0 +1,150 @@
+"""The example for SignalR against a strict hub, written to the protocol's public text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from examples.protocols.signalr import END, SignalR
+from heimdall_reactive import Status, StoreError, use_websocket
+from tests.peers import peer
+from tests.support import record, run
+
+
+class Hub:
+    """Refuses a wrong handshake, frames that are not one whole record, and ids used again."""
+
+    def __init__(self) -> None:
+        self.sockets: list[ServerConnection] = []
+        self.received: list[Any] = []
+        self.wrong: list[str] = []
+        self.streams: dict[str, str] = {}
+        self.pinged = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, socket: ServerConnection) -> None:
+        if await socket.recv() != '{"protocol": "json", "version": 1}' + END:
+            self.wrong.append("handshake")
+            return
+        event = {"type": 1, "target": "Welcome", "arguments": [len(self.sockets)]}
+        await socket.send("{}" + END + json.dumps(event) + END)  # in one frame
+        self.sockets.append(socket)
+        self.streams, used = {}, set[str]()
+        async for text in socket:
+            assert isinstance(text, str)
+            if text.count(END) != 1 or not text.endswith(END):
+                self.wrong.append(text)
+            message = json.loads(text.rstrip(END))
+            if message["type"] == 6:
+                self.pinged.set()
+                await self.say({"type": 6})
+                continue
+            self.received.append(message)
+            number = message["invocationId"]
+            if message["type"] == 5:
+                del self.streams[number]  # a stale id ends the connection
+                self.cancelled.set()
+                continue
+            if number in used:
+                self.wrong.append(number)
+            used.add(number)
+            await self.answer(message, number)
+
+    async def answer(self, message: Any, number: str) -> None:
+        match message["type"], message["target"]:
+            case 4, "Secret":
+                await self.say({"type": 3, "invocationId": number, "error": "not for you"})
+            case 4, target:
+                self.streams[number] = target
+            case 1, "Add":
+                total = sum(message["arguments"])
+                asked = {"type": 1, "target": "Ask", "arguments": [], "invocationId": "1"}
+                await self.say(asked, {"type": 3, "invocationId": number, "result": total})
+            case _:
+                await self.say({"type": 3, "invocationId": number, "error": "no such method"})
+
+    async def say(self, *messages: Any) -> None:
+        await self.sockets[-1].send("".join(json.dumps(message) + END for message in messages))
+
+    async def fire(self, target: str, *items: Any, end: bool = False) -> None:
+        number = next(number for number, known in self.streams.items() if known == target)
+        stream = [{"type": 2, "invocationId": number, "item": item} for item in items]
+        await self.say(*stream, *([{"type": 3, "invocationId": number}] if end else []))
+
+
+def test_invocations_streams_and_requests_go_on_after_a_drop() -> None:
+    async def main() -> None:
+        hub = Hub()
+        async with (
+            peer(hub) as url,
+            use_websocket(url, protocol=SignalR(), message_type=Any, reconnect_delay=0.01) as s,
+        ):
+            seen, items, ended = record(s.messages), list[Any](), asyncio.Event()
+            s.channel("Counter").subscribe(items.append, on_completed=ended.set)
+            answer = await s.request({"type": 1, "target": "Add", "arguments": [2, 3]}, timeout=5)
+            assert answer == {"type": 3, "invocationId": "2 Add", "result": 5}
+            await hub.fire("Counter", 1, 2)
+            await s.request({"type": 1, "target": "Nothing", "arguments": []}, timeout=5)
+            hub.sockets[-1].transport.abort()
+            await s.wait_for(lambda state: state.session == 2, 5)
+            answer = await s.request({"type": 1, "target": "Add", "arguments": [4]}, timeout=5)
+            assert (answer["invocationId"], answer["result"]) == ("2 Add", 4)
+            await hub.fire("Counter", 3, end=True)
+            await asyncio.wait_for(ended.wait(), 5)
+            refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            s.channel("Secret").subscribe(on_error=refused.set_result)
+            assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
+            s.channel("Clock").subscribe().dispose()  # nobody wants it: nothing is asked for
+            leaving = s.channel("Clock").subscribe()
+            await s.request({"type": 1, "target": "Add", "arguments": []}, timeout=5)
+            leaving.dispose()
+            await asyncio.wait_for(hub.cancelled.wait(), 5)
+            assert items == [1, 2, 3]
+            assert [message["target"] for message in seen] == [
+                *("Welcome", "Ask"),
+                *("Welcome", "Ask", "Ask"),
+            ]
+            assert s.stats.invalid == 0
+        assert [message.get("target") for message in hub.received] == [
+            *("Counter", "Add", "Nothing"),
+            *("Counter", "Add", "Secret", "Clock", "Add", None),
+        ]
+        assert hub.wrong == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_close_says_whether_to_come_back(again: bool) -> None:
+    async def main() -> None:
+        hub = Hub()
+        async with (
+            peer(hub) as url,
+            use_websocket(url, protocol=SignalR(), message_type=Any, reconnect_delay=0.01) as store,
+        ):
+            await store.wait_connected(5)
+            await hub.say({"type": 7, "allowReconnect": again})
+            state = await store.wait_for(
+                lambda state: state.session == 2 or state.status is Status.FAILED, 5
+            )
+            assert (state.status is Status.FAILED) is not again
+
+    run(main)
+
+
+def test_every_session_pings() -> None:
+    async def main() -> None:
+        hub = Hub()
+        options: Any = {"protocol": SignalR(0.1), "reconnect_delay": 0.01}
+        async with peer(hub) as url, use_websocket(url, message_type=Any, **options):
+            for _ in range(2):
+                await asyncio.wait_for(hub.pinged.wait(), 5)
+                hub.sockets[-1].transport.abort()
+                hub.pinged.clear()
+        assert hub.wrong == []
+
+    run(main)
