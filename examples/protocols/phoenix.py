@@ -30,6 +30,7 @@ class Phoenix(SessionProtocol):
 
     A push is `store.send({"topic": ..., "event": ..., "payload": ...})`; `store.request()` of the
     same returns its reply. A server that answers nothing is left after two `heartbeat` intervals.
+    A channel that crashes at each join is joined again at once; `send_rate=` slows that down.
     """
 
     def __init__(self, heartbeat: float = 30.0) -> None:
@@ -86,7 +87,7 @@ class Phoenix(SessionProtocol):
 
 if __name__ == "__main__":
     url, topic = sys.argv[1:3]
-    with use_websocket(url, protocol=Phoenix(), message_type=Any) as store:
+    with use_websocket(url, protocol=Phoenix(), message_type=Any, send_rate=(5, 1.0)) as store:
         store.channel(topic).subscribe(print, print)
         for _ in store.iterate():
             pass
