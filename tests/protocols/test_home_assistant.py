@@ -82,7 +82,7 @@ def test_events_and_requests_go_on_after_a_drop() -> None:
         ids = [command["id"] for command in service.commands]
         assert ids == [1, 2, *range(1, len(ids) - 1)]
         left = [c for c in service.commands if c["type"] == "unsubscribe_events"]
-        assert [command["subscription"] for command in left] == [4]
+        assert [command["subscription"] for command in left] == [3]
         assert service.wrong == []
 
     run(main)
