@@ -34,6 +34,10 @@ for stage in Path(sys.argv[1]).read_text().splitlines():
                 {kind: int(n) for n, kind in re.findall(r"(\d+) (\w+)", closing["counts"])}
             )
             run["failed"] += run["error"] + run["errors"]
+            if label.startswith("again:") and runs:  # what failed before, once more and alone
+                runs[-1][1]["failed"] = run["failed"]
+                runs[-1][1]["passed"] += run["passed"]
+                continue
             if any(run[kind] for kind in TESTS):
                 runs.append((closing["label"].strip(" =") or label, run))
     for what, run in runs:
