@@ -208,12 +208,10 @@ class SessionProtocol:
     Attributes:
         subprotocols: offered in the upgrade, the preferred first.
         channels: how `store.channel(name)` is asked for, left and matched.
-        acknowledges: a send with a key counts as `delivered` when a message with that key comes.
     """
 
     subprotocols: Sequence[str] = ()
     channels: ChannelProtocol | None = None
-    acknowledges: bool = False
     _session_ending: frozenset[type] = frozenset()  # message types behind which a close is final
 
     async def endpoint(self, attempt: int) -> str | None:
@@ -246,10 +244,6 @@ class SessionProtocol:
     def correlate(self, value: Any) -> Hashable | None:
         """Return the key that a request and its answer have in common; None for any other."""
         return None
-
-    async def refresh(self, token: str, session: ProtocolSession) -> bool:
-        """Hand a new token over on the open socket; False asks for another session instead."""
-        return False
 
 
 def overrides(protocol: SessionProtocol, method: str) -> bool:
