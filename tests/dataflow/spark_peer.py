@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import Any, Self
 
@@ -48,6 +49,9 @@ class AckPeer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
+        for end in (self._server.shutdown_watcher, self._server.shutdown_notifier):
+            if isinstance(end, int):  # `websockets` 16 has a pipe here, and leaves it open
+                os.close(end)
 
     def _serve(self, connection: ServerConnection) -> None:
         assert connection.request is not None

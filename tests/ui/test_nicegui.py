@@ -27,7 +27,7 @@ from .support import BURST, Stage, observers
 
 pytest.importorskip("nicegui", reason="pip install 'heimdall-reactive[nicegui]'")
 
-from nicegui import ui
+from nicegui import Client, ui
 from nicegui.testing import User, user_simulation
 from nicegui.testing.general import nicegui_reset_globals
 
@@ -61,7 +61,7 @@ async def shown(stage: Stage, loop: Loop, page: Callable[[WebSocketStore[Any]], 
         async with user_simulation(lambda: page(store)) as user:
             await user.open("/")
             yield user, store
-            if user.client is not None and not user.client.is_deleted:
+            if user.client is not None and user.client.id in Client.instances:
                 user.client.delete()
             assert observers(store) == 0
     finally:
@@ -294,8 +294,10 @@ def test_a_setter_may_create_elements_and_notify(stage: Stage) -> None:
             stage.say(1)
             await user.should_see("news 1")
             await user.should_see("told 1")
-            with user.scope(marker="feed"):
-                await user.should_see("news 1")
+            (feed,) = user.find(marker="feed").elements
+            assert [label.text for label in feed.descendants() if isinstance(label, ui.label)] == [
+                "news 1"
+            ]
 
     run(main)
 
