@@ -186,9 +186,9 @@ class StoreCore:
         mark = self.outbox.mark()
         self.life.call(lambda: self.connection.disconnect(mark))
 
-    def reconnect(self, code: int, reason: str) -> None:
+    def reconnect(self, code: int, reason: str, overlap: bool) -> None:
         """Open another session in place of this one; connect where there is none."""
-        self.life.call(lambda: self.connection.reconnect(code, reason))
+        self.life.call(lambda: self.connection.reconnect(code, reason, overlap))
 
     def resubscribe(self, name: str) -> None:
         """Ask for a channel again."""
@@ -261,7 +261,9 @@ class StoreCore:
         """Return what holds the server back for consumers that are full; one for all stores."""
         if self._holding is None:
             bounded = self._bounded_hold
-            self._holding = Holding(lambda: self.connection.session, self.runtime, bounded=bounded)
+            self._holding = Holding(
+                lambda: self.connection.sessions.read, self.runtime, bounded=bounded
+            )
         return self._holding
 
     def channel(self, values: Values[Any], name: str, message_type: Any) -> Observable[Any]:

@@ -148,15 +148,22 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         if not self._life.closed:
             self._core.set_access_token(Identity(secret, principal))
 
-    def reconnect(self, code: int = 1000, reason: str = "") -> None:
+    def reconnect(self, code: int = 1000, reason: str = "", *, overlap: bool = False) -> None:
         """End this session and open the next one at once; connect where there is none.
 
         Nothing counts as a failure: what waits, the channels and the requests are kept. What the
         server sent on the old socket and was not read yet is lost, and `gaps` reports it.
 
+        With `overlap` the next session is opened first, its handshake and its subscriptions
+        included, while `is_connected` stays true. Then sends go out on it, the old one is closed
+        and read to its end, at most for `close_timeout`, and the messages of the new one follow:
+        there is a gap only where the old one was cut off. If the next session cannot be opened,
+        `errors` says why and nothing changes. Another user's or URL's session never overlaps.
+
         Args:
             code: close code that the server gets: 1000, or 3000 to 4999.
             reason: close reason, at most 123 bytes.
+            overlap: open the next session before this one ends.
 
         Raises:
             ConfigurationError: a code that only a library may send (RFC 6455 7.4).
@@ -165,7 +172,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._life.refuse_closed()
         if not (code == 1000 or 3000 <= code <= 4999):
             raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code}")
-        self._core.reconnect(code, reason)
+        self._core.reconnect(code, reason, overlap)
 
     def resubscribe(self, name: str) -> None:
         """Leave a channel and ask for it again, for a new snapshot.

@@ -187,7 +187,7 @@ class ProtocolSession(ABC):
         raise Refused(reason, action)
 
     @abstractmethod
-    def reconnect(self, reason: str = "", *, code: int = 1000) -> None:
+    def reconnect(self, reason: str = "", *, code: int = 1000, overlap: bool = False) -> None:
         """Open another session in place of this one; see `WebSocketStore.reconnect`."""
 
     @abstractmethod

@@ -42,12 +42,15 @@ from .pace import Pace
 from .providers import ProviderCalls
 from .runtime import Runtime
 from .session import Session
+from .sessions import Sessions
 from .timers import Timers
 from .tokens import Identity, Upgrade, prepare
 
 __all__ = ["Connection"]
 
 NORMAL_CLOSURE: Final = 1000
+DIALLING: Final = (Phase.CONNECTING, Phase.RENEWING)
+SHAKING: Final = (Phase.HANDSHAKE, Phase.SWITCHING)
 PROBE_TIMEOUT: Final = 5.0  # seconds that a peer has to answer after the machine has slept
 
 
@@ -84,14 +87,13 @@ class Connection:
         self._dial = choose(options.transport)
         self._asker = ProviderCalls()
         self._retries = Retries(options, random.random, listener.on_error)
-        self.session: Session | None = None
+        self.sessions = Sessions()
+        self._principal: object = None  # of the current session
         self._machine = Machine()
         self._dialling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers = Timers(runtime, self._on_wake)
         self._expiry = Expiry(outbox, runtime, listener.on_error)
-        self._ended: asyncio.Event | None = None
-        self._parted: set[Session] = set()  # their closing handshakes are still under way
 
     @property
     def state(self) -> ConnectionState:
@@ -116,8 +118,9 @@ class Connection:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
-        if self.session is not None and self.state.is_connected:
-            self.session.flush()
+        session = self.sessions.current
+        if session is not None and self.state.is_connected:
+            session.flush()
         if self._options.send_ttl is not None:
             self._expiry.expect()
 
@@ -127,26 +130,34 @@ class Connection:
         self._feed(events.Close())
         self._expiry.stop()
         try:
-            while self.session is not None:
-                self._ended = self._ended or asyncio.Event()
-                await self._ended.wait()
+            await self.sessions.wait_closed()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._options.close_timeout)
             await self._asker.aclose(self._options.close_timeout)
-            for parted in tuple(self._parted):
-                parted.kill()
-            self._parted.clear()
+            self.sessions.kill_parted()
         finally:  # where it is cancelled, the event loop is about to end
-            if self.session is not None:
+            if self.sessions.current is not None:
                 self.abandon()
 
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; reconnect if it was in use."""
         self._feed(events.LoopLost(self._runtime.wall(), self._runtime.time()))
 
-    def reconnect(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
-        """End this session and open the next one at once; while not connected, `connect`."""
-        self._feed(events.Reconnect(code, reason, self._runtime.wall()))
+    def reconnect(
+        self, code: int = NORMAL_CLOSURE, reason: str = "", overlap: bool = False
+    ) -> None:
+        """End this session and open the next one at once; while not connected, `connect`.
+
+        Args:
+            code: closes this session.
+            reason: goes with it.
+            overlap: whether the next one is opened first; where one is under way already, this
+                one is not needed.
+        """
+        if overlap:
+            self._feed(events.Renew(code, reason))
+        else:
+            self._feed(events.Reconnect(code, reason, self._runtime.wall()))
 
     # The table and its effects
 
@@ -156,6 +167,7 @@ class Connection:
             self._carry_out(effect)
 
     def _carry_out(self, effect: effects.Effect) -> None:  # noqa: C901 - a line for each effect
+        session = self.sessions.current
         match effect:
             case effects.StartAttempt(number):
                 self._start_attempt(number)
@@ -165,17 +177,19 @@ class Connection:
                 wire.kill()
             case effects.OpenSession((wire, upgrade)):
                 self._open_session(wire, upgrade)
-            case effects.StartSession(heartbeat) if self.session is not None:
-                self.session.start(self._options.heartbeat if heartbeat else None)
-            case effects.EndSession(code, reason) if self.session is not None:
-                self.session.end(code, reason)
-            case effects.PartSession(code, reason) if self.session is not None:
-                self._part_session(self.session, code, reason)
-            case effects.DropSession():
-                self._drop_session()
-            case effects.Probe(slept) if self.session is not None:
-                self.session.on_wake(slept)
-                self.session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
+            case effects.StartSession(heartbeat) if session is not None:
+                session.start(self._options.heartbeat if heartbeat else None)
+            case effects.EndSession(code, reason) if session is not None:
+                session.end(code, reason)
+            case effects.PartSession(code, reason):
+                self.sessions.part(code, reason)
+            case effects.HandOver(code, reason):
+                self._hand_over(code, reason)
+            case effects.DropOld():
+                self.sessions.kill_old()
+            case effects.Probe(slept) if session is not None:
+                session.on_wake(slept)
+                session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
             case effects.StartTimer(delay):
                 self._timers.retry(delay, self._retry_due)
             case effects.StartStable():
@@ -200,10 +214,11 @@ class Connection:
                 self._feed(event)
 
     def _tell_gap(self, gap: Gap) -> None:
-        if self.session is None:  # an observer has disconnected, and the socket is gone
+        session = self.sessions.current
+        if session is None:  # an observer has disconnected, and the socket is gone
             self._listener.on_gap(gap)
         else:
-            self.session.hold_gap(gap)
+            session.hold_gap(gap)
 
     def _start_attempt(self, number: int) -> None:
         self.counters.attempts += 1
@@ -216,18 +231,18 @@ class Connection:
         task, self._dialling = self._dialling, None
         if task is not None:
             task.cancel()
+        self.sessions.kill_opening()
 
     async def _attempt(self, number: int) -> None:
         try:
             upgrade = await self._prepare()
-            if self._is_in(Phase.CONNECTING, number):
-                self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
-            if not self._is_in(Phase.CONNECTING, number):  # an observer of that has disconnected
+            if not self._goes_on(number, upgrade):
                 return
             wire = await self._dial(*upgrade[:3], self._options)
             self._feed(events.Dialed(number, (wire, upgrade)))
-            if self._is_in(Phase.HANDSHAKE, number) and self.session is not None:
-                await self._shake_hands(self.session, upgrade)
+            opened = self.sessions.opening
+            if self._is_in(number, *SHAKING) and opened is not None:
+                await self._shake_hands(opened)
         except asyncio.CancelledError:
             # Late, and so without effect, unless somebody else has cancelled it.
             self._refused(number, ConnectError("somebody cancelled the attempt", "reset"))
@@ -236,12 +251,41 @@ class Connection:
             self._refused(number, bare(error))
         else:
             self._ended_attempt(number)
-            if self._is_in(Phase.HANDSHAKE, number):
-                self._listener.on_session()
+            if self._is_in(number, Phase.HANDSHAKE):
+                self._subscribe()
+            if self._is_in(number, Phase.HANDSHAKE):
+                self.sessions.switch()
+                self.counters.reconnects += self.state.session > 0
+            if self._is_in(number, *SHAKING):
                 self._feed(events.Ready(number, self._runtime.wall()))
 
-    def _is_in(self, phase: Phase, number: int) -> bool:
-        return self._machine.number == number and self._machine.phase is phase
+    def _goes_on(self, number: int, upgrade: Upgrade) -> bool:
+        """Tell for whom an attempt is; return whether it is still wanted."""
+        if self._is_in(number, Phase.RENEWING) and upgrade.principal != self._principal:
+            # What waits is for another user or URL, and no session of that one may be beside it.
+            self.reconnect(*(self._machine.planned or ()))
+        if self._is_in(number, *DIALLING):
+            self._principal = upgrade.principal
+            self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
+        return self._is_in(number, *DIALLING)  # else an observer of that has disconnected
+
+    def _is_in(self, number: int, *phases: Phase) -> bool:
+        return self._machine.number == number and self._machine.phase in phases
+
+    def _subscribe(self) -> None:
+        self._outbox.clear_ahead()  # what the session before did not write
+        self._listener.on_session()
+
+    def _hand_over(self, code: int, reason: str) -> None:
+        """Have the next session write; the one before is closed, and read to its end."""
+        sessions = self.sessions
+        old = sessions.switch()
+        if sessions.current is not None:
+            sessions.current.wait_for_old()
+        self.counters.reconnects += 1
+        self._subscribe()
+        if old is sessions.old:  # else an observer has disconnected
+            sessions.close_old(lambda: self._outbox.has_ahead, code, reason)
 
     def _ended_attempt(self, number: int) -> None:
         if self._machine.number == number:
@@ -270,7 +314,7 @@ class Connection:
                 answer = await self._protocol.endpoint(self.state.attempt)
         return url if answer is None else ws_config.resolve(answer)
 
-    async def _shake_hands(self, session: Session, upgrade: Upgrade) -> None:
+    async def _shake_hands(self, session: Session) -> None:
         """Have the protocol say what must be said first."""
         if not overrides(self._protocol, "handshake"):
             return
@@ -284,7 +328,7 @@ class Connection:
         pace = None if options.send_rate is None else Pace(options.send_rate, loop)
         parts = (
             wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask,
-            self._on_closed, protocol._session_ending, pace, self.reconnect,
+            self._on_closed, protocol._session_ending, pace, self._reconnect_for,
         )  # fmt: skip
         if options.protocol is None:
             session = Session(*parts)
@@ -292,32 +336,32 @@ class Connection:
             session = EnvelopeSession(protocol, self._validate, *parts)
         if options.protocol is not None or overrides(protocol, "handshake"):
             session.converse(self.state.session + 1, self.state.attempt, upgrade.token)
-        self.session = session
-        self.counters.reconnects += self.state.session > 0
+        self.sessions.opening = session
 
-    def _on_closed(self, close: CloseInfo) -> None:
-        """Handle the end of the session's socket."""
-        session, self.session = self.session, None
-        assert session is not None
-        if self._ended is not None:
-            self._ended.set()
+    def _reconnect_for(self, session: Session, code: int, reason: str, overlap: bool) -> None:
+        if session is self.sessions.current:  # the one before may be read to its end
+            self.reconnect(code, reason, overlap)
+
+    def _on_closed(self, session: Session, close: CloseInfo) -> None:
+        """Handle the end of a session's socket."""
+        sessions, number, now = self.sessions, self._machine.number, self._runtime.time()
+        opening, old, current = (
+            session is each for each in (sessions.opening, sessions.old, sessions.current)
+        )
+        sessions.forget(session)
         session.on_wake(self._timers.slept)
-        kind = session.ending
+        kind, wall = session.ending, self._runtime.wall()
+        lost_at = wall - session.silent_for
         error = session.refusal or (
             ConnectionLost(close.code, close.reason) if kind is None else SessionEnded(kind)
         )
-        lost_at = self._runtime.wall() - session.silent_for
-        self._feed(events.Closed(close, error, lost_at, self._runtime.time()))
-
-    def _part_session(self, session: Session, code: int, reason: str) -> None:
-        self.session = None
-        self._parted.add(session)
-        session.part(code, reason, lambda _: self._parted.discard(session))
-
-    def _drop_session(self) -> None:
-        session, self.session = self.session, None
-        if session is not None:
-            session.kill()
+        if current:
+            self._feed(events.Closed(close, error, lost_at, now))
+        elif opening:
+            self._feed(events.ClosedEarly(number, close, error, now))
+        elif old:
+            clean = session.wire.close_received
+            self._feed(events.HandedOver(number, clean, lost_at, wall))
 
     def _forget_loop(self) -> None:
         self._dialling = None
@@ -325,7 +369,7 @@ class Connection:
         self._expiry.stop()
         self._tasks.clear()
         self._asker.forget()
-        self._drop_session()
+        self.sessions.kill()
 
     def _judge(self, number: int, failure: Failure) -> None:
         decision = self._retries.decide(failure, callable(self.identity.token))

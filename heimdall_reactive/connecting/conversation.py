@@ -43,7 +43,7 @@ class Owner(Protocol):
     def recovered(self) -> None:
         """Drop the gap of this session, unless it was told."""
 
-    def reconnect(self, code: int, reason: str) -> None:
+    def reconnect(self, code: int, reason: str, overlap: bool) -> None:
         """Open another session in place of this one."""
 
 
@@ -66,7 +66,6 @@ class Conversation(ProtocolSession):
         attempt: int,
         token: SecretStr | None,
     ) -> None:
-        """Open another session in place of this one."""
         wire = owner.wire
         self.number, self.attempt = number, attempt
         self.subprotocol: str | None = getattr(wire, "subprotocol", None)
@@ -156,9 +155,9 @@ class Conversation(ProtocolSession):
             before.cancel()
         self._timers[0] = self._loop.call_later(seconds, look)
 
-    def reconnect(self, reason: str = "", *, code: int = 1000) -> None:
+    def reconnect(self, reason: str = "", *, code: int = 1000, overlap: bool = False) -> None:
         """Open another session in place of this one."""
-        self._owner.reconnect(code, reason)
+        self._owner.reconnect(code, reason, overlap)
 
     def recovered(self) -> None:
         """Say that nothing was missed."""

@@ -11,8 +11,8 @@ from heimdall_reactive.base.state import ConnectionState, Gap
 from .events import Event
 
 __all__ = [
-    "TELLS", "CancelAttempt", "CancelTimers", "DropLink", "DropSession", "Effect", "EndSession",
-    "ForgetLoop", "Judge", "MoveLoop", "OpenSession", "PartSession", "Probe", "Report",
+    "TELLS", "CancelAttempt", "CancelTimers", "DropLink", "DropOld", "Effect", "EndSession",
+    "ForgetLoop", "HandOver", "Judge", "MoveLoop", "OpenSession", "PartSession", "Probe", "Report",
     "ResetRetries", "StartAttempt", "StartSession", "StartStable", "StartTimer", "Tell",
     "TellGap", "Then",
 ]  # fmt: skip
@@ -25,7 +25,7 @@ class StartAttempt(NamedTuple):
 
 
 class CancelAttempt(NamedTuple):
-    """Cancel that task."""
+    """Cancel that task, and drop the socket that it has opened."""
 
 
 class DropLink(NamedTuple):
@@ -60,8 +60,15 @@ class PartSession(NamedTuple):
     reason: str
 
 
-class DropSession(NamedTuple):
-    """Drop the session and its socket."""
+class HandOver(NamedTuple):
+    """Write on the new session, close the one before, and report `HandedOver` at its end."""
+
+    code: int
+    reason: str
+
+
+class DropOld(NamedTuple):
+    """Drop the session that was being read to its end."""
 
 
 class Probe(NamedTuple):
@@ -129,11 +136,11 @@ class Then(NamedTuple):
 
 Effect: TypeAlias = (
     StartAttempt | CancelAttempt | DropLink | OpenSession | StartSession | EndSession
-    | DropSession | PartSession | Probe | StartTimer | StartStable | CancelTimers
+    | HandOver | DropOld | PartSession | Probe | StartTimer | StartStable | CancelTimers
     | ResetRetries | ForgetLoop | MoveLoop | Tell | TellGap | Report | Judge | Then
 )  # fmt: skip
 
 TELLS: Final = (
-    OpenSession, StartSession, EndSession, MoveLoop, Tell, TellGap, Report, Judge, Then,
+    OpenSession, StartSession, EndSession, HandOver, MoveLoop, Tell, TellGap, Report, Judge, Then,
 )  # fmt: skip
 """The effects that may run a user's code: they come last, and the next event may come in them."""

@@ -41,6 +41,7 @@ class EnvelopeSession(Session):
         self._correlates = type(protocol).correlate is not SessionProtocol.correlate
         self._encodes = type(protocol).encode is not SessionProtocol.encode
         self._begun = False
+        self._waits = False  # for the end of the session before
 
     # Owner of a conversation
 
@@ -71,6 +72,14 @@ class EnvelopeSession(Session):
         for envelope in self._talk.end_handshake():
             self._deliver(envelope)
         self.begin()
+        if self._waits:
+            self.wire.hold(False)
+
+    def wait_for_old(self) -> None:
+        """Have frames wait in the socket until `start`, where `recv` has begun to read it."""
+        self._waits = self._begun
+        if self._waits:
+            self.wire.hold(True)
 
     @property
     def _talk(self) -> Any:

@@ -8,9 +8,9 @@ from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.retry import Decision
 
 __all__ = [
-    "Announced", "AttemptFailed", "Close", "Closed", "Connect", "Dialed", "Disconnect", "Event",
-    "Judged", "LoopLost", "Ready", "Reconnect", "Reopen", "Reported", "RetryDue", "Stable",
-    "Unusable", "Woke",
+    "Announced", "AttemptFailed", "Close", "Closed", "ClosedEarly", "Connect", "Dialed",
+    "Disconnect", "Event", "HandedOver", "Judged", "LoopLost", "Ready", "Reconnect", "Renew",
+    "Reopen", "Reported", "RetryDue", "Stable", "Unusable", "Woke",
 ]  # fmt: skip
 
 
@@ -28,6 +28,13 @@ class Reconnect(NamedTuple):
     code: int
     reason: str
     wall: float  # seconds since the epoch
+
+
+class Renew(NamedTuple):
+    """The command: another session beside this one, which ends when the other one is open."""
+
+    code: int
+    reason: str
 
 
 class Close(NamedTuple):
@@ -81,6 +88,24 @@ class Closed(NamedTuple):
     now: float
 
 
+class ClosedEarly(NamedTuple):
+    """The socket of an attempt has ended in the handshake."""
+
+    number: int
+    close: CloseInfo
+    error: Exception
+    now: float
+
+
+class HandedOver(NamedTuple):
+    """The session before has ended, and all that came on it was delivered."""
+
+    number: int
+    clean: bool  # the peer has closed it too, so that nothing of it was lost
+    lost_at: float  # its last sign of life, in seconds since the epoch
+    wall: float
+
+
 class Reported(NamedTuple):
     """The failure was reported to those who observe the errors."""
 
@@ -118,6 +143,7 @@ class LoopLost(NamedTuple):
 
 
 Event: TypeAlias = (
-    Connect | Disconnect | Reconnect | Close | RetryDue | Dialed | AttemptFailed | Unusable
-    | Ready | Announced | Closed | Reported | Judged | Stable | Woke | Reopen | LoopLost
+    Connect | Disconnect | Reconnect | Renew | Close | RetryDue | Dialed | AttemptFailed
+    | Unusable | Ready | Announced | Closed | ClosedEarly | HandedOver | Reported | Judged
+    | Stable | Woke | Reopen | LoopLost
 )  # fmt: skip

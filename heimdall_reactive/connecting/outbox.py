@@ -41,6 +41,9 @@ class Writer(Protocol):
             Unsendable: the protocol has no form for it.
         """
 
+    def wrote(self, receipt: Receipt) -> None:
+        """Settle the receipt of what was just written, now or when it is known."""
+
 
 class QueuedSend(NamedTuple):
     """One waiting send, its number in the order of all, and when it expires."""
@@ -83,7 +86,6 @@ class Outbox:
         self._ahead: OrderedDict[str, list[Frame]] = (
             OrderedDict()
         )  # of this session, before all sends
-        self._in_flight: Receipt | None = None
         self._flushing = False
         self._bytes = 0
         self._count = 0
@@ -112,10 +114,10 @@ class Outbox:
                 self._append(frame, receipt)
         self._settle(dropped, "dropped", "later sends took its place (outbox_overflow)")
         if closed:
-            self._refuse(receipt, "dropped", closed)
+            self.refuse(receipt, "dropped", closed)
         elif full:
             state: ReceiptState = "dropped" if self._overflow == "drop_newest" else "rejected"
-            self._refuse(receipt, state, full)
+            self.refuse(receipt, state, full)
         return receipt
 
     def _append(self, frame: Frame, receipt: Receipt) -> None:
@@ -127,7 +129,8 @@ class Outbox:
         self._bytes += len(frame.data)
         self.counters.queue_high_water = max(self.counters.queue_high_water, len(self._entries))
 
-    def _refuse(self, receipt: Receipt, state: ReceiptState, reason: str) -> None:
+    def refuse(self, receipt: Receipt, state: ReceiptState, reason: str) -> None:
+        """Settle and count a send that is not written."""
         self._add(state, 1)
         receipt.settle(state, SendError(f"not sent: {reason}", state))
 
@@ -183,8 +186,7 @@ class Outbox:
         """Write what waits, in order, as long as the wire takes it.
 
         A send whose write raises goes back to where it was: a flush that breaks midway repeats
-        nothing and loses nothing. One that the wire could not hand on at once stays in flight: it
-        is `written` when the wire is writable again, and `in_doubt` if its connection ends before.
+        nothing and loses nothing.
 
         What a receipt's callback sends is written by the flush that has called it: one inside
         another would go as deep as there are sends.
@@ -193,8 +195,6 @@ class Outbox:
             return
         self._flushing = True
         try:
-            if self._in_flight is not None and wire.writable:
-                self.land()
             while (self._ahead or self._entries) and wire.may_write:
                 self._write_next(wire)
         finally:
@@ -216,27 +216,12 @@ class Outbox:
         try:
             wire.write(entry.frame)
         except Unsendable as error:
-            self._refuse(entry.receipt, "rejected", str(error))
+            self.refuse(entry.receipt, "rejected", str(error))
             return
         except BaseException:
             self._put_back(entry)
             raise
-        if wire.writable:
-            entry.receipt.settle("written")
-        else:
-            self._in_flight = entry.receipt
-
-    def land(self) -> None:
-        """Settle what was in flight as written: the operating system has taken it."""
-        receipt, self._in_flight = self._in_flight, None
-        if receipt is not None:
-            receipt.settle("written")
-
-    def turn_down(self, reason: str) -> None:
-        """Settle what was in flight as rejected: nothing of it has left, and never will."""
-        receipt, self._in_flight = self._in_flight, None
-        if receipt is not None:
-            self._refuse(receipt, "rejected", reason)
+        wire.wrote(entry.receipt)
 
     def _next(self) -> QueuedSend | None:
         """Remove and return the next send that has not expired."""
@@ -259,19 +244,14 @@ class Outbox:
         self._bytes -= len(entry.frame.data)
         return entry
 
-    def doubt(self) -> int:
-        """Settle what was in flight when its connection ended: nobody can tell; return how many.
+    @property
+    def has_ahead(self) -> bool:
+        """Whether something waits that goes out before all sends."""
+        return bool(self._ahead)
 
-        It is not sent again: that could make two of it.
-        """
+    def clear_ahead(self) -> None:
+        """Forget what a session that has ended did not write."""
         self._ahead.clear()
-        receipt, self._in_flight = self._in_flight, None
-        if receipt is None:
-            return 0
-        self.counters.in_doubt += 1
-        reason = "the connection ended while it was being written; it may have arrived"
-        receipt.settle("in_doubt", SendError(reason, "in_doubt"))
-        return 1
 
     def expire(self) -> int:
         """Settle the sends that have waited longer than `send_ttl`; return how many."""

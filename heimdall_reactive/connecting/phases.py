@@ -20,6 +20,9 @@ class Phase(StrEnum):
     HANDSHAKE = "handshake"  #: the socket is open; what must be said first is being said
     ANNOUNCING = "announcing"  #: told as connected; no frame has been taken yet
     OPEN = "open"  #: frames come and go
+    RENEWING = "renewing"  #: open, while the socket of the next session is being dialled
+    SWITCHING = "switching"  #: open, while the handshake of the next session is under way
+    HANDING_OVER = "handing over"  #: the next session writes; the one before is read to its end
     JUDGING = "judging"  #: it failed or was lost; the rules and the user's callables decide
     WAITING = "waiting"  #: for the next attempt
     CLOSING = "closing"  #: the closing handshake that `disconnect()` began
@@ -40,6 +43,8 @@ class Machine:
         closed: the store is being closed, so that no attempt follows any more.
         lost_at: the last sign of life of the session before, until its gap was told.
         failure: what is being judged.
+        planned: close code and reason of a session, while the next one is opened beside it.
+        beside: in `JUDGING`, where the attempt stands that was under way beside the lost session.
     """
 
     phase: Phase = Phase.IDLE
@@ -48,3 +53,5 @@ class Machine:
     closed: bool = False
     lost_at: float | None = None
     failure: Failure | None = None
+    planned: tuple[int, str] | None = None
+    beside: Phase | None = None

@@ -17,6 +17,7 @@ from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreEr
 from heimdall_reactive.base.masking import Mask, bare
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
+from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.session_protocol import Refused
 from heimdall_reactive.base.state import Gap
 from heimdall_reactive.base.stats import Counters
@@ -52,7 +53,8 @@ class Session:
         ended: is told of the end, once.
         session_ending: types of messages behind which a close is final.
         pace: says when the next send may go; None never waits.
-        reconnect: opens another session, with a close code and a reason for this one.
+        reconnect: opens another session, with a close code and a reason for this one, and
+            whether that comes first.
     """
 
     def __init__(
@@ -64,10 +66,10 @@ class Session:
         counters: Counters,
         listener: Listener,
         mask: Mask,
-        ended: Callable[[CloseInfo], None],
+        ended: Callable[[Session, CloseInfo], None],
         session_ending: frozenset[type] = frozenset(),
         pace: Pace | None = None,
-        reconnect: Callable[[int, str], None] = lambda code, reason: None,
+        reconnect: Callable[[Session, int, str, bool], None] = lambda *_: None,
     ) -> None:
         self.wire = wire
         self._loop = loop
@@ -82,6 +84,7 @@ class Session:
         self._reconnect = reconnect
         self.refusal: StoreError | None = None  # why the protocol ended this session
         self.conversation: Conversation | None = None
+        self._in_flight: Receipt | None = None
         self._gap: Gap | None = None  # held until the first message
         self._recovered = False
         self._pulse: Pulse | None = None
@@ -100,6 +103,8 @@ class Session:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire and the pace take it."""
+        if self._in_flight is not None and self.wire.writable:
+            self.land()
         if self.conversation is None or self.conversation.flush():
             self._outbox.flush(self)
 
@@ -108,26 +113,26 @@ class Session:
         self._stop()
         self.wire.end(code, reason)
 
-    def part(self, code: int, reason: str, ended: Callable[[CloseInfo], None]) -> None:
-        """Close with a code and take nothing more; another session follows without waiting.
-
-        Args:
-            code: the close code.
-            reason: the close reason.
-            ended: is called at the end of the socket.
-        """
+    def part(self, code: int, reason: str) -> None:
+        """Close with a code and take nothing more; another session follows without waiting."""
         self._stop()
-        self._ended = ended
-        doubted = self._outbox.doubt()
+        doubted = self._doubt()
         self.wire.fail(code, reason)
         if doubted:
             self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
+
+    def wait_for_old(self) -> None:
+        """Have frames wait in the socket until `start`; here they do."""
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call something on the event loop."""
+        self._loop.call_later(seconds, call)
 
     def kill(self) -> None:
         """Drop the socket; nothing is told any more."""
         self._stop()
         self.wire.kill()
-        self._outbox.doubt()
+        self._doubt()
 
     @property
     def ending(self) -> str | None:
@@ -178,14 +183,14 @@ class Session:
 
     def on_writable(self) -> None:
         """Settle what was in flight: the operating system has taken it. Then write on."""
-        self._outbox.land()  # during the closing handshake too, when nothing more is written
+        self.land()  # during the closing handshake too, when nothing more is written
         self.flush()
 
     def on_closed(self, close: CloseInfo) -> None:
         """Handle the end of the socket."""
         self._stop()
-        doubted = self._outbox.doubt()
-        self._ended(replace(close, reason=self._mask(one_line(close.reason, MAX_REASON))))
+        doubted = self._doubt()
+        self._ended(self, replace(close, reason=self._mask(one_line(close.reason, MAX_REASON))))
         if doubted:
             self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
 
@@ -208,6 +213,29 @@ class Session:
         self.wire.write(frame)
         self._counters.sent += 1
         self._counters.sent_bytes += len(frame.data)
+
+    def wrote(self, receipt: Receipt) -> None:
+        """Settle a receipt as written, or leave it in flight.
+
+        What the wire could not hand on at once is `written` when the wire is writable again, and
+        `in_doubt` if the connection ends before.
+        """
+        if self.wire.writable:
+            receipt.settle("written")
+        else:
+            self._in_flight = receipt
+
+    def turn_down(self, reason: str) -> None:
+        """Settle what was in flight as rejected: nothing of it has left, and never will."""
+        receipt, self._in_flight = self._in_flight, None
+        if receipt is not None:
+            self._outbox.refuse(receipt, "rejected", reason)
+
+    def land(self) -> None:
+        """Settle what was in flight as written: the operating system has taken it."""
+        receipt, self._in_flight = self._in_flight, None
+        if receipt is not None:
+            receipt.settle("written")
 
     # Owner of a conversation
 
@@ -236,15 +264,28 @@ class Session:
         """Drop the gap of this session, unless it was told."""
         self._recovered, self._gap = True, None
 
-    def reconnect(self, code: int, reason: str) -> None:
+    def reconnect(self, code: int, reason: str, overlap: bool) -> None:
         """Open another session in place of this one."""
-        self._reconnect(code, reason)
+        self._reconnect(self, code, reason, overlap)
 
     def hold_gap(self, gap: Gap) -> None:
         """Tell a gap: at once, as this session cannot recover."""
         self._listener.on_gap(gap)
 
     # Parts
+
+    def _doubt(self) -> int:
+        """Settle what was in flight at the end: nobody can tell; return how many.
+
+        It is not sent again: that could make two of it.
+        """
+        receipt, self._in_flight = self._in_flight, None
+        if receipt is None:
+            return 0
+        self._outbox.counters.in_doubt += 1
+        reason = "the connection ended while it was being written; it may have arrived"
+        receipt.settle("in_doubt", SendError(reason, "in_doubt"))
+        return 1
 
     def _beat(self, frame: Frame) -> bool:
         taken = self.wire.writable

@@ -89,6 +89,10 @@ class LogConnection(Connection):
     async def _prepare(self) -> Upgrade:
         return Upgrade(self._end.stream, [], None, self._end.stream, identity=self.identity)
 
+    def reconnect(self, code: int = 1000, reason: str = "", overlap: bool = False) -> None:
+        """End this session and open the next one; two at once would read the same records."""
+        super().reconnect(code, reason)
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = start_task(work, "heimdall-log", self._runtime.loop)
         self._tasks.add(task)
@@ -126,7 +130,8 @@ class LogConnection(Connection):
 
     def _turn_down(self, reason: str) -> None:
         """Settle the send that is under way: the log will never take it."""
-        self._outbox.turn_down(reason)
+        if (session := self.sessions.current) is not None:
+            session.turn_down(reason)
         self._listener.on_error(SendError(f"not sent: {reason}", "rejected"))
 
     async def _consume(self, log: Log) -> str:

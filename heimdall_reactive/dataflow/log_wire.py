@@ -54,6 +54,7 @@ class LogWire:
     """
 
     held = False
+    close_received = True  # a record that was not pushed is read by the next session
 
     def __init__(
         self,

@@ -170,16 +170,16 @@ class Player(Connection):
             return  # the first of a recording that began with its store
         self.counters.attempts += state.status is Status.CONNECTING
         if state.is_connected:
-            self.session = None
+            self.sessions.current = None
             session = self._current()
             self.counters.reconnects += state.session > 1
             self._listener.on_session()
             self._move(state)
-            if self.session is session:
+            if self.sessions.current is session:
                 session.start(None)
             return
         if state.status is not Status.DISCONNECTING:
-            self.session = None
+            self.sessions.current = None
         self._move(state)
 
     def _move(self, state: ConnectionState) -> None:
@@ -187,12 +187,13 @@ class Player(Connection):
         self._listener.on_state(state)
 
     def _current(self) -> Session:
-        if self.session is None:
+        session = self.sessions.current
+        if session is None:
             parts = _Nowhere(self._runtime.loop), self._runtime.loop, self._decode
-            self.session = Session(
+            session = self.sessions.current = Session(
                 *parts, self._outbox, self.counters, self._listener, Mask(), self._on_closed
             )
-        return self.session
+        return session
 
     def _stop(self) -> None:
         lines, self._lines, self._playing, self._next = self._lines, None, None, None
@@ -202,13 +203,14 @@ class Player(Connection):
             if task is not _current_task():
                 task.cancel()
         if not self._over:
-            self.session = None
+            self.sessions.current = None
 
 
 class _Nowhere:
     """A wire that takes everything, and leads nowhere."""
 
     writable = True
+    close_received = True
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.heard_at = loop.time()

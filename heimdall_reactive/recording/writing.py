@@ -113,7 +113,7 @@ class Recorder(Closable):
         )
 
     def _on_state(self, state: ConnectionState) -> None:
-        session = self._store._core.connection.session
+        session = self._store._core.connection.sessions.current
         if state.is_connected and session is not None and not self._taps(session):
             self._untap()
             self._file.put(session._mask, 0)

@@ -41,6 +41,11 @@ class Wire(Protocol):
         """When the last byte came, on the event loop's clock in seconds."""
         ...
 
+    @property
+    def close_received(self) -> bool:
+        """Whether the peer's close frame came, so that all it had sent before was pushed."""
+        ...
+
     def start(self, receiver: Receiver) -> None:
         """Push frames into the receiver from now on, those first that came before."""
 

@@ -76,6 +76,10 @@ class WebSocketsWire(ClientConnection):
             return False
         return not self.transport.is_closing()
 
+    @property
+    def close_received(self) -> bool:
+        return self.protocol.close_rcvd is not None
+
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
         early, self._early = self._early, []

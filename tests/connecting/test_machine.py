@@ -30,6 +30,9 @@ STATUSES: Final[dict[Phase, set[Status]]] = {
     Phase.HANDSHAKE: {Status.CONNECTING},
     Phase.ANNOUNCING: {Status.CONNECTED},
     Phase.OPEN: {Status.CONNECTED},
+    Phase.RENEWING: {Status.CONNECTED},
+    Phase.SWITCHING: {Status.CONNECTED},
+    Phase.HANDING_OVER: {Status.CONNECTED},
     Phase.JUDGING: {Status.CONNECTING, Status.CONNECTED},
     Phase.WAITING: {Status.WAITING},
     Phase.CLOSING: {Status.DISCONNECTING},
@@ -57,6 +60,10 @@ def closed(code: int = 1006, error: Exception = LOST) -> events.Closed:
     return events.Closed(CloseInfo(code, "", "server"), error, lost_at=90.0, now=0.0)
 
 
+def closed_early(number: int = 1, code: int = 1006) -> events.ClosedEarly:
+    return events.ClosedEarly(number, CloseInfo(code, "", "server"), LOST, 0.0)
+
+
 def kinds(done: Iterable[Any]) -> list[type]:
     return [type(effect) for effect in done]
 
@@ -67,6 +74,10 @@ CONNECTED: Final = (
     events.Ready(1, 100.0),
     events.Announced(1),
 )
+RENEWING: Final = (*CONNECTED, events.Renew(4000, "deploy"))
+SWITCHING: Final = (*RENEWING, events.Dialed(2, "next"))
+HANDING_OVER: Final = (*SWITCHING, events.Ready(2, 100.0))
+HANDED_OVER: Final = (*HANDING_OVER, events.HandedOver(2, True, 101.0, 102.0))
 LOOP_LOST: Final = events.LoopLost(100.0, 0.0)
 
 
@@ -105,9 +116,7 @@ def test_a_socket_that_comes_after_disconnect_is_dropped() -> None:
 
 def test_disconnect_in_the_handshake_drops_the_socket_and_ready_comes_too_late() -> None:
     machine, done = walk(*CONNECTED[:2], events.Disconnect())
-    assert kinds(done) == [
-        effects.CancelTimers, effects.CancelAttempt, effects.DropSession, effects.Tell,
-    ]  # fmt: skip
+    assert kinds(done) == [effects.CancelTimers, effects.CancelAttempt, effects.Tell]
     assert machine.state.status is Status.DISCONNECTED
     assert step(machine, events.Ready(1, 0.0)) == (machine, ())
 
@@ -193,6 +202,9 @@ def test_a_sleep_of_the_machine_shortens_the_wait_and_probes_the_peer() -> None:
         (CONNECTED[:2], Phase.WAITING),
         (CONNECTED[:3], Phase.JUDGING),
         (CONNECTED, Phase.JUDGING),
+        (RENEWING, Phase.JUDGING),
+        (SWITCHING, Phase.JUDGING),
+        (HANDING_OVER, Phase.JUDGING),
         ((*CONNECTED, closed(), events.Judged(1, RETRY, 0.0)), Phase.CONNECTING),
         ((*CONNECTED, events.Disconnect()), Phase.DISCONNECTED),
         ((*CONNECTED, events.Disconnect(), events.Connect()), Phase.REOPENED),
@@ -215,13 +227,13 @@ def test_a_closed_connection_ignores_connect() -> None:
 
 def test_a_handshake_that_fails_drops_the_socket_and_counts_as_a_failed_attempt() -> None:
     machine, done = walk(*CONNECTED[:2], refused())
-    assert kinds(done) == [effects.DropSession, effects.Then]
+    assert kinds(done) == [effects.CancelAttempt, effects.Then]
     assert machine.failure is not None
     assert not machine.failure.opened
 
 
 def test_a_close_in_the_handshake_keeps_its_code_and_leaves_no_gap() -> None:
-    machine, done = walk(*CONNECTED[:2], closed(4403))
+    machine, done = walk(*CONNECTED[:2], closed_early(1, 4403))
     assert kinds(done) == [effects.CancelAttempt, effects.Judge]
     assert machine.failure is not None
     assert (machine.failure.close.code, machine.failure.opened) == (4403, False)
@@ -239,10 +251,115 @@ def test_a_planned_reconnection_dials_at_once_and_judges_nothing() -> None:
     assert [e.gap.since for e in done if isinstance(e, effects.TellGap)] == [95.0]
 
 
+# A planned reconnection with overlap
+
+
+def gaps(done: Iterable[Any]) -> list[tuple[float, float, int]]:
+    told = (effect.gap for effect in done if isinstance(effect, effects.TellGap))
+    return [(gap.since, gap.until, gap.session) for gap in told]
+
+
+def test_the_next_session_opens_beside_this_one_and_nobody_is_told_before_its_end() -> None:
+    machine, done = walk(*RENEWING)
+    assert (machine.phase, done) == (Phase.RENEWING, [effects.StartAttempt(2)])
+    machine, done = walk(*SWITCHING)
+    assert (machine.phase, done) == (Phase.SWITCHING, [effects.OpenSession("next")])
+    machine, done = walk(*HANDING_OVER)
+    assert machine.phase is Phase.HANDING_OVER
+    assert done == [effects.CancelTimers(), effects.HandOver(4000, "deploy")]
+    assert (machine.state.status, machine.state.session) == (Status.CONNECTED, 1)
+    machine, done = walk(*HANDED_OVER)
+    assert kinds(done) == [effects.StartStable, effects.Tell, effects.Then]
+    assert (machine.state.session, machine.state.connected_at) == (2, 102.0)
+    machine, done = walk(events.Announced(2), start=machine)
+    assert (machine.phase, machine.lost_at, machine.planned) == (Phase.OPEN, None, None)
+
+
+def test_a_session_before_that_was_cut_off_leaves_a_gap() -> None:
+    _, done = walk(*HANDING_OVER, events.HandedOver(2, False, 101.0, 102.0))
+    assert gaps(done) == [(101.0, 102.0, 2)]
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        (refused(2),),
+        (events.Unusable(2),),
+        (events.Dialed(2, "next"), refused(2)),
+        (events.Dialed(2, "next"), closed_early(2, 4401)),
+    ],
+)
+def test_a_next_session_that_cannot_be_opened_changes_nothing(failed: Any) -> None:
+    machine, done = walk(*RENEWING, *failed)
+    assert (machine.phase, machine.planned) == (Phase.OPEN, None)
+    assert kinds(done) == [effects.CancelAttempt, effects.Report]
+    assert machine.state == walk(*CONNECTED)[0].state
+
+
+@pytest.mark.parametrize(
+    ("path", "phase"), [(RENEWING, Phase.CONNECTING), (SWITCHING, Phase.HANDSHAKE)]
+)
+def test_a_session_that_is_lost_meanwhile_has_its_next_attempt_under_way(
+    path: tuple[events.Event, ...], phase: Phase
+) -> None:
+    machine, done = walk(*path, closed())
+    assert kinds(done) == [effects.CancelTimers, effects.Judge]
+    adopted, done = walk(events.Judged(2, RETRY, 100.0), start=machine)
+    assert (adopted.phase, kinds(done)) == (phase, [effects.Tell])
+    assert (adopted.state.status, adopted.state.attempt) == (Status.CONNECTING, 1)
+    last = [events.Ready(2, 110.0)]
+    if phase is Phase.CONNECTING:
+        last.insert(0, events.Dialed(2, "next"))  # type: ignore[arg-type]
+    assert gaps(walk(*last, start=adopted)[1]) == [(90.0, 110.0, 2)]
+    ended, done = walk(events.Judged(2, END, 100.0), start=machine)
+    assert (ended.phase, ended.beside) == (Phase.DISCONNECTED, None)
+    assert kinds(done) == [effects.CancelAttempt, effects.Tell]
+
+
+def test_a_next_session_that_is_lost_before_its_time_leaves_a_gap_from_the_hand_over_on() -> None:
+    late = closed()._replace(lost_at=105.0)
+    machine, done = walk(*HANDING_OVER, late)
+    assert kinds(done) == [effects.DropOld, effects.CancelTimers, effects.Judge]
+    path = events.Judged(2, RETRY, 106.0), events.RetryDue(), events.Dialed(3, "third")
+    machine, done = walk(*path, events.Ready(3, 110.0), start=machine)
+    assert gaps(done) == [(100.0, 110.0, 2)]
+
+
+def test_disconnect_ends_both_sessions() -> None:
+    machine, done = walk(*SWITCHING, events.Disconnect())
+    assert machine.phase is Phase.CLOSING
+    assert kinds(done) == [
+        effects.CancelAttempt, effects.CancelTimers, effects.Tell, effects.EndSession,
+    ]  # fmt: skip
+    machine, done = walk(*HANDING_OVER, events.Disconnect())
+    assert machine.phase is Phase.CLOSING
+    assert kinds(done) == [
+        effects.DropOld, effects.CancelTimers, effects.Tell, effects.EndSession,
+        effects.StartSession,
+    ]  # fmt: skip
+
+
+def test_a_plain_reconnection_takes_the_place_of_one_with_overlap() -> None:
+    plain = events.Reconnect(4001, "now", 105.0)
+    for path, first in ((SWITCHING, effects.CancelAttempt), (HANDING_OVER, effects.DropOld)):
+        machine, done = walk(*path, plain)
+        assert (machine.phase, machine.number, machine.planned) == (Phase.CONNECTING, 3, None)
+        assert kinds(done)[:2] == [first, effects.PartSession]
+    assert machine.lost_at == 100.0  # of the hand-over
+
+
+def test_an_overlap_asked_for_in_the_announcement_follows_it() -> None:
+    machine, _ = walk(*CONNECTED[:3], events.Renew(4000, ""))
+    machine, done = walk(events.Announced(1), start=machine)
+    assert done[-1] == effects.Then(events.Renew(4000, ""))
+    assert walk(events.Renew(1000, ""))[0].phase is Phase.CONNECTING
+
+
 # Any path
 
 EVENTS: Final = st.sampled_from([
     events.Connect(), events.Disconnect(), events.Reconnect(4000, "", 95.0), events.Close(),
+    events.Renew(4000, ""),
     events.RetryDue(), events.Stable(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST,
     closed(), closed(1000),
     *(make(age) for age in (0, 1) for make in (
@@ -252,6 +369,9 @@ EVENTS: Final = st.sampled_from([
         events.Unusable,
         lambda age: events.Ready(age, 100.0),
         events.Announced,
+        closed_early,
+        lambda age: events.HandedOver(age, True, 99.0, 101.0),
+        lambda age: events.HandedOver(age, False, 99.0, 101.0),
         events.Reported,
         lambda age: events.Judged(age, RETRY, 100.0),
         lambda age: events.Judged(age, END, 100.0),
@@ -294,6 +414,9 @@ def test_whatever_happens_every_step_keeps_the_rules(path: list[Any]) -> None:
         assert not (machine.closed and effects.StartAttempt in kinds(done) and drawn != LOOP_LOST)
         assert after.closed >= machine.closed
         assert (after.failure is not None) == (after.phase is Phase.JUDGING)
+        assert after.beside is None or after.phase is Phase.JUDGING
+        beside = after.phase in (Phase.RENEWING, Phase.SWITCHING)
+        assert (after.planned is not None) == beside or after.phase is Phase.ANNOUNCING
         assert sum(effect is effects.Then for effect in kinds(done)) <= 1
         machine = after
 
@@ -307,7 +430,7 @@ def test_disconnect_wins_in_every_phase(path: list[Any]) -> None:
     ended, _ = step(machine, events.Disconnect())
     assert ended.phase in (Phase.CLOSING, Phase.DISCONNECTED, Phase.FAILED)
     for drawn in path:
-        if not isinstance(drawn, (events.Connect, events.Reconnect)):
+        if not isinstance(drawn, (events.Connect, events.Reconnect, events.Renew)):
             ended, done = step(ended, numbered(drawn, ended))
             assert effects.StartAttempt not in kinds(done)
 
@@ -322,6 +445,9 @@ def test_every_phase_can_be_reached() -> None:
             CONNECTED[:2],
             CONNECTED[:3],
             CONNECTED,
+            RENEWING,
+            SWITCHING,
+            HANDING_OVER,
             (*CONNECTED, closed()),
             (*CONNECTED, closed(), events.Judged(1, RETRY, 0.0)),
             (*CONNECTED, closed(), events.Judged(1, STOP, 0.0)),

@@ -290,7 +290,7 @@ def test_a_store_is_recorded_from_the_middle_of_a_session(tmp_path: Path) -> Non
             store = quick(peer.url, message_type=RAW)
             link = await peer.accepted(8)
             await message(store, link, "before")
-            session = store._core.connection.session
+            session = store._core.connection.sessions.current
             assert session is not None
             way = session._decode, session.write
             async with record(store, path):

@@ -247,7 +247,7 @@ def test_both_transports_work_on_both_loops_with_and_without_tls(
                 assert [len(text) for text in got] == [*sizes, 500_000]
                 assert receipt.state == "written"
                 session = (
-                    store._core.connection.session
+                    store._core.connection.sessions.current
                 )  # the wire is of the kind that was asked for
                 assert session is not None
                 assert isinstance(session.wire, PicowsWire) is (transport == "picows")
