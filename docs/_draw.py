@@ -203,7 +203,8 @@ HAPPENS: Final[tuple[Any, ...]] = (
     events.Reopen(), events.Woke(9.0, 0.0), events.LoopLost(0.0, 0.0), events.Dialed(0, None),
     events.AttemptFailed(0, LOST, 0.0), events.Unusable(0), events.Ready(0, 0.0),
     events.Announced(0), events.Reported(0), events.Reconnect(4000, "", 0.0),
-    events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
+    events.Renew(1000, ""), events.ClosedEarly(0, CloseInfo(1006), LOST, 0.0),
+    events.HandedOver(0, True, 0.0, 0.0), events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
     *(events.Judged(0, decision, 0.0) for decision in DECISIONS),
 )  # fmt: skip
 
@@ -213,13 +214,14 @@ Arrows = dict[tuple[Phase, str], set[Phase]]
 def explore() -> Arrows:
     """Return what each event leads to in each phase, found by feeding every event everywhere."""
     found: Arrows = {}
-    seen: set[tuple[Phase, bool]] = set()
+    seen: set[tuple[Any, ...]] = set()
     ahead = [Machine()]
     while ahead:
         machine = ahead.pop()
-        if (machine.phase, machine.closed) in seen:
+        key = machine.phase, machine.closed, machine.planned, machine.beside
+        if key in seen:
             continue
-        seen.add((machine.phase, machine.closed))
+        seen.add(key)
         for event in (event for event in HAPPENS if type(event) in TABLE[machine.phase]):
             fed = event._replace(number=machine.number) if hasattr(event, "number") else event
             after, effects = step(machine, fed)
@@ -243,6 +245,11 @@ def table() -> str:
 
 # `Close` is a `Disconnect` that no attempt follows; a lost event loop is a page of its own.
 EVERYWHERE: Final = {"Close", "LoopLost", "Stable", "Woke"}
+BESIDE: Final = {
+    Phase.OPEN: (10, 110), Phase.RENEWING: (210, 10), Phase.SWITCHING: (420, 10),
+    Phase.HANDING_OVER: (645, 50), Phase.ANNOUNCING: (490, 112), Phase.JUDGING: (330, 240),
+    Phase.CONNECTING: (60, 205), Phase.HANDSHAKE: (600, 225),
+}  # fmt: skip
 PLACES: Final = {
     Phase.IDLE: (120, 4), Phase.CONNECTING: (120, 130), Phase.HANDSHAKE: (300, 20),
     Phase.ANNOUNCING: (490, 10), Phase.OPEN: (610, 90), Phase.MOVING: (6, 230),
@@ -253,15 +260,18 @@ PLACES: Final = {
 SIZE: Final = (104, 46)
 
 
-def border(here: Phase, there: Phase) -> tuple[float, float]:
+Place = tuple[int, int]
+
+
+def border(here: Place, there: Place) -> tuple[float, float]:
     """Return where the line from one phase to another leaves its box."""
-    (x, y), (to_x, to_y) = PLACES[here], PLACES[there]
+    (x, y), (to_x, to_y) = here, there
     dx, dy = to_x - x, to_y - y
     scale = min(SIZE[0] / 2 / abs(dx) if dx else 9.0, SIZE[1] / 2 / abs(dy) if dy else 9.0)
     return x + SIZE[0] / 2 + dx * scale, y + SIZE[1] / 2 + dy * scale
 
 
-def edge(here: Phase, there: Phase, text: str, both: bool) -> str:
+def edge(here: Place, there: Place, text: str, both: bool) -> str:
     """Return an arrow between two phases, beside the one that leads back where there is one."""
     (x0, y0), (x, y) = border(here, there), border(there, here)
     length = hypot(x - x0, y - y0)
@@ -279,22 +289,32 @@ def edge(here: Phase, there: Phase, text: str, both: bool) -> str:
 
 def draw_lifecycle() -> str:
     """Draw the table of a connection's life, without what leads everywhere."""
+    return picture(506, draw_phases(PLACES, EVERYWHERE))
+
+
+def draw_overlap() -> str:
+    """Draw a planned reconnection with overlap; what leads out of `open` does so here too."""
+    left_out = EVERYWHERE | {"Disconnect", "Reconnect", "Unusable", "Reported"}
+    return picture(300, draw_phases(BESIDE, left_out))
+
+
+def draw_phases(places: dict[Phase, tuple[int, int]], left_out: set[str]) -> list[str]:
+    """Draw some phases, and the events that lead from one of them to another."""
     found = explore()
     lines: dict[tuple[Phase, Phase], list[str]] = {}
     for (phase, event), after in sorted(found.items()):
         for there in sorted(after - {phase}):
             plain = event == "Disconnect" and there is Phase.DISCONNECTED
-            if event not in EVERYWHERE and not plain:
+            if event not in left_out and not plain and {phase, there} <= set(places):
                 lines.setdefault((phase, there), []).append(event)
     for names in lines.values():
-        if "Connect" in names:
-            names.remove("Reconnect")  # where nothing is connected, the two are the same
+        if "Connect" in names:  # where nothing is connected, the three are the same
+            names[:] = [name for name in names if name not in ("Reconnect", "Renew")]
     parts = [
-        edge(here, there, ", ".join(names), (there, here) in lines)
+        edge(places[here], places[there], ", ".join(names), (there, here) in lines)
         for (here, there), names in lines.items()
     ]
-    parts += [box(*PLACES[phase], SIZE[0], phase) for phase in Phase]
-    return picture(506, parts)
+    return parts + [box(*place, SIZE[0], phase) for phase, place in places.items()]
 
 
 BEGIN: Final = "<!-- table -->"
@@ -304,6 +324,7 @@ PICTURES: Final = {
     "way-healing.svg": draw_healing,
     "way-dataflow.svg": draw_dataflow,
     "lifecycle.svg": draw_lifecycle,
+    "lifecycle-overlap.svg": draw_overlap,
 }
 
 

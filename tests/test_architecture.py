@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"heimdall", "tokens", "timers", "transports", "events", "pace"},
     {"conversation", "effects", "phases"},
     {
-        "machine",
+        "steps",
         "source",
         "waiting",
         "lifecycle",
@@ -31,7 +31,8 @@ FLOORS: list[set[str]] = [
         "consumers",
         "scheduler",
     },
-    {"envelopes"},
+    {"envelopes", "renewing", "sessions"},
+    {"machine"},
     {"subjects", "history", "iterators", "sampling"},
     {"values"},
     {"publisher", "readable", "channels", "requests"},
