@@ -1,5 +1,6 @@
 """A WebSocket as reactive state: BehaviorSubjects over an async connection that reconnects."""
 
+from .base.access_token import AccessToken
 from .base.endpoints import ws_config
 from .base.exceptions import (
     CertificateError,
@@ -87,6 +88,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_RULES",
+    "AccessToken",
     "AccountBanned",
     "AccountDeleted",
     "AccountLinkMessage",

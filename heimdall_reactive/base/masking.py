@@ -48,6 +48,12 @@ class Mask:
         runs = groupby(zip(hidden, text, strict=True), key=lambda pair: pair[0])
         return "".join(STARS if mask else "".join(c for _, c in run) for mask, run in runs)
 
+    def plus(self, secret: str) -> Mask:
+        """Return a mask for one secret more."""
+        more = Mask((secret,))
+        more._forms = (*self._forms, *more._forms)
+        return more
+
     def pieces(self, size: int) -> Iterator[tuple[int, int]]:
         """Return the hash of every piece of a size, and what size gives that secret away."""
         for form in self._forms:

@@ -103,6 +103,7 @@ class OptionsDict(TypedDict, total=False):
     access_token: TokenSource
     token_placement: TokenPlacement
     token_timeout: float
+    token_refresh_before: float
     principal: str | None
     allow_insecure_token: bool
     auto_reconnect: bool
@@ -147,6 +148,8 @@ class StoreOptions:
             (`bearer.<token>`), `first_message` (`{"type":"Auth","token":...}`), or
             `unsafe_query` (`?access_token=`, which servers and proxies log).
         token_timeout: seconds that the provider may take.
+        token_refresh_before: seconds before a token expires at which the next one is asked for,
+            where the provider returns an `AccessToken`; at the latest after half of its life.
         principal: whose token it is; None reads the `sub` of a JWT, and takes every other token
             or provider as another user's.
         allow_insecure_token: send credentials (token, password, cookie) over `ws://`, or where
@@ -192,6 +195,7 @@ class StoreOptions:
     access_token: TokenSource = None
     token_placement: TokenPlacement = "header"
     token_timeout: float = 10.0
+    token_refresh_before: float = 60.0
     principal: str | None = None
     allow_insecure_token: bool = False
     auto_reconnect: bool = True
@@ -267,7 +271,9 @@ class StoreOptions:
             interval is None or _number(interval, above=0),
             "more than 0 seconds, or None for no pings",
         )
-        for name in ("stable_after", "max_retry_after", "share_linger"):
+        for name in (
+            "stable_after", "max_retry_after", "share_linger", "token_refresh_before",
+        ):  # fmt: skip
             require(name, _number(getattr(self, name)), "0 seconds or more")
         attempts = self.max_reconnect_attempts
         require(

@@ -245,6 +245,18 @@ class SessionProtocol:
         """Return the key that a request and its answer have in common; None for any other."""
         return None
 
+    async def refresh(self, token: str, session: ProtocolSession) -> bool:
+        """Hand the next token over on the open socket, before the one in use expires.
+
+        Called where the provider returns `AccessToken`, `token_refresh_before` seconds before
+        that one expires, and bounded by `token_timeout`.
+
+        Returns:
+            Whether the session goes on with it; False opens another session instead, with
+            overlap. So does a protocol that does not override this.
+        """
+        return False
+
 
 def overrides(protocol: SessionProtocol, method: str) -> bool:
     """Return whether a protocol has a method of its own."""

@@ -44,6 +44,7 @@ from .runtime import Runtime
 from .session import Session
 from .sessions import Sessions
 from .timers import Timers
+from .token_refresh import TokenRefresh
 from .tokens import Identity, Upgrade, prepare
 
 __all__ = ["Connection"]
@@ -93,6 +94,10 @@ class Connection:
         self._dialling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers = Timers(runtime, self._on_wake)
+        self._token_refresh = TokenRefresh(
+            self._protocol, options, self._asker, runtime,
+            lambda: self.reconnect(reason="token", overlap=True), listener.on_error,
+        )  # fmt: skip
         self._expiry = Expiry(outbox, runtime, listener.on_error)
 
     @property
@@ -178,6 +183,8 @@ class Connection:
             case effects.OpenSession((wire, upgrade)):
                 self._open_session(wire, upgrade)
             case effects.StartSession(heartbeat) if session is not None:
+                if heartbeat:
+                    self._token_refresh.start(session, lambda: self.identity)
                 session.start(self._options.heartbeat if heartbeat else None)
             case effects.EndSession(code, reason) if session is not None:
                 session.end(code, reason)
@@ -196,6 +203,7 @@ class Connection:
                 self._timers.stable(self._options.stable_after, self._stable)
             case effects.CancelTimers():
                 self._timers.cancel()
+                self._token_refresh.stop()
             case effects.ResetRetries():
                 self._retries.reset()
             case effects.ForgetLoop():
@@ -334,8 +342,9 @@ class Connection:
             session = Session(*parts)
         else:
             session = EnvelopeSession(protocol, self._validate, *parts)
+        session.token, session.identity = upgrade.token, upgrade.identity
         if options.protocol is not None or overrides(protocol, "handshake"):
-            session.converse(self.state.session + 1, self.state.attempt, upgrade.token)
+            session.converse(self.state.session + 1, self.state.attempt)
         self.sessions.opening = session
 
     def _reconnect_for(self, session: Session, code: int, reason: str, overlap: bool) -> None:
@@ -366,6 +375,7 @@ class Connection:
     def _forget_loop(self) -> None:
         self._dialling = None
         self._timers.forget()
+        self._token_refresh.forget()
         self._expiry.stop()
         self._tasks.clear()
         self._asker.forget()
@@ -382,4 +392,5 @@ class Connection:
         self._feed(events.Stable())
 
     def _on_wake(self, slept: float) -> None:
+        self._token_refresh.on_wake()
         self._feed(events.Woke(slept, self._runtime.wall()))

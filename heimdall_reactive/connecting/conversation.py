@@ -165,6 +165,10 @@ class Conversation(ProtocolSession):
 
     # For its session
 
+    def use_token(self, token: SecretStr | None) -> None:
+        """Return another token from now on."""
+        self._token, self.has_token = token, token is not None
+
     def next_timer(self) -> int:
         """Return a name for a timer; 0 is that of `expect`."""
         return max(self._timers, default=0) + 1

@@ -30,6 +30,7 @@ from .heartbeat import Pulse
 from .listener import Listener
 from .outbox import Outbox
 from .pace import Pace
+from .tokens import Identity
 
 __all__ = ["Session"]
 
@@ -77,7 +78,9 @@ class Session:
         self._outbox = outbox
         self._counters = counters
         self._listener = listener
-        self._mask = mask
+        self.mask = mask
+        self.token: SecretStr | None = None  # that it was opened with, or goes on with
+        self.identity: Identity | None = None  # who opened it
         self._ended = ended
         self._session_ending = session_ending
         self._pace = pace
@@ -190,7 +193,7 @@ class Session:
         """Handle the end of the socket."""
         self._stop()
         doubted = self._doubt()
-        self._ended(self, replace(close, reason=self._mask(one_line(close.reason, MAX_REASON))))
+        self._ended(self, replace(close, reason=self.mask(one_line(close.reason, MAX_REASON))))
         if doubted:
             self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
 
@@ -239,10 +242,18 @@ class Session:
 
     # Owner of a conversation
 
-    def converse(self, number: int, attempt: int, token: SecretStr | None) -> Conversation:
+    def converse(self, number: int, attempt: int) -> Conversation:
         """Return what a protocol speaks on this socket."""
-        self.conversation = Conversation(self, self._loop, number, attempt, token)
+        self.conversation = Conversation(self, self._loop, number, attempt, self.token)
         return self.conversation
+
+    def use_token(self, token: SecretStr | None) -> None:
+        """Go on with another token; what the peer says of itself is masked of it, too."""
+        self.token = token
+        if token is not None:
+            self.mask = self.mask.plus(token.get_secret_value())
+        if self.conversation is not None:
+            self.conversation.use_token(token)
 
     def frames(self, value: Any) -> list[Frame]:
         """Encode a value of the protocol."""
@@ -307,7 +318,7 @@ class Session:
     def _masked(self, error: InvalidMessage) -> InvalidMessage:
         if error.kind is None:
             return bare(error)  # its frames hold the payload
-        return InvalidMessage(error.reason, error.size, self._mask(error.kind))
+        return InvalidMessage(error.reason, error.size, self.mask(error.kind))
 
     def _stop(self) -> None:
         if self._pulse is not None:

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from heimdall_reactive.base.access_token import AccessToken
 from heimdall_reactive.base.endpoints import is_loopback
 from heimdall_reactive.base.exceptions import (
     ConfigurationError,
@@ -35,6 +36,7 @@ __all__ = [
     "digest",
     "place",
     "prepare",
+    "principal_of",
 ]
 
 PIECE: Final = re.compile(r"[\s,;=&]+")  # between the pieces of a header's value
@@ -176,6 +178,8 @@ async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -
         raise TokenError(f"an access token must be a str of 1 to {MAX_TOKEN} characters")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise TokenError("the access token has spaces, control or non-ASCII characters")
+    if isinstance(token, AccessToken):
+        return AccessToken(text, token.expires_at)
     return SecretStr(text)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
 from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.connecting.codec import encode
+from heimdall_reactive.connecting.envelopes import EnvelopeSession
 from heimdall_reactive.connecting.session import Session
 
 __all__ = ["SessionTap"]
@@ -15,7 +20,8 @@ class SessionTap:
     """Stands in a session's way of frames until it is removed.
 
     It replaces two attributes of that one session: where nobody records, a frame does not even
-    meet the question whether somebody does.
+    meet the question whether somebody does. Of a session with a protocol of its own it takes the
+    messages that the protocol makes, which a replay needs no protocol for.
 
     Args:
         session: the open socket.
@@ -32,15 +38,35 @@ class SessionTap:
         self.session = session
         self._received = received
         self._sent = sent
-        self._before = session._decode, session.write
-        self._mine = self._decode, self._write
-        vars(session).update(_decode=self._mine[0], write=self._mine[1])
+        own = isinstance(session, EnvelopeSession)
+        self._name = "_validate" if own else "_decode"
+        self._before = getattr(session, self._name), session.write
+        self._mine = self._validate if own else self._decode, self._write
+        self._put(*self._mine)
 
     def remove(self) -> None:
         """Tell nobody any more, and leave the way as it was, unless a later tap stands there."""
         self._received = self._sent = _nobody
-        if self.session._decode is self._mine[0]:
-            vars(self.session).update(_decode=self._before[0], write=self._before[1])
+        if getattr(self.session, self._name) is self._mine[0]:
+            self._put(*self._before)
+
+    def _put(self, received: Callable[..., Any], sent: Callable[[Frame], None]) -> None:
+        vars(self.session).update({self._name: received, "write": sent})
+
+    def _validate(self, message: Any) -> Any:
+        validated = self._before[0](message)
+        with suppress(EncodeError):  # what has no JSON form cannot be replayed
+            self._received(self._frame_of(message, validated))
+        return validated
+
+    def _frame_of(self, message: Any, validated: Any) -> Frame:
+        """Return the frame that the store's codec makes the same message of."""
+        if isinstance(message, str):
+            quoted = json.dumps(message).encode()
+            with suppress(InvalidMessage):
+                if self.session._decode(quoted, True) == validated:
+                    return Frame(quoted, True)
+        return encode(message)  # a str of a store that takes texts as they come, and all else
 
     def _decode(self, data: bytes | bytearray, text: bool) -> Any:
         self._received(Frame(bytes(data), text))

@@ -80,6 +80,7 @@ class Recorder(Closable):
         self._timer: asyncio.TimerHandle | None = None
         self._tap: SessionTap | None = None
         self._over = False
+        self._mask: Mask | None = None
         self._subscriptions: list[Any] = []
         self._file.put(Header(store._core.name, _library(), time.time()), OVERHEAD)
         store._life.call(self._attach)
@@ -116,7 +117,6 @@ class Recorder(Closable):
         session = self._store._core.connection.sessions.current
         if state.is_connected and session is not None and not self._taps(session):
             self._untap()
-            self._file.put(session._mask, 0)
             told = partial(self._on_frame, "received"), partial(self._on_frame, "sent")
             self._tap = SessionTap(session, *told)
         self._note("state", state)
@@ -125,6 +125,10 @@ class Recorder(Closable):
         return self._tap is not None and self._tap.session is session
 
     def _on_frame(self, event: str, frame: Frame) -> None:
+        session = self._store._core.connection.sessions.current
+        if session is not None and session.mask is not self._mask:  # of a session, or a new token
+            self._mask = session.mask
+            self._file.put(self._mask, 0)
         self._note(event, frame, len(frame.data))
 
     def _note(self, event: str, value: Any, size: int = 0) -> None:

@@ -313,4 +313,3 @@ def test_what_is_lost_where_sockets_are_dropped_at_random_is_told_as_a_gap() -> 
 def _told(sent_at: float, gaps: list[Gap]) -> bool:
     """Return whether a gap covers it, with the overlap that `Gap` asks for."""
     return any(gap.since - 0.5 <= sent_at <= gap.until + 0.5 for gap in gaps)
-

@@ -21,8 +21,10 @@ from heimdall_reactive import (
     Gap,
     HandshakeRefused,
     ObserverError,
+    ProtocolSession,
     RecordingError,
     SendError,
+    SessionProtocol,
     Status,
     StoreError,
     WebSocketStore,
@@ -731,3 +733,40 @@ def test_an_error_of_other_code_is_kept_by_its_type_alone() -> None:
     )
     assert b"secret" not in report
     assert vars(read_entry(report, 2).value) == {"subject": "state"}
+
+
+def test_a_recording_of_a_protocol_has_its_messages_and_replays_without_it(tmp_path: Path) -> None:
+    class Wrapped(SessionProtocol):
+        async def handshake(self, session: ProtocolSession) -> None:
+            session.send({"login": await session.token()})
+
+        def receive(self, envelope: Any, session: ProtocolSession) -> Any:
+            return envelope.get("body")
+
+        def prepare(self, value: Any, session: ProtocolSession) -> Any:
+            return {"id": session.next_id(), "body": value}
+
+    async def main() -> None:
+        peer, path = ScriptedPeer(), tmp_path / "a.jsonl"
+        options: Any = {"protocol": Wrapped(), "access_token": "c4nary-token", "message_type": Any}
+        async with use_websocket("/v1/ws", transport=peer, **options) as store:
+            with record(store, path):
+                await store.wait_connected()
+                await store.send("hello")
+                peer.links[0].send({"body": {"n": 1}})
+                peer.links[0].send({"hidden": "c4nary-token"})
+                peer.links[0].send({"body": "of c4nary-token"})
+                await asyncio.sleep(0.1)
+        assert peer.links[0].received == [{"login": "c4nary-token"}, {"id": 1, "body": "hello"}]
+        text = path.read_text()
+        assert "c4nary-token" not in text
+        assert "login" not in text
+        assert "hello" in text
+        again = replay(path, message_type=Any, immediate=False)
+        seen: list[Any] = []
+        again.messages.subscribe(seen.append)
+        again.connect()
+        await ended(again)
+        assert seen == [{"n": 1}, "of ***"]
+
+    run_virtually(main)
