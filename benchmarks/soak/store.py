@@ -76,6 +76,11 @@ class Tap:
         return self._wire.writable
 
     @property
+    def close_received(self) -> bool:
+        """Pass it on."""
+        return self._wire.close_received
+
+    @property
     def heard_at(self) -> float:
         """Pass it on."""
         return self._wire.heard_at

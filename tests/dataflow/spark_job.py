@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 # Short jobs: most of their time would go to the compilers of Java, and of Spark.
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 QUICK = {
+    "spark.python.authenticate.socketTimeout": "120s",  # 15 s are too few on a busy machine
     "spark.driver.extraJavaOptions": JAVA,
     "spark.executor.extraJavaOptions": JAVA,
     "spark.sql.shuffle.partitions": "2",
