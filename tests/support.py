@@ -7,11 +7,11 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 
-from heimdall_reactive import WebSocketStore
+from heimdall_reactive import Receipt, WebSocketStore
 
 T = TypeVar("T")
 SLOW = "Executing "  # how asyncio begins to tell of a slow callback
@@ -58,6 +58,14 @@ def errors_in(output: bytes | str) -> str:
     """Return what a program wrote on standard error, but for the same."""
     text = output if isinstance(output, str) else output.decode()
     return "".join(line for line in text.splitlines(True) if not line.startswith(SLOW))
+
+
+SENT: Final = ("written", "delivered")  # the second where a pong has come in the meantime
+
+
+def fate(receipt: Receipt) -> str:
+    """Return the state of a receipt, with `written` for what is delivered, too."""
+    return "written" if receipt.state in SENT else receipt.state
 
 
 async def until(

@@ -85,6 +85,10 @@ class Tap:
         """Pass it on."""
         return self._wire.heard_at
 
+    def prove(self, *, last: bool = False) -> None:
+        """Pass it on."""
+        self._wire.prove(last=last)
+
     def start(self, receiver: Receiver) -> None:
         """Pass it on."""
         self._wire.start(receiver)

@@ -119,6 +119,7 @@ class OptionsDict(TypedDict, total=False):
     outbox_bytes: int
     outbox_overflow: OutboxOverflow
     send_ttl: float | None
+    resend: bool
     additional_headers: Headers | HeadersProvider | None
     subprotocols: Sequence[str] | None
     ssl: ssl_module.SSLContext | None
@@ -170,6 +171,9 @@ class StoreOptions:
             report (`reject`) or dropped (`drop_newest`), the `drop_oldest`, or the thread that
             sends, which waits for room (`block`; on an event loop that is refused).
         send_ttl: seconds that a send may wait; None is forever.
+        resend: have sends that are in doubt after a loss sent again, first and in their order, for
+            the same user and URL; for messages that may arrive twice. Until the proof comes they
+            count as waiting.
         additional_headers: headers of the upgrade, or a provider asked at each attempt.
         subprotocols: offered subprotocols, the preferred first.
         ssl: TLS context of `wss://`; None verifies against the system's roots.
@@ -211,6 +215,7 @@ class StoreOptions:
     outbox_bytes: int = 16 * 2**20
     outbox_overflow: OutboxOverflow = "reject"
     send_ttl: float | None = None
+    resend: bool = False
     additional_headers: Headers | HeadersProvider | None = None
     subprotocols: Sequence[str] | None = None
     ssl: ssl_module.SSLContext | None = None

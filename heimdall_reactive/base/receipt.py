@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
-from typing import Any, Final, Literal, TypeAlias
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from .exceptions import SendError, WaitTimeout
 from .masking import told
 
-__all__ = ["Receipt", "ReceiptState", "refuse_on_loop"]
+__all__ = ["Delivery", "Receipt", "ReceiptState", "refuse_on_loop"]
 
-ReceiptState: TypeAlias = Literal["queued", "written", "dropped", "expired", "rejected", "in_doubt"]
+ReceiptState: TypeAlias = Literal[
+    "queued", "written", "delivered", "dropped", "expired", "rejected", "in_doubt"
+]
 
 logger: Final = logging.getLogger("heimdall_reactive")
 
@@ -23,30 +25,68 @@ logger: Final = logging.getLogger("heimdall_reactive")
 _settling: Final = threading.RLock()
 
 
+class Proving(Protocol):
+    """What knows of the sends that one session has written."""
+
+    doubt: str  # why what it has not proved is in doubt, once the session has ended
+
+    def state_of(self, number: int) -> ReceiptState:
+        """Return what is known of a send."""
+        ...
+
+    def expect(self, receipt: Receipt, number: int) -> None:
+        """Have a receipt told when that is final."""
+
+
 class Receipt:
     """What became of one send.
 
     Await it, or call `result()` from a thread: both return the receipt once the message was
-    written to the socket, and raise `SendError` where it was not. A receipt that nobody waits
-    for costs nothing and warns of nothing.
+    written to the socket, and raise `SendError` where it was not. `delivered()` waits for the
+    proof that the peer has it. A receipt that nobody waits for costs nothing and warns of nothing.
+
+    Attributes:
+        attempts: how often it was written to a socket; more than once with `resend=True`.
     """
 
-    __slots__ = ("_error", "_future", "_state")
+    __slots__ = ("_error", "_future", "_number", "_proof", "_proofs", "_state", "attempts")
 
     def __init__(self) -> None:
         self._state: ReceiptState = "queued"
         self._error: SendError | None = None
-        self._future: Future[Receipt] | None = None
+        self._future: Future[Receipt] | None = None  # settled when it is written, or is not
+        self._proofs: Proving | None = None  # of the session that has written it
+        self._number = 0  # in that session
+        self._proof: Future[Receipt] | None = None  # settled when its state is final
+        self.attempts = 0
 
     @property
     def state(self) -> ReceiptState:
-        """`queued`, and finally `written`, `dropped`, `expired`, `rejected` or `in_doubt`."""
+        """`queued`, then `written`, and finally `delivered` or `in_doubt`; or `dropped`,
+        `expired` or `rejected`.
+        """  # noqa: D205 - the states belong to the summary
+        if self._state == "written" and self._proofs is not None:
+            return self._proofs.state_of(self._number)
         return self._state
 
     @property
     def error(self) -> SendError | None:
-        """Why it was not written, else None."""
+        """Why it was not written, or is in doubt, else None."""
+        if self._error is None and self._proofs is not None and self.state == "in_doubt":
+            self._error = SendError(self._proofs.doubt, "in_doubt")
         return self._error
+
+    def delivered(self, timeout: float | None = None) -> Delivery:
+        """Wait for the proof that the peer's WebSocket layer has the message.
+
+        Await what is returned, or call its `result()` from a thread. The proof is the pong to a
+        ping that went out after the message (RFC 6455 section 5.5.3), or an acknowledgement where
+        the protocol has them. It does not prove that the application has read the message.
+
+        Args:
+            timeout: seconds, or None forever.
+        """
+        return Delivery(self, self._proved(), timeout)
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Wait, from a thread without an event loop, until the message was written.
@@ -70,23 +110,8 @@ class Receipt:
         return self._wait().__await__()
 
     async def _wait(self) -> Receipt:
-        # A future of its own, without the error: cancelling one wait must not cancel others,
-        # and a failure that comes after it must not be logged as one that nobody looked at.
-        loop = asyncio.get_running_loop()
-        settled: asyncio.Future[None] = loop.create_future()
-
-        def settle() -> None:
-            if not settled.done():
-                settled.set_result(None)
-
-        def wake(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-                loop.call_soon_threadsafe(settle)
-
         future = self._waiter()
-        if not future.done():
-            future.add_done_callback(wake)
-            await settled
+        await _until_done(future)
         return future.result()
 
     def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
@@ -94,17 +119,10 @@ class Receipt:
 
         What it raises is logged, in one line without its text.
         """
-
-        def tell(_: object) -> None:
-            try:
-                call(self)
-            except Exception as error:  # `concurrent.futures` would log it with all it quotes
-                logger.error("a receipt's callback raised %s", told(error))
-
-        self._waiter().add_done_callback(tell)
+        self._waiter().add_done_callback(_guarded(call, self))
 
     def __repr__(self) -> str:
-        return f"<Receipt {self._state}>"
+        return f"<Receipt {self.state}>"
 
     def _waiter(self) -> Future[Receipt]:
         with _settling:
@@ -114,13 +132,60 @@ class Receipt:
                     self._resolve(self._future)
             return self._future
 
+    def _proved(self) -> Future[Receipt]:
+        with _settling:
+            known = self._proof is not None
+            self._proof = proof = self._proof or Future()
+            proofs = self._proofs if self._state == "written" else None
+            final = self._state not in ("queued", "written")
+        if final:
+            self._on_proof()
+        elif proofs is not None and not known:
+            proofs.expect(self, self._number)
+        return proof
+
+    # Only the store calls these
+
     def settle(self, state: ReceiptState, error: SendError | None = None) -> None:
-        """Settle with the final state and wake whoever waits; only the store does this."""
+        """Settle with the final state and wake whoever waits."""
         with _settling:
             self._state, self._error = state, error
             future = self._future
         if future is not None:
             self._resolve(future)
+        if self._proof is not None:
+            self._on_proof()
+
+    def _on_written(self, proofs: Proving, number: int) -> None:
+        """Settle as written, as one of the sends of a session."""
+        with _settling:
+            self._proofs, self._number, self._state = proofs, number, "written"
+            future, proof = self._future, self._proof
+        if future is not None:
+            self._resolve(future)
+        if proof is not None:
+            proofs.expect(self, number)
+
+    def _on_doubt(self, error: SendError) -> None:
+        """Settle what was written as in doubt, while its session goes on."""
+        with _settling:
+            self._state, self._error, self._proofs = "in_doubt", error, None
+        self._on_proof()
+
+    def _on_requeued(self) -> None:
+        """Wait once more: it will be sent again."""
+        with _settling:
+            self._state, self._proofs = "queued", None
+
+    def _on_proof(self) -> None:
+        """Wake whoever waits for the proof: the state is final."""
+        if self._proof is None or self._proof.done():
+            return
+        with suppress(InvalidStateError):  # somebody has given it up
+            if (error := self.error) is None:
+                self._proof.set_result(self)
+            else:
+                self._proof.set_exception(error)
 
     def _resolve(self, future: Future[Receipt]) -> None:
         if future.done():
@@ -129,6 +194,92 @@ class Receipt:
             future.set_result(self)
         else:
             future.set_exception(self._error)
+
+
+async def _until_done(future: Future[Receipt]) -> None:
+    # By a future of its own, without the error: cancelling one wait must not cancel others, and a
+    # failure that comes after it must not be logged as one that nobody looked at.
+    if future.done():
+        return
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def wake(_: object) -> None:
+        with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            loop.call_soon_threadsafe(settle)
+
+    future.add_done_callback(wake)
+    await done
+
+
+def _guarded(call: Callable[[Receipt], object], receipt: Receipt) -> Callable[[object], None]:
+    def tell(_: object) -> None:
+        try:
+            call(receipt)
+        except Exception as error:  # `concurrent.futures` would log it with all it quotes
+            logger.error("a receipt's callback raised %s", told(error))
+
+    return tell
+
+
+class Delivery:
+    """The wait for the proof of one send: await it, or call `result()` from a thread.
+
+    Args:
+        receipt: of the send.
+        proof: is settled with the receipt, or with what became of the send.
+        timeout: seconds, or None forever.
+    """
+
+    def __init__(self, receipt: Receipt, proof: Future[Receipt], timeout: float | None) -> None:
+        self._receipt = receipt
+        self._proof = proof
+        self._timeout = timeout
+
+    def result(self, timeout: float | None = None) -> Receipt:
+        """Wait, from a thread without an event loop.
+
+        Args:
+            timeout: seconds, in place of those given before.
+
+        Raises:
+            SendError: it was not sent, or its connection ended before the proof came.
+            WaitTimeout: no proof came in time; the receipt may still become `delivered`.
+            RuntimeError: called on a thread whose event loop the wait would block.
+        """
+        limit = self._timeout if timeout is None else timeout
+        if not self._proof.done():
+            refuse_on_loop("receipt.delivered().result()", "await receipt.delivered()")
+        try:
+            return self._proof.result(limit)
+        except TimeoutError:
+            raise self._late(limit) from None
+
+    def __await__(self) -> Generator[Any, None, Receipt]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Receipt:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await _until_done(self._proof)
+        except TimeoutError:
+            raise self._late(self._timeout) from None
+        return self._proof.result()
+
+    def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
+        """Call something with the receipt when its fate is known, on that thread; now if it is.
+
+        `receipt.state` says which it is. What the callback raises is logged, without its text.
+        """
+        self._proof.add_done_callback(_guarded(call, self._receipt))
+
+    @staticmethod
+    def _late(limit: float | None) -> WaitTimeout:
+        return WaitTimeout(f"no proof of delivery within {limit} s; it may still come")
 
 
 def refuse_on_loop(call: str, instead: str) -> None:

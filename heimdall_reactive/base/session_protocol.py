@@ -208,10 +208,13 @@ class SessionProtocol:
     Attributes:
         subprotocols: offered in the upgrade, the preferred first.
         channels: how `store.channel(name)` is asked for, left and matched.
+        acknowledges: whether the server answers each send that has a key: such a send is
+            `delivered` when an envelope with its key comes. Else a pong proves it.
     """
 
     subprotocols: Sequence[str] = ()
     channels: ChannelProtocol | None = None
+    acknowledges: bool = False
     _session_ending: frozenset[type] = frozenset()  # message types behind which a close is final
 
     async def endpoint(self, attempt: int) -> str | None:

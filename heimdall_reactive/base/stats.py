@@ -22,13 +22,15 @@ class Counters:
 
 @dataclass(slots=True)
 class SendCounters:
-    """The counts of an outbox: what became of the sends that were not written."""
+    """The counts of an outbox: what became of its sends."""
 
     queue_high_water: int = 0
     rejected: int = 0
     dropped: int = 0
     expired: int = 0
     in_doubt: int = 0
+    delivered: int = 0
+    resent: int = 0
 
     def add(self, state: str, count: int) -> None:
         """Count sends that took a final state."""
@@ -73,7 +75,9 @@ class Stats:
         dropped: sends that waited, or came last, and had to go: by the overflow policy, by
             `disconnect()`, or because they were another user's.
         expired: sends that waited longer than `send_ttl`.
-        in_doubt: sends whose connection ended while they were being written.
+        in_doubt: sends whose connection ended before the peer had proved that it has them.
+        delivered: sends that the peer has: a pong, or an acknowledgement, proved it.
+        resent: times a send was written again (`resend=True`).
         observer_errors: times an observer raised.
         consumers: one for each stream, async handler and view that is attached now.
     """
@@ -91,5 +95,7 @@ class Stats:
     dropped: int
     expired: int
     in_doubt: int
+    delivered: int
+    resent: int
     observer_errors: int
     consumers: tuple[ConsumerStats, ...] = ()

@@ -337,6 +337,7 @@ class Connection:
         parts = (
             wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask,
             self._on_closed, protocol._session_ending, pace, self._reconnect_for,
+            options.resend,
         )  # fmt: skip
         if options.protocol is None:
             session = Session(*parts)

@@ -17,7 +17,7 @@ from heimdall_reactive.base.session_protocol import ProtocolSession, Refused, Se
 from heimdall_reactive.base.state import Gap
 
 from .codec import InvalidUtf8, encode
-from .outbox import Unsendable
+from .outbox import QueuedSend, Unsendable
 from .session import INVALID_UTF8, Session
 
 __all__ = ["EnvelopeSession"]
@@ -41,6 +41,7 @@ class EnvelopeSession(Session):
         self._correlates = type(protocol).correlate is not SessionProtocol.correlate
         self._encodes = type(protocol).encode is not SessionProtocol.encode
         self._begun = False
+        self._key: Hashable | None = None  # of what was written last
         self._waits = False  # for the end of the session before
 
     # Owner of a conversation
@@ -110,6 +111,8 @@ class EnvelopeSession(Session):
         if self.refusal is not None:
             return
         key = self._key_of(envelope)
+        if key is not None and self._protocol.acknowledges:
+            self._proofs.on_answer(key)
         message = self._ask("receive", 0, self._protocol.receive, envelope)
         if message is not None:
             try:
@@ -159,14 +162,20 @@ class EnvelopeSession(Session):
             reason = f"the protocol's prepare or encode raised {type(raised).__name__}"
             self.report(SendError(f"not sent: {reason}", "rejected"))
             raise Unsendable(reason) from None
-        if frame.on_key is not None and (key := self._key_of(value)) is not None:
-            frame.on_key(key)
+        self._key = self._key_of(value) if frame.on_key or self._protocol.acknowledges else None
+        if frame.on_key is not None and self._key is not None:
+            frame.on_key(self._key)
         if self._pace is not None:
             self._pace.count()
         for each in frames:  # also where the first fills the socket: they are one unit
             self.wire.write(each)
             self._counters.sent_bytes += len(each.data)
         self._counters.sent += 1
+
+    def wrote(self, entry: QueuedSend) -> None:
+        """Count a send; one with a key is proved by its answer, where the protocol has those."""
+        key = self._key if self._protocol.acknowledges else None
+        self._proofs.write(entry, self.wire.writable, key)
 
     def on_closed(self, close: CloseInfo) -> None:
         """Handle the end of the socket; a gap that was still held is told before it."""

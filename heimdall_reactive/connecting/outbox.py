@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -41,7 +41,7 @@ class Writer(Protocol):
             Unsendable: the protocol has no form for it.
         """
 
-    def wrote(self, receipt: Receipt) -> None:
+    def wrote(self, entry: QueuedSend) -> None:
         """Settle the receipt of what was just written, now or when it is known."""
 
 
@@ -88,6 +88,7 @@ class Outbox:
         )  # of this session, before all sends
         self._flushing = False
         self._bytes = 0
+        self._kept = 0  # sends that are written, and may be sent again
         self._count = 0
         self._closed: str | None = None
         # Reentrant: a finaliser may send while this thread is in here.
@@ -159,7 +160,7 @@ class Outbox:
             return f"the message is larger than outbox_bytes={self.max_bytes}; raise that option"
         if self._bytes + size > self.max_bytes:
             return f"outbox_bytes={self.max_bytes} wait already; wait, or raise that option"
-        if len(self._entries) >= self.limit:
+        if len(self._entries) + self._kept >= self.limit:
             return f"outbox_limit={self.limit} sends wait already; wait, or raise that option"
         return ""
 
@@ -219,9 +220,9 @@ class Outbox:
             self.refuse(entry.receipt, "rejected", str(error))
             return
         except BaseException:
-            self._put_back(entry)
+            self.put_back((entry,))
             raise
-        wire.wrote(entry.receipt)
+        wire.wrote(entry)
 
     def _next(self) -> QueuedSend | None:
         """Remove and return the next send that has not expired."""
@@ -234,10 +235,24 @@ class Outbox:
                 self._tell_room()
             return entry
 
-    def _put_back(self, entry: QueuedSend) -> None:
+    def put_back(self, entries: Sequence[QueuedSend]) -> None:
+        """Have sends wait where they were, before all that were queued after them."""
         with self._lock:
-            self._entries.appendleft(entry)
-            self._bytes += len(entry.frame.data)
+            back = [*entries, *self._entries]
+            self._entries = deque(sorted(back, key=lambda entry: entry.number))
+            self._bytes += sum(len(entry.frame.data) for entry in entries)
+
+    def keep(self, entry: QueuedSend) -> None:
+        """Count a send that was written, and may be sent again, against the bounds."""
+        self._kept += 1
+        self._bytes += len(entry.frame.data)
+
+    def release(self, entry: QueuedSend) -> None:
+        """Count it no longer."""
+        with self._lock:
+            self._kept -= 1
+            self._bytes -= len(entry.frame.data)
+            self._tell_room()
 
     def _take(self) -> QueuedSend:
         entry = self._entries.popleft()
@@ -297,7 +312,11 @@ class Outbox:
         return taken
 
     def _settle(self, entries: list[QueuedSend], state: ReceiptState, reason: str) -> int:
-        self._add(state, len(entries))
         for entry in entries:
-            entry.receipt.settle(state, SendError(f"not sent: {reason}", state))
+            if entry.receipt.attempts:  # it was written once, and may have arrived
+                self._add("in_doubt", 1)
+                error = SendError(f"not sent again: {reason}; it may have arrived", "in_doubt")
+                entry.receipt.settle("in_doubt", error)
+            else:
+                self.refuse(entry.receipt, state, reason)
         return len(entries)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,7 +18,6 @@ from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreEr
 from heimdall_reactive.base.masking import Mask, bare
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
-from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.session_protocol import Refused
 from heimdall_reactive.base.state import Gap
 from heimdall_reactive.base.stats import Counters
@@ -28,8 +28,10 @@ from .codec import InvalidUtf8, encode
 from .conversation import Conversation
 from .heartbeat import Pulse
 from .listener import Listener
-from .outbox import Outbox
+from .outbox import Outbox, QueuedSend
 from .pace import Pace
+from .proofs import DOUBT, Proofs
+from .runtime import running_loop
 from .tokens import Identity
 
 __all__ = ["Session"]
@@ -37,7 +39,6 @@ __all__ = ["Session"]
 END_WINDOW: Final = 10.0  # seconds within which a close "follows" a session-ending message
 INVALID_UTF8: Final = 1007
 NORMAL_CLOSURE: Final = 1000
-IN_DOUBT: Final = "the connection ended while a send was being written; it may have arrived"
 
 
 class Session:
@@ -56,6 +57,7 @@ class Session:
         pace: says when the next send may go; None never waits.
         reconnect: opens another session, with a close code and a reason for this one, and
             whether that comes first.
+        resend: have what is in doubt at the end sent again by the next session.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Session:
         session_ending: frozenset[type] = frozenset(),
         pace: Pace | None = None,
         reconnect: Callable[[Session, int, str, bool], None] = lambda *_: None,
+        resend: bool = False,
     ) -> None:
         self.wire = wire
         self._loop = loop
@@ -87,7 +90,10 @@ class Session:
         self._reconnect = reconnect
         self.refusal: StoreError | None = None  # why the protocol ended this session
         self.conversation: Conversation | None = None
-        self._in_flight: Receipt | None = None
+        self._proofs = Proofs(
+            outbox.counters, self._ask_proof, self._call, outbox if resend else None
+        )
+        self._resends = resend
         self._gap: Gap | None = None  # held until the first message
         self._recovered = False
         self._pulse: Pulse | None = None
@@ -106,23 +112,26 @@ class Session:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire and the pace take it."""
-        if self._in_flight is not None and self.wire.writable:
-            self.land()
+        if self.wire.writable:
+            self._proofs.land()
         if self.conversation is None or self.conversation.flush():
             self._outbox.flush(self)
+        if self._resends and self._proofs.unproved:
+            self.wire.prove()
 
     def end(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake."""
+        """Begin the closing handshake, behind a ping whose pong proves what was sent."""
         self._stop()
+        if self._proofs.unproved:
+            self.wire.prove(last=True)
         self.wire.end(code, reason)
 
     def part(self, code: int, reason: str) -> None:
         """Close with a code and take nothing more; another session follows without waiting."""
         self._stop()
-        doubted = self._doubt()
+        doubted = self._end_proofs()
         self.wire.fail(code, reason)
-        if doubted:
-            self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
+        self._report_doubt(doubted)
 
     def wait_for_old(self) -> None:
         """Have frames wait in the socket until `start`; here they do."""
@@ -135,7 +144,9 @@ class Session:
         """Drop the socket; nothing is told any more."""
         self._stop()
         self.wire.kill()
-        self._doubt()
+        doubted = self._end_proofs()  # reported later: the table is in the middle of a step
+        with suppress(RuntimeError):  # its loop is closed
+            self._loop.call_soon_threadsafe(self._report_doubt, doubted)
 
     @property
     def ending(self) -> str | None:
@@ -180,22 +191,29 @@ class Session:
             self._ending = (message.type, self._loop.time())
         self._listener.on_incoming(message)
 
+    def on_ping(self) -> None:
+        """Note what was written so far."""
+        self._proofs.on_ping()
+
+    def on_pong(self) -> None:
+        """Settle what was written before the ping: the peer has it."""
+        self._proofs.on_pong()
+
     def on_latency(self, seconds: float) -> None:
         """Pass the round trip of a ping on."""
         self._listener.on_latency(seconds)
 
     def on_writable(self) -> None:
         """Settle what was in flight: the operating system has taken it. Then write on."""
-        self.land()  # during the closing handshake too, when nothing more is written
+        self._proofs.land()  # during the closing handshake too, when nothing more is written
         self.flush()
 
     def on_closed(self, close: CloseInfo) -> None:
         """Handle the end of the socket."""
         self._stop()
-        doubted = self._doubt()
+        doubted = self._end_proofs()
         self._ended(self, replace(close, reason=self.mask(one_line(close.reason, MAX_REASON))))
-        if doubted:
-            self._listener.on_error(SendError(IN_DOUBT, "in_doubt"))
+        self._report_doubt(doubted)
 
     # Writer
 
@@ -217,28 +235,14 @@ class Session:
         self._counters.sent += 1
         self._counters.sent_bytes += len(frame.data)
 
-    def wrote(self, receipt: Receipt) -> None:
-        """Settle a receipt as written, or leave it in flight.
-
-        What the wire could not hand on at once is `written` when the wire is writable again, and
-        `in_doubt` if the connection ends before.
-        """
-        if self.wire.writable:
-            receipt.settle("written")
-        else:
-            self._in_flight = receipt
+    def wrote(self, entry: QueuedSend) -> None:
+        """Count a send; what the wire could not hand on at once is in flight until it has."""
+        self._proofs.write(entry, self.wire.writable)
 
     def turn_down(self, reason: str) -> None:
         """Settle what was in flight as rejected: nothing of it has left, and never will."""
-        receipt, self._in_flight = self._in_flight, None
-        if receipt is not None:
+        if (receipt := self._proofs.turn_down()) is not None:
             self._outbox.refuse(receipt, "rejected", reason)
-
-    def land(self) -> None:
-        """Settle what was in flight as written: the operating system has taken it."""
-        receipt, self._in_flight = self._in_flight, None
-        if receipt is not None:
-            receipt.settle("written")
 
     # Owner of a conversation
 
@@ -285,18 +289,28 @@ class Session:
 
     # Parts
 
-    def _doubt(self) -> int:
-        """Settle what was in flight at the end: nobody can tell; return how many.
+    def _ask_proof(self) -> None:
+        self.wire.prove()
 
-        It is not sent again: that could make two of it.
-        """
-        receipt, self._in_flight = self._in_flight, None
-        if receipt is None:
-            return 0
-        self._outbox.counters.in_doubt += 1
-        reason = "the connection ended while it was being written; it may have arrived"
-        receipt.settle("in_doubt", SendError(reason, "in_doubt"))
-        return 1
+    def _call(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and its end has told everybody
+            if running_loop() is self._loop:
+                call()
+            else:
+                self._loop.call_soon_threadsafe(call)
+
+    def _end_proofs(self) -> int:
+        """Settle what is not proved at the end; return how many sends are in doubt."""
+        doubted, again = self._proofs.end()
+        self._outbox.counters.in_doubt += doubted
+        if again:
+            self._outbox.put_back(again)
+        return doubted
+
+    def _report_doubt(self, count: int) -> None:
+        if count:
+            sends = "1 send is" if count == 1 else f"{count} sends are"
+            self._listener.on_error(SendError(f"{sends} in doubt: {DOUBT}", "in_doubt"))
 
     def _beat(self, frame: Frame) -> bool:
         taken = self.wire.writable

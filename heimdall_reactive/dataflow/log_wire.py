@@ -101,7 +101,7 @@ class LogWire:
             receiver.on_closed(self._close)
             return
         interval, timeout = self._options.ping_interval, self._options.ping_timeout
-        self._pinger = Pinger(self, interval, timeout, receiver.on_latency)
+        self._pinger = Pinger(self, interval, timeout, _Latency(receiver))
         self._start(self._begin())
         self._start(self._watch())
 
@@ -140,6 +140,13 @@ class LogWire:
         """See `Wire`."""
         self._receiver = None
         self._end(CloseInfo(1006, "", "client"))
+
+    def prove(self, *, last: bool = False) -> None:
+        """See `Wire`; what was written is proved when it is acknowledged."""
+
+    def taken(self) -> tuple[int, float]:
+        """Return what a pinger asks; the log acknowledges each record by itself."""
+        return 0, self.heard_at
 
     def send_ping(self, payload: bytes) -> None:
         """Send a ping of NATS; whatever comes later than its answer came after it."""
@@ -218,9 +225,13 @@ class LogWire:
         except LogError as error:
             self.lose(str(error))
             return
+        receiver = self._receiver
+        if self._open and receiver is not None:
+            receiver.on_ping()
+            receiver.on_pong()  # the log has it: more than a pong could prove
         self._publishing = False
-        if self._open and self._receiver is not None:
-            self._receiver.on_writable()
+        if self._open and receiver is not None:
+            receiver.on_writable()
 
     async def _ping(self, payload: bytes) -> None:
         import nats.errors
@@ -272,3 +283,16 @@ class LogWire:
     def _tell(self, close: CloseInfo) -> None:
         if self._receiver is not None:
             self._receiver.on_closed(close)
+
+
+class _Latency:
+    """Passes on what a ping of NATS took; it proves nothing of a record."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.on_latency = receiver.on_latency
+
+    def on_ping(self) -> None:
+        """See `Receiver`."""
+
+    def on_pong(self) -> None:
+        """See `Receiver`."""

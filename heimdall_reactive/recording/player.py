@@ -230,6 +230,9 @@ class _Nowhere:
     def lose(self, reason: str) -> None:
         """See `Wire`."""
 
+    def prove(self, *, last: bool = False) -> None:
+        """See `Wire`."""
+
     def probe(self, timeout: float) -> None:
         """See `Wire`."""
 

@@ -113,6 +113,10 @@ class MemoryTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Do nothing: the buffers are either empty or full."""
 
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes are in the full buffers."""
+        return sum(map(len, self._unsent))
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes."""
         if not self.open:

@@ -18,6 +18,12 @@ class Receiver(Protocol):
     def on_frame(self, data: bytes | bytearray, text: bool) -> None:
         """Handle one whole message."""
 
+    def on_ping(self) -> None:
+        """Note what was written so far: the next `on_pong` proves that the peer has it."""
+
+    def on_pong(self) -> None:
+        """Handle the proof that the peer has all that was written before the last `on_ping`."""
+
     def on_latency(self, seconds: float) -> None:
         """Handle the round trip of a protocol ping."""
 
@@ -63,6 +69,13 @@ class Wire(Protocol):
 
     def probe(self, timeout: float) -> None:
         """Ping now, and give the peer up unless a sign of life comes within the seconds."""
+
+    def prove(self, *, last: bool = False) -> None:
+        """Ask for a proof of all that was written: `on_pong` follows.
+
+        Args:
+            last: also where a ping is under way, which does not prove what came after it.
+        """
 
     def hold(self, on: bool) -> None:
         """Stop reading, or read on; silence meanwhile is not a sign of death."""

@@ -1,4 +1,9 @@
-"""`Pinger`: protocol pings of one wire, what they took, and whether the peer lives."""
+"""`Pinger`: protocol pings of one wire, what they tell of its peer, and what they prove.
+
+A pong tells three things: the round trip, that the peer lives, and that it has all that was written
+before its ping. So the pings of the keep-alive and those that somebody waits for as a proof are the
+same, and one is under way at most. Only the keep-alive judges: a proof that comes late is no loss.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from typing import Final, Protocol
 __all__ = ["Pinger"]
 
 LOST: Final = "keepalive ping timeout"
+SLACK: Final = 0.001  # seconds; a timer may come a little early by the clock
 
 
 class Pinged(Protocol):
@@ -23,6 +29,10 @@ class Pinged(Protocol):
         """When the last byte came."""
         ...
 
+    def taken(self) -> tuple[int, float]:
+        """Return how much of what we wrote the peer has taken, and when it last took some."""
+        ...
+
     def send_ping(self, payload: bytes) -> None:
         """Send a ping, or queue it behind what the socket does not take yet."""
 
@@ -30,15 +40,28 @@ class Pinged(Protocol):
         """Give the peer up as dead."""
 
 
+class Watcher(Protocol):
+    """What is told of pings and pongs."""
+
+    def on_ping(self) -> None:
+        """Note what was written so far: the pong of this ping proves that."""
+
+    def on_pong(self) -> None:
+        """Handle that proof."""
+
+    def on_latency(self, seconds: float) -> None:
+        """Handle the round trip."""
+
+
 class Pinger:
     """Timers of its own: one that waits for the socket to take the ping would never start.
 
     Args:
         wire: what is pinged.
-        interval: seconds between pings; None sends probes only.
-        timeout: seconds that a peer may be silent after one.
-        told: takes the round trip of each in seconds.
-        clock: measures it; some loops' clocks have milliseconds only.
+        interval: seconds between pings; None judges after probes only.
+        timeout: seconds in which nothing comes and nothing is taken, after which a peer is dead.
+        watcher: is told.
+        clock: measures the round trips; some loops' clocks have milliseconds only.
     """
 
     def __init__(
@@ -46,7 +69,7 @@ class Pinger:
         wire: Pinged,
         interval: float | None,
         timeout: float,
-        told: Callable[[float], None],
+        watcher: Watcher,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._clock = clock
@@ -54,62 +77,89 @@ class Pinger:
         self._loop = wire.loop
         self._interval = interval
         self._timeout = timeout
-        self._told = told
+        self._watcher = watcher
         self._count = 0
-        self._sent_at = 0.0
+        self._judged_from = 0.0  # on the loop's clock
+        self._taken = 0
         self._pinged_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # of the next ping, or of the judgement
         self._awaited: bytes | None = None  # what the pong has to say
         self._stopped = False
         if interval is not None:
-            self.ping()
+            self._keep_alive()
 
-    def ping(self, timeout: float | None = None) -> None:
-        """Ping now; where a ping is under way, this one takes its place.
+    def ping(self, timeout: float) -> None:
+        """Ping now, and judge; where a ping is under way, this one takes its place.
 
         After `stop()` it does nothing: a wire may be shut and probed in the same turn.
+        """
+        if not self._stopped:
+            self._send()
+            self._judge(timeout)
+
+    def prove(self, *, last: bool = False) -> None:
+        """Ping now, unless one is under way; a pong that does not come is no loss by itself.
 
         Args:
-            timeout: seconds, in place of the usual ones.
+            last: also where one is under way, which this one takes the place of.
         """
-        if self._stopped:
-            return
-        self._cancel()
-        patience = timeout or self._timeout
-        self._count += 1
-        self._sent_at = self._loop.time()
-        self._pinged_at = self._clock()
-        self._timer = self._loop.call_later(patience, self._look, patience)
-        self._awaited = b"%d" % self._count
-        self._wire.send_ping(self._awaited)
+        if not self._stopped and (last or self._awaited is None):
+            self._send()
 
     def on_pong(self, payload: bytes) -> None:
         """Handle a pong; one that answers no ping of ours is none."""
         if payload != self._awaited:
             return
-        self._cancel()
+        self._awaited = None
         latency = self._clock() - self._pinged_at
+        self._set_timer()
         if self._interval is not None:
-            self._timer = self._loop.call_later(max(0.0, self._interval - latency), self.ping)
-        self._told(latency)
+            self._set_timer(max(0.0, self._interval - latency), self._keep_alive)
+        self._watcher.on_pong()
+        self._watcher.on_latency(latency)
 
     def stop(self) -> None:
         """End the timer for good."""
         self._stopped = True
-        self._cancel()
+        self._awaited = None
+        self._set_timer()
 
-    def _cancel(self) -> None:
+    def _keep_alive(self) -> None:
+        """Judge from now on by the ping that is under way, or by one of now."""
+        if self._awaited is None:
+            self._send()
+        self._judge(self._timeout)
+
+    def _send(self) -> None:
+        self._count += 1
+        self._pinged_at = self._clock()
+        self._awaited = b"%d" % self._count
+        self._watcher.on_ping()
+        self._wire.send_ping(self._awaited)
+
+    def _judge(self, patience: float) -> None:
+        self._judged_from = self._loop.time()
+        self._taken = self._wire.taken()[0]
+        self._set_timer(patience, lambda: self._look(patience))
+
+    def _set_timer(self, seconds: float = 0.0, call: Callable[[], None] | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._awaited = None
+        self._timer = None if call is None else self._loop.call_later(seconds, call)
 
     def _look(self, patience: float) -> None:
-        """Give the peer the time-out again from its last sign of life, whatever that was."""
-        heard_at = self._wire.heard_at
-        left = heard_at + patience - self._loop.time()
-        if (left > 0.001 and heard_at > self._sent_at) or self._wire.held:
-            wait = patience if self._wire.held else left
-            self._timer = self._loop.call_later(wait, self._look, patience)
-            return
-        self._cancel()
-        self._wire.lose(LOST)
+        """Give the peer the time-out again from its last sign of life, whatever that was.
+
+        Any byte of it is one, and so is that it has taken bytes of ours: it may be slow.
+        """
+        taken, when = self._wire.taken()
+        signs = [self._wire.heard_at, when] if taken > self._taken else [self._wire.heard_at]
+        self._taken = taken
+        left = max(signs) + patience - self._loop.time()
+        if self._wire.held:
+            self._set_timer(patience, lambda: self._look(patience))
+        elif left > SLACK and max(signs) > self._judged_from:
+            self._set_timer(left, lambda: self._look(patience))
+        else:
+            self.stop()
+            self._wire.lose(LOST)

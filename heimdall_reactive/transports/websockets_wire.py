@@ -26,6 +26,7 @@ from . import Receiver
 from .ending import cut_reason, tell_end
 from .pinging import Pinger
 from .splitting import Splits, Splitter
+from .taken import abort, taken
 
 __all__ = ["WebSocketsWire"]
 
@@ -92,8 +93,7 @@ class WebSocketsWire(ClientConnection):
             self._report_closed()
         else:
             timeout = self.ping_timeout or 0.0
-            told = receiver.on_latency
-            self._pinger = Pinger(self, self.ping_interval, timeout, told, self.clock)
+            self._pinger = Pinger(self, self.ping_interval, timeout, receiver, self.clock)
 
     def write(self, frame: messages.Frame) -> None:
         if frame.text:
@@ -111,11 +111,18 @@ class WebSocketsWire(ClientConnection):
     def lose(self, reason: str) -> None:
         self._lost = True
         self.fail(CloseCode.INTERNAL_ERROR, reason)
-        self.transport.abort()
+        abort(self.transport)
 
     def probe(self, timeout: float) -> None:
         if self._pinger is not None:
             self._pinger.ping(timeout)
+
+    def prove(self, *, last: bool = False) -> None:
+        if self._pinger is not None:
+            self._pinger.prove(last=last)
+
+    def taken(self) -> tuple[int, float]:
+        return taken(self.transport, self.loop.time())
 
     def hold(self, on: bool) -> None:
         self.held = on
@@ -128,7 +135,7 @@ class WebSocketsWire(ClientConnection):
         self._stop_reading()
         self._cancel_timers()
         try:
-            self.transport.abort()
+            abort(self.transport)
         except RuntimeError:  # the event loop is closed; let the peer know all the same
             with contextlib.suppress(OSError):
                 self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
@@ -266,7 +273,7 @@ class WebSocketsWire(ClientConnection):
 
     def _expect_end(self) -> None:
         if self._reaper is None and not self.connection_lost_waiter.done():
-            self._reaper = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
+            self._reaper = self.loop.call_later(self.close_timeout or 0.0, abort, self.transport)
 
     def _report_closed(self) -> None:
         receiver, self._receiver = self._receiver, None

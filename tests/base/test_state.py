@@ -28,6 +28,7 @@ ALLOWED = {
     (S.DISCONNECTING, S.DISCONNECTED),
     (S.DISCONNECTED, S.CONNECTING),
     (S.FAILED, S.CONNECTING),
+    (S.CONNECTED, S.CONNECTED),  # a planned reconnection with overlap
 }  # fmt: skip
 
 STEPS: dict[Status, Callable[[ConnectionState], ConnectionState]] = {

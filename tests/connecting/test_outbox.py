@@ -17,7 +17,7 @@ from heimdall_reactive.base.exceptions import SendError, WaitTimeout
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.stats import SendCounters
-from heimdall_reactive.connecting.outbox import Outbox
+from heimdall_reactive.connecting.outbox import Outbox, QueuedSend
 from tests.support import run, warnings_in
 
 
@@ -46,9 +46,9 @@ class Paper:
         self.written.append(frame.data)
         self.room -= 1
 
-    def wrote(self, receipt: Receipt) -> None:
-        self.receipts.append(receipt)
-        receipt.settle("written")
+    def wrote(self, entry: QueuedSend) -> None:
+        self.receipts.append(entry.receipt)
+        entry.receipt.settle("written")
 
 
 def take(box: Outbox) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from websockets.asyncio.server import ServerConnection, serve
+
 from heimdall_reactive import Status, WebSocketStore
 from tests.peers import frame, quick, raw_peer
 from tests.support import run
@@ -39,23 +41,21 @@ def test_it_is_in_doubt_where_the_peer_closes_at_the_same_time_and_reads_nothing
     run(main)
 
 
-def test_it_is_written_where_the_peer_reads_on_until_the_close_frame() -> None:
+def test_it_is_delivered_where_the_peer_reads_on_until_the_close_frame() -> None:
     async def main() -> None:
-        size = 0
-
-        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal size
+        async def slow(socket: ServerConnection) -> None:
             await asyncio.sleep(0.3)
-            while size < 14 + len(LARGE) + 8:  # with the frame's head, and the close frame
-                size += len(await reader.read(2**20))
-            writer.write(frame(8, (1000).to_bytes(2, "big")))
-            await writer.drain()
+            async for _ in socket:
+                pass
 
-        async with raw_peer(slow) as url, quick(url, close_timeout=5.0) as store:
-            receipt = store.send(LARGE)
-            await in_flight(store)
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
-            assert receipt.state == "written"
-            assert store.stats.in_doubt == 0
+        service = serve(slow, "127.0.0.1", 0, max_size=None, max_queue=1, compression=None)
+        async with service as server:
+            port = server.sockets[0].getsockname()[1]
+            async with quick(f"ws://127.0.0.1:{port}", close_timeout=5.0) as store:
+                receipt = store.send(LARGE)
+                await in_flight(store)
+                await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+                assert receipt.state == "delivered"
+                assert (store.stats.delivered, store.stats.in_doubt) == (1, 0)
 
     run(main)

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.gateway import Gateway
 from heimdall_reactive import use_websocket
 from tests.peers import peer
-from tests.support import record, run, until
+from tests.support import fate, record, run, until
 
 TOKEN = "bot-token"
 QUERY = "v=10&encoding=json"
@@ -131,7 +131,7 @@ def test_a_session_resumes_without_a_gap_and_begins_again_where_it_cannot() -> N
 
                 waits = store.send({"op": 3, "d": "queued"})  # before the login: it waits
                 await heard({"op": 3, "d": "queued"})
-                assert waits.state == "written"
+                assert fate(waits) == "written"
                 await service.fire(1)
                 await heard(1)
                 service.sockets[-1].transport.abort()

@@ -150,7 +150,7 @@ def test_subscriptions_and_queries_go_on_after_a_drop() -> None:
             assert service.running == {}
             assert ticks == [{"data": 1}, {"data": 2}]
             assert once == [{"data": "only"}]
-            assert errors == []
+            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
         assert service.seen == [
             ["1", "2", "3", "4", "5"],
             ["1", "2", "3", "4", "5"],

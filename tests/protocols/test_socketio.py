@@ -11,7 +11,7 @@ import pytest
 
 from examples.protocols.socketio import PING, Packet, SocketIO
 from heimdall_reactive import ProtocolSession, Status, WebSocketStore, use_websocket
-from tests.support import record, run
+from tests.support import fate, record, run
 
 socketio = pytest.importorskip("socketio", reason="pip install python-socketio aiohttp")
 web = pytest.importorskip("aiohttp.web", reason="pip install python-socketio aiohttp")
@@ -97,12 +97,13 @@ def test_events_and_acknowledgements_go_on_after_a_drop() -> None:
             queued = store.send(["note", "queued"])
             await store.wait_for(lambda state: state.session == 2, 5)
             assert (await store.request(["echo", "after"], timeout=5)).data == ["after"]
-            assert (queued.state, service.notes) == ("written", ["queued"])
+            assert (fate(queued), service.notes) == ("written", ["queued"])
             await service.io.call("news", {"n": 3}, to=service.clients[-1], timeout=5)
             assert news == [1, [2, "b"], {"n": 3}]
             assert messages == [["news", 1], ["news", 2, "b"], ["news", {"n": 3}]]
             await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
-            assert (store.connected, errors, len(service.clients)) == (True, [], 2)
+            assert (store.connected, len(service.clients)) == (True, 2)
+            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
 
     run(main)
 

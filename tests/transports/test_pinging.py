@@ -17,8 +17,12 @@ class Line:
         self.loop: asyncio.AbstractEventLoop = loop()
         self.held = False
         self.heard_at = self.loop.time()
+        self.acked = 0, 0.0
         self.sent: list[tuple[float, bytes]] = []
         self.lost: list[tuple[float, str]] = []
+
+    def taken(self) -> tuple[int, float]:
+        return self.acked
 
     def send_ping(self, payload: bytes) -> None:
         self.sent.append((self.loop.time(), payload))
@@ -27,8 +31,22 @@ class Line:
         self.lost.append((self.loop.time(), reason))
 
 
+class Watcher:
+    """Keeps what it is told."""
+
+    def __init__(self, told: list[float]) -> None:
+        self.on_latency = told.append
+        self.pings = self.pongs = 0
+
+    def on_ping(self) -> None:
+        self.pings += 1
+
+    def on_pong(self) -> None:
+        self.pongs += 1
+
+
 def pinger_of(line: Line, told: list[float], interval: float | None = 10.0) -> Pinger:
-    return Pinger(line, interval, 4.0, told.append, line.loop.time)
+    return Pinger(line, interval, 4.0, Watcher(told), line.loop.time)
 
 
 @pytest.mark.heimdall_virtual_time
@@ -87,7 +105,7 @@ async def test_without_an_interval_there_are_probes_only() -> None:
     line, told = Line(), list[float]()
     pinger = pinger_of(line, told, interval=None)
     await asyncio.sleep(60)
-    pinger.ping()
+    pinger.ping(4.0)
     pinger.on_pong(b"1")
     await asyncio.sleep(60)
     assert (line.sent, told, line.lost) == ([(60, b"1")], [0.0], [])
@@ -107,3 +125,45 @@ async def test_a_pinger_that_was_stopped_sends_and_loses_nothing(answered: bool)
     await asyncio.sleep(60)
     assert (line.sent, line.lost) == ([(0, b"1")], [])
     assert len(told) == answered
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_proof_shares_the_ping_that_is_under_way_and_judges_nobody() -> None:
+    line, told = Line(), list[float]()
+    pinger = pinger_of(line, told, interval=None)
+    pinger.prove()
+    pinger.prove()
+    await asyncio.sleep(60)
+    assert (line.sent, line.lost) == ([(0, b"1")], [])
+    pinger.on_pong(b"1")
+    pinger.prove()
+    pinger.prove(last=True)  # before a close frame: what came behind the ping needs one, too
+    assert line.sent == [(0, b"1"), (60, b"2"), (60, b"3")]
+    assert told == [60.0]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_the_keep_alive_judges_from_its_own_time_by_a_proof_that_is_under_way() -> None:
+    line = Line()
+    pinger = pinger_of(line, [])
+    await asyncio.sleep(1)
+    pinger.on_pong(b"1")
+    await asyncio.sleep(5)
+    pinger.prove()  # at 6; nothing would have been sent before 10
+    await asyncio.sleep(60)
+    assert line.sent == [(0, b"1"), (6, b"2")]
+    assert line.lost == [(14, LOST)]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_peer_that_takes_what_we_write_is_not_lost_by_a_late_pong() -> None:
+    line = Line()
+    pinger_of(line, [])
+    for second in (3, 6, 9):
+        await asyncio.sleep(3)
+        line.acked = second * 1000, float(second)
+    await asyncio.sleep(2)
+    assert line.lost == []
+    line.acked = 9000, 11.0  # its host answers, and takes nothing more
+    await asyncio.sleep(60)
+    assert line.lost == [(13, LOST)]

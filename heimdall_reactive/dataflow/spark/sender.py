@@ -83,7 +83,9 @@ class Sender:
         with self._changed:
             self._open[message.id] = sent
         receipt = self._store.send(message.data)
-        receipt.add_done_callback(lambda settled: self._on_settled(sent, settled))
+        # Without acknowledgements of its own, the peer's pong is the proof that it has a message.
+        settled = receipt if self._options.ack else receipt.delivered()
+        settled.add_done_callback(lambda receipt: self._on_settled(sent, receipt))
 
     def _wait(self, most: int) -> None:
         """Wait until no more than some messages are under way."""
@@ -120,7 +122,7 @@ class Sender:
                 sent.message
                 for sent in self._open.values()
                 if sent.state != "queued"
-                and (sent.state != "written" or sent.session != state.session)
+                and (sent.state not in ("written", "delivered") or sent.session != state.session)
             ]
         for message in again:
             self._put(message)
@@ -128,7 +130,7 @@ class Sender:
     def _on_settled(self, sent: _Sent, receipt: Receipt) -> None:
         with self._changed:
             sent.state, sent.session = receipt.state, self._store.state.value.session
-        if receipt.state == "written" and not self._options.ack:
+        if receipt.state == "delivered" and not self._options.ack:
             self._done(sent.message.id)
 
     def _on_connected(self, _: bool) -> None:
