@@ -92,7 +92,8 @@ def all_is_well(ledger: UpLedger) -> None:
 
 
 def one_is_lost(ledger: UpLedger) -> None:
-    written(ledger, 1, 2)
+    written(ledger, 1, state="delivered")
+    written(ledger, 2, state="in_doubt")
     ledger.got(Got(1, 1))
     end(ledger)
 
@@ -118,7 +119,7 @@ def again_on_the_next(ledger: UpLedger) -> None:
 
 
 def acknowledged_but_lost(ledger: UpLedger) -> None:
-    written(ledger, 1)
+    written(ledger, 1, state="in_doubt")
     ledger.acknowledged(1)
     end(ledger)
 
@@ -145,14 +146,24 @@ def test_the_ledger_passes_what_is_well() -> None:
 def test_a_loss_by_a_fault_is_counted_and_breaks_nothing() -> None:
     ledger = judged("a cut", steps=one_is_lost)
     assert not ledger.broken
-    assert ledger.lost == {"a cut": 1}
+    assert (ledger.doubted, ledger.lost) == ({"a cut": 1}, {})
+
+
+@pytest.mark.parametrize("state", ["written", "delivered"])
+def test_the_ledger_sees_a_lost_send_whose_receipt_does_not_doubt_it(state: ReceiptState) -> None:
+    def lost(ledger: UpLedger) -> None:
+        written(ledger, 1, state=state)
+        end(ledger)
+
+    ledger = judged("a cut", steps=lost)
+    assert ledger.broken == {f"sends lost with their connection, yet {state}": 1}
 
 
 @pytest.mark.parametrize(
     ("steps", "promise"),
     [
-        (one_is_lost, "written sends lost without a fault"),
-        (a_hole, "written sends lost without a fault"),
+        (one_is_lost, "sends lost without a fault"),
+        (a_hole, "sends lost without a fault"),
         (twice, "sends duplicated"),
         (out_of_order, "sends written twice, or out of order"),
         (again_on_the_next, "sends written twice, or out of order"),

@@ -49,7 +49,7 @@ class UpLedger:
 
     Attributes:
         states: receipts by their final state.
-        lost: sends by who is to blame; their receipts say `written`.
+        lost: sends by who is to blame; their receipts do not say `in_doubt`, as they must.
         doubted: the same for receipts that say `in_doubt`.
         confirmed: sends that the server got.
         late: sends that came after those of a later connection, held up on the way.
@@ -183,12 +183,15 @@ class UpLedger:
         return True
 
     def _count_loss(self, state: str, blamed: str) -> None:
+        hole = blamed.startswith("a hole")
+        if hole or blamed == NOBODY:
+            self.broken["sends lost without a fault"] += 1
         if state == "in_doubt":
             self.doubted[blamed] += 1
             return
         self.lost[blamed] += 1
-        if blamed.startswith("a hole") or blamed == NOBODY:
-            self.broken["written sends lost without a fault"] += 1
+        if not hole:  # the receipts of a connection that lives have no end yet
+            self.broken[f"sends lost with their connection, yet {state}"] += 1
 
     def _order_over_all(self, event: Got) -> None:
         """By the order of the connections: what a slow network holds up is its own affair."""

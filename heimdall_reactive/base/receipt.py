@@ -169,7 +169,7 @@ class Receipt:
     def _on_doubt(self, error: SendError) -> None:
         """Settle what was written as in doubt, while its session goes on."""
         with _settling:
-            self._state, self._error, self._proofs = "in_doubt", error, None
+            self._state, self._error = "in_doubt", error
         self._on_proof()
 
     def _on_requeued(self) -> None:
@@ -190,7 +190,7 @@ class Receipt:
     def _resolve(self, future: Future[Receipt]) -> None:
         if future.done():
             return
-        if self._error is None:
+        if self._error is None or self._proofs is not None:  # it was written, at least
             future.set_result(self)
         else:
             future.set_exception(self._error)

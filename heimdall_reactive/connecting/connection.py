@@ -126,6 +126,9 @@ class Connection:
         session = self.sessions.current
         if session is not None and self.state.is_connected:
             session.flush()
+        self._expect_expiry()
+
+    def _expect_expiry(self) -> None:
         if self._options.send_ttl is not None:
             self._expiry.expect()
 
@@ -190,6 +193,7 @@ class Connection:
                 session.end(code, reason)
             case effects.PartSession(code, reason):
                 self.sessions.part(code, reason)
+                self._expect_expiry()
             case effects.HandOver(code, reason):
                 self._hand_over(code, reason)
             case effects.DropOld():
@@ -359,6 +363,7 @@ class Connection:
             session is each for each in (sessions.opening, sessions.old, sessions.current)
         )
         sessions.forget(session)
+        self._expect_expiry()  # of what is to be sent again
         session.on_wake(self._timers.slept)
         kind, wall = session.ending, self._runtime.wall()
         lost_at = wall - session.silent_for

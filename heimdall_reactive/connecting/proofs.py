@@ -67,7 +67,7 @@ class Proofs:
         self._marked = 0  # number up to which the next pong proves it
         self._in_flight: Receipt | None = None
         self._kept: dict[int, QueuedSend] = {}
-        self._unanswered: dict[int, Receipt] = {}  # those with an answer of their own
+        self._unanswered: dict[int, Receipt | None] = {}  # those with an answer of their own
         self._numbers: dict[Hashable, int] = {}  # by the keys of their answers
         self._waiting: list[tuple[int, Receipt]] = []  # a heap
 
@@ -122,8 +122,9 @@ class Proofs:
             self._in_flight = entry.receipt
 
     def _give_up_oldest(self) -> None:
-        number = next(iter(self._unanswered))
-        self._unanswered.pop(number)._on_doubt(SendError(UNANSWERED, "in_doubt"))
+        receipt = self._unanswered.pop(next(iter(self._unanswered)))
+        if receipt is not None:
+            receipt._on_doubt(SendError(UNANSWERED, "in_doubt"))
 
     def land(self) -> None:
         """Settle what was in flight as written: the operating system has taken it."""
@@ -163,13 +164,16 @@ class Proofs:
         """Settle the rest at the end of the session: nobody can tell.
 
         Returns:
-            How many sends are in doubt, and those to be sent again, in their order.
+            How many sends are in doubt, and those to be sent again, in their order; nothing the
+            second time.
         """
+        if self.doubt:
+            return 0, []
         again = list(self._kept.values())
         self.doubt = DOUBT
         flying, self._in_flight = self._in_flight, None
         late = [*self._unanswered.values(), *(receipt for _, receipt in self._waiting)]
-        self._unanswered = {}
+        self._unanswered = dict.fromkeys(self._unanswered)  # their numbers stay unproved
         self._waiting = []
         for entry in again:
             self._release_entry(entry)
@@ -179,7 +183,8 @@ class Proofs:
         if flying is not None:
             flying.settle("in_doubt", SendError(DOUBT, "in_doubt"))
         for receipt in late:
-            receipt._on_proof()
+            if receipt is not None:
+                receipt._on_proof()
         return self.unproved, again
 
     # Parts

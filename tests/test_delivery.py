@@ -1,0 +1,254 @@
+"""Receipts to their end: delivered, in doubt, sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Hashable
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from heimdall_reactive import (
+    ProtocolSession,
+    SendError,
+    SessionProtocol,
+    Status,
+    WaitTimeout,
+    use_websocket,
+)
+from heimdall_reactive.testing import ScriptedPeer, Unreachable
+from tests.peers import peer, quick, raw_peer
+from tests.support import record, run
+from tests.virtual import loop, steady_store_of
+
+VIRTUAL = pytest.mark.heimdall_virtual_time
+
+
+async def keep(socket: ServerConnection) -> None:
+    async for _ in socket:
+        pass
+
+
+@pytest.mark.parametrize("transport", ["websockets", "picows"])
+def test_a_pong_proves_a_send(transport: Any) -> None:
+    async def main() -> None:
+        async with peer(keep) as url, quick(url, transport=transport) as store:
+            receipt = await store.send("hello")
+            assert await receipt.delivered(timeout=5) is receipt
+            assert receipt.state == "delivered"
+            assert (store.stats.delivered, store.stats.in_doubt) == (1, 0)
+
+    run(main)
+
+
+def test_a_thread_waits_for_the_proof() -> None:
+    async def main() -> None:
+        async with peer(keep) as url:
+
+            def script() -> str:
+                with use_websocket(url, loop="thread") as store:
+                    receipt = store.send("hello")
+                    return receipt.delivered().result(5).state
+
+            assert await asyncio.to_thread(script) == "delivered"
+
+    run(main)
+
+
+@VIRTUAL
+async def test_nobody_is_asked_for_a_proof_that_nobody_waits_for() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, ping_interval=None) as store:
+        await store.wait_connected()
+        receipts = [store.send(n) for n in range(3)]
+        await asyncio.sleep(60)
+        assert {receipt.state for receipt in receipts} == {"written"}
+        assert store.latency.value is None  # no ping, no round trip
+        await receipts[1].delivered()
+        assert [receipt.state for receipt in receipts] == ["delivered"] * 3
+
+
+@VIRTUAL
+async def test_a_wait_that_takes_too_long_leaves_the_receipt_as_it_is() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, ping_interval=None) as store:
+        await store.wait_connected()
+        service.links[0].silence()
+        receipt = await store.send("hello")
+        with pytest.raises(WaitTimeout, match="no proof of delivery within 5 s"):
+            await receipt.delivered(timeout=5)
+        await asyncio.sleep(600)
+        assert (receipt.state, store.connected) == ("written", True)
+
+
+@VIRTUAL
+async def test_what_is_not_proved_when_the_connection_is_lost_is_in_doubt_and_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service) as store:
+        await store.wait_connected()
+        await loop().idle()  # the first ping was answered
+        proved = store.send(0)
+        await proved.delivered()
+        errors, order = record(store.errors), list[Any]()
+        service.links[0].silence()
+        receipts = [store.send(n) for n in (1, 2, 3)]
+        store.state.subscribe(lambda state: order.append((state.status, receipts[0].state)))
+        await loop().idle()
+        caplog.clear()
+        waits = receipts[0].delivered()
+        service.links[0].drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        assert order[-1] == (Status.WAITING, "in_doubt")  # in the same turn
+        assert [receipt.state for receipt in receipts] == ["in_doubt"] * 3
+        assert proved.state == "delivered"
+        with pytest.raises(SendError) as raised:
+            await waits
+        assert raised.value.state == "in_doubt"
+        assert [str(error).split(":")[0] for error in errors] == ["3 sends are in doubt"]
+        assert len([line for line in caplog.messages if "in doubt" in line]) == 1
+        assert store.stats.in_doubt == 3
+
+
+@pytest.mark.parametrize("end", ["disconnect", "aclose", "overlap"])
+def test_a_send_before_an_end_by_us_has_a_fate(end: str) -> None:
+    async def main() -> None:
+        async with peer(keep) as url, quick(url) as store:
+            await store.wait_connected(5)
+            receipts = [store.send(n) for n in range(100)]
+            if end == "overlap":
+                store.reconnect(overlap=True)
+                await store.wait_for(lambda state: state.session == 2, 5)
+            elif end == "disconnect":
+                await receipts[-1]
+                store.disconnect()
+                await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+            else:
+                await receipts[-1]
+                await store.aclose()
+            assert {receipt.state for receipt in receipts} == {"delivered"}
+
+    run(main)
+
+
+def test_a_peer_that_was_given_up_gets_nothing_more() -> None:
+    """`SO_LINGER` with 0 seconds: what its host had not taken yet is not repeated."""
+
+    async def main() -> None:
+        reset = asyncio.Event()
+
+        async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            sock = writer.get_extra_info("socket")
+            while _is_established(sock):  # noqa: ASYNC110 - it does not say when it is reset
+                await asyncio.sleep(0.01)
+            writer.transport.resume_reading()  # type: ignore[attr-defined]
+            try:
+                while await reader.read(2**20):
+                    pass
+            except ConnectionResetError:
+                reset.set()
+
+        async with raw_peer(deaf) as url, quick(url, ping_timeout=0.3) as store:
+            receipt = store.send(b"x" * 8_000_000)
+            await store.wait_for(lambda state: state.status is Status.WAITING, 10)
+            assert receipt.state == "in_doubt"
+            await asyncio.wait_for(reset.wait(), 5)
+
+    run(main)
+
+
+def _is_established(sock: Any) -> bool:
+    state: int = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state == 1  # TCP_ESTABLISHED of Linux
+
+
+# resend=True
+
+
+@VIRTUAL
+async def test_what_is_in_doubt_is_sent_again_first_and_in_order() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, resend=True) as store:
+        await store.wait_connected()
+        await (proved := store.send(0)).delivered()
+        service.links[0].silence()
+        receipts = [store.send(n) for n in (1, 2)]
+        await loop().idle()
+        service.links[0].drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        assert [receipt.state for receipt in receipts] == ["queued", "queued"]
+        later = store.send(3)
+        await store.wait_for(lambda state: state.session == 2)
+        await later.delivered()
+        assert service.links[1].received == [1, 2, 3]
+        assert [receipt.attempts for receipt in (proved, *receipts, later)] == [1, 2, 2, 1]
+        assert {receipt.state for receipt in receipts} == {"delivered"}
+        stats = store.stats
+        assert (stats.resent, stats.in_doubt, stats.delivered) == (2, 0, 4)
+
+
+@VIRTUAL
+@pytest.mark.parametrize("reason", ["disconnect", "another user", "too late"])
+async def test_what_is_not_sent_again_after_all_stays_in_doubt(reason: str) -> None:
+    service = ScriptedPeer()
+    options: Any = {"resend": True, "access_token": "a", "principal": "ann", "send_ttl": 5.0}
+    async with steady_store_of(service, **options) as store:
+        await store.wait_connected()
+        service.links[0].silence()
+        receipt = await store.send("of ann")
+        wait = receipt.delivered()
+        service.links[0].drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        assert receipt.state == "queued"
+        if reason == "disconnect":
+            store.disconnect()
+        elif reason == "another user":
+            store.set_access_token("b", principal="bob")
+            store.connect()
+        else:
+            service.always(Unreachable())
+        with pytest.raises(SendError, match="may have arrived"):
+            await wait
+        assert receipt.state == "in_doubt"
+        assert store.stats.in_doubt == 1
+        await asyncio.sleep(5)
+        assert all("of ann" not in link.received for link in service.links[1:])
+
+
+# Acknowledgements of a protocol
+
+
+class Acknowledged(SessionProtocol):
+    """Numbers what it sends; the server answers each number that it has handled."""
+
+    acknowledges = True
+
+    def prepare(self, value: Any, session: ProtocolSession) -> Any:
+        return {"id": session.next_id(), "body": value}
+
+    def correlate(self, value: Any) -> Hashable | None:
+        number: Hashable = value.get("id") or value.get("ack")
+        return number
+
+    def receive(self, envelope: Any, session: ProtocolSession) -> Any:
+        return envelope.get("body")
+
+
+@VIRTUAL
+async def test_a_protocol_that_acknowledges_proves_more_than_a_pong() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, protocol=Acknowledged()) as store:
+        await store.wait_connected()
+        receipts = [store.send(n) for n in range(3)]
+        await asyncio.sleep(60)  # pongs came
+        assert {receipt.state for receipt in receipts} == {"written"}
+        service.links[0].send({"ack": 2})
+        assert await receipts[1].delivered() is receipts[1]
+        assert [receipt.state for receipt in receipts] == ["written", "delivered", "written"]
+        service.links[0].drop()
+        await store.wait_for(lambda state: not state.is_connected)
+        assert [receipt.state for receipt in receipts] == ["in_doubt", "delivered", "in_doubt"]
