@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Hashable
 from typing import Any
@@ -18,11 +19,13 @@ from heimdall_reactive import (
     WaitTimeout,
     use_websocket,
 )
-from heimdall_reactive.testing import ScriptedPeer, Unreachable
+from heimdall_reactive.devserver import DevServer
+from heimdall_reactive.testing import FaultProxy, Reset, ScriptedPeer, Unreachable
 from tests.peers import peer, quick, raw_peer
 from tests.support import record, run
 from tests.virtual import loop, steady_store_of
 
+TOKEN = "demo-token"
 VIRTUAL = pytest.mark.heimdall_virtual_time
 
 
@@ -252,3 +255,40 @@ async def test_a_protocol_that_acknowledges_proves_more_than_a_pong() -> None:
         service.links[0].drop()
         await store.wait_for(lambda state: not state.is_connected)
         assert [receipt.state for receipt in receipts] == ["in_doubt", "delivered", "in_doubt"]
+
+
+class Ids(SessionProtocol):
+    """The development server's acknowledgements, for messages that bring an id of their own."""
+
+    acknowledges = True
+
+    def correlate(self, value: Any) -> Hashable | None:
+        name: Hashable = value.get("id")
+        return name
+
+    def receive(self, envelope: Any, session: ProtocolSession) -> Any:
+        return None if envelope.get("type") == "Ack" else envelope
+
+
+def test_a_server_that_drops_repeats_and_resend_are_exactly_once_in_effect() -> None:
+    async def main() -> None:
+        async with DevServer(acknowledge=True) as server, FaultProxy(server.url) as proxy:
+            options: Any = {"resend": True, "protocol": Ids(), "reconnect_delay": 0.01}
+            options["max_reconnect_attempts"] = None
+            async with use_websocket(f"{proxy.url}/v1/ws", access_token=TOKEN, **options) as store:
+                await store.wait_connected(5)
+                receipts = []
+                for n in range(600):
+                    receipts.append(store.send({"id": f"m{n}", "n": n}))
+                    if n % 100 == 50:
+                        await asyncio.sleep(0.01)
+                        proxy.now(Reset())
+                        await store.wait_for(lambda state: not state.is_connected, 5)
+                        await store.wait_connected(5)
+                for receipt in receipts:
+                    await receipt.delivered(10)
+                assert max(receipt.attempts for receipt in receipts) > 1
+                assert (store.stats.in_doubt, store.stats.delivered) == (0, 600)
+        assert [json.loads(message)["n"] for _, message in server.received] == list(range(600))
+
+    run(main)

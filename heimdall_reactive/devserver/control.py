@@ -12,7 +12,7 @@ from heimdall_reactive.base.messages import Ping, Subscribe, Unsubscribe, WireMo
 
 from .tokens import Grant
 
-__all__ = ["Auth", "Order", "Unclear", "channel_exists", "objection", "read_order"]
+__all__ = ["Auth", "Order", "Unclear", "channel_exists", "id_of", "objection", "read_order"]
 
 _CHANNELS = frozenset({"public", "gps", "notifications", "stats", "discord:events"})
 _PREFIXES = ("user:", "admin:", "public:")
@@ -67,6 +67,16 @@ def read_order(message: str | bytes) -> Order | Unclear:
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
         return Unclear(f"{kind}: wrong or missing field: {wrong}", kind)
+
+
+def id_of(message: str | bytes) -> str | int | None:
+    """Return the `id` of a JSON object, where it has one that a client can repeat."""
+    try:
+        value = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    name = value.get("id") if isinstance(value, dict) else None
+    return name if isinstance(name, (str, int)) else None
 
 
 def channel_exists(channel: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import logging
 from collections.abc import Coroutine, Iterable
 from http import HTTPStatus
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from heimdall_reactive.base.messages import ErrorMessage, Ping, Pong, Subscribe, WireModel
 from heimdall_reactive.base.starting import start_task
 
-from .control import Auth, Order, Unclear, objection, read_order
+from .control import Auth, Order, Unclear, id_of, objection, read_order
 from .handshake import Handshake
 from .journal import ServerJournal
 from .link import ServerLink, ServerWire
@@ -176,6 +177,10 @@ class ServerCore:
     def _take(self, link: ServerLink, message: str | bytes) -> None:
         order = read_order(message)
         kind = order.kind if isinstance(order, Unclear) else order.type
+        name = id_of(message) if kind is None and self.settings.acknowledge else None
+        if name is not None:
+            self._acknowledge(link, message, name)
+            return
         if kind != "Auth":  # it holds a token
             self.journal.add_message(link.id, message)
         if not isinstance(order, Unclear):
@@ -184,6 +189,13 @@ class ServerCore:
             self.deliver([link], message)
         else:
             self._reply(link, ErrorMessage(message=order.problem))
+
+    def _acknowledge(self, link: ServerLink, message: str | bytes, name: str | int) -> None:
+        """Remember a message once, however often it comes, and answer each time."""
+        assert link.grant is not None
+        if self.journal.is_new(link.grant.user_id, name):
+            self.journal.add_message(link.id, message)
+        self.deliver([link], json.dumps({"type": "Ack", "id": name}))
 
     def _obey(self, link: ServerLink, order: Order) -> None:
         assert link.grant is not None

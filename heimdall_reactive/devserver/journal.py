@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +62,8 @@ class ServerJournal:
     def __init__(self, size: int) -> None:
         self.received: deque[tuple[int, str | bytes]] = deque(maxlen=size)
         self.dials: deque[UpgradeRecord] = deque(maxlen=size)
+        self._names: OrderedDict[tuple[str, str | int], None] = OrderedDict()
+        self._size = size
         self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._listeners: dict[asyncio.Future[None], Callable[[str | bytes], bool]] = {}
 
@@ -71,6 +73,15 @@ class ServerJournal:
         for future, matches in list(self._listeners.items()):
             _settle(future, partial(matches, message))
         self.changed()
+
+    def is_new(self, user_id: str, name: str | int) -> bool:
+        """Return whether a user's message with this id comes for the first time."""
+        if (user_id, name) in self._names:
+            return False
+        self._names[user_id, name] = None
+        if len(self._names) > self._size:
+            self._names.popitem(last=False)
+        return True
 
     def add_dial(self, dial: UpgradeRecord) -> None:
         """Remember an upgrade request."""

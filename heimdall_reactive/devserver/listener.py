@@ -41,6 +41,7 @@ class Settings:
     first_message_auth: bool
     auth_timeout: float
     echo: bool
+    acknowledge: bool
     compression: str | None
     max_size: int | None
     buffer_limit: int

@@ -46,6 +46,9 @@ class DevServer(ThreadCommands):
             never kept in `received`.
         auth_timeout: seconds to wait for that message.
         echo: send everything back as it came that is not a control message.
+        acknowledge: answer a JSON object with an `id` that is not a control message with
+            `{"type": "Ack", "id": ...}`; of the messages of a user with the same id `received`
+            has the first.
         compression: `"deflate"`, or None to negotiate none.
         max_size: longest message to accept, in bytes; None accepts any.
         buffer_limit: bytes that may wait for one client before it is dropped.
@@ -67,6 +70,7 @@ class DevServer(ThreadCommands):
         first_message_auth: bool = False,
         auth_timeout: float = 5.0,
         echo: bool = False,
+        acknowledge: bool = False,
         compression: str | None = "deflate",
         max_size: int | None = 2**20,
         buffer_limit: int = 4 * 2**20,
@@ -81,6 +85,7 @@ class DevServer(ThreadCommands):
             first_message_auth=first_message_auth,
             auth_timeout=valid_seconds(auth_timeout),
             echo=echo,
+            acknowledge=acknowledge,
             compression=compression,
             max_size=max_size,
             buffer_limit=buffer_limit,
