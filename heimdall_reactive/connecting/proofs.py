@@ -46,6 +46,7 @@ class Proofs:
     Attributes:
         sent: number of the newest send.
         delivered: how many are proved.
+        in_flight: the receipt of what the operating system has not taken yet.
         doubt: why those that are not proved are in doubt, once the session has ended.
     """
 
@@ -65,7 +66,7 @@ class Proofs:
         self._keeper = keeper
         self._proved = 0  # number up to which the peer has all that needs no answer of its own
         self._marked = 0  # number up to which the next pong proves it
-        self._in_flight: Receipt | None = None
+        self.in_flight: Receipt | None = None
         self._kept: dict[int, QueuedSend] = {}
         self._unanswered: dict[int, Receipt | None] = {}  # those with an answer of their own
         self._numbers: dict[Hashable, int] = {}  # by the keys of their answers
@@ -106,20 +107,22 @@ class Proofs:
             key: of the answer that proves it; None where a pong does.
         """
         self.sent = number = self.sent + 1
-        entry.receipt.attempts += 1
-        self._counters.resent += entry.receipt.attempts > 1
+        receipt = entry.receipt
+        if receipt.attempts:
+            self._counters.resent += 1
+        receipt.attempts += 1
         if self._keeper is not None:
             self._kept[number] = entry
             self._keeper.keep(entry)
         if key is not None:
             self._numbers[key] = number
-            self._unanswered[number] = entry.receipt
+            self._unanswered[number] = receipt
             if len(self._unanswered) > MOST:
                 self._give_up_oldest()
         if landed:
-            entry.receipt._on_written(self, number)
+            receipt._on_written(self, number)
         else:
-            self._in_flight = entry.receipt
+            self.in_flight = receipt
 
     def _give_up_oldest(self) -> None:
         receipt = self._unanswered.pop(next(iter(self._unanswered)))
@@ -128,13 +131,13 @@ class Proofs:
 
     def land(self) -> None:
         """Settle what was in flight as written: the operating system has taken it."""
-        receipt, self._in_flight = self._in_flight, None
+        receipt, self.in_flight = self.in_flight, None
         if receipt is not None:
             receipt._on_written(self, self.sent)
 
     def turn_down(self) -> Receipt | None:
         """Return the receipt of what was in flight; nothing of that has left, and never will."""
-        receipt, self._in_flight = self._in_flight, None
+        receipt, self.in_flight = self.in_flight, None
         self.sent -= receipt is not None
         return receipt
 
@@ -171,7 +174,7 @@ class Proofs:
             return 0, []
         again = list(self._kept.values())
         self.doubt = DOUBT
-        flying, self._in_flight = self._in_flight, None
+        flying, self.in_flight = self.in_flight, None
         late = [*self._unanswered.values(), *(receipt for _, receipt in self._waiting)]
         self._unanswered = dict.fromkeys(self._unanswered)  # their numbers stay unproved
         self._waiting = []
@@ -190,7 +193,7 @@ class Proofs:
     # Parts
 
     def _prove(self, number: int) -> None:
-        if self._in_flight is not None and number == self.sent:
+        if self.in_flight is not None and number == self.sent:
             self.land()  # what the peer has, the operating system had taken
         before, self._proved = self._proved, max(number, self._proved)
         numbers = range(before + 1, self._proved + 1)

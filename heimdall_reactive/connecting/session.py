@@ -112,7 +112,7 @@ class Session:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire and the pace take it."""
-        if self.wire.writable:
+        if self._proofs.in_flight is not None and self.wire.writable:
             self._proofs.land()
         if self.conversation is None or self.conversation.flush():
             self._outbox.flush(self)
