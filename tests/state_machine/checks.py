@@ -85,8 +85,8 @@ def timers(world: World) -> None:
     assert found["Pulse._ping"] == (connected and world.options["heartbeat"] is not None), found
     assert found["Pulse._look"] <= connected, found
     assert found["Expiry._expire"] <= 1, found
-    assert found["MemoryTransport.close"] <= (state.status in LIVE), found
-    pings = found["Pinger.ping"] + found["Pinger._look"]
+    assert found["abort"] <= (state.status in LIVE), found
+    pings = sum(count for name, count in found.items() if name.startswith("Pinger."))
     assert pings <= (state.status in LIVE), found
     slept_at = world.sleeps[-1][0] if world.sleeps else float("-inf")
     if waiting and world.loop.time() > slept_at + 1.0:
@@ -192,18 +192,31 @@ def sends(world: World) -> None:
 
 
 def receipts(world: World) -> None:
-    """A receipt says what became of the send."""
-    written, taken = set(handed(world)), taken_texts(world)
+    """A receipt says what became of the send, and no more than the peer has."""
+    written, taken, parsed = set(handed(world)), taken_texts(world), parsed_texts(world)
+    live = world.store.state.value.status in LIVE
     for sent in world.sent:
         match sent.receipt.state:
             case "written":
+                assert live, sent
                 assert sent.text in taken, sent
+                assert sent.text in world.links[-1].handed, sent
+            case "delivered":
+                assert sent.text in parsed, sent
             case "in_doubt":
                 assert sent.text in written, sent
+                assert sent.receipt.error is not None
+                assert sent.receipt.error.state == "in_doubt"
             case "rejected" | "dropped" | "expired":
                 assert sent.text not in written, sent
                 assert sent.receipt.error is not None
                 assert sent.receipt.error.state == sent.receipt.state
+
+
+def parsed_texts(world: World) -> set[str]:
+    """Return what the links read; what a silence has swallowed is not in it."""
+    frames = (frame for record in world.links for frame in record.link.frames)
+    return {frame.data.decode(errors="replace") for frame in frames}
 
 
 def taken_texts(world: World) -> set[str]:
@@ -239,7 +252,7 @@ def stats(world: World) -> None:
     """The counters are those of the model."""
     counts, seen = world.store.stats, world.seen
     states = Counter(sent.receipt.state for sent in world.sent)
-    for name in (*REFUSED, "in_doubt"):
+    for name in (*REFUSED, "in_doubt", "delivered"):
         assert getattr(counts, name) == states[name], (name, counts, states)
     statuses = Counter(state.status for state in seen["state"])
     assert counts.attempts == statuses[Status.CONNECTING]

@@ -88,6 +88,7 @@ COMMANDS = st.one_of(
     st.tuples(just("send"), pick([1, 2])),
     st.tuples(just("send"), pick([1, 1, 2, 5])),
     just(("send", 1, True)),
+    just(("prove",)),
     st.tuples(just("set_token"), IDENTITIES),
     st.tuples(just("move"), pick([1, 2])),
 )

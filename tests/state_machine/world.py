@@ -115,6 +115,11 @@ class World(FarSide):
         for _ in range(count):
             self._send(f"s{next(self.serials)}" + "x" * (TOO_LARGE if large else 0))
 
+    def do_prove(self) -> None:
+        """Wait for the proof of what was sent last; what becomes of the wait is asked elsewhere."""
+        for sent in self.sent[-1:]:
+            sent.receipt.delivered()
+
     def do_set_token(self, identity: Op) -> None:
         token, principal, label = self.identity(identity)
         if not self.closing:
