@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},
     {"heimdall", "tokens", "timers", "transports", "events", "pace"},
-    {"conversation", "effects", "phases"},
+    {"conversation", "effects", "phases", "proofs"},
     {
         "steps",
         "source",
@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
         "consumers",
         "scheduler",
     },
-    {"envelopes", "renewing", "sessions", "token_refresh"},
+    {"envelopes", "handshake", "renewing", "sessions", "token_refresh"},
     {"machine"},
     {"subjects", "history", "iterators", "sampling"},
     {"values"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -24,7 +25,7 @@ from heimdall_reactive.base.exceptions import (
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Failure, Retries
-from heimdall_reactive.base.session_protocol import blamed, overrides
+from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.base.stats import Counters
@@ -35,6 +36,7 @@ from . import effects, events
 from .codec import Codec
 from .envelopes import EnvelopeSession
 from .expiry import Expiry
+from .handshake import ask_endpoint, shake_hands
 from .listener import Listener
 from .machine import Machine, Phase, step
 from .outbox import Outbox
@@ -254,7 +256,7 @@ class Connection:
             self._feed(events.Dialed(number, (wire, upgrade)))
             opened = self.sessions.opening
             if self._is_in(number, *SHAKING) and opened is not None:
-                await self._shake_hands(opened)
+                await shake_hands(self._protocol, opened, self._options.open_timeout)
         except asyncio.CancelledError:
             # Late, and so without effect, unless somebody else has cancelled it.
             self._refused(number, ConnectError("somebody cancelled the attempt", "reset"))
@@ -315,25 +317,10 @@ class Connection:
     async def _prepare(self) -> Upgrade:
         """Return what the next attempt dials with."""
         url = ws_config.resolve(self._endpoint.get_secret_value())
-        own = overrides(self._protocol, "endpoint")
-        endpoint = (lambda: self._ask_endpoint(url)) if own else None
-        return await prepare(url, self.identity, self._options, self._asker, endpoint)
-
-    async def _ask_endpoint(self, url: str) -> str:
-        limit = self._options.token_timeout
-        with blamed("endpoint"):
-            async with asyncio.timeout(limit):
-                answer = await self._protocol.endpoint(self.state.attempt)
-        return url if answer is None else ws_config.resolve(answer)
-
-    async def _shake_hands(self, session: Session) -> None:
-        """Have the protocol say what must be said first."""
-        if not overrides(self._protocol, "handshake"):
-            return
-        assert session.conversation is not None
-        with blamed("handshake"):
-            async with asyncio.timeout(self._options.open_timeout):
-                await self._protocol.handshake(session.conversation)
+        options, protocol, attempt = self._options, self._protocol, self.state.attempt
+        own = overrides(protocol, "endpoint")
+        ask = partial(ask_endpoint, protocol, attempt, url, options.token_timeout)
+        return await prepare(url, self.identity, options, self._asker, ask if own else None)
 
     def _open_session(self, wire: Wire, upgrade: Upgrade) -> None:
         loop, options, protocol = self._runtime.loop, self._options, self._protocol

@@ -68,9 +68,9 @@ def test_a_pong_proves_what_was_written_before_its_ping_and_nothing_later() -> N
 def test_what_is_in_flight_is_queued_until_it_lands_and_in_doubt_where_it_never_does() -> None:
     session = Asked()
     flying = session.write(landed=False)
-    assert flying.state == "queued"
+    assert states(flying) == ["queued"]
     session.proofs.land()
-    assert flying.state == "written"
+    assert states(flying) == ["written"]
     lost = session.write(landed=False)
     assert session.proofs.end() == (2, [])
     assert states(flying, lost) == ["in_doubt", "in_doubt"]

@@ -18,8 +18,9 @@ import pytest
 from reactivex.subject import BehaviorSubject, Subject
 
 from heimdall_reactive import ConfigurationError, Status, WebSocketStore
+from tests.support import SENT
 
-from .support import BURST, SENT, Stage, observers, wait_until
+from .support import BURST, Stage, observers, wait_until
 
 pytest.importorskip("reacton", reason="pip install 'heimdall-reactive[reacton]'")
 

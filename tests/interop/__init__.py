@@ -1,0 +1,1 @@
+"""Stores against servers of others."""
