@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from .exceptions import ConfigurationError, StoreError
 from .options import CloseInfo, DelayPolicy, RetryContext, StoreOptions
@@ -14,12 +14,15 @@ from .rules import Action, Rules
 
 __all__ = [
     "Backoff",
+    "Credential",
     "Decision",
     "Failure",
     "Retries",
     "next_delay",
     "seconds_to_wait",
 ]
+
+Credential: TypeAlias = Literal["none", "static", "provider"]
 
 MAX_HEADER: Final = 100  # characters; a date has 29
 JITTER: Final = 0.2  # share of a constant delay that may be added, so that clients disperse
@@ -168,21 +171,28 @@ class Retries:
         self._since = 0.0
         self._refreshed = False
 
-    def decide(self, failure: Failure, can_refresh: bool) -> Decision:
+    def decide(self, failure: Failure, credential: Credential) -> Decision:
         """Turn the rules' action into what happens.
 
         Args:
             failure: what happened.
-            can_refresh: whether the token comes from a provider; a static one would only be
-                refused again.
+            credential: what was sent. A provider is asked once more, and a static one would only
+                be refused again; where none was sent, none was refused.
         """
-        action = self._look_up(failure, can_refresh)
+        action = self._look_up(failure, credential == "provider")
+        if action in (Action.REFRESH, Action.REVIEW) and credential == "none":
+            action = Action.RETRY
         if action is Action.END or action is Action.STOP:
             return Decision(action)
         if not self._options.auto_reconnect:
             return Decision(Action.END if failure.opened else Action.STOP)
-        if action is Action.REFRESH:
-            return self._refresh(can_refresh)
+        if action in (Action.REFRESH, Action.REVIEW):
+            if credential == "provider" and not self._refreshed:
+                self._refreshed = True
+                return Decision(Action.RETRY, 0.0, max(1, self._failures))
+            if action is Action.REFRESH:
+                return Decision(Action.STOP)
+            action = Action.RETRY
         return self._again(failure, action)
 
     def _look_up(self, failure: Failure, can_refresh: bool) -> Action:
@@ -206,12 +216,6 @@ class Retries:
         except Exception as raised:
             self._report(_broken("should_reconnect", raised))
             return None
-
-    def _refresh(self, can_refresh: bool) -> Decision:
-        if not can_refresh or self._refreshed:
-            return Decision(Action.STOP)
-        self._refreshed = True
-        return Decision(Action.RETRY, 0.0, max(1, self._failures))
 
     def _again(self, failure: Failure, action: Action) -> Decision:
         self._since = self._since if self._failures else failure.now

@@ -19,20 +19,21 @@ class Action(StrEnum):
     RETRY = "retry"  #: reconnect after `reconnect_delay`
     WAIT = "wait"  #: as `retry`, and not before the server's `Retry-After`
     REFRESH = "refresh"  #: ask the token provider once more, at once; then `stop`
+    REVIEW = "review"  #: as `refresh`, then `retry`: it may be no matter of the token
     END = "end"  #: the server ended it cleanly: `disconnected`
     STOP = "stop"  #: retrying would not help: `failed`
 
 
 DEFAULT_RULES: Final[Mapping[str, Action]] = {
-    # Close codes (RFC 6455 section 7.4; registry of IANA).
-    "close 1000": Action.END,
+    # Close codes (RFC 6455 section 7.4; registry of IANA). 1000 too: common servers close with it
+    # when they restart.
     "close 1008": Action.REFRESH,
     "close 4401": Action.REFRESH,
     "close 4403": Action.REFRESH,
     "close 0-4999": Action.RETRY,
     # HTTP status of a refused upgrade (RFC 9110 section 15; 425: RFC 8470; 429: RFC 6585).
     "http 401": Action.REFRESH,
-    "http 403": Action.REFRESH,
+    "http 403": Action.REVIEW,
     "http 408": Action.WAIT,
     "http 425": Action.WAIT,
     "http 429": Action.WAIT,
@@ -59,6 +60,9 @@ DEFAULT_RULES: Final[Mapping[str, Action]] = {
     "session": Action.STOP,
 }
 """Cause to action; `docs/reliability.md` shows the same table with the reasons.
+
+`refresh` and `review` are for connections with a credential; without one they are `retry`. Common
+servers answer 403 to an unknown path and to a handler that raised, too.
 
 The codes 1002, 1003, 1007, 1009 and 1010 tell of a defect on one side, which a new connection may
 meet again. They are retried, but not blindly: a connection that is lost before it is stable makes

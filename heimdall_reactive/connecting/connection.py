@@ -47,7 +47,7 @@ from .session import Session
 from .sessions import Sessions
 from .timers import Timers
 from .token_refresh import TokenRefresh
-from .tokens import Identity, Upgrade, prepare
+from .tokens import Identity, Upgrade, credential_of, prepare
 
 __all__ = ["Connection"]
 
@@ -375,7 +375,7 @@ class Connection:
         self.sessions.kill()
 
     def _judge(self, number: int, failure: Failure) -> None:
-        decision = self._retries.decide(failure, callable(self.identity.token))
+        decision = self._retries.decide(failure, credential_of(self.identity, self._options))
         self._feed(events.Judged(number, decision, self._runtime.wall()))
 
     def _retry_due(self) -> None:

@@ -23,6 +23,7 @@ from heimdall_reactive.base.exceptions import (
 )
 from heimdall_reactive.base.masking import WINDOW, Mask
 from heimdall_reactive.base.options import Headers, HeadersProvider, StoreOptions, TokenSource
+from heimdall_reactive.base.retry import Credential
 from heimdall_reactive.base.session_protocol import SessionProtocol
 
 from .providers import ProviderCalls
@@ -33,6 +34,7 @@ __all__ = [
     "ask_headers",
     "ask_token",
     "claimed",
+    "credential_of",
     "digest",
     "place",
     "prepare",
@@ -102,6 +104,18 @@ async def prepare(
     upgrade = place(url, secret, headers, options)
     mask = Mask(_secrets(url, secret, headers))
     return upgrade._replace(principal=whose, mask=mask, identity=identity, token=secret)
+
+
+def credential_of(identity: Identity, options: StoreOptions) -> Credential:
+    """Return what an attempt sends to tell who it is: a token, or a header that is known for it."""
+    headers = options.additional_headers
+    if callable(identity.token) or (identity.token is None and callable(headers)):
+        return "provider"
+    try:
+        named = {name.lower() for name, _ in _pairs(None if callable(headers) else headers)}
+    except ConfigurationError:  # the attempt has failed of them
+        named = set()
+    return "none" if identity.token is None and not named & CREDENTIALS else "static"
 
 
 def claimed(identity: Identity) -> object:

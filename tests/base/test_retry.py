@@ -22,6 +22,7 @@ from heimdall_reactive.base.options import CloseInfo, RetryContext, StoreOptions
 from heimdall_reactive.base.retry import (
     FLAP_CAP,
     Backoff,
+    Credential,
     Decision,
     Failure,
     Retries,
@@ -32,7 +33,7 @@ from heimdall_reactive.base.rules import Action
 
 CONTEXT = RetryContext(1, 0.0, None)
 ALMOST_1 = 1 - 2**-53
-RETRY, WAIT, REFRESH, END, STOP = Action
+RETRY, WAIT, REFRESH, REVIEW, END, STOP = Action
 
 
 def context(attempt: int) -> RetryContext:
@@ -130,7 +131,7 @@ LEADS_TO: dict[Action, Exception] = {
     RETRY: LOST,
     WAIT: HandshakeRefused(503),
     REFRESH: HandshakeRefused(401),
-    END: ConnectionLost(1000, "bye"),
+    REVIEW: HandshakeRefused(403),
     STOP: CertificateError("expired"),
 }
 
@@ -147,12 +148,15 @@ class Row:
         self.retries = Retries(StoreOptions(**options), lambda: 0.0, self.reports.append)
 
     def __call__(
-        self, action: Action = RETRY, failed: Failure | None = None, can_refresh: bool = True
+        self,
+        action: Action = RETRY,
+        failed: Failure | None = None,
+        credential: Credential = "provider",
     ) -> Decision:
         failed = failed or failure()
         if failed.error is LOST:
             failed = failed._replace(error=LEADS_TO[action])
-        return self.retries.decide(failed, can_refresh)
+        return self.retries.decide(failed, credential)
 
 
 def test_failures_are_counted_up_to_the_limit() -> None:
@@ -219,12 +223,29 @@ def test_a_refused_token_is_refreshed_once_and_at_once() -> None:
 
 
 def test_a_static_token_is_not_asked_for_again() -> None:
-    assert Row()(REFRESH, can_refresh=False) == Decision(STOP)
+    assert Row()(REFRESH, credential="static") == Decision(STOP)
 
 
-@pytest.mark.parametrize("action", [END, STOP])
-def test_what_is_final_is_final(action: Action) -> None:
-    assert Row()(action) == Decision(action)
+@pytest.mark.parametrize("action", [REFRESH, REVIEW])
+def test_where_no_credential_was_sent_none_was_refused(action: Action) -> None:
+    row = Row(max_reconnect_attempts=2, reconnect_delay=3)
+    decisions = [row(action, credential="none") for _ in range(3)]
+    assert decisions == [Decision(RETRY, 3.0, 1), Decision(RETRY, 3.0, 2), Decision(STOP)]
+
+
+def test_a_refusal_that_may_be_no_matter_of_the_token_is_retried_after_a_fresh_one() -> None:
+    row = Row(max_reconnect_attempts=1, reconnect_delay=3)
+    assert row(REVIEW) == Decision(RETRY, 0.0, 1)
+    assert row(REVIEW) == Decision(RETRY, 3.0, 1)
+    assert row(REVIEW) == Decision(STOP)
+    assert Row(reconnect_delay=3)(REVIEW, credential="static") == Decision(RETRY, 3.0, 1)
+
+
+def test_what_is_final_is_final() -> None:
+    assert Row()(STOP) == Decision(STOP)
+    bye = failure()._replace(error=ConnectionLost(1000, "bye"))
+    assert Row(reconnect_rules={"close 1000": "end"})(failed=bye) == Decision(END)
+    assert Row(reconnect_delay=3)(failed=bye) == Decision(RETRY, 3.0, 1)
 
 
 @pytest.mark.parametrize("action", [RETRY, REFRESH])
@@ -234,7 +255,7 @@ def test_without_auto_reconnect_nothing_is_dialled(action: Action) -> None:
     assert row(action, failure(opened=False)) == Decision(STOP)
 
 
-@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("action", [RETRY, WAIT, REFRESH, REVIEW, STOP])
 def test_should_reconnect_overrides_every_class(action: Action) -> None:
     seen: list[CloseInfo] = []
 
@@ -268,8 +289,8 @@ def test_a_callable_that_returns_no_delay_is_reported_and_stops(delay: float) ->
 
 def test_a_static_token_that_is_none_does_not_get_better() -> None:
     bad = failure(error=TokenError("none"))
-    assert Row()(failed=bad, can_refresh=False) == Decision(STOP)
-    assert Row()(failed=bad, can_refresh=True) == Decision(RETRY, 3.0, 1)
+    assert Row()(failed=bad, credential="static") == Decision(STOP)
+    assert Row()(failed=bad, credential="provider") == Decision(RETRY, 3.0, 1)
 
 
 # Retry-After
@@ -298,7 +319,7 @@ def test_clients_that_were_sent_away_together_come_back_apart() -> None:
     delays = set()
     for _ in range(100):
         retries = Retries(StoreOptions(reconnect_delay=0), chance, lambda _: None)
-        delays.add(retries.decide(refused(10), True).delay)
+        delays.add(retries.decide(refused(10), "provider").delay)
     assert len(delays) == 100
     assert all(delay is not None and 10 <= delay <= 12 for delay in delays)
 

@@ -39,13 +39,13 @@ def test_the_documented_table_is_the_table() -> None:
 @pytest.mark.parametrize(
     ("causes", "action"),
     [
-        (("http 401", "http 403"), Action.REFRESH),
+        (("http 401",), Action.REFRESH),
+        (("http 403",), Action.REVIEW),
         (("http 408", "http 425", "http 429"), Action.WAIT),
         (tuple(f"http {n}" for n in (500, 501, 502, 503, 504, 520, 599)), Action.WAIT),
         (tuple(f"http {n}" for n in (100, 200, 302, 400, 404, 410, 426, 451)), Action.STOP),
-        (("close 1000",), Action.END),
         (("close 1008", "close 4401", "close 4403"), Action.REFRESH),
-        (tuple(f"close {n}" for n in (1001, 1005, 1006, 1011, 1012, 1013, 1014)), Action.RETRY),
+        (tuple(f"close {n}" for n in (1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014)), Action.RETRY),
         (tuple(f"close {n}" for n in (1002, 1003, 1007, 1009, 1010)), Action.RETRY),
         (("close 3000", "close 4000", "close 4999"), Action.RETRY),
         (("", "something else", "http", "http x"), Action.STOP),
@@ -108,7 +108,7 @@ def test_a_users_rule_counts_before_every_default_and_the_narrowest_before_the_o
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        ({"http 404": "perhaps"}, "must be retry, wait, refresh, end, stop, not 'perhaps'"),
+        ({"http 404": "perhaps"}, "must be retry, wait, refresh, review, end, stop, not 'perhaps'"),
         ({"http 404": None}, "not None"),
         ({"close": "stop"}, "'close' is not a cause; say 'close 4000-4099'"),
         ({"close 4500-4400": "stop"}, "is not a cause"),

@@ -152,8 +152,10 @@ def test_a_refusal_that_will_not_pass_fails_at_once(status: int) -> None:
     run(main)
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token_is_asked_for_once_more_and_then_fails(status: int) -> None:
+@pytest.mark.parametrize(("status", "attempts"), [(401, 2), (403, 4)])
+def test_a_refused_token_is_asked_for_once_more_and_then_fails(status: int, attempts: int) -> None:
+    """A 403 may be no matter of the token: it is retried, with the attempts of any failure."""
+
     async def main() -> None:
         calls: list[str] = []
 
@@ -161,13 +163,14 @@ def test_a_refused_token_is_asked_for_once_more_and_then_fails(status: int) -> N
             calls.append("t")
             return f"token-{len(calls)}"
 
-        seen, refuse = refusing(status, status, status)
+        seen, refuse = refusing(*[status] * 9)
         async with (
             peer(hold, process_request=refuse) as url,
-            quick(url, access_token=provider) as store,
+            quick(url, access_token=provider, max_reconnect_attempts=2) as store,
         ):
             await store.wait_for(lambda s: s.status is Status.FAILED, 8)
-        assert [r.headers["Authorization"] for r in seen] == ["Bearer token-1", "Bearer token-2"]
+        sent = [request.headers["Authorization"] for request in seen]
+        assert sent == [f"Bearer token-{n}" for n in range(1, attempts + 1)]
 
     run(main)
 
@@ -497,12 +500,24 @@ class TestDisconnectWins:
         run(main)
 
 
-def test_a_clean_close_by_the_server_is_final() -> None:
+@pytest.mark.parametrize("refusal", [401, 403])
+def test_a_refusal_where_no_credential_was_sent_is_retried(refusal: int) -> None:
+    async def main() -> None:
+        seen, refuse = refusing(refusal, refusal)
+        async with peer(hold, process_request=refuse) as url, quick(url) as store:
+            await store.wait_connected(8)
+            assert len(seen) == 3
+
+    run(main)
+
+
+def test_a_clean_close_by_the_server_is_final_where_a_rule_says_so() -> None:
     async def main() -> None:
         async def handler(ws: ServerConnection) -> None:
             await ws.close(1000, "bye\r\nforged")
 
-        async with peer(handler) as url, quick(url) as store:
+        rules = {"close 1000": "end"}
+        async with peer(handler) as url, quick(url, reconnect_rules=rules) as store:
             state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert state.close is not None
             assert (state.close.code, state.close.who) == (1000, "server")
@@ -512,7 +527,7 @@ def test_a_clean_close_by_the_server_is_final() -> None:
     run(main)
 
 
-@pytest.mark.parametrize("code", [1001, 1011, 1012, 1013, 1014, 3000, 4000])
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 1014, 3000, 4000])
 def test_other_closes_are_retried(code: int) -> None:
     async def main() -> None:
         first = True

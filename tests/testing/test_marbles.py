@@ -47,7 +47,7 @@ async def test_a_peer_plays_messages_drops_and_closes_at_their_times() -> None:
         on_next(4.5, Status.CONNECTING),
         on_next(4.5, Status.CONNECTED),
     ]
-    assert on_next(9, Status.DISCONNECTED) in status.messages
+    assert on_next(9, Status.WAITING) in status.messages
 
 
 @pytest.mark.heimdall_virtual_time
