@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from reactivex import Observable, abc
 from reactivex.abc import DisposableBase
 
+from .base.exact import asks_for_decimals
 from .base.exceptions import InvalidMessage, ServerError, StoreError
 from .base.messages import ErrorMessage, Frame
 from .base.session_protocol import Again, ChannelProtocol, Ended, Failed
@@ -89,6 +90,7 @@ class Channels:
         is_connected: whether the socket is open.
         report: takes errors.
         frame_of: makes the frame of a channel's message.
+        exactly: is told of a type that asks for numbers with all their digits.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Channels:
         is_connected: Callable[[], bool],
         report: Callable[[StoreError], None],
         frame_of: Callable[[Any], Frame] = encode,
+        exactly: Callable[[], object] = lambda: None,
     ) -> None:
         self.bus = bus
         self._protocol = protocol
@@ -109,6 +112,7 @@ class Channels:
         self._is_connected = is_connected
         self._report = report
         self._frame_of = frame_of
+        self._exactly = exactly
         self._left: set[str] = set()  # names that nobody observed for a moment
         self._known: weakref.WeakValueDictionary[tuple[str, Any], Channel[Any]]
         self._known = weakref.WeakValueDictionary()
@@ -255,7 +259,10 @@ class Channels:
         if not self._protocol.json_text:
             if message_type is None:
                 return lambda payload: payload
-            return _checked(TypeAdapter(message_type))
+            adapter = TypeAdapter(message_type)
+            if asks_for_decimals(adapter.core_schema):
+                self._exactly()
+            return _checked(adapter)
         codec: Codec[Any] = Codec(Any if message_type is None else message_type)
         return lambda text: codec.decode(str(text).encode(errors="surrogatepass"), True)
 

@@ -150,7 +150,10 @@ class StoreCore:
             lambda: self.connection.state.is_connected,
             self.reporter.error,
             self.frame,
+            self._read_exactly,
         )
+        if codec.exact:
+            self._read_exactly()
         self._pending: dict[Hashable, Request[Any]] = {}
         self._bind()
 
@@ -335,6 +338,10 @@ class StoreCore:
     def _put_ahead(self, name: str, *frames: Frame, again: bool = False) -> None:
         self.outbox.put_ahead(name, *frames, again=again)
         self.connection.flush()
+
+    def _read_exactly(self) -> None:
+        if self.options.protocol is not None:
+            self.options.protocol._exact = True
 
     def _bind(self) -> None:
         self.bus.bind(self.runtime.owner, self.runtime.post)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"starting", "wake_up"},
+    {"starting", "wake_up", "exact"},
     {"exceptions"},
     {"masking", "access_token"},
     {"messages", "endpoints", "rules", "receipt", "stats", "loop_thread"},

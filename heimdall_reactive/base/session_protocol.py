@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 from pydantic_core import from_json
 
+from .exact import exact_json
 from .exceptions import ConnectTimeout, HeimdallError, StoreError
 from .messages import ChannelMessage, Subscribe, Unsubscribe
 
@@ -215,6 +216,7 @@ class SessionProtocol:
     subprotocols: Sequence[str] = ()
     channels: ChannelProtocol | None = None
     acknowledges: bool = False
+    _exact = False  # whether a type of the store asks for numbers with all their digits
     _session_ending: frozenset[type] = frozenset()  # message types behind which a close is final
 
     async def endpoint(self, attempt: int) -> str | None:
@@ -230,7 +232,9 @@ class SessionProtocol:
 
     def decode(self, data: str | bytes, session: ProtocolSession) -> Iterable[Any]:
         """Return the envelopes of a frame: by default its JSON, or the bytes of a binary one."""
-        return (from_json(data, allow_inf_nan=False) if isinstance(data, str) else data,)
+        if not isinstance(data, str):
+            return (data,)
+        return (exact_json(data) if self._exact else from_json(data, allow_inf_nan=False),)
 
     def receive(self, envelope: Any, session: ProtocolSession) -> Any:
         """Return the message of an envelope; None hides it from everybody."""

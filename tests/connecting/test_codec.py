@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -400,3 +401,74 @@ def test_what_is_no_json_is_refused_also_behind_a_later_key_of_the_same_name(hid
     )
     with pytest.raises(InvalidMessage):
         Codec().decode(text.encode(), True)
+
+
+class Trade(BaseModel):
+    price: Decimal
+    levels: list[tuple[Decimal, Decimal]] = []
+    at: datetime | None = None
+    factor: float = 0.0
+    count: int = 0
+    more: Any = None
+
+
+EXACT = ["0.1000000000000000055", "1.10", "100", "-0.00", "1e2", "123456789012345678901234567890.5"]
+
+
+@pytest.mark.parametrize("number", EXACT)
+@pytest.mark.parametrize("message_type", [Decimal, Decimal | None, str | Decimal])
+def test_a_decimal_has_the_digits_of_the_frame(message_type: Any, number: str) -> None:
+    message = typed(message_type).decode(number.encode(), True)
+    assert (type(message), str(message)) == (Decimal, str(Decimal(number)))
+
+
+@pytest.mark.parametrize("number", EXACT)
+@pytest.mark.parametrize("message_type", [Trade, list[Trade] | Trade])
+def test_the_decimals_of_a_model_have_the_digits_of_the_frame(
+    message_type: Any, number: str
+) -> None:
+    text = f'{{"price": {number}, "levels": [[{number}, 1.0]]}}'
+    trade = typed(message_type).decode(text.encode(), True)
+    assert [str(trade.price), str(trade.levels[0][0])] == [str(Decimal(number))] * 2
+    assert str(trade.levels[0][1]) == "1.0"
+
+
+def test_what_is_not_a_decimal_is_read_as_without_one() -> None:
+    text = b'{"price": 1, "at": 1732900000.5, "factor": 1.10, "count": 2.0, "more": [1.10]}'
+    trade = typed(Trade).decode(text, True)
+    assert trade.at == datetime.fromtimestamp(1732900000.5, UTC)
+    assert (trade.factor, trade.count, trade.more) == (1.1, 2, [1.1])
+    assert isinstance(trade.more[0], float)
+    assert (repr(trade.more), json.dumps(trade.more)) == ("[1.1]", "[1.1]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"price": NaN}', '{"price": -Infinity}', '{"price": 1.1', '{"price": 01.1}', '{"price": 1.}'],
+)
+def test_a_decimal_is_a_json_number(text: str) -> None:
+    assert refusal(typed(Trade), text.encode()).reason == "not JSON"
+
+
+def test_an_integer_is_not_computed_from_a_huge_exponent() -> None:
+    text = b'{"price": 1, "count": 1e999999999}'
+    assert refusal(typed(Trade), text).reason == "count: finite_number"
+
+
+class StrictTrade(BaseModel):
+    model_config = ConfigDict(strict=True)
+    price: Decimal
+    at: datetime
+
+
+def test_a_strict_type_takes_from_json_what_it_took_before() -> None:
+    text = b'{"price": 1.5, "at": "2026-01-01T00:00:00Z"}'
+    assert typed(StrictTrade).decode(text, True).price == Decimal("1.5")
+
+
+def test_a_decimal_goes_out_with_its_digits() -> None:
+    trade = Trade(price=Decimal("0.1000000000000000055"), levels=[(Decimal("1.10"), Decimal(2))])
+    for value in (trade, {"price": trade.price, "levels": trade.levels}):
+        data = encode(value).data
+        assert b'"price":"0.1000000000000000055","levels":[["1.10","2"]]' in data
+        assert typed(Trade).decode(data, True) == trade

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Hashable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -236,6 +237,44 @@ async def test_a_frame_holds_several_messages_and_hidden_ones_are_seen_by_nobody
         assert [type(error) for error in errors] == [InvalidMessage, InvalidMessage]
         assert "decode raised JSONDecodeError" in str(errors[1])
         assert (store.connected, store.stats.invalid) == (True, 2)
+
+
+class Fill(BaseModel):
+    topic: str
+    data: Decimal
+
+
+@pytest.mark.parametrize("own_decode", [False, True])
+async def test_decimals_come_with_the_digits_of_the_frame(own_decode: bool) -> None:
+    class Plain(SessionProtocol):
+        channels = ChannelProtocol(match=Home.match, json_text=False)
+
+    class Own(Plain):
+        def decode(self, data: str | bytes, session: ProtocolSession) -> Iterable[Any]:
+            return [json.loads(data, parse_float=Decimal)]
+
+    peer = ScriptedPeer()
+    own = Own() if own_decode else Plain()
+    async with use_websocket(URL, transport=peer, protocol=own, message_type=Fill) as store:
+        seen, link = record(store.messages), await peer.accepted()
+        link.send('{"topic": "x", "data": 0.1000000000000000055}')
+        await loop().idle()
+        assert seen == [Fill(topic="x", data=Decimal("0.1000000000000000055"))]
+
+
+async def test_decimals_of_a_typed_channel_come_with_the_digits_of_the_frame() -> None:
+    class Plain(SessionProtocol):
+        channels = ChannelProtocol(match=Home.match, json_text=False)
+
+    peer = ScriptedPeer()
+    async with store_of(peer, Plain()) as store:
+        prices = record(store.channel("price", Decimal))
+        messages, link = record(store.messages), await peer.accepted()
+        link.send('{"topic": "price", "data": 1.10}')
+        await loop().idle()
+        assert [str(price) for price in prices] == ["1.10"]
+        assert repr(messages) == "[{'topic': 'price', 'data': 1.1}]"
+        assert isinstance(messages[0]["data"], float)
 
 
 async def test_requests_find_their_answers_by_key_however_many_are_in_flight() -> None:
