@@ -61,11 +61,15 @@ class SessionTap:
 
     def _frame_of(self, message: Any, validated: Any) -> Frame:
         """Return the frame that the store's codec makes the same message of."""
+        own, frame = self.session, None
         if isinstance(message, str):
-            quoted = json.dumps(message).encode()
+            frame = Frame(json.dumps(message).encode(), True)
+        elif isinstance(own, EnvelopeSession) and own._protocol._exact:
+            frame = encode(validated)  # its decimals are texts: JSON numbers lose their digits
+        if frame is not None:
             with suppress(InvalidMessage):
-                if self.session._decode(quoted, True) == validated:
-                    return Frame(quoted, True)
+                if self.session._decode(*frame) == validated:
+                    return frame
         return encode(message)  # a str of a store that takes texts as they come, and all else
 
     def _decode(self, data: bytes | bytearray, text: bool) -> Any:

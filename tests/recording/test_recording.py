@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -768,5 +769,31 @@ def test_a_recording_of_a_protocol_has_its_messages_and_replays_without_it(tmp_p
         again.connect()
         await ended(again)
         assert seen == [{"n": 1}, "of ***"]
+
+    run_virtually(main)
+
+
+def test_a_recording_of_a_protocol_keeps_every_digit_of_a_decimal(tmp_path: Path) -> None:
+    class Trade(BaseModel):
+        price: Decimal
+        size: float
+
+    async def main() -> None:
+        peer, path = ScriptedPeer(), tmp_path / "a.jsonl"
+        options: Any = {"protocol": SessionProtocol(), "message_type": Trade}
+        async with use_websocket("/v1/ws", transport=peer, **options) as store:
+            with record(store, path):
+                await store.wait_connected()
+                peer.links[0].send('{"price": 0.1000000000000000055, "size": 1.50}')
+                peer.links[0].send('{"price": 1.10, "size": 2}')
+                await asyncio.sleep(0.1)
+        again = replay(path, message_type=Trade, immediate=False)
+        seen: list[Any] = []
+        again.messages.subscribe(seen.append)
+        again.connect()
+        await ended(again)
+        prices = [str(trade.price) for trade in seen]
+        assert prices == ["0.1000000000000000055", "1.10"]
+        assert [trade.size for trade in seen] == [1.5, 2.0]
 
     run_virtually(main)
