@@ -25,6 +25,7 @@ __all__ = [
     "ErrorMessage",
     "ForceLogout",
     "Frame",
+    "LaterFrame",
     "PermissionMessage",
     "PermissionsUpdated",
     "Ping",
@@ -45,6 +46,10 @@ class Frame(NamedTuple):
 
     data: bytes
     text: bool
+
+
+class LaterFrame(Frame):
+    """A frame of a unit behind its first: it follows at once, also where that filled the socket."""
 
 
 class ValueFrame(Frame):

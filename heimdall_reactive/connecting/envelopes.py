@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError
-from heimdall_reactive.base.messages import Frame, ValueFrame
+from heimdall_reactive.base.messages import Frame, LaterFrame, ValueFrame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
 from heimdall_reactive.base.session_protocol import ProtocolSession, Refused, SessionProtocol
 from heimdall_reactive.base.state import Gap
@@ -167,8 +167,8 @@ class EnvelopeSession(Session):
             frame.on_key(self._key)
         if self._pace is not None:
             self._pace.count()
-        for each in frames:  # also where the first fills the socket: they are one unit
-            self.wire.write(each)
+        for number, each in enumerate(frames):
+            self.wire.write(LaterFrame(*each) if number else each)
             self._counters.sent_bytes += len(each.data)
         self._counters.sent += 1
 

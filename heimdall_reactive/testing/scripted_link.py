@@ -207,9 +207,9 @@ class Link:
         if is_message and self._cut_after is not None:
             self._cut_after -= 1
             if self._cut_after < 0:
-                self._cut_after = None
+                arrives = self._cut_arrives and self._cut_after == -1  # what is behind it is lost
                 self._transport.lose(ConnectionResetError())
-                if not self._cut_arrives:
+                if not arrives:
                     return
         if self._silent:
             self._inwards.append(data)

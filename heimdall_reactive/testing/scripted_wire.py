@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.messages import Frame, LaterFrame
 from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.websockets_wire import WebSocketsWire
 
@@ -37,7 +37,8 @@ class ScriptedWire(WebSocketsWire):
         """See `Wire`."""
         self._check("write()")
         _must(type(frame.data) is bytes, "write() takes frames of bytes")
-        _must(self.writable, "write() while the wire is not writable")
+        later = isinstance(frame, LaterFrame)
+        _must(self.writable or later, "write() while the wire is not writable")
         super().write(frame)
 
     def end(self, code: int, reason: str = "") -> None:

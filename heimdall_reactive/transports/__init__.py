@@ -56,7 +56,7 @@ class Wire(Protocol):
         """Push frames into the receiver from now on, those first that came before."""
 
     def write(self, frame: Frame) -> None:
-        """Send one message; only while `writable`."""
+        """Send one message; only while `writable`, but for a `LaterFrame`."""
 
     def end(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake; `on_closed` follows within the close time-out."""

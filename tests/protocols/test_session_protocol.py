@@ -338,6 +338,45 @@ async def test_a_unit_of_several_frames_goes_out_whole() -> None:
         assert link.received == [{"bytes": 1_000_000}, big] * 3
 
 
+async def test_a_unit_goes_out_whole_where_its_first_frame_fills_the_socket() -> None:
+    class Framed(SessionProtocol):
+        def encode(self, value: Any) -> list[str]:
+            return [f"{value} {part}" for part in range(3)]
+
+    peer = ScriptedPeer()
+    async with store_of(peer, Framed()) as store:
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.stall(after=1)
+        first, second = store.send("first"), store.send("second")
+        await loop().idle()
+        assert (link.received, first.state, second.state) == (["first 0"], "queued", "queued")
+        link.resume()
+        await loop().idle()
+        assert link.received == [
+            f"{name} {part}" for name in ("first", "second") for part in range(3)
+        ]
+        assert (first.state, second.state) == ("written", "written")
+
+
+async def test_what_is_behind_a_break_of_the_socket_never_arrives() -> None:
+    class Framed(SessionProtocol):
+        def encode(self, value: Any) -> list[str]:
+            return [f"{value} {part}" for part in range(3)]
+
+    peer = ScriptedPeer()
+    async with store_of(peer, Framed()) as store:
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.stall(after=1)
+        receipt = store.send("first")
+        link.cut_after_frames(0)
+        link.resume()
+        await store.wait_for(lambda state: state.session == 2)
+        assert (link.received, peer.links[1].received) == (["first 0"], [])
+        assert receipt.state == "in_doubt"
+
+
 async def test_channels_end_fail_and_are_asked_for_again_by_the_servers_word() -> None:
     peer = ScriptedPeer()
     async with store_of(peer, Home()) as store:
