@@ -76,7 +76,8 @@ class Conversation(ProtocolSession):
         self._loop = loop
         self._token = token
         self._ids = 0
-        self._shaking = True
+        self._shaking = True  # until what came during the handshake is delivered
+        self.is_ready = False  # whether the handshake has returned: then the outbox may go out
         self._came: deque[Any] = deque()
         self._arrival: asyncio.Future[None] | None = None
         self._ahead: deque[Frame] = deque()

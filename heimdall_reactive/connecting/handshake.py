@@ -29,9 +29,10 @@ async def ask_endpoint(protocol: SessionProtocol, attempt: int, url: str, timeou
 
 async def shake_hands(protocol: SessionProtocol, session: Session, timeout: float) -> None:
     """Have the protocol say what must be said first, within some seconds."""
-    if not overrides(protocol, "handshake"):
+    if (talk := session.conversation) is None:
         return
-    assert session.conversation is not None
-    with blamed("handshake"):
-        async with asyncio.timeout(timeout):
-            await protocol.handshake(session.conversation)
+    if overrides(protocol, "handshake"):
+        with blamed("handshake"):
+            async with asyncio.timeout(timeout):
+                await protocol.handshake(talk)
+    talk.is_ready = True

@@ -114,7 +114,8 @@ class Session:
         """Write what waits in the outbox, as long as the wire and the pace take it."""
         if self._proofs.in_flight is not None and self.wire.writable:
             self._proofs.land()
-        if self.conversation is None or self.conversation.flush():
+        talk = self.conversation
+        if talk is None or (talk.flush() and talk.is_ready):
             self._outbox.flush(self)
         if self._resends and self._proofs.unproved:
             self.wire.prove()

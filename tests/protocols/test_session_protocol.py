@@ -129,6 +129,19 @@ async def test_nothing_goes_out_before_the_login_and_ids_rise_in_wire_order() ->
         assert store.send.value == {"type": "second"}
 
 
+async def test_a_socket_that_takes_more_during_the_login_gets_nothing_before_its_end() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, Home()) as store:
+        waits = store.send({"type": "first"})
+        link = await peer.accepted()
+        link.stall()
+        link.resume()
+        await loop().idle()
+        assert (link.received, waits.state) == ([], "queued")
+        await admit(link)
+        assert link.received[1:] == [{"id": 1, "type": "first"}]
+
+
 async def test_a_login_that_never_succeeds_ends_failed_with_the_servers_code() -> None:
     peer = ScriptedPeer()
     options: Any = {"max_reconnect_attempts": 2, "stable_after": 1.0}
