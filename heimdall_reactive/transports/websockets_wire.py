@@ -261,7 +261,8 @@ class WebSocketsWire(ClientConnection):
         """Fail the connection (RFC 6455 section 7.1.7); our code and reason are kept."""
         self._cause = self._cause or reason
         self._stop_reading()
-        self.protocol.fail(code, reason)
+        if not self.protocol.eof_sent:  # else the peer has closed the socket: nobody is told
+            self.protocol.fail(code, reason)
         self._send_quietly()
         self._expect_end()
 

@@ -589,3 +589,20 @@ async def test_a_planned_reconnection_has_the_callers_code_and_keeps_what_waits(
         for wrong in (1001, 1006, 2999, 5000):
             with pytest.raises(ConfigurationError, match="3000 to 4999"):
                 store.reconnect(wrong)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_reconnection_in_the_moment_of_the_peers_end_opens_the_next_session(
+    overlap: bool, turns: int
+) -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer, reconnect_delay=lambda _: 1.0) as store:
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.drop()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        store.reconnect(4000, "resume", overlap=overlap)
+        await store.wait_for(lambda state: state.session == 2)
+        assert store.connected
