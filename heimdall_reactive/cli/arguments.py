@@ -151,6 +151,10 @@ def _add_watch(commands: Any) -> None:
         calm=True,
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
+    parser.add_argument("--channel", action="append", default=[], metavar="NAME",
+                        help="subscribe to a channel, and print what comes on it instead of all "
+                        "messages; may be given several times")  # fmt: skip
+    _add_protocol(parser)
     _add_token(parser)
     _add_view(parser)
 
@@ -158,14 +162,17 @@ def _add_watch(commands: Any) -> None:
 def _add_send(commands: Any) -> None:
     parser = _command(
         commands, "send", send, "send one message",
-        "Connect once, send one message as text, and close.", calm=False,
+        "Connect once, send one message as text, and close. With --protocol the message is JSON, "
+        "and goes out behind the login.", calm=False,
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     parser.add_argument("message", metavar="MESSAGE",
                         help="sent as it is; - reads it from standard input")  # fmt: skip
+    _add_protocol(parser)
     _add_token(parser)
     parser.add_argument("--wait-reply", action="store_true",
-                        help="print the first message that comes after it")  # fmt: skip
+                        help="print the answer that the protocol finds, or else the first message "
+                        "that comes after it")  # fmt: skip
     parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="N",
                         help="seconds for everything together (default: 10)")  # fmt: skip
 
@@ -179,8 +186,10 @@ def _add_record(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     parser.add_argument("file", metavar="FILE", help="the recording")
+    _add_protocol(parser)
     _add_token(parser)
     _add_view(parser)
+    parser.set_defaults(channel=[])
 
 
 def _add_replay(commands: Any) -> None:
@@ -212,6 +221,15 @@ def _add_view(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
     parser.add_argument("--count", type=_count, metavar="N", help="end after N messages")
+
+
+def _add_protocol(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--protocol", metavar="MODULE:NAME",
+        help="what is said besides the messages: a SessionProtocol, or a class or function that "
+        "makes one without arguments, such as examples.protocols.home_assistant:HomeAssistant; "
+        "the current folder is searched first",
+    )  # fmt: skip
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:

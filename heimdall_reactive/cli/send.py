@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
-from typing import TypeAlias
+from typing import Any
 
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.base.exceptions import ConnectTimeout, HeimdallError
+from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.state import ConnectionState, Status
 
-from .output import CommandError, Output
+from .output import CommandError, Output, UsageError
+from .protocols import given_protocol, text_of
 from .text import preview
 from .tokens import given_token
 
 __all__ = ["send"]
-
-_Message: TypeAlias = str | bytes
 
 
 async def send(options: argparse.Namespace, out: Output) -> int:
@@ -25,12 +26,18 @@ async def send(options: argparse.Namespace, out: Output) -> int:
 
     Raises:
         CommandError: it was not sent, or no reply received.
+        UsageError: there is no such protocol, or it is not sent such a message.
     """
-    message = _message(options.message)
+    protocol = given_protocol(options)
+    text = _message(options.message)
+    message = text if protocol is None else _json(text)
+    asks = options.wait_reply and protocol is not None and overrides(protocol, "correlate")
     token = given_token(options)
-    store: WebSocketStore[_Message] = use_websocket(
+    message_type: Any = str | bytes if protocol is None else Any
+    store: WebSocketStore[Any] = use_websocket(
         options.endpoint,
-        message_type=_Message,
+        message_type=message_type,
+        protocol=protocol,
         access_token=token,
         allow_insecure_token=options.allow_insecure_token,
         auto_reconnect=False,
@@ -41,23 +48,24 @@ async def send(options: argparse.Namespace, out: Output) -> int:
     async with store:
         try:
             async with asyncio.timeout(options.timeout):
-                reply = await _exchange(store, message, options.wait_reply)
+                await store.wait_connected()
+                if asks:
+                    reply = await store.request(message, timeout=options.timeout)
+                else:
+                    reply = await _exchange(store, message, options.wait_reply)
         except (ConnectTimeout, TimeoutError):
             raise CommandError(_late(store.state.value, options.timeout)) from None
         except HeimdallError as error:
             raise CommandError(str(error)) from None
     if reply is not None:
-        _show(reply, out)
+        _show(text_of(reply), out)
     return 0
 
 
-async def _exchange(
-    store: WebSocketStore[_Message], message: str, wait_reply: bool
-) -> _Message | None:
-    await store.wait_connected()
-    answer: asyncio.Future[_Message] = asyncio.get_running_loop().create_future()
+async def _exchange(store: WebSocketStore[Any], message: Any, wait_reply: bool) -> Any:
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def take(reply: _Message) -> None:
+    def take(reply: Any) -> None:
         if not answer.done():
             answer.set_result(reply)
 
@@ -87,6 +95,13 @@ def _late(state: ConnectionState, seconds: float) -> str:
     return f"no connection within {seconds:g} s"
 
 
+def _json(message: str) -> Any:
+    try:
+        return json.loads(message)
+    except ValueError:
+        raise UsageError("with --protocol a message is JSON, a text in quotes") from None
+
+
 def _message(text: str) -> str:
     if text != "-":
         return text
@@ -96,7 +111,7 @@ def _message(text: str) -> str:
         raise CommandError("standard input is not UTF-8 text") from None
 
 
-def _show(reply: _Message, out: Output) -> None:
+def _show(reply: str | bytes, out: Output) -> None:
     """Print a reply: as it came, but a terminal gets neither control characters nor bytes."""
     if sys.stdout is not None and sys.stdout.isatty():
         out.line(preview(reply))
