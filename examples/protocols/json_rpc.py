@@ -44,6 +44,8 @@ class JsonRpc(SessionProtocol):
     answer the list of answers. `store.channel("tick")` has the parameters of the notifications.
     """
 
+    acknowledges = True  # a call, or a batch, is delivered when its answer comes
+
     def __init__(self) -> None:
         self.channels = ChannelProtocol(
             subscribe=lambda name: (),  # notifications come without being asked for
@@ -81,8 +83,8 @@ class JsonRpc(SessionProtocol):
             return frozenset(map(self.correlate, value)) - {None} or None
         if isinstance(value, Call):
             return value.number
-        number: Hashable = value.get("id")
-        return None if "method" in value else number
+        number: Hashable = value.get("id") if value and "method" not in value else None
+        return number
 
 
 if __name__ == "__main__":

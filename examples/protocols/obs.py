@@ -39,6 +39,7 @@ class Obs(SessionProtocol):
     """
 
     subprotocols = ("obswebsocket.json",)
+    acknowledges = True  # a request is delivered when its response comes
 
     def __init__(self, events: int | None = None) -> None:
         self._wanted = {} if events is None else {"eventSubscriptions": events}
@@ -77,7 +78,7 @@ class Obs(SessionProtocol):
 
     def correlate(self, value: Any) -> Any:
         """Return the id that a response repeats."""
-        return value["d"].get("requestId")
+        return value["d"].get("requestId") if value else None
 
 
 if __name__ == "__main__":

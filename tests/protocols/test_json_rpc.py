@@ -96,6 +96,7 @@ def test_calls_notifications_and_batches_go_on_after_a_drop() -> None:
         server = Server()
         async with peer(server) as url, store_of(url) as store:
             messages, ticks = record(store.messages), record(store.channel("tick"))
+            errors = record(store.errors)
 
             async def result(call: Call) -> Any:
                 answer = await store.request(call, timeout=5)
@@ -106,7 +107,10 @@ def test_calls_notifications_and_batches_go_on_after_a_drop() -> None:
             assert await result(Call("subtract", {"subtrahend": 23, "minuend": 42})) == 19
             assert await result(Call("subtract", [1])) == -32602
             assert await result(Call("foobar")) == -32601
-            store.send({"method": "update", "params": [1]})
+            told = store.send({"method": "update", "params": [1]})
+            called = store.send(Call("subtract", [2, 1]))
+            for receipt in (told, called):
+                await receipt.delivered(timeout=5)
             log = {"method": "log"}
             batch = [Call("subtract", [3, 1]), log, Call("subtract", [9, 1])]
             answers = await store.request(batch, timeout=5)
@@ -131,7 +135,8 @@ def test_calls_notifications_and_batches_go_on_after_a_drop() -> None:
             methods = [message.get("method") for message in messages]
             assert methods == ["tick", "ask", "tick", "tick", None]
             assert store.stats.invalid == 0
-        assert server.ids == [[1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4]]
+            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+        assert server.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4]]
         assert server.told == [("update", [1]), ("log", [])]
         assert server.answered == [("7", "yes")]
         assert server.wrong == []
