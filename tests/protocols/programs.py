@@ -54,7 +54,7 @@ def running(
         finally:
             process.terminate()
             try:
-                process.communicate(timeout=10)
+                print(process.communicate(timeout=10)[0])  # shown where the test fails
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -64,7 +64,7 @@ def node(script: str, *packages: str) -> Iterator[str]:
     """Run a script of `servers`; give the line that it writes first, which is its URL."""
     path = program("node", "nodejs")
     if missing := [each for each in packages if not (MODULES / each).is_dir()]:
-        pytest.skip(f"{', '.join(missing)} missing: npm install in {SERVERS.name}")
+        pytest.skip(f"{', '.join(missing)} missing: npm install in tests/protocols/servers")
     with running([path, SERVERS / script], "", {"NODE_PATH": str(MODULES)}) as line:
         yield line
 
