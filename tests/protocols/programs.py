@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -62,11 +64,15 @@ def running(
 @contextmanager
 def node(script: str, *packages: str) -> Iterator[str]:
     """Run a script of `servers`; give the line that it writes first, which is its URL."""
+    with running(_node(script, *packages), "", {"NODE_PATH": str(MODULES)}) as line:
+        yield line
+
+
+def _node(script: str, *packages: str) -> tuple[str, Path]:
     path = program("node", "nodejs")
     if missing := [each for each in packages if not (MODULES / each).is_dir()]:
         pytest.skip(f"{', '.join(missing)} missing: npm install in tests/protocols/servers")
-    with running([path, SERVERS / script], "", {"NODE_PATH": str(MODULES)}) as line:
-        yield line
+    return path, SERVERS / script
 
 
 def free_port() -> int:
@@ -75,3 +81,38 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class Client:
+    """A client in a program of its own, which writes one list of JSON a line."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def said(self) -> Any:
+        """Return what it says next."""
+        assert self._process.stdout is not None
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))
+
+    def tell(self, text: str) -> None:
+        """Write a line on its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{text}\n".encode())
+
+
+@asynccontextmanager
+async def node_client(script: str, url: str, *packages: str) -> AsyncIterator[Client]:
+    """Run a script of `servers` that is a client of a URL."""
+    process = await asyncio.create_subprocess_exec(
+        *_node(script, *packages),
+        url,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "NODE_PATH": str(MODULES)},
+    )
+    try:
+        yield Client(process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
