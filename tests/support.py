@@ -68,6 +68,11 @@ def fate(receipt: Receipt) -> str:
     return "written" if receipt.state in SENT else receipt.state
 
 
+def beyond_doubt(errors: list[Any]) -> list[Any]:
+    """Return the errors but for sends in doubt, which a drop may leave."""
+    return [error for error in errors if getattr(error, "state", None) != "in_doubt"]
+
+
 async def until(
     store: WebSocketStore[Any], predicate: Callable[[], bool], timeout: float = 15.0
 ) -> None:

@@ -1,20 +1,25 @@
-"""The example for GraphQL against a strict peer, written to the public text of the protocol."""
+"""The example for GraphQL against a strict peer, and against the npm server `graphql-ws`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from examples.protocols.graphql_ws import GraphQL
 from heimdall_reactive import Status, StoreError, WebSocketStore, use_websocket
+from heimdall_reactive.testing import FaultProxy, Reset
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import beyond_doubt, record, run
+
+from .programs import node
 
 TOKEN = "long-lived"
 TICKS = "subscription { ticks }"
@@ -171,5 +176,75 @@ def test_a_forbidden_connection_fails_with_the_servers_code() -> None:
             assert state.close is not None
             assert state.close.code == 4403
         assert service.codes == [4403]
+
+    run(main)
+
+
+@pytest.fixture
+def graphql_ws() -> Iterator[str]:
+    with node("graphql.cjs", "graphql-ws", "graphql", "ws") as url:
+        yield url
+
+
+def test_subscriptions_of_graphql_ws_go_on_after_a_drop(graphql_ws: str) -> None:
+    async def main() -> None:
+        async with FaultProxy(graphql_ws) as proxy, store_of(proxy.url) as store:
+
+            async def ask(query: str) -> Any:
+                return (await store.request({"query": query}, timeout=5))["payload"]["data"]
+
+            errors, ended = record(store.errors), asyncio.Event()
+            ticks: list[Any] = []
+            subscription = store.channel(TICKS).subscribe(ticks.append)
+            once: list[Any] = []
+            store.channel(ONCE).subscribe(once.append, on_completed=ended.set)
+            assert await ask('{ echo(text: "é") }') == {"echo": "é"}
+            assert await ask("mutation { tick(value: 1) }") == {"tick": 1}
+            await asyncio.wait_for(ended.wait(), 5)
+            await ask('{ echo(text: "behind the tick") }')
+
+            proxy.now(Reset())
+            await store.wait_for(lambda state: not state.is_connected, 5)
+            queued = store.request(
+                {
+                    "query": "query Q($text: String!) { echo(text: $text) }",
+                    "variables": {"text": "q"},
+                },
+                timeout=5,
+            )
+            assert (await queued)["payload"] == {"data": {"echo": "q"}}
+            assert await ask("mutation { tick(value: 2) }") == {"tick": 1}
+
+            failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            store.channel("subscription { nothing }").subscribe(on_error=failed.set_result)
+            assert "Cannot query field" in str(await asyncio.wait_for(failed, 5))
+            ended.clear()  # what fails in a resolver is a result, and the end
+            failing: list[Any] = []
+            store.channel("subscription { failing }").subscribe(
+                failing.append, on_completed=ended.set
+            )
+            await asyncio.wait_for(ended.wait(), 5)
+            assert [result["errors"][0]["message"] for result in failing] == ["not for you"]
+            subscription.dispose()
+            await ask('{ echo(text: "behind what leaves it") }')
+            assert await ask("mutation { tick(value: 3) }") == {"tick": 0}
+            assert (ticks, once) == (
+                [{"data": {"ticks": 1}}, {"data": {"ticks": 2}}],
+                [{"data": {"once": 1}}],
+            )
+            assert (beyond_doubt(errors), store.stats.invalid, store.state.value.session) == (
+                [],
+                0,
+                2,
+            )
+
+    run(main)
+
+
+def test_graphql_ws_forbids_a_wrong_token(graphql_ws: str) -> None:
+    async def main() -> None:
+        async with store_of(graphql_ws, "wrong") as store:
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+            assert (state.close and state.close.code) == 4403
 
     run(main)

@@ -1,4 +1,4 @@
-"""The example for Phoenix channels against a strict peer, written to the public text."""
+"""The example for Phoenix channels against a strict peer, right for the official client."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from examples.protocols.phoenix import Phoenix
 from heimdall_reactive import StoreError, use_websocket
 from tests.peers import peer
 from tests.support import record, run
+
+from .programs import node_client
 
 
 class Server:
@@ -56,6 +58,8 @@ class Server:
             self.joins[topic] = ref
             self.joined.set()
             await self.reply(join_ref, ref, topic)
+        elif event == "phx_leave" and topic not in self.joins:
+            await self.reply(join_ref, ref, topic)  # as Phoenix does, whose client asks for it
         elif self.joins.get(topic) != join_ref:
             self.wrong.append((topic, event, join_ref))
             await self.reply(join_ref, ref, topic, "error", {"reason": "unmatched topic"})
@@ -172,6 +176,33 @@ def test_the_heart_beats_on_every_session() -> None:
                 await asyncio.wait_for(server.beaten.wait(), 5)
                 server.sockets[-1].transport.abort()
                 server.beaten.clear()
+        assert server.wrong == []
+
+    run(main)
+
+
+def test_the_official_client_finds_the_peer_right() -> None:
+    async def main() -> None:
+        server, room = Server(), "room:lobby"
+        async with (
+            peer(server) as url,
+            node_client("phoenix.cjs", f"{url}/socket", "phoenix", "ws") as client,
+        ):
+            first = [await client.said(), await client.said()]
+            assert sorted(first) == [["joined", 1, "after 1"], ["refused", "unauthorized"]]
+            await asyncio.wait_for(server.beaten.wait(), 5)
+            await server.fire(room, 1)
+            assert await client.said() == ["new", 1]
+            server.sockets[-1].transport.abort()
+            assert await client.said() == ["joined", 2, "after 2"]
+            await server.fire(room, 2)
+            assert await client.said() == ["new", 2]
+            await server.end(room, "phx_error")
+            assert await client.said() == ["joined", 3, "after 3"]
+            await server.fire(room, 3)
+            assert await client.said() == ["new", 3]
+            client.tell("leave")
+            assert await client.said() == ["closed"]
         assert server.wrong == []
 
     run(main)

@@ -1,4 +1,4 @@
-"""The example for SignalR against a strict hub, written to the protocol's public text."""
+"""The example for SignalR against a strict hub, right for Microsoft's own client."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from heimdall_reactive import Status, StoreError, use_websocket
 from tests.peers import peer
 from tests.support import record, run
 
+from .programs import node_client
+
 
 class Hub:
-    """Refuses a wrong handshake, frames that are not one whole record, and ids used again."""
+    """Refuses a wrong handshake, frames that end within a record, and ids used again."""
 
     def __init__(self) -> None:
         self.sockets: list[ServerConnection] = []
@@ -27,7 +29,8 @@ class Hub:
         self.cancelled = asyncio.Event()
 
     async def __call__(self, socket: ServerConnection) -> None:
-        if await socket.recv() != '{"protocol": "json", "version": 1}' + END:
+        first = str(await socket.recv())
+        if not first.endswith(END) or json.loads(first[:-1]) != {"protocol": "json", "version": 1}:
             self.wrong.append("handshake")
             return
         event = {"type": 1, "target": "Welcome", "arguments": [len(self.sockets)]}
@@ -36,23 +39,29 @@ class Hub:
         self.streams, used = {}, set[str]()
         async for text in socket:
             assert isinstance(text, str)
-            if text.count(END) != 1 or not text.endswith(END):
+            *parts, rest = text.split(END)
+            if not parts or rest:
                 self.wrong.append(text)
-            message = json.loads(text.rstrip(END))
-            if message["type"] == 6:
-                self.pinged.set()
-                await self.say({"type": 6})
-                continue
-            self.received.append(message)
-            number = message["invocationId"]
-            if message["type"] == 5:
-                del self.streams[number]  # a stale id ends the connection
-                self.cancelled.set()
-                continue
-            if number in used:
-                self.wrong.append(number)
-            used.add(number)
-            await self.answer(message, number)
+            for part in parts:  # Microsoft's client sends several in one frame
+                await self.take(json.loads(part), used)
+
+    async def take(self, message: Any, used: set[str]) -> None:
+        if message["type"] == 6:
+            self.pinged.set()
+            await self.say({"type": 6})
+            return
+        self.received.append(message)
+        number = message["invocationId"]
+        if message["type"] == 3:  # the result of what the hub has asked
+            return
+        if message["type"] == 5:
+            del self.streams[number]  # a stale id ends the connection
+            self.cancelled.set()
+            return
+        if number in used:
+            self.wrong.append(number)
+        used.add(number)
+        await self.answer(message, number)
 
     async def answer(self, message: Any, number: str) -> None:
         match message["type"], message["target"]:
@@ -146,5 +155,35 @@ def test_every_session_pings() -> None:
                 hub.sockets[-1].transport.abort()
                 hub.pinged.clear()
         assert hub.wrong == []
+
+    run(main)
+
+
+def test_the_official_client_finds_the_hub_right() -> None:
+    async def main() -> None:
+        hub = Hub()
+        async with (
+            peer(hub) as url,
+            node_client("signalr.cjs", url.replace("ws", "http"), "@microsoft/signalr") as client,
+        ):
+            assert await client.said() == ["welcome", 0]
+            assert await client.said() == ["sum", 5]
+            name, error = await client.said()
+            assert (name, "no such method" in error) == ("refused", True)
+            name, error = await client.said()
+            assert (name, "not for you" in error) == ("secret", True)
+            assert await client.said() == ["ready"]
+            await asyncio.wait_for(hub.cancelled.wait(), 5)
+            await asyncio.wait_for(hub.pinged.wait(), 5)
+            await hub.fire("Counter", 1, 2)
+            assert [await client.said() for _ in range(2)] == [["item", 1], ["item", 2]]
+            hub.sockets[-1].transport.abort()
+            assert await client.said() == ["lost"]
+            assert await client.said() == ["welcome", 1]
+            assert await client.said() == ["again", 4]
+            await hub.fire("Counter", 3, end=True)
+            assert [await client.said() for _ in range(2)] == [["item", 3], ["complete"]]
+        results = [message["result"] for message in hub.received if message["type"] == 3]
+        assert (results, hub.wrong) == (["asked"] * 3, [])
 
     run(main)

@@ -1,9 +1,9 @@
-"""The example for Socket.IO against python-socketio, a server that is widely used."""
+"""The example for Socket.IO against python-socketio, and against the npm server `socket.io`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,12 +11,16 @@ import pytest
 
 from examples.protocols.socketio import PING, Packet, SocketIO
 from heimdall_reactive import ProtocolSession, Status, WebSocketStore, use_websocket
-from tests.support import fate, record, run
+from heimdall_reactive.testing import FaultProxy, Reset
+from tests.support import beyond_doubt, fate, record, run
+
+from .programs import node
 
 socketio = pytest.importorskip("socketio", reason="pip install python-socketio aiohttp")
 web = pytest.importorskip("aiohttp.web", reason="pip install python-socketio aiohttp")
 
 TOKEN = "long-lived"
+QUERY = "/?EIO=4&transport=websocket"
 
 
 class Watched(SocketIO):
@@ -70,7 +74,7 @@ async def serving(service: Service) -> AsyncIterator[str]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/socket.io/?EIO=4&transport=websocket"
+        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/socket.io{QUERY}"
     finally:
         await runner.cleanup()
         await asyncio.gather(*(asyncio.all_tasks() - before))  # its last pings
@@ -104,6 +108,52 @@ def test_events_and_acknowledgements_go_on_after_a_drop() -> None:
             await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
             assert (store.connected, len(service.clients)) == (True, 2)
             assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+
+    run(main)
+
+
+@pytest.fixture
+def npm_server() -> Iterator[str]:
+    with node("socketio.cjs", "socket.io") as url:
+        yield url
+
+
+def test_events_of_the_npm_server_go_on_after_a_drop(npm_server: str) -> None:
+    async def main() -> None:
+        protocol = Watched()
+        async with (
+            FaultProxy(npm_server) as proxy,
+            store_of(f"{proxy.url}{QUERY}", protocol) as store,
+        ):
+
+            async def ask(*values: Any) -> Any:
+                return (await store.request(values, timeout=5)).data
+
+            news, errors = record(store.channel("news")), record(store.errors)
+            assert await ask("echo", "é", {"n": 1}) == ["é", {"n": 1}]
+            await ask("news", 1)
+            assert await ask("ask", 2) == [True]  # this client has acknowledged it, with nothing
+            proxy.now(Reset())
+            await store.wait_for(lambda state: not state.is_connected, 5)
+            queued = store.send(["note", "queued"])
+            await store.wait_for(lambda state: state.session == 2, 5)
+            assert await ask("note", "after") == [2]
+            await ask("news", 3, "c")
+            assert news == [1, 2, [3, "c"]]
+            await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
+            assert (fate(queued), beyond_doubt(errors), store.stats.invalid) == ("written", [], 0)
+            store.send(["leave"])
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+            assert "disconnected this client" in str(state.error)
+
+    run(main)
+
+
+def test_the_npm_server_refuses_a_wrong_token(npm_server: str) -> None:
+    async def main() -> None:
+        async with store_of(npm_server + QUERY, SocketIO(), "wrong") as store:
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+            assert "refused the connection" in str(state.error)
 
     run(main)
 
