@@ -30,6 +30,7 @@ from heimdall_reactive.base.retry import (
     seconds_to_wait,
 )
 from heimdall_reactive.base.rules import Action
+from heimdall_reactive.base.session_protocol import Refused
 
 CONTEXT = RetryContext(1, 0.0, None)
 ALMOST_1 = 1 - 2**-53
@@ -198,6 +199,7 @@ def test_a_callable_gets_attempt_elapsed_and_cause_and_may_stop() -> None:
     assert seen == [
         RetryContext(1, 0.0, error), RetryContext(2, 1.5, error), RetryContext(3, 7.0, error),
     ]  # fmt: skip
+    assert row.reports == []
 
 
 @pytest.mark.parametrize("answer", [ZeroDivisionError(), "soon"])
@@ -291,6 +293,14 @@ def test_a_static_token_that_is_none_does_not_get_better() -> None:
     bad = failure(error=TokenError("none"))
     assert Row()(failed=bad, credential="static") == Decision(STOP)
     assert Row()(failed=bad, credential="provider") == Decision(RETRY, 3.0, 1)
+
+
+def test_a_users_rule_about_protocols_counts_unless_the_protocol_asks_for_another_action() -> None:
+    row = Row(reconnect_rules={"protocol": "stop"})
+    assert row(failed=failure(error=Refused("no"))) == Decision(STOP)
+    assert row(failed=failure(error=Refused("no", "refresh"))) == Decision(RETRY, 0.0, 1)
+    assert Row()(failed=failure(error=Refused("no"))) == Decision(RETRY, 3.0, 1)
+    assert Row()(failed=failure(error=Refused("no", "stop"))) == Decision(STOP)
 
 
 # Retry-After

@@ -113,6 +113,13 @@ def test_giving_up_tells_the_attempt_and_an_end_by_the_user_no_error() -> None:
     assert (ended.attempt, ended.close, ended.error, ended.http_status) == (0, None, None, None)
 
 
+def test_a_closing_handshake_keeps_the_time_of_the_connection_and_its_end_forgets_it() -> None:
+    closing = ConnectionState().connecting(0).connected(1000.0).disconnecting()
+    assert (closing.session, closing.connected_at) == (1, 1000.0)
+    ended = closing.disconnected(CloseInfo(1000, "", "client"))
+    assert (ended.session, ended.connected_at, ended.retry_at) == (1, None, None)
+
+
 def test_statuses_are_strings() -> None:
     assert [str(status) for status in Status] == [
         "idle", "connecting", "connected", "waiting", "disconnecting", "disconnected", "failed",
