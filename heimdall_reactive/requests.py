@@ -127,8 +127,10 @@ class Request(Hot[T]):
     def _tell(self, observer: abc.ObserverBase[T], future: Future[T]) -> None:
         try:
             answer = future.result()
-        except (Exception, CancelledError) as error:
-            observer.on_error(error if isinstance(error, Exception) else RequestLost("cancelled"))
+        except CancelledError:  # that of `concurrent.futures`: nobody waits any more
+            observer.on_error(RequestLost("cancelled"))
+        except Exception as error:
+            observer.on_error(error)
         else:
             observer.on_next(answer)
             observer.on_completed()
