@@ -372,10 +372,11 @@ def test_an_overlap_asked_for_in_the_announcement_follows_it() -> None:
 def test_a_failed_attempt_says_who_ended_it(error: Exception, who: Any, status: int | None) -> None:
     machine, done = walk(events.Connect(), events.AttemptFailed(1, error, 7.0))
     close = CloseInfo(1006, str(error), who, status)
-    assert machine.failure == Failure(close, error, 7.0, opened=False)
+    failure = Failure(close, error, 7.0, opened=False)
+    assert machine.failure == failure
     assert done == [effects.Then(events.Reported(1))]
     machine, done = walk(events.Reported(1), start=machine)
-    assert done == [effects.Judge(1, machine.failure)]
+    assert done == [effects.Judge(1, failure)]
     machine, done = walk(events.Judged(1, RETRY, 100.0), start=machine)
     assert (machine.state.attempt, machine.state.retry_at) == (1, 102.0)
     assert (machine.state.close, machine.state.error) == (close, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
@@ -28,11 +29,11 @@ class Host:
     def on_session(self) -> None:
         self.calls.append(("session",))
 
-    def on_envelope(self, *what: Any) -> None:
-        self.calls.append(("envelope", *what))
+    def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
+        self.calls.append(("envelope", envelope, key, answer))
 
-    def on_principal(self, *what: Any) -> None:
-        self.calls.append(("principal", *what))
+    def on_principal(self, principal: object, current: bool) -> None:
+        self.calls.append(("principal", principal, current))
 
     def on_unusable_loop(self) -> None:
         self.calls.append(("unusable",))

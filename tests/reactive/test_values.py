@@ -57,8 +57,7 @@ def test_a_change_commits_what_has_changed_and_no_more() -> None:
 
 def test_a_store_that_joins_begins_with_the_values_of_another() -> None:
     (one, _), (other, _) = values(), values()
-    for source, value in ((one.last_message, "m"), (one.latency, 0.5)):
-        one.bus.emit(source, value)
+    one.bus.emit(one.last_message, "m")
     one.bus.emit_all(one.changes(CONNECTING))
     one.bus.emit_all(one.changes(CONNECTED))
     one.bus.emit(one.latency, 0.5)
