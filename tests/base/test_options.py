@@ -151,6 +151,7 @@ def test_the_keywords_are_the_fields() -> None:
         ("token_placement", ("query", None)),
         ("max_retry_after", (-1, None)),
         ("share_linger", (-0.1, None)),
+        ("token_refresh_before", (-0.1, None)),
         ("send_ttl", (0, -1, "5")),
         ("send_rate", (5, (5,), (5, 1.0, 1.0), [5, 1.0], (0, 2.0), (5, 0), (5.0, 1.0), (5, None))),
         ("heartbeat", (30, {})),
@@ -258,7 +259,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "proxy": True, "compression": "deflate", "open_timeout": 10.0, "ping_interval": 20.0,
         "ping_timeout": 20.0, "close_timeout": 10.0, "max_size": 1024 * 1024,
         "channel_protocol": HEIMDALL_CHANNELS, "share": False, "share_linger": 1.0,
-        "transport": "websockets",
+        "token_refresh_before": 60.0, "transport": "websockets",
     }  # fmt: skip
     assert asdict(Heartbeat()) == {
         "message": {"type": "Ping"}, "interval": 30.0, "timeout": 10.0, "reply": {"type": "Pong"},
