@@ -29,9 +29,13 @@ from heimdall_reactive.base.session_protocol import ProtocolSession, SessionProt
 from heimdall_reactive.connecting.providers import ProviderCalls
 from heimdall_reactive.connecting.tokens import (
     MAX_TOKEN,
+    Identity,
+    Upgrade,
     ask_headers,
     ask_token,
+    digest,
     place,
+    prepare,
     principal_of,
 )
 from heimdall_reactive.testing import ScriptedPeer
@@ -91,6 +95,11 @@ def deferred_provider() -> Awaitable[str]:
 )
 def test_a_token_may_come_from_anywhere(source: Any) -> None:
     assert ask(source) == CANARY
+
+
+def test_a_token_has_any_length_up_to_the_bound() -> None:
+    assert ask("x") == "x"
+    assert ask("x" * MAX_TOKEN) == "x" * MAX_TOKEN
 
 
 def test_no_token_is_no_token() -> None:
@@ -408,6 +417,32 @@ def test_a_token_may_travel_in_clear_on_this_machine(host: str) -> None:
 def test_what_are_no_headers_is_refused(headers: Any) -> None:
     with pytest.raises(ConfigurationError, match="additional_headers must be a mapping or pairs"):
         run(lambda: ask_headers(headers, 1.0, ProviderCalls()))
+
+
+# What is masked
+
+
+def test_all_that_may_be_secret_of_an_upgrade_is_masked() -> None:
+    async def body() -> Upgrade:
+        url = "wss://ada%40home:p%3Aw-long@h.example/v1?key=query-secret&n=1234567"
+        headers = {"X-Word": "Bearer", "X-Key": "Scheme header-secret; short"}
+        options = StoreOptions(token_placement="subprotocol", additional_headers=headers)
+        return await prepare(url, Identity(CANARY, None), options, ProviderCalls())
+
+    upgrade = run(body)
+    login = base64.b64encode(b"ada@home:p:w-long").decode().rstrip("=")
+    for secret in (CANARY, "ada@home", "p:w-long", login, "query-secret", "header-secret"):
+        assert upgrade.mask(f"<{secret}>") == "<***>"
+    for harmless in ("short", "1234567", "Bearer"):
+        assert upgrade.mask(harmless) == harmless
+    assert (upgrade.token, upgrade.identity) == (SECRET, Identity(CANARY, None))
+
+
+def test_a_digest_tells_texts_apart_and_shows_none_of_them() -> None:
+    texts = ("a", "b", "", "\ud800", "\ud801", "x" * 10_000)
+    digests = {digest(text) for text in texts}
+    assert len(digests) == len(texts)
+    assert {len(each) for each in digests} == {64}
 
 
 # Whose it is
