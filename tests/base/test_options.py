@@ -269,7 +269,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "proxy": True, "compression": "deflate", "open_timeout": 10.0, "ping_interval": 20.0,
         "ping_timeout": 20.0, "close_timeout": 10.0, "max_size": 1024 * 1024,
         "channel_protocol": HEIMDALL_CHANNELS, "share": False, "share_linger": 1.0,
-        "token_refresh_before": 60.0, "transport": "websockets",
+        "token_refresh_before": 60.0, "transport": "websockets", "resend": False,
     }  # fmt: skip
     assert asdict(Heartbeat()) == {
         "message": {"type": "Ping"}, "interval": 30.0, "timeout": 10.0, "reply": {"type": "Pong"},
