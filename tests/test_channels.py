@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
@@ -496,3 +496,51 @@ async def test_a_payload_that_no_frame_could_hold_is_reported() -> None:
         await loop().idle()
         assert seen == []
         assert [type(error) for error in errors] == [InvalidUtf8]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_that_was_left_without_a_socket_is_asked_for_when_it_is_joined() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        subscription = store.channel("gps").subscribe()
+        await store.wait_connected()
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        subscription.dispose()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert said(peer.links[1]) == []
+        store.channel("gps").subscribe()
+        await loop().idle()
+        assert said(peer.links[1]) == ["Subscribe gps"]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_that_the_server_ended_is_not_asked_for_on_the_next_socket() -> None:
+    peer = ScriptedPeer()
+    words = ChannelProtocol(match=lambda message: ("gps", Ended()))
+    async with store_of(peer, channel_protocol=words) as store:
+        store.channel("gps").subscribe()
+        await store.wait_connected()
+        peer.links[0].send([1])
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert said(peer.links[1]) == []
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_type_without_a_hash_has_a_channel_of_its_own_each_time() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        odd: Any = Annotated[int, []]
+        channels = [store.channel("n", odd) for _ in range(2)]
+        assert channels[0] is not channels[1]
+        seen = [record(channel) for channel in channels]
+        await store.wait_connected()
+        peer.links[0].send(on("n", "1"))
+        await loop().idle()
+        assert seen == [[1], [1]]
+        assert said(peer.links[0]) == ["Subscribe n"]

@@ -101,3 +101,10 @@ def test_an_error_is_named_with_its_place_and_without_its_text() -> None:
     assert text.startswith("ValueError at test_masking.py:")
     assert text.endswith(" in raised")
     assert told(ValueError(SECRET)) == "ValueError"
+
+
+def test_a_mask_for_one_secret_more_is_another_mask() -> None:
+    one = Mask([SECRET])
+    two = one.plus("another-secret")
+    assert two(f"{SECRET} and another-secret") == "*** and ***"
+    assert one("another-secret") == "another-secret"

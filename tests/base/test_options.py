@@ -39,6 +39,7 @@ BASE = "ws://localhost:3000"
     [
         ("/v1/ws", BASE, "ws://localhost:3000/v1/ws"),
         ("v1/ws", BASE + "/", "ws://localhost:3000/v1/ws"),
+        ("/v1!~", BASE, "ws://localhost:3000/v1!~"),
         ("", BASE, "ws://localhost:3000/"),
         ("//evil.example/x", BASE, "ws://localhost:3000/evil.example/x"),
         ("/v1", "wss://h.example/api/", "wss://h.example/api/v1"),

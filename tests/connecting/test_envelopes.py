@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from heimdall_reactive import (
+    Heartbeat,
     InvalidMessage,
     ProtocolSession,
     Refused,
@@ -118,7 +120,9 @@ async def test_a_message_that_is_not_of_the_stores_type_is_reported() -> None:
         await store.wait_connected()
         await loop().idle()
         assert seen == [1, 2]
-        assert [type(error) for error in errors] == [InvalidMessage]
+        assert [(type(error), error.size, error.kind) for error in errors] == [
+            (InvalidMessage, 0, None)
+        ]
 
 
 async def test_a_correlate_that_raises_is_reported_and_the_message_delivered() -> None:
@@ -189,3 +193,18 @@ async def test_a_gap_waits_for_the_first_message_or_the_end_of_its_session() -> 
         *dialled, ("gap", 2), "waiting",
         *dialled, ("gap", 3), 1, 2, "disconnecting", "disconnected",
     ]  # fmt: skip
+
+
+async def test_the_answer_to_a_heartbeat_is_no_envelope_and_all_else_is() -> None:
+    peer, heartbeat = ScriptedPeer(), Heartbeat(interval=10, timeout=5)
+    async with store_of(peer, SessionProtocol(), heartbeat=heartbeat) as store:
+        seen = record(store.messages)
+        link = await peer.accepted()
+        await store.wait_connected()
+        link.send({"type": "Pong"})  # nobody has asked
+        await asyncio.sleep(11)
+        link.send({"n": 1})
+        link.send({"type": "Pong"})
+        await loop().idle()
+        assert link.received == [{"type": "Ping"}]
+        assert seen == [{"type": "Pong"}, {"n": 1}]

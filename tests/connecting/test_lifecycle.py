@@ -157,3 +157,5 @@ def test_a_store_whose_loop_never_ran_is_closed_by_running_it() -> None:
     life.close()
     assert (life.ended, ended) == (True, ["finished", "completed"])
     loop_of_its_own.close()
+    life.call(lambda: ended.append("performed"))
+    assert ended[2:] == ["performed"]

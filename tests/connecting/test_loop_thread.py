@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -95,3 +96,25 @@ def test_a_task_has_time_to_end_before_the_loop_is_closed() -> None:
     assert begun.wait(8)
     thread.stop()
     assert ended == ["cleaned up"]
+
+
+def test_an_async_generator_that_is_left_open_is_closed() -> None:
+    ended: list[str] = []
+
+    async def endless() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.append("closed")
+
+    async def begin() -> AsyncIterator[int]:
+        generator = endless()
+        await anext(generator)
+        return generator
+
+    thread = LoopThread("loop-of-a-test")
+    kept = thread.call(begin())
+    thread.stop()
+    assert ended == ["closed"]
+    del kept

@@ -226,10 +226,9 @@ def test_a_lost_event_loop_is_forgotten_and_what_was_wanted_goes_on(
 
 
 def test_a_closed_connection_ignores_connect() -> None:
-    machine, _ = walk(events.Close(), events.Connect())
-    assert machine.phase is Phase.DISCONNECTED
-    machine, _ = walk(*CONNECTED, events.Close(), events.Connect(), closed(1000), events.Connect())
-    assert machine.phase is Phase.DISCONNECTED
+    for path in ((), CONNECTED, (*CONNECTED, events.Disconnect()), (events.Disconnect(),)):
+        machine, _ = walk(*path, events.Close(), events.Connect(), closed(1000), events.Connect())
+        assert (machine.phase, machine.closed) == (Phase.DISCONNECTED, True)
 
 
 def test_a_handshake_that_fails_drops_the_socket_and_counts_as_a_failed_attempt() -> None:

@@ -92,8 +92,8 @@ async def test_a_send_in_flight_at_the_end_of_its_socket_is_in_doubt_and_reporte
         assert receipt.state == "in_doubt"
         assert [(type(error), str(error), error.state) for error in errors] == [(
             SendError,
-            "1 send is in doubt: the connection ended before the peer had answered; "
-            "it may have arrived",
+            ("1 send is in doubt: the connection ended before the peer had answered; "
+             "it may have arrived"),
             "in_doubt",
         )]  # fmt: skip
         store.reconnect(4000, "nothing in flight")
@@ -160,3 +160,26 @@ async def test_a_sleep_of_the_machine_counts_into_the_silence_before_a_loss() ->
         await loop().idle()
         (since,) = [entry.details["since"] for entry in store.journal if entry.event == "gap"]
         assert since == pytest.approx(heard, abs=0.01)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_the_round_trip_of_a_ping_is_told() -> None:
+    peer = ScriptedPeer()
+    async with steady_store_of(peer, ping_interval=5.0) as store:
+        seen = record(store.latency)
+        await store.wait_connected()
+        await asyncio.sleep(1)
+        assert len(seen) == 2
+        assert seen[0] is None
+        assert seen[1] >= 0
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_peers_close_reason_is_one_line_without_the_token() -> None:
+    peer = ScriptedPeer()
+    async with steady_store_of(peer, access_token="s3cret-canary") as store:
+        await store.wait_connected()
+        peer.links[0].close(4000, "not for\ns3cret-canary")
+        state = await store.wait_for(lambda s: not s.is_connected)
+        assert state.close is not None
+        assert state.close.reason == "not for?***"

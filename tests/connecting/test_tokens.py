@@ -260,6 +260,7 @@ def test_a_provider_of_headers_that_fails_is_a_failed_attempt(hang: bool) -> Non
 
     with pytest.raises(ConnectError) as caught:
         run(lambda: ask_headers(provider, 0.01, ProviderCalls()))
+    assert caught.value.cause == "headers"
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
@@ -341,6 +342,8 @@ def test_a_token_does_not_travel_in_clear(placement: TokenPlacement, host: str) 
         ("ws://ada@h.example/", [], "password"),
         ("ws://:pw@h.example/", [], "password"),
         ("ws://h.example/", [("Cookie", "id=1")], "credentials in the headers"),
+        ("ws://h.example/", [("X-API-Key", "1")], "credentials in the headers"),
+        ("ws://h.example/", [("Proxy-Authorization", "x")], "credentials in the headers"),
         ("ws://h.example/", [("AUTHORIZATION", "Basic x")], "credentials in the headers"),
     ],
 )

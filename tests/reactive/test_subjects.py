@@ -528,3 +528,22 @@ def test_what_cannot_be_awaited_says_why_and_shows_as_none() -> None:
 
 async def wait_for(nothing: Any) -> None:
     await nothing
+
+
+def test_a_selection_of_a_state_that_has_ended_has_ended_too() -> None:
+    source = state_of(1)
+    source._bus.complete([source])
+    ended: list[str] = []
+    Selections(source).add(lambda value: value).subscribe(on_completed=lambda: ended.append("end"))
+    assert ended == ["end"]
+
+
+def test_a_command_that_is_cancelled_by_what_it_does_is_reported() -> None:
+    error = asyncio.CancelledError()
+
+    def perform(_: Any) -> None:
+        raise error
+
+    command: Command[int, None] = Command(make_bus(), "send", perform)
+    rx.of(1).subscribe(command)
+    assert [(error, "send")] == REPORTS

@@ -293,3 +293,14 @@ def test_frames_behind_the_handshake_are_the_first() -> None:
             assert got == ["a", big, "c"]
 
     run(main)
+
+
+def test_the_event_loop_reads_into_the_buffer_of_picows() -> None:
+    async def main() -> None:
+        async with SocketPeer() as served, use_websocket(served.url, transport="picows") as store:
+            await store.wait_connected(8)
+            wire: Any = store._core.connection.sessions.current.wire
+            assert isinstance(wire, PicowsWire)
+            assert isinstance(wire.transport.get_protocol(), asyncio.BufferedProtocol)
+
+    run(main)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import struct
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -197,6 +199,8 @@ class Notes:
         if self._raised is not None:
             raise self._raised
 
+    def on_ping(self) -> None: ...
+    def on_pong(self) -> None: ...
     def on_latency(self, seconds: float) -> None: ...
     def on_writable(self) -> None: ...
 
@@ -492,5 +496,23 @@ def test_a_port_that_nobody_listens_on_is_retried() -> None:
         async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
             state = await store.wait_for(lambda s: s.attempt == 2, 8)
             assert str(state.error) == "no connection: Connection refused"
+
+    run(main)
+
+
+def test_a_socket_that_was_reset_says_so() -> None:
+    async def main() -> None:
+        async def reset(reader: Reader, writer: Writer) -> None:
+            await reader.readexactly(1)
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+        async with raw_peer(reset) as url:
+            wire = await dial(url, [], None, StoreOptions())
+            notes = Notes()
+            wire.start(notes)
+            await asyncio.wait_for(notes.ended.wait(), 8)
+            assert notes.told == [CloseInfo(1006, "the connection was reset")]
 
     run(main)
