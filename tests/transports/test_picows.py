@@ -299,7 +299,8 @@ def test_the_event_loop_reads_into_the_buffer_of_picows() -> None:
     async def main() -> None:
         async with SocketPeer() as served, use_websocket(served.url, transport="picows") as store:
             await store.wait_connected(8)
-            wire: Any = store._core.connection.sessions.current.wire
+            session: Any = store._core.connection.sessions.current
+            wire = session.wire
             assert isinstance(wire, PicowsWire)
             assert isinstance(wire.transport.get_protocol(), asyncio.BufferedProtocol)
 
