@@ -45,7 +45,10 @@ def test_the_documented_table_is_the_table() -> None:
         (tuple(f"http {n}" for n in (500, 501, 502, 503, 504, 520, 599)), Action.WAIT),
         (tuple(f"http {n}" for n in (100, 200, 302, 400, 404, 410, 426, 451)), Action.STOP),
         (("close 1008", "close 4401", "close 4403"), Action.REFRESH),
-        (tuple(f"close {n}" for n in (1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014)), Action.RETRY),
+        (
+            tuple(f"close {n}" for n in (1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014)),
+            Action.RETRY,
+        ),
         (tuple(f"close {n}" for n in (1002, 1003, 1007, 1009, 1010)), Action.RETRY),
         (("close 3000", "close 4000", "close 4999"), Action.RETRY),
         (("", "something else", "http", "http x"), Action.STOP),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from heimdall_reactive.base.messages import ChannelMessage, Ping, Subscribe, Uns
 from heimdall_reactive.base.session_protocol import (
     HEIMDALL_CHANNELS,
     NO_CHANNELS,
+    Again,
+    Ended,
+    Failed,
     Refused,
     SessionProtocol,
     blamed,
@@ -106,3 +110,10 @@ def test_a_method_is_named_in_what_it_raises(
 def test_a_method_that_ends_well_raises_nothing() -> None:
     with blamed("endpoint"):
         pass
+
+
+def test_what_a_match_may_return_is_a_value() -> None:
+    assert (Ended(), Again()) == (Ended(), Again())
+    for value, name in ((Failed(StoreError("no")), "error"), (HEIMDALL_CHANNELS, "match")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)

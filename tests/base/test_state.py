@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heimdall_reactive.base.exceptions import HandshakeRefused
-from heimdall_reactive.base.state import MOVES, CloseInfo, ConnectionState, Status
+from heimdall_reactive.base.state import MOVES, CloseInfo, ConnectionState, Gap, Status
 
 LOST = CloseInfo(1006, "lost")
 REFUSED = CloseInfo(1006, "refused", "server", 503)
@@ -126,3 +126,8 @@ def test_statuses_are_strings() -> None:
         "idle", "connecting", "connected", "waiting", "disconnecting", "disconnected", "failed",
     ]  # fmt: skip
     assert f"{S.IDLE}" == S.IDLE.value == "idle"
+
+
+def test_a_gap_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Gap(1.0, 2.0, 2).session = 3  # type: ignore[misc]
