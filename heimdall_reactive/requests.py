@@ -111,24 +111,22 @@ class Request(Hot[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        gone = Disposable()
-
         def tell(future: Future[T]) -> None:
-            if gone.is_disposed:
-                return
             try:
                 self._tell(observer, future)
             except Exception as raised:  # elsewhere it would be logged with its text
                 self._report(raised, "request")
 
         self._future.add_done_callback(lambda f: self._life.call(lambda: tell(f)))
-        return gone
+        return Disposable()  # an observer that has left is told nothing by its own wrapping
 
     def _tell(self, observer: abc.ObserverBase[T], future: Future[T]) -> None:
         try:
             answer = future.result()
-        except (Exception, CancelledError) as error:
-            observer.on_error(error if isinstance(error, Exception) else RequestLost("cancelled"))
+        except CancelledError:  # that of `concurrent.futures`: nobody waits any more
+            observer.on_error(RequestLost("cancelled"))
+        except Exception as error:
+            observer.on_error(error)
         else:
             observer.on_next(answer)
             observer.on_completed()

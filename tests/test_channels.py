@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,12 +15,17 @@ from reactivex.abc import DisposableBase
 from heimdall_reactive import (
     ChannelMessage,
     ChannelProtocol,
+    Ended,
+    Failed,
     InvalidMessage,
+    ObserverError,
     ServerError,
     Status,
+    StoreError,
     WebSocketStore,
     use_websocket,
 )
+from heimdall_reactive.connecting.codec import InvalidUtf8
 from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.testing import Link, ScriptedPeer, run
 
@@ -362,3 +367,180 @@ def test_an_observer_may_disconnect_while_a_channels_words_fail_on_a_new_socket(
             assert not peer.live
 
     run(main)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_that_is_left_and_joined_later_is_delivered_again() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        assert store.channel("gps", Place) is store.channel("gps", Place)
+        for n in (1, 2):
+            assert store.last_message.observers == []
+            seen: list[Any] = []
+            subscription = store.channel("gps").subscribe(seen.append)
+            await loop().idle()
+            peer.links[0].send(on("gps", str(n)))
+            await loop().idle()
+            assert seen == [n]
+            subscription.dispose()
+            await loop().idle()
+        assert said(peer.links[0]) == ["Subscribe gps", "Unsubscribe gps"] * 2
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_without_a_socket_nothing_is_asked_for_again() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        store.channel("gps").subscribe()
+        await store.wait_connected()
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        store.resubscribe("gps")
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert said(peer.links[1]) == ["Subscribe gps"]
+
+
+def batched(**options: Any) -> ChannelProtocol:
+    return ChannelProtocol(
+        subscribe=lambda name: {"sub": name},
+        unsubscribe=lambda name: {"unsub": name},
+        match=lambda message: None,
+        **options,
+    )
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_one_message_asks_for_several_channels_and_each_is_left_alone() -> None:
+    peer = ScriptedPeer()
+    words = batched(subscribe_many=lambda names: {"sub": list(names)})
+    async with store_of(peer, channel_protocol=words) as store:
+        first, second = (store.channel(name).subscribe() for name in "ab")
+        await store.wait_connected()
+        await loop().idle()
+        first.dispose()
+        await loop().idle()
+        assert peer.links[0].received == [{"sub": ["a", "b"]}, {"unsub": "a"}]
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert peer.links[1].received == [{"sub": "b"}]  # alone it has its own message
+        second.dispose()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_words_that_fail_are_reported_and_say_nothing() -> None:
+    def broken(name: object) -> Any:
+        raise KeyError(name)
+
+    peer = ScriptedPeer()
+    words = ChannelProtocol(
+        subscribe=lambda name: {"sub": name}, unsubscribe=broken, subscribe_many=broken
+    )
+    async with store_of(peer, channel_protocol=words) as store:
+        errors = record(store.errors)
+        await store.wait_connected()
+        kept = [store.channel(name).subscribe() for name in "ab"]
+        await loop().idle()
+        store.resubscribe("a")
+        await loop().idle()
+        assert peer.links[0].received == [{"sub": "a"}, {"sub": "b"}]
+        told = "the option channel_protocol raised KeyError; fix it"
+        assert [str(error) for error in errors] == [told]
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert peer.links[1].received == []
+        assert [str(error) for error in errors] == [told] * 2
+        for subscription in kept:
+            subscription.dispose()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_an_observer_that_raises_at_the_end_of_its_channel_is_reported() -> None:
+    def broken(error: Exception | None = None) -> None:
+        raise LookupError(error)
+
+    peer = ScriptedPeer()
+    words = ChannelProtocol(
+        match=lambda m: (m["topic"], Failed(StoreError("no")) if m.get("bad") else Ended())
+    )
+    async with store_of(peer, channel_protocol=words, message_type=Any) as store:
+        errors, ends = record(store.errors), list[str]()
+        for name in ("one", "two"):
+            channel = store.channel(name)
+            channel.subscribe(on_completed=broken, on_error=broken)
+            channel.subscribe(
+                on_completed=lambda: ends.append("completed"),
+                on_error=lambda error: ends.append(str(error)),
+            )
+        await store.wait_connected()
+        peer.links[0].send({"topic": "one"})
+        peer.links[0].send({"topic": "two", "bad": True})
+        await loop().idle()
+        assert ends == ["completed", "no"]
+        assert [type(error) for error in errors] == [ObserverError] * 2
+        assert {getattr(error, "subject", None) for error in errors} == {"one", "two"}
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_payload_that_no_frame_could_hold_is_reported() -> None:
+    peer = ScriptedPeer()
+    words = ChannelProtocol(match=lambda message: ("odd", "\ud800"))
+    async with store_of(peer, channel_protocol=words) as store:
+        errors, seen = record(store.errors), record(store.channel("odd"))
+        await store.wait_connected()
+        peer.links[0].send([1])
+        await loop().idle()
+        assert seen == []
+        assert [type(error) for error in errors] == [InvalidUtf8]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_that_was_left_without_a_socket_is_asked_for_when_it_is_joined() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        subscription = store.channel("gps").subscribe()
+        await store.wait_connected()
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        subscription.dispose()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert said(peer.links[1]) == []
+        store.channel("gps").subscribe()
+        await loop().idle()
+        assert said(peer.links[1]) == ["Subscribe gps"]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_channel_that_the_server_ended_is_not_asked_for_on_the_next_socket() -> None:
+    peer = ScriptedPeer()
+    words = ChannelProtocol(match=lambda message: ("gps", Ended()))
+    async with store_of(peer, channel_protocol=words) as store:
+        store.channel("gps").subscribe()
+        await store.wait_connected()
+        peer.links[0].send([1])
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert said(peer.links[1]) == []
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_type_without_a_hash_has_a_channel_of_its_own_each_time() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        odd: Any = Annotated[int, []]
+        channels = [store.channel("n", odd) for _ in range(2)]
+        assert channels[0] is not channels[1]
+        seen = [record(channel) for channel in channels]
+        await store.wait_connected()
+        peer.links[0].send(on("n", "1"))
+        await loop().idle()
+        assert seen == [[1], [1]]
+        assert said(peer.links[0]) == ["Subscribe n"]

@@ -15,6 +15,7 @@ from reactivex import operators as ops
 
 from heimdall_reactive import (
     EncodeError,
+    ObserverError,
     RequestLost,
     SendError,
     Status,
@@ -22,11 +23,13 @@ from heimdall_reactive import (
     WaitTimeout,
     WebSocketStore,
 )
+from heimdall_reactive.requests import Request
 from heimdall_reactive.testing import Hang, Link, ScriptedPeer
 
 from . import support
 from .peers import peer as served
 from .peers import quick
+from .support import record
 from .virtual import loop
 from .virtual import steady_store_of as store_of
 
@@ -203,5 +206,119 @@ def test_requests_over_a_real_socket_from_a_thread() -> None:
             with pytest.raises(RuntimeError, match="await it"):
                 store.request({"id": 2}, match=answers(2)).result()
             await store.request({"id": 3}, match=answers(3))
+
+    support.run(main)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_that_still_waits_at_a_loss_is_sent_on_the_next_session() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        peer.links[0].stall(after=1)
+        store.send("fills the socket")
+        await loop().idle()
+        request = store.request({"id": 1}, match=answers(1), timeout=60)
+        assert repr(request) == "<Request waiting>"
+        await loop().idle()
+        peer.links[0].drop()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert peer.links[1].received == [{"id": 1}]
+        peer.links[1].send({"id": 1, "answer": True})
+        assert await request == {"id": 1, "answer": True}
+        assert repr(request) == "<Request answered>"
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("queued", [False, True])
+async def test_a_request_ends_with_the_store_that_it_waits_for(queued: bool) -> None:
+    peer = ScriptedPeer(*[Hang()] * queued)
+    async with store_of(peer) as store:
+        if not queued:
+            await store.wait_connected()
+        waiting = store.request({"id": 1}, match=answers(1), timeout=60)
+        await loop().idle()
+        store.disconnect()
+        error = SendError if queued else RequestLost
+        with pytest.raises(error, match="disconnect"):
+            await waiting
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_of_a_store_that_is_idle_ends_when_that_is_closed() -> None:
+    store = store_of(ScriptedPeer(), immediate=False)
+    request = store.request({"id": 1}, match=answers(1), timeout=60)
+    await loop().idle()
+    await store.aclose()
+    with pytest.raises((StoreClosed, SendError, RequestLost)):
+        await request
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_the_last_of_several_waits_that_is_cancelled_gives_the_request_up() -> None:
+    async def wait(request: Request[Any]) -> Any:
+        return await request
+
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        request = store.request({"id": 1}, match=answers(1), timeout=60)
+        ends: list[Any] = []
+        request.subscribe(ends.append, ends.append, lambda: ends.append("completed"))
+        gone = request.subscribe(ends.append, ends.append)
+        gone.dispose()
+        first, second = (asyncio.ensure_future(wait(request)) for _ in range(2))
+        await loop().idle()
+        first.cancel()
+        await loop().idle()
+        assert (second.done(), ends) == (False, [])
+        second.cancel()
+        await loop().idle()
+        assert request._future.cancelled()
+        (error,) = ends
+        assert isinstance(error, RequestLost)
+        assert error.reason == "cancelled"
+        assert store.last_message.observers == []
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_an_observer_of_a_request_that_raises_is_reported() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        errors = record(store.errors)
+        request = store.request({"id": 1}, match=answers(1), timeout=60)
+        raised = LookupError("secret")
+
+        def fail(_: object) -> None:
+            raise raised
+
+        request.subscribe(fail, fail)
+        peer.links[0].send({"id": 1})
+        await loop().idle()
+        assert [(type(e), getattr(e, "subject", None)) for e in errors] == [
+            (ObserverError, "request")
+        ]
+
+
+def test_a_thread_is_told_whether_its_wait_or_the_request_has_ended() -> None:
+    async def main() -> None:
+        async def silent(ws: Any) -> None:
+            await ws.wait_closed()
+
+        async with served(silent) as url, quick(url) as store:
+            await store.wait_connected(8)
+
+            def ask() -> None:
+                request = store.request({"id": 1}, match=answers(1), timeout=0.2)
+                with pytest.raises(WaitTimeout, match=r"within 0\.01 s; the request goes on"):
+                    request.result(0.01)
+                with pytest.raises(WaitTimeout, match=r"^no answer within 0\.2 s$"):
+                    request.result(8)
+
+            await asyncio.to_thread(ask)
+            with pytest.raises(RuntimeError, match=r"^request\.result\(\) would block"):
+                store.request({"id": 2}, match=answers(2)).result()
 
     support.run(main)

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json, to_json
 
 from heimdall_reactive.base import messages
 from heimdall_reactive.base.exact import asks_for_decimals, exact_json
@@ -51,7 +51,7 @@ def encode(value: Any) -> Frame:
         if _may_hold_no_number(data):
             from_json(data, allow_inf_nan=False)
         return Frame(data, True)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         kind = type(error).__name__
     # Raised out here: as the context of this one, the cause would keep the value alive.
     raise EncodeError(

@@ -81,8 +81,30 @@ def test_a_bare_error_has_nothing_of_what_it_came_through() -> None:
     assert error.__traceback__ is None
 
 
+def deeper(text: str) -> None:
+    raise LookupError(text)
+
+
+def test_the_place_of_an_error_is_the_innermost() -> None:
+    with pytest.raises(LookupError) as caught:
+        deeper(SECRET)
+    line = deeper.__code__.co_firstlineno + 1
+    assert told(caught.value) == f"LookupError at test_masking.py:{line} in deeper"
+
+
+def test_a_mask_shows_nothing_of_what_it_masks() -> None:
+    assert repr(Mask([SECRET])) == "<Mask>"
+
+
 def test_an_error_is_named_with_its_place_and_without_its_text() -> None:
     text = told(raised(SECRET))
     assert text.startswith("ValueError at test_masking.py:")
     assert text.endswith(" in raised")
     assert told(ValueError(SECRET)) == "ValueError"
+
+
+def test_a_mask_for_one_secret_more_is_another_mask() -> None:
+    one = Mask([SECRET])
+    two = one.plus("another-secret")
+    assert two(f"{SECRET} and another-secret") == "*** and ***"
+    assert one("another-secret") == "another-secret"

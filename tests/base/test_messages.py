@@ -189,3 +189,9 @@ def server_messages(draw: st.DrawFn) -> Any:
 @given(server_messages())
 def test_every_message_survives_the_wire(message: WireModel) -> None:
     assert server.validate_json(message.model_dump_json(by_alias=True)) == message
+
+
+@pytest.mark.parametrize("row", [*SERVER, *CONTROL], ids=lambda row: row[0].__name__)
+def test_a_model_that_is_made_here_says_its_type(row: Any) -> None:
+    model, body = row[0], row[1]
+    assert model.model_fields["type"].default == body["type"]

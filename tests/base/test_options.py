@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import pickle
+from dataclasses import FrozenInstanceError, asdict, fields
 from typing import Any, get_type_hints
 
 import pytest
@@ -18,8 +19,16 @@ from heimdall_reactive.base.endpoints import (
     resolve_endpoint,
 )
 from heimdall_reactive.base.exceptions import ConfigurationError, InvalidEndpoint
-from heimdall_reactive.base.options import OptionsDict, StoreOptions
+from heimdall_reactive.base.options import (
+    CloseInfo,
+    Heartbeat,
+    OptionsDict,
+    RetryContext,
+    StoreOptions,
+    options_of,
+)
 from heimdall_reactive.base.retry import Backoff
+from heimdall_reactive.base.session_protocol import HEIMDALL_CHANNELS, SessionProtocol
 
 CANARY = "s3cret-canary"
 BASE = "ws://localhost:3000"
@@ -30,6 +39,7 @@ BASE = "ws://localhost:3000"
     [
         ("/v1/ws", BASE, "ws://localhost:3000/v1/ws"),
         ("v1/ws", BASE + "/", "ws://localhost:3000/v1/ws"),
+        ("/v1!~", BASE, "ws://localhost:3000/v1!~"),
         ("", BASE, "ws://localhost:3000/"),
         ("//evil.example/x", BASE, "ws://localhost:3000/evil.example/x"),
         ("/v1", "wss://h.example/api/", "wss://h.example/api/v1"),
@@ -69,6 +79,16 @@ def test_what_makes_no_websocket_url_is_refused_without_its_secrets(endpoint: st
     assert CANARY not in str(caught.value)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
+
+
+def test_an_endpoint_may_be_as_long_as_servers_take_and_a_refusal_says_what_to_give() -> None:
+    longest = f"{BASE}/".ljust(MAX_URL, "x")
+    assert resolve_endpoint(longest, BASE) == longest
+    advice = "; give a path such as '/v1/ws', or a whole ws:// or wss:// URL"
+    for wrong in (longest + "x", "ws://[::1", "ftp://h.example/"):
+        with pytest.raises(InvalidEndpoint) as caught:
+            resolve_endpoint(wrong, BASE)
+        assert str(caught.value).endswith(advice)
 
 
 def test_a_base_that_is_no_websocket_url_is_refused() -> None:
@@ -140,12 +160,70 @@ def test_the_keywords_are_the_fields() -> None:
         ("max_reconnect_attempts", (-1, "5")),
         ("reconnect_delay", (-1, float("inf"), float("nan"), None, "3")),
         ("token_placement", ("query", None)),
+        ("max_retry_after", (-1, None)),
+        ("share_linger", (-0.1, None)),
+        ("token_refresh_before", (-0.1, None)),
+        ("send_ttl", (0, -1, "5")),
+        ("send_rate", (5, (5,), (5, 1.0, 1.0), [5, 1.0], (0, 2.0), (5, 0), (5.0, 1.0), (5, None))),
+        ("heartbeat", (30, {})),
+        ("outbox_overflow", ("drop", None)),
+        ("channel_protocol", ("heimdall", None)),
+        ("protocol", ("heimdall", SessionProtocol)),
+        ("subprotocols", ("chat",)),
+        ("transport", ("http", None)),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_by_name(name: str, values: tuple[Any, ...]) -> None:
     for value in values:
-        with pytest.raises(ConfigurationError, match=f"^{name} must be .*, not "):
+        with pytest.raises(ConfigurationError, match=f"^{name} must be .*, not ") as caught:
             StoreOptions(**{name: value})
+        assert str(caught.value).endswith(f", not {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("token_timeout", "more than 0 seconds"),
+        ("outbox_limit", "at least 1"),
+        ("heartbeat", "a Heartbeat, or None"),
+        ("outbox_overflow", "reject, drop_oldest, drop_newest, block"),
+        ("channel_protocol", "a ChannelProtocol"),
+        ("protocol", "an instance of a SessionProtocol, or None"),
+        ("send_rate", "(sends, seconds), such as (5, 1.0), or None"),
+        ("send_ttl", "more than 0 seconds, or None forever"),
+        ("ping_interval", "more than 0 seconds, or None for no pings"),
+        ("stable_after", "0 seconds or more"),
+        ("max_reconnect_attempts", "0 or more, or None forever"),
+        ("reconnect_delay", "seconds of 0 or more, a Backoff, or a callable"),
+        ("subprotocols", "a sequence of names, such as ['chat']"),
+        ("transport", "'websockets', 'picows' or a callable that dials"),
+        ("token_placement", "header, subprotocol, first_message, unsafe_query"),
+    ],
+)
+def test_a_refusal_says_what_the_option_takes(name: str, advice: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        StoreOptions(**{name: ""})  # type: ignore[arg-type]
+    assert str(caught.value) == f"{name} must be {advice}, not ''"
+
+
+@pytest.mark.parametrize("token", [0, b"token", []])
+def test_a_token_that_is_none_is_refused_without_being_shown(token: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        StoreOptions(access_token=token)
+    wanted = "access_token must be a str, a SecretStr, a provider or None"
+    assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize("given", [{"interval": 0}, {"timeout": 0}, {"interval": None}])
+def test_a_heartbeat_needs_times_above_0(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="interval and timeout above 0 seconds"):
+        Heartbeat(**given)
+
+
+def test_unknown_options_are_named_in_their_order() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        options_of({"b": 1, "share": True, "a": 2})  # type: ignore[typeddict-unknown-key]
+    assert str(caught.value) == "unknown options: a, b; see StoreOptions"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +232,10 @@ def test_an_option_that_cannot_work_is_refused_by_name(name: str, values: tuple[
         {}, {"reconnect_delay": 0}, {"reconnect_delay": Backoff()}, {"ping_interval": None},
         {"reconnect_delay": lambda context: None}, {"max_reconnect_attempts": None},
         {"max_reconnect_attempts": 0}, {"stable_after": 0}, {"token_placement": "subprotocol"},
+        {"send_rate": (1, 0.5)}, {"send_ttl": 0.1}, {"ping_interval": 0.1}, {"max_size": 0.5},
+        {"share_linger": 0}, {"max_retry_after": float("inf")}, {"subprotocols": ["chat"]},
+        {"transport": "picows"}, {"transport": dict}, {"heartbeat": Heartbeat()},
+        {"outbox_overflow": "block"},
     ],
 )  # fmt: skip
 def test_options_that_work_are_taken(options: dict[str, Any]) -> None:
@@ -175,11 +257,35 @@ def test_the_repr_holds_no_secret(token: Any) -> None:
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
-    options = StoreOptions()
-    assert (options.auto_reconnect, options.immediate, options.access_token) == (True, True, None)
-    assert (options.reconnect_delay, options.max_reconnect_attempts, options.stable_after) == (
-        3.0, 5, 5.0,
-    )  # fmt: skip
+    set_ones = {
+        field.name: value
+        for field in fields(StoreOptions)
+        if (value := getattr(StoreOptions(), field.name)) is not None
+    }
+    assert set_ones == {
+        "token_placement": "header", "token_timeout": 10.0, "allow_insecure_token": False,
+        "auto_reconnect": True, "reconnect_delay": 3.0, "max_reconnect_attempts": 5,
+        "stable_after": 5.0, "max_retry_after": 300.0, "immediate": True,
+        "outbox_limit": 1024, "outbox_bytes": 16 * 1024 * 1024, "outbox_overflow": "reject",
+        "proxy": True, "compression": "deflate", "open_timeout": 10.0, "ping_interval": 20.0,
+        "ping_timeout": 20.0, "close_timeout": 10.0, "max_size": 1024 * 1024,
+        "channel_protocol": HEIMDALL_CHANNELS, "share": False, "share_linger": 1.0,
+        "token_refresh_before": 60.0, "transport": "websockets", "resend": False,
+    }  # fmt: skip
+    assert asdict(Heartbeat()) == {
+        "message": {"type": "Ping"}, "interval": 30.0, "timeout": 10.0, "reply": {"type": "Pong"},
+    }  # fmt: skip
+
+
+def test_options_and_what_callables_are_given_are_frozen() -> None:
+    for value in (StoreOptions(), Heartbeat(), CloseInfo(1000), RetryContext(1, 0.0, None)):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, fields(value)[0].name, None)
+
+
+def test_options_are_not_pickled() -> None:
+    with pytest.raises(TypeError, match="StoreOptions hold secrets and are not pickled"):
+        pickle.dumps(StoreOptions())
 
 
 # Configuration

@@ -30,6 +30,7 @@ from heimdall_reactive.base.retry import (
     seconds_to_wait,
 )
 from heimdall_reactive.base.rules import Action
+from heimdall_reactive.base.session_protocol import Refused
 
 CONTEXT = RetryContext(1, 0.0, None)
 ALMOST_1 = 1 - 2**-53
@@ -198,6 +199,7 @@ def test_a_callable_gets_attempt_elapsed_and_cause_and_may_stop() -> None:
     assert seen == [
         RetryContext(1, 0.0, error), RetryContext(2, 1.5, error), RetryContext(3, 7.0, error),
     ]  # fmt: skip
+    assert row.reports == []
 
 
 @pytest.mark.parametrize("answer", [ZeroDivisionError(), "soon"])
@@ -209,7 +211,9 @@ def test_a_delay_policy_that_breaks_is_reported_and_fails(answer: Any) -> None:
 
     row = Row(reconnect_delay=policy)
     assert row() == Decision(STOP)
-    assert ["reconnect_delay raised" in str(error) for error in row.reports] == [True]
+    kind = type(answer).__name__ if isinstance(answer, Exception) else "TypeError"
+    told = f"the option reconnect_delay raised {kind}; fix that callable"
+    assert [str(error) for error in row.reports] == [told]
 
 
 def test_a_refused_token_is_refreshed_once_and_at_once() -> None:
@@ -293,6 +297,14 @@ def test_a_static_token_that_is_none_does_not_get_better() -> None:
     assert Row()(failed=bad, credential="provider") == Decision(RETRY, 3.0, 1)
 
 
+def test_a_users_rule_about_protocols_counts_unless_the_protocol_asks_for_another_action() -> None:
+    row = Row(reconnect_rules={"protocol": "stop"})
+    assert row(failed=failure(error=Refused("no"))) == Decision(STOP)
+    assert row(failed=failure(error=Refused("no", "refresh"))) == Decision(RETRY, 0.0, 1)
+    assert Row()(failed=failure(error=Refused("no"))) == Decision(RETRY, 3.0, 1)
+    assert Row()(failed=failure(error=Refused("no", "stop"))) == Decision(STOP)
+
+
 # Retry-After
 
 
@@ -350,6 +362,7 @@ NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
     [
         (None, None), ("", None), ("soon", None), ("-5", None), ("1.5", None), ("0", 0.0),
         (" 120 ", 120.0), (str(10**12), 1e12), ("\u0663", None), ("9" * 1_000_000, None),
+        ("9" * 100, 1e100), ("9" * 101, None),
         ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0), ("Sun, 06 Nov 1994 08:00:00 GMT", 0.0),
         ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0), ("Sun, 99 Nov 1994 08:50:37 GMT", None),
     ],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heimdall_reactive.base.exceptions import HandshakeRefused
-from heimdall_reactive.base.state import MOVES, CloseInfo, ConnectionState, Status
+from heimdall_reactive.base.state import MOVES, CloseInfo, ConnectionState, Gap, Status
 
 LOST = CloseInfo(1006, "lost")
 REFUSED = CloseInfo(1006, "refused", "server", 503)
@@ -22,6 +22,7 @@ ALLOWED = {
     (S.IDLE, S.CONNECTING), (S.IDLE, S.DISCONNECTED),
     (S.CONNECTING, S.CONNECTED), (S.CONNECTING, S.WAITING),
     (S.CONNECTING, S.DISCONNECTED), (S.CONNECTING, S.FAILED),
+    (S.CONNECTED, S.CONNECTED),  # another session has taken its place
     (S.CONNECTED, S.CONNECTING), (S.CONNECTED, S.WAITING), (S.CONNECTED, S.DISCONNECTING),
     (S.CONNECTED, S.DISCONNECTED), (S.CONNECTED, S.FAILED),
     (S.WAITING, S.CONNECTING), (S.WAITING, S.DISCONNECTED),
@@ -113,8 +114,20 @@ def test_giving_up_tells_the_attempt_and_an_end_by_the_user_no_error() -> None:
     assert (ended.attempt, ended.close, ended.error, ended.http_status) == (0, None, None, None)
 
 
+def test_a_closing_handshake_keeps_the_time_of_the_connection_and_its_end_forgets_it() -> None:
+    closing = ConnectionState().connecting(0).connected(1000.0).disconnecting()
+    assert (closing.session, closing.connected_at) == (1, 1000.0)
+    ended = closing.disconnected(CloseInfo(1000, "", "client"))
+    assert (ended.session, ended.connected_at, ended.retry_at) == (1, None, None)
+
+
 def test_statuses_are_strings() -> None:
     assert [str(status) for status in Status] == [
         "idle", "connecting", "connected", "waiting", "disconnecting", "disconnected", "failed",
     ]  # fmt: skip
     assert f"{S.IDLE}" == S.IDLE.value == "idle"
+
+
+def test_a_gap_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Gap(1.0, 2.0, 2).session = 3  # type: ignore[misc]

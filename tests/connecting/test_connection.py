@@ -23,7 +23,7 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer
-from heimdall_reactive.testing import ScriptedPeer
+from heimdall_reactive.testing import Hang, ScriptedPeer
 from heimdall_reactive.transports import Wire
 from tests.peers import peer, quick, raw_peer
 from tests.support import record, run
@@ -679,3 +679,51 @@ def test_a_first_message_token_goes_before_everything_that_waits() -> None:
             assert await got.get() == "queued"
 
     run(main)
+
+
+# Between two sessions
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_socket_that_gave_way_is_dropped_when_the_store_closes() -> None:
+    peer_ = ScriptedPeer()
+    store = use_websocket(URL, transport=peer_, close_timeout=30)
+    await store.wait_connected()
+    peer_.links[0].mute_close()
+    store.reconnect(4000, "resume")
+    await store.wait_for(lambda state: state.session == 2)
+    assert peer_.links[0].live
+    await store.aclose()
+    assert loop().time() < 30
+    assert (peer_.live, loop().timers) == ([], [])
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_sleep_that_ends_with_a_loss_counts_into_the_gap() -> None:
+    peer_ = ScriptedPeer()
+    async with use_websocket(URL, transport=peer_, reconnect_delay=1.0) as store:
+        await store.wait_connected()
+        gaps = record(store.gaps)
+        await asyncio.sleep(0.5)
+        peer_.links[0].send([1])
+        await loop().idle()
+        heard = loop().wall()
+        loop().suspend(60)  # nobody has looked at the clock since
+        peer_.links[0].drop()
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert [gap.since for gap in gaps] == [pytest.approx(heard)]
+        assert (store.stats.attempts, store.stats.reconnects) == (2, 1)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_what_waits_is_dropped_with_its_reason_when_the_store_closes() -> None:
+    peer_ = ScriptedPeer(Hang())
+    store = use_websocket(URL, transport=peer_, send_ttl=60)
+    receipt = store.send("waits")
+    await loop().idle()
+    await store.aclose()
+    assert (receipt.state, str(receipt.error)) == (
+        "dropped", "not sent: disconnect() was called",
+    )  # fmt: skip
+    assert loop().timers == []

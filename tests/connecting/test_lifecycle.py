@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from heimdall_reactive import Status
+from heimdall_reactive import Status, StoreClosed
 from heimdall_reactive.connecting.lifecycle import Lifecycle
 from heimdall_reactive.connecting.runtime import Runtime
 from heimdall_reactive.testing import ScriptedPeer
@@ -84,3 +85,77 @@ async def test_a_store_whose_aclose_was_cancelled_still_shakes_hands() -> None:
     await store.aclose()
     assert loop().time() == pytest.approx(5)
     assert (store.state.value.status, completed) == (Status.DISCONNECTED, ["messages"])
+
+
+# Closing from elsewhere
+
+
+def test_a_thread_that_waits_too_long_for_the_end_raises_and_the_end_still_comes() -> None:
+    gate: list[asyncio.Event] = []
+    released = threading.Event()
+
+    async def finish() -> None:
+        gate.append(asyncio.Event())
+        await gate[0].wait()
+
+    runtime = Runtime("thread", lambda: None, lambda: None)
+    life = Lifecycle(runtime, finish, lambda: None, 0.0, released.set)
+    life._grace = 0.01
+    with pytest.raises(TimeoutError):
+        life.close()
+    assert (life.closed, life.ended, released.is_set()) == (True, False, False)
+    runtime.post(lambda: gate[0].set())
+    assert released.wait(8)
+    assert life.ended
+    runtime.release()
+
+
+def test_an_end_that_has_come_is_released_for_whoever_closes_again() -> None:
+    async def main() -> None:
+        released: list[str] = []
+
+        async def finish() -> None:
+            released.append("finished")
+
+        life = life_of(finish, lambda: released.append("released"))
+        await life.aclose()
+        await life.aclose()
+        life.close()
+        assert released == ["finished", "released", "released"]
+
+    run(main)
+
+
+def test_a_closed_store_refuses_commands_and_performs_what_it_still_has_to() -> None:
+    async def main() -> None:
+        life, done = life_of(nothing), list[str]()
+        life.refuse_closed()
+        life.call(lambda: done.append("open"))
+        await life.aclose()
+        life.call(lambda: done.append("ended"))
+        assert done == ["open", "ended"]
+        with pytest.raises(StoreClosed) as caught:
+            life.refuse_closed()
+        assert str(caught.value) == "the store is closed; make a new one with use_websocket()"
+
+    run(main)
+
+
+async def nothing() -> None:
+    """End at once."""
+
+
+def test_a_store_whose_loop_never_ran_is_closed_by_running_it() -> None:
+    loop_of_its_own = asyncio.new_event_loop()
+    ended: list[str] = []
+
+    async def finish() -> None:
+        ended.append("finished")
+
+    runtime = Runtime(loop_of_its_own, lambda: None, lambda: None)
+    life = Lifecycle(runtime, finish, lambda: ended.append("completed"), 1.0)
+    life.close()
+    assert (life.ended, ended) == (True, ["finished", "completed"])
+    loop_of_its_own.close()
+    life.call(lambda: ended.append("performed"))
+    assert ended[2:] == ["performed"]

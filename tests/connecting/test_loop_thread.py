@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -61,8 +62,59 @@ def test_a_callback_that_wants_to_exit_does_not_end_the_thread(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     thread = LoopThread("loop-of-a-test")
-    thread.loop.call_soon_threadsafe(sys.exit, "a payload")
-    assert thread.call(name_of_thread()) == "loop-of-a-test"
+    assert thread.thread.daemon  # it keeps no program from ending
+    for leave in (sys.exit, interrupt):
+        thread.loop.call_soon_threadsafe(leave, "a payload")
+        assert thread.call(name_of_thread()) == "loop-of-a-test"
     thread.stop()
-    assert "SystemExit" in caplog.text
+    told = [entry.getMessage() for entry in caplog.records]
+    assert [text.split(": ")[1].split(" ")[0] for text in told] == [
+        "SystemExit", "KeyboardInterrupt",
+    ]  # fmt: skip
     assert "a payload" not in caplog.text
+
+
+def interrupt(text: str) -> None:
+    raise KeyboardInterrupt(text)
+
+
+def test_a_task_has_time_to_end_before_the_loop_is_closed() -> None:
+    ended: list[str] = []
+
+    async def wait() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            ended.append("cleaned up")
+
+    begun = threading.Event()
+    thread = LoopThread("loop-of-a-test")
+    asyncio.run_coroutine_threadsafe(wait(), thread.loop)
+    assert begun.wait(8)
+    thread.stop()
+    assert ended == ["cleaned up"]
+
+
+def test_an_async_generator_that_is_left_open_is_closed() -> None:
+    ended: list[str] = []
+
+    async def endless() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.append("closed")
+
+    async def begin() -> AsyncIterator[int]:
+        generator = endless()
+        await anext(generator)
+        return generator
+
+    thread = LoopThread("loop-of-a-test")
+    kept = thread.call(begin())
+    thread.stop()
+    assert ended == ["closed"]
+    del kept

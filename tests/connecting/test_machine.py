@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heimdall_reactive import ConnectionLost, SessionEnded, Status, TokenError
+from heimdall_reactive import (
+    ConnectError,
+    ConnectionLost,
+    HandshakeRefused,
+    SessionEnded,
+    Status,
+    TokenError,
+)
 from heimdall_reactive.base.options import CloseInfo
-from heimdall_reactive.base.retry import Decision
+from heimdall_reactive.base.retry import Decision, Failure
 from heimdall_reactive.base.rules import Action
 from heimdall_reactive.base.state import MOVES
 from heimdall_reactive.connecting import effects, events
@@ -219,10 +226,9 @@ def test_a_lost_event_loop_is_forgotten_and_what_was_wanted_goes_on(
 
 
 def test_a_closed_connection_ignores_connect() -> None:
-    machine, _ = walk(events.Close(), events.Connect())
-    assert machine.phase is Phase.DISCONNECTED
-    machine, _ = walk(*CONNECTED, events.Close(), events.Connect(), closed(1000), events.Connect())
-    assert machine.phase is Phase.DISCONNECTED
+    for path in ((), CONNECTED, (*CONNECTED, events.Disconnect()), (events.Disconnect(),)):
+        machine, _ = walk(*path, events.Close(), events.Connect(), closed(1000), events.Connect())
+        assert (machine.phase, machine.closed) == (Phase.DISCONNECTED, True)
 
 
 def test_a_handshake_that_fails_drops_the_socket_and_counts_as_a_failed_attempt() -> None:
@@ -353,6 +359,100 @@ def test_an_overlap_asked_for_in_the_announcement_follows_it() -> None:
     machine, done = walk(events.Announced(1), start=machine)
     assert done[-1] == effects.Then(events.Renew(4000, ""))
     assert walk(events.Renew(1000, ""))[0].phase is Phase.CONNECTING
+
+
+# What a step leaves behind
+
+
+@pytest.mark.parametrize(
+    ("error", "who", "status"),
+    [(ConnectError("no", "reset"), "network", None), (HandshakeRefused(503), "server", 503)],
+)
+def test_a_failed_attempt_says_who_ended_it(error: Exception, who: Any, status: int | None) -> None:
+    machine, done = walk(events.Connect(), events.AttemptFailed(1, error, 7.0))
+    close = CloseInfo(1006, str(error), who, status)
+    failure = Failure(close, error, 7.0, opened=False)
+    assert machine.failure == failure
+    assert done == [effects.Then(events.Reported(1))]
+    machine, done = walk(events.Reported(1), start=machine)
+    assert done == [effects.Judge(1, failure)]
+    machine, done = walk(events.Judged(1, RETRY, 100.0), start=machine)
+    assert (machine.state.attempt, machine.state.retry_at) == (1, 102.0)
+    assert (machine.state.close, machine.state.error) == (close, error)
+    assert done == [effects.StartTimer(2.0), effects.Tell(machine.state)]
+
+
+def test_a_lost_session_is_judged_by_what_ended_it() -> None:
+    lost = events.Closed(CUT, LOST, lost_at=90.0, now=7.0)
+    machine, done = walk(*CONNECTED, lost)
+    assert machine.lost_at == 90.0
+    failure = Failure(CUT, LOST, 7.0, opened=True)
+    assert done == [effects.CancelTimers(), effects.Judge(1, failure)]
+
+
+@pytest.mark.parametrize("decision", [RETRY, END, STOP])
+def test_a_decision_leaves_no_failure(decision: Decision) -> None:
+    machine, _ = walk(*CONNECTED, closed(4000), events.Judged(1, decision, 100.0))
+    assert machine.failure is None
+    assert machine.state.close == CloseInfo(4000, "", "server")
+
+
+def test_a_retry_keeps_its_number_and_a_new_start_has_none() -> None:
+    waiting, _ = walk(*CONNECTED, closed(), events.Judged(1, Decision(Action.RETRY, 2.0, 4), 1.0))
+    again, done = walk(events.RetryDue(), start=waiting)
+    assert (again.state.attempt, again.state.close) == (4, waiting.state.close)
+    assert done == [effects.CancelTimers(), effects.StartAttempt(2), effects.Tell(again.state)]
+    anew, _ = walk(events.Connect(), start=waiting)
+    assert (anew.state.attempt, anew.state.close) == (0, None)
+    planned, _ = walk(*CONNECTED, events.Reconnect(4000, "resume", 95.0))
+    assert (planned.state.attempt, planned.lost_at) == (0, 95.0)
+
+
+def test_a_session_that_ends_by_command_closes_with_1000_and_keeps_its_end() -> None:
+    machine, done = walk(*CONNECTED, events.Disconnect())
+    assert done == [
+        effects.CancelTimers(), effects.Tell(machine.state), effects.EndSession(1000, ""),
+    ]  # fmt: skip
+    machine, done = walk(closed(1001), start=machine)
+    assert (machine.lost_at, machine.state.close) == (90.0, CloseInfo(1001, "", "server"))
+    assert done == [effects.CancelTimers(), effects.Tell(machine.state)]
+
+
+def test_a_loop_that_is_gone_takes_a_live_session_with_it() -> None:
+    machine, done = walk(*CONNECTED, events.LoopLost(100.0, 7.0))
+    assert machine.failure is not None
+    assert machine.failure.close == CloseInfo(1006, "the event loop was closed")
+    assert str(machine.failure.error) == (
+        "the connection ended with code 1006 (the event loop was closed)"
+    )
+    assert (machine.failure.now, machine.failure.opened, machine.lost_at) == (7.0, True, 100.0)
+    assert done == [effects.ForgetLoop(), effects.Judge(1, machine.failure)]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_attempt_whose_loop_is_gone_is_made_at_once_on_another(steps: int) -> None:
+    machine, done = walk(*CONNECTED[:steps], events.LoopLost(100.0, 7.0))
+    state = machine.state
+    assert (state.attempt, state.retry_at, machine.failure) == (0, 100.0, None)
+    assert state.close == CloseInfo(1006, "the event loop was closed")
+    assert "the event loop was closed" in str(state.error)
+    assert done == [effects.ForgetLoop(), effects.StartTimer(0.0), effects.Tell(state)]
+
+
+def test_a_wait_whose_loop_is_gone_ends_and_keeps_its_number() -> None:
+    waiting, _ = walk(*CONNECTED, closed(), events.Judged(1, Decision(Action.RETRY, 2.0, 4), 1.0))
+    machine, done = walk(LOOP_LOST, start=waiting)
+    assert machine.state.attempt == 4
+    assert kinds(done) == [
+        effects.ForgetLoop, effects.CancelTimers, effects.StartAttempt, effects.Tell,
+    ]  # fmt: skip
+
+
+def test_a_closing_handshake_whose_loop_is_gone_has_ended() -> None:
+    machine, done = walk(*CONNECTED, events.Disconnect(), LOOP_LOST)
+    assert (machine.phase, machine.lost_at) == (Phase.DISCONNECTED, 100.0)
+    assert machine.state.close == CloseInfo(1000, "", "client")
+    assert done == [effects.ForgetLoop(), effects.Tell(machine.state)]
 
 
 # Any path

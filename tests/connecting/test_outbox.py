@@ -17,7 +17,7 @@ from heimdall_reactive.base.exceptions import SendError, WaitTimeout
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.stats import SendCounters
-from heimdall_reactive.connecting.outbox import Outbox, QueuedSend
+from heimdall_reactive.connecting.outbox import Outbox, QueuedSend, Unsendable
 from tests.support import run, warnings_in
 
 
@@ -423,6 +423,106 @@ def test_settling_twice_keeps_what_the_waiters_were_told() -> None:
     receipt.settle("written")
     receipt.settle("written")
     assert receipt.result(0) is receipt
+
+
+@pytest.mark.parametrize("ending", ["write", "expire", "clear", "close"])
+def test_a_thread_that_waits_for_room_goes_on_when_there_is_some_and_at_the_end(
+    ending: str,
+) -> None:
+    now = 0.0
+    box = Outbox(2, 100, ttl=5, clock=lambda: now)
+    for _ in range(2):
+        box.put(frame())
+    waiting = threading.Thread(target=box.wait_for_room, args=(1, 60))
+    waiting.start()
+    while True:  # it makes the condition and waits for it without letting the lock go
+        with box._lock:
+            if box._room is not None:
+                break
+    if ending == "write":
+        take(box)  # half of it is free
+    elif ending == "expire":
+        now = 6.0
+        assert box.expire() == 2
+    elif ending == "clear":
+        assert box.clear("test") == 2
+    else:
+        box.limit = 0  # no room, whatever is dropped
+        box.close("test")
+    waiting.join(8)
+    assert not waiting.is_alive()
+
+
+def test_a_refusal_says_which_bound_and_what_to_do() -> None:
+    box = Outbox(1, 10)
+    box.put(frame(b"x" * 6))
+    told = {
+        11: "the message is larger than outbox_bytes=10; raise that option",
+        5: "outbox_bytes=10 wait already; wait, or raise that option",
+        4: "outbox_limit=1 sends wait already; wait, or raise that option",
+    }
+    for size, reason in told.items():
+        receipt = box.put(frame(b"x" * size))
+        assert (receipt.state, str(receipt.error)) == ("rejected", f"not sent: {reason}")
+        assert receipt.error is not None
+        assert receipt.error.state == "rejected"
+    assert box.counters.rejected == 3
+
+
+def test_what_cannot_be_written_says_why_and_what_expired_how_long_it_waited() -> None:
+    class Refusing(Paper):
+        def write(self, frame: Frame) -> None:
+            raise Unsendable("no form for it")
+
+    now = 0.0
+    box = Outbox(10, 100, ttl=5, clock=lambda: now)
+    box.put_ahead("gps", frame(b"ask"))
+    refused = box.put(frame())
+    box.flush(Refusing())
+    assert (refused.state, str(refused.error)) == ("rejected", "not sent: no form for it")
+    late = box.put(frame())
+    assert (box.next_deadline, box.expire()) == (5.0, 0)
+    now = 5.0
+    assert (box.expire(), box.next_deadline) == (1, None)
+    assert (late.state, str(late.error)) == (
+        "expired", "not sent: it waited longer than send_ttl=5 s",
+    )  # fmt: skip
+    assert Outbox(10, 100).expire() == 0
+
+
+def test_a_mark_separates_what_was_queued_before_it() -> None:
+    box = Outbox(10, 100)
+    before = [box.put(frame()) for _ in range(2)]
+    mark = box.mark()
+    after = box.put(frame())
+    assert (box.mark() - mark, box.clear("disconnect", mark)) == (1, 2)
+    assert [receipt.state for receipt in (*before, after)] == ["dropped", "dropped", "queued"]
+
+
+def test_leaving_and_asking_for_a_channel_again_takes_the_last_frame_back_only() -> None:
+    box, paper = Outbox(10, 100), Paper()
+    box.put_ahead("gps", frame(b"leave"), frame(b"join"))
+    box.put_ahead("gps", frame(b"leave"))  # takes the join back
+    box.flush(paper)
+    assert paper.written == [b"leave"]
+
+
+def test_a_callback_of_a_receipt_that_flushes_again_does_not_go_deeper() -> None:
+    class Deep(Paper):
+        depth = deepest = 0
+
+        def write(self, frame: Frame) -> None:
+            self.depth += 1
+            self.deepest = max(self.deepest, self.depth)
+            super().write(frame)
+            box.flush(self)
+            self.depth -= 1
+
+    box, paper = Outbox(100, 1000), Deep()
+    for _ in range(50):
+        box.put(frame())
+    box.flush(paper)
+    assert (paper.deepest, len(paper.written)) == (1, 50)
 
 
 def test_a_frame_that_can_never_fit_is_not_waited_for() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from heimdall_reactive.connecting.providers import ProviderCalls
 from tests.support import run
 
@@ -81,3 +83,41 @@ def test_what_ran_on_a_loop_that_was_closed_is_not_waited_for() -> None:
     over.set()
     for thread in called:
         thread.join(8)
+
+
+def test_a_provider_that_cancels_itself_is_named() -> None:
+    async def cancels() -> None:
+        raise asyncio.CancelledError
+
+    async def main() -> None:
+        calls = ProviderCalls()
+        assert await calls.within(cancels, 8) == (None, "was cancelled")
+        assert await calls.within(lambda: "fresh", 8) == ("fresh", None)
+        assert calls._tasks == set()
+
+    run(main)
+
+
+def test_a_thread_of_a_provider_has_a_name_and_keeps_no_program_from_ending() -> None:
+    async def main() -> tuple[str, bool]:
+        def provider() -> tuple[str, bool]:
+            here = threading.current_thread()
+            return here.name, here.daemon
+
+        answer, failure = await ProviderCalls().within(provider, 8)
+        assert failure is None
+        found: tuple[str, bool] = answer
+        return found
+
+    assert run(main) == ("heimdall-provider", True)
+
+
+@pytest.mark.parametrize("raised", [SystemExit("secret"), KeyboardInterrupt("secret")])
+def test_a_provider_that_wants_to_exit_ends_nothing(raised: BaseException) -> None:
+    def provider() -> None:
+        raise raised
+
+    async def main() -> None:
+        assert await ProviderCalls().within(provider, 8) == (None, "raised RuntimeError")
+
+    run(main)

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from heimdall_reactive import use_websocket
-from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive import ConfigurationError, use_websocket
+from heimdall_reactive.connecting.runtime import Runtime, chosen
 from heimdall_reactive.devserver import serve_in_thread
 from tests.support import SENT, run, threads
 
@@ -49,6 +49,56 @@ def test_the_thread_has_a_loop_of_asyncio_itself() -> None:
         store = use_websocket(f"{server.url}/v1/ws", loop="thread")
         with store:
             assert store.send("hello").result(8).state in SENT
+
+
+# Which loop
+
+
+async def running() -> tuple[asyncio.AbstractEventLoop | None, ...]:
+    here = asyncio.get_running_loop()
+    assert chosen("auto") is chosen(here) is here
+    return chosen("thread"), here
+
+
+def test_a_store_runs_on_the_loop_that_is_there_else_on_the_thread() -> None:
+    assert chosen("auto") is chosen("thread") is None
+    thread, closed = run(running)
+    assert thread is None
+    assert closed is not None
+    assert chosen(closed) is None
+    for wrong in (None, "process", 1):
+        with pytest.raises(ConfigurationError) as caught:
+            chosen(wrong)  # type: ignore[arg-type]
+        assert str(caught.value) == "loop must be 'auto', 'thread' or an event loop"
+
+
+def test_the_loop_of_the_thread_is_shared_and_ends_with_its_last_user() -> None:
+    before = threads()
+    one, other = (Runtime("thread", lambda: None, lambda: None) for _ in range(2))
+    assert (one.background, one.loop) == (True, other.loop)
+    assert chosen(one.loop) is None  # a user of the thread, as any other
+    third = Runtime(one.loop, lambda: None, lambda: None)
+    assert (third.background, third.loop) == (True, one.loop)
+    for runtime in (one, third):
+        runtime.release()
+        runtime.release()  # once for each
+        assert not one.loop.is_closed()
+    other.release()
+    assert one.loop.is_closed()
+    assert threads() == before
+    fresh = Runtime("thread", lambda: None, lambda: None)
+    assert fresh.loop is not one.loop
+    fresh.release()
+    assert threads() == before
+
+
+def test_a_call_knows_where_it_is() -> None:
+    runtime = Runtime("thread", lambda: None, lambda: None)
+    by: SimpleQueue[tuple[bool, str]] = SimpleQueue()
+    runtime.post(lambda: by.put((runtime.here(), threading.current_thread().name)))
+    assert by.get(timeout=8) == (True, "heimdall-reactive")
+    assert not runtime.here()
+    runtime.release()
 
 
 # A loop that is closed

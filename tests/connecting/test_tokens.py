@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextvars
 import json
+import ssl
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
@@ -17,14 +18,24 @@ import pytest
 from pydantic import SecretStr
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.base.exceptions import ConnectError, InsecureToken, TokenError
+from heimdall_reactive.base.exceptions import (
+    ConfigurationError,
+    ConnectError,
+    InsecureToken,
+    TokenError,
+)
 from heimdall_reactive.base.options import StoreOptions, TokenPlacement
+from heimdall_reactive.base.session_protocol import ProtocolSession, SessionProtocol
 from heimdall_reactive.connecting.providers import ProviderCalls
 from heimdall_reactive.connecting.tokens import (
     MAX_TOKEN,
+    Identity,
+    Upgrade,
     ask_headers,
     ask_token,
+    digest,
     place,
+    prepare,
     principal_of,
 )
 from heimdall_reactive.testing import ScriptedPeer
@@ -84,6 +95,11 @@ def deferred_provider() -> Awaitable[str]:
 )
 def test_a_token_may_come_from_anywhere(source: Any) -> None:
     assert ask(source) == CANARY
+
+
+def test_a_token_has_any_length_up_to_the_bound() -> None:
+    assert ask("x") == "x"
+    assert ask("x" * MAX_TOKEN) == "x" * MAX_TOKEN
 
 
 def test_no_token_is_no_token() -> None:
@@ -244,6 +260,7 @@ def test_a_provider_of_headers_that_fails_is_a_failed_attempt(hang: bool) -> Non
 
     with pytest.raises(ConnectError) as caught:
         run(lambda: ask_headers(provider, 0.01, ProviderCalls()))
+    assert caught.value.cause == "headers"
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
@@ -318,9 +335,117 @@ def test_a_token_does_not_travel_in_clear(placement: TokenPlacement, host: str) 
     assert placed(placement, f"wss://{host}/v1")
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "what"),
+    [
+        ("ws://ada:pw@h.example/", [], "password"),
+        ("ws://ada@h.example/", [], "password"),
+        ("ws://:pw@h.example/", [], "password"),
+        ("ws://h.example/", [("Cookie", "id=1")], "credentials in the headers"),
+        ("ws://h.example/", [("X-API-Key", "1")], "credentials in the headers"),
+        ("ws://h.example/", [("Proxy-Authorization", "x")], "credentials in the headers"),
+        ("ws://h.example/", [("AUTHORIZATION", "Basic x")], "credentials in the headers"),
+    ],
+)
+def test_other_credentials_do_not_travel_in_clear_either(
+    url: str, headers: list[tuple[str, str]], what: str
+) -> None:
+    with pytest.raises(InsecureToken) as caught:
+        place(url, None, headers, StoreOptions())
+    assert str(caught.value) == (
+        f"the {what} would be sent in clear; use a wss:// endpoint, "
+        "or allow_insecure_token=True where the network is trusted"
+    )
+    assert place(url, None, headers, StoreOptions(allow_insecure_token=True)).url == url
+
+
+def test_a_token_is_not_given_to_whoever_answers() -> None:
+    context = ssl.create_default_context()
+    assert placed(ssl=context).url == URL
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with pytest.raises(InsecureToken) as caught:
+        placed(ssl=context)
+    assert str(caught.value) == (
+        "the access token would go to whoever answers, as ssl= verifies no certificate; "
+        "use a context that does, or allow_insecure_token=True where the network is trusted"
+    )
+    assert placed(url="wss://localhost/", ssl=context).url == "wss://localhost/"
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "http://[::", "no URL"])
+def test_behind_a_proxy_elsewhere_localhost_is_not_this_machine(proxy: str) -> None:
+    with pytest.raises(InsecureToken):
+        placed(url="ws://localhost/", proxy=proxy)
+    assert placed(url="ws://localhost/", proxy="http://127.0.0.1:3128").url == "ws://localhost/"
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("wss://ada:pw@h.example/", []),
+        ("wss://ada@h.example/", []),
+        ("wss://:pw@h.example/", []),
+        (URL, [("authorization", "Basic x")]),
+    ],
+)
+def test_there_is_one_authorization_header(url: str, headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(ConfigurationError, match="more than one Authorization header"):
+        place(url, SECRET, headers, StoreOptions())
+    assert place(url, None, headers, StoreOptions()).headers == headers
+    assert place(url, SECRET, headers, StoreOptions(token_placement="subprotocol")).headers == (
+        headers
+    )
+
+
+def test_a_protocol_with_a_handshake_keeps_the_token_out_of_the_header() -> None:
+    class Login(SessionProtocol):
+        subprotocols = ("of.the.protocol",)
+
+        async def handshake(self, session: ProtocolSession) -> None:
+            raise NotImplementedError
+
+    upgrade = placed(protocol=Login())
+    assert (upgrade.headers, upgrade.subprotocols) == (HEADERS, ["of.the.protocol"])
+    assert placed(protocol=Login(), subprotocols=["own"]).subprotocols == ["own"]
+    assert placed(protocol=SessionProtocol()).headers[0] == ("Authorization", f"Bearer {CANARY}")
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:3000", "127.0.0.1", "[::1]:3000"])
 def test_a_token_may_travel_in_clear_on_this_machine(host: str) -> None:
     assert placed(url=f"ws://{host}/").url == f"ws://{host}/"
+
+
+@pytest.mark.parametrize("headers", [5, ["AB", "CDE"], {"A": "1\r\nB: 2"}, {"A\n": "1"}, [("A",)]])
+def test_what_are_no_headers_is_refused(headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="additional_headers must be a mapping or pairs"):
+        run(lambda: ask_headers(headers, 1.0, ProviderCalls()))
+
+
+# What is masked
+
+
+def test_all_that_may_be_secret_of_an_upgrade_is_masked() -> None:
+    async def body() -> Upgrade:
+        url = "wss://ada%40home:p%3Aw-long@h.example/v1?key=query-secret&n=1234567"
+        headers = {"X-Word": "Bearer", "X-Key": "Scheme header-secret; short"}
+        options = StoreOptions(token_placement="subprotocol", additional_headers=headers)
+        return await prepare(url, Identity(CANARY, None), options, ProviderCalls())
+
+    upgrade = run(body)
+    login = base64.b64encode(b"ada@home:p:w-long").decode().rstrip("=")
+    for secret in (CANARY, "ada@home", "p:w-long", login, "query-secret", "header-secret"):
+        assert upgrade.mask(f"<{secret}>") == "<***>"
+    for harmless in ("short", "1234567", "Bearer"):
+        assert upgrade.mask(harmless) == harmless
+    assert (upgrade.token, upgrade.identity) == (SECRET, Identity(CANARY, None))
+
+
+def test_a_digest_tells_texts_apart_and_shows_none_of_them() -> None:
+    texts = ("a", "b", "", "\ud800", "\ud801", "x" * 10_000)
+    digests = {digest(text) for text in texts}
+    assert len(digests) == len(texts)
+    assert {len(each) for each in digests} == {64}
 
 
 # Whose it is

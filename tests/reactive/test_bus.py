@@ -574,3 +574,74 @@ def test_streams_on_the_bus_replay_nothing() -> None:
     ours.bus.complete([stream])
     ended = record(stream)
     assert (early, late, ended) == (stock_early, stock_late, []) == ([1], [], [])
+
+
+# What escapes
+
+
+def test_the_first_of_several_interrupts_leaves() -> None:
+    case = Ours()
+    for text in ("first", "second"):
+        observer = raising(KeyboardInterrupt(text))
+        case.subject.subscribe(lambda value, o=observer: o(value) if value else None)  # type: ignore[misc]
+    with pytest.raises(KeyboardInterrupt, match="first"):
+        case.emit(1)
+
+    def queue_both() -> None:
+        for text in ("third", "fourth"):
+            case.bus.behind(lambda text=text: raising(KeyboardInterrupt(text))(None))  # type: ignore[misc]
+
+    with pytest.raises(KeyboardInterrupt, match="third"):
+        case.bus.behind(queue_both)
+    assert case.subject.value == 1
+
+
+def test_where_no_thread_owns_the_bus_an_interrupt_leaves_where_it_was_raised() -> None:
+    case, posted = Ours(), list[Callable[[], None]]()
+    case.subject.subscribe(lambda value: raising(KeyboardInterrupt())(value) if value else None)
+    case.bus.bind(None, posted.append)
+    with pytest.raises(KeyboardInterrupt):
+        case.emit(1)
+    case.bus.bind(threading.get_ident(), posted.append)
+    case.emit(2)  # the owner's thread is in the middle of a change
+    (leave,) = posted
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_report_that_is_interrupted_interrupts_who_emits(bound: bool) -> None:
+    def report(error: BaseException, name: str) -> None:
+        raise KeyboardInterrupt(name)
+
+    bus, posted = Bus(report), list[Callable[[], None]]()
+    subject: State[Any] = State(bus, "state", 0)
+    seen: list[Any] = []
+    subject.subscribe(lambda value: raising(LookupError())(value) if value else None)
+    subject.subscribe(seen.append)
+    if bound:
+        bus.bind(threading.get_ident(), posted.append)
+        bus.emit(subject, 1)
+        with pytest.raises(KeyboardInterrupt, match="state"):
+            posted.pop()()
+    else:
+        with pytest.raises(KeyboardInterrupt, match="state"):
+            bus.emit(subject, 1)
+    assert seen == [0, 1]
+
+
+def test_a_cancelled_error_from_a_replay_is_reported() -> None:
+    case = Ours()
+    error = asyncio.CancelledError()
+    case.subject.subscribe(raising(error))
+    assert case.reports == [(error, "state")]
+
+
+def test_who_binds_the_bus_delivers_what_waited_for_another_owner() -> None:
+    case, posted = Ours(), list[Callable[[], None]]()
+    seen = record(case.subject)
+    case.bus.bind(-1, posted.append)
+    case.emit(1)
+    assert (seen, len(posted)) == ([0], 1)  # posted to a loop that has closed since
+    case.bus.bind(threading.get_ident(), posted.append)
+    assert seen == [0, 1]

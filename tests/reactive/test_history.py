@@ -269,3 +269,18 @@ async def test_a_shared_stores_history_is_its_own() -> None:
         first.history(1).subscribe(on_completed=lambda: ended.append("first"))
         await second.aclose()
         assert ended == ["second"]
+
+
+def test_a_history_that_is_observed_lives_though_nobody_has_it() -> None:
+    bus = Bus(lambda error, name: None)
+    state: State[Any] = State(bus, "state", None)
+    histories: Histories[Any] = Histories(state)
+    seen: list[Any] = []
+    observing = histories.of(3).subscribe(seen.append)
+    gc.collect()
+    bus.emit(state, 1)
+    assert (seen, len(histories)) == ([1], 1)
+    observing.dispose()
+    del observing
+    gc.collect()
+    assert len(histories) == 0

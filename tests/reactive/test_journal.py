@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive import ConfigurationError, Stats, Status, use_websocket
+from heimdall_reactive import (
+    ConfigurationError,
+    ConnectError,
+    ConnectionLost,
+    Stats,
+    Status,
+    use_websocket,
+)
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.reactive.journal import LIMIT, Journal
 from heimdall_reactive.testing import Refuse, ScriptedPeer, Unreachable
 from heimdall_reactive.testing import run as run_virtual
@@ -70,6 +79,58 @@ async def test_a_journal_tells_what_happened_and_when() -> None:
     times = [entry.at for entry in store.journal]
     assert times == sorted(times)
     assert times[-1] - times[0] >= 5
+
+
+def test_an_entry_has_every_detail_of_its_event(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "heimdall_reactive")
+    now = 1_700_000_000.0
+    journal = Journal("ws://h/", lambda: now)
+    states = [ConnectionState().connecting(0)]
+    states.append(states[-1].connected(now))
+    close = CloseInfo(1012, "restart", "server")
+    states.append(states[-1].waiting(1, now + 3, close, ConnectionLost(1012, "restart")))
+    states.append(states[-1].connecting(1))
+    refused = CloseInfo(1006, "no", "server", 503)
+    states.append(states[-1].failed(refused, LookupError(CANARY)))
+    for state in states:
+        journal.on_transition((ConnectionState(), state))
+    journal.on_error(ConnectError("x" * 300, "reset"))
+    journal.on_gap(Gap(1.0, 2.0, 2))
+    journal.on_token("set")
+    assert [entry.as_dict() for entry in journal] == [
+        {"at": now, **entry}
+        for entry in (
+            {"event": "dial", "attempt": 0, "session": 0},
+            {"event": "state", "status": "connected", "session": 1},
+            {
+                "event": "state", "status": "waiting", "session": 1,
+                "attempt": 1, "retry_at": now + 3,
+                "code": 1012, "reason": "restart", "who": "server",
+                "error": "ConnectionLost", "cause": "close 1012",
+                "text": "the connection ended with code 1012 (restart)",
+            },
+            {"event": "dial", "attempt": 1, "session": 1},
+            {
+                "event": "state", "status": "failed", "session": 1,
+                "code": 1006, "reason": "no", "who": "server", "http_status": 503,
+                "error": "LookupError",
+            },
+            {"event": "error", "error": "ConnectError", "text": "x" * 200, "cause": "reset"},
+            {"event": "gap", "since": 1.0, "until": 2.0, "session": 2},
+            {"event": "token", "source": "set"},
+        )
+    ]  # fmt: skip
+    assert str(journal).splitlines()[0] == "2023-11-14T22:13:20.000+00:00 dial attempt=0 session=0"
+    first = caplog.records[0]
+    assert first.getMessage() == "ws://h/: dial attempt=0 session=0"
+    assert (first.levelno, first.__dict__["event"]) == (logging.DEBUG, "dial")
+    assert first.__dict__["details"] == {"attempt": 0, "session": 0}
+
+
+def test_a_journal_writes_no_log_above_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "heimdall_reactive")
+    Journal("ws://h/", lambda: 0.0).on_token("set")
+    assert caplog.records == []
 
 
 def test_a_journal_over_a_real_reconnection_is_json_and_text_line_by_line() -> None:

@@ -19,7 +19,15 @@ from reactivex.subject import BehaviorSubject, Subject
 
 from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError
 from heimdall_reactive.reactive.bus import Bus
-from heimdall_reactive.reactive.subjects import Command, Selection, State, Stream, Trigger
+from heimdall_reactive.reactive.subjects import (
+    Command,
+    Selection,
+    Selections,
+    State,
+    Stream,
+    Trigger,
+    not_awaitable,
+)
 from tests.support import record, run
 
 REPORTS: list[tuple[BaseException, str]] = []
@@ -493,3 +501,49 @@ def test_first_can_be_awaited() -> None:
         assert stream._records == ()
 
     run(body)
+
+
+def test_a_selection_that_is_made_while_its_source_changes_has_the_newest_value() -> None:
+    bus = Bus(lambda error, name: None)
+    source: State[int] = State(bus, "state", 1)
+    selections = Selections(source)
+
+    def selector(value: int) -> int:
+        if value == 1 and source.value == 1:
+            bus.emit(source, 2)  # as on another thread
+        return value * 10
+
+    assert selections.add(selector).value == 20
+
+
+def test_what_cannot_be_awaited_says_why_and_shows_as_none() -> None:
+    nothing = not_awaitable("connect() only begins it")
+    assert repr(nothing) == "None (connect() only begins it)"
+    assert not nothing
+    assert nothing._ipython_display_() is None
+    assert not hasattr(nothing, "__dict__")
+    with pytest.raises(TypeError, match=r"connect\(\) only begins it"):
+        asyncio.run(wait_for(nothing))
+
+
+async def wait_for(nothing: Any) -> None:
+    await nothing
+
+
+def test_a_selection_of_a_state_that_has_ended_has_ended_too() -> None:
+    source = state_of(1)
+    source._bus.complete([source])
+    ended: list[str] = []
+    Selections(source).add(lambda value: value).subscribe(on_completed=lambda: ended.append("end"))
+    assert ended == ["end"]
+
+
+def test_a_command_that_is_cancelled_by_what_it_does_is_reported() -> None:
+    error = asyncio.CancelledError()
+
+    def perform(_: Any) -> None:
+        raise error
+
+    command: Command[int, None] = Command(make_bus(), "send", perform)
+    rx.of(1).subscribe(command)
+    assert [(error, "send")] == REPORTS

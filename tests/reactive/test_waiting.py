@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive import Pong, RequestLost, Status, StoreClosed, WebSocketStore, use_websocket
+from heimdall_reactive import (
+    Pong,
+    RequestLost,
+    Status,
+    StoreClosed,
+    WaitTimeout,
+    WebSocketStore,
+    use_websocket,
+)
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.requests import Request
 from heimdall_reactive.testing import ScriptedPeer
@@ -179,3 +187,38 @@ def test_a_request_of_a_thread_ends_after_the_observers(threaded: WebSocketStore
     made.result(5).result(5)
     resumed.set()
     assert early == [False]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_wait_leaves_no_observer_however_it_ends() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket("ws://localhost/", transport=peer) as store:
+        await store.wait_connected()
+        with pytest.raises(WaitTimeout) as caught:
+            await store.wait_for(lambda state: state.session == 2, 5)
+        assert str(caught.value) == (
+            "not reached within 5 s; store.state.value says where it stands"
+        )
+        with pytest.raises(ZeroDivisionError):
+            await store.wait_for(lambda state: state.session / 0 > 1)
+        waiting = asyncio.ensure_future(_wait(store))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert store.state.observers == []
+        with pytest.raises(
+            RuntimeError, match=r"^result\(\) would block this event loop; await it"
+        ):
+            store.wait_connected().result()
+
+
+async def _wait(store: WebSocketStore[Any]) -> None:
+    await store.wait_for(lambda state: state.session == 2)
+
+
+def test_a_wait_of_a_thread_leaves_no_observer_either(threaded: WebSocketStore[Any]) -> None:
+    before = len(threaded.state.observers)
+    with pytest.raises(WaitTimeout, match=r"not reached within 0\.01 s"):
+        threaded.wait_for(lambda state: state.session == 99, 60).result(0.01)
+    threaded.wait_for(lambda state: True).result(8)
+    assert len(threaded.state.observers) == before

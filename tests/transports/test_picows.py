@@ -93,6 +93,24 @@ def test_every_frame_comes_as_it_was_in_its_order_however_the_stream_is_cut(
     on_a_loop(test)
 
 
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
+def test_frames_with_reserved_bits_are_the_parsers_as_they_came(opcode: int, size: int) -> None:
+    def test() -> None:
+        sides, payload = Sides(), b"x" * size
+        for rsv in range(8):
+            sides.feed(build_frame(opcode, payload, rsv=rsv))
+        sides.feed(build_frame(opcode, payload, fin=False))
+        plain = ("text" if opcode == TEXT else "binary", payload)
+        assert sides.log == [
+            plain,
+            *(("parsed", build_frame(opcode, payload, rsv=rsv)) for rsv in range(1, 8)),
+            ("parsed", build_frame(opcode, payload, fin=False)),
+        ]
+
+    on_a_loop(test)
+
+
 def test_no_short_way_while_a_message_is_open() -> None:
     def test() -> None:
         sides = Sides(plain=False)
@@ -273,5 +291,17 @@ def test_frames_behind_the_handshake_are_the_first() -> None:
             store.connect()
             await until(store, lambda: len(got) == 3)
             assert got == ["a", big, "c"]
+
+    run(main)
+
+
+def test_the_event_loop_reads_into_the_buffer_of_picows() -> None:
+    async def main() -> None:
+        async with SocketPeer() as served, use_websocket(served.url, transport="picows") as store:
+            await store.wait_connected(8)
+            session: Any = store._core.connection.sessions.current
+            wire = session.wire
+            assert isinstance(wire, PicowsWire)
+            assert isinstance(wire.transport.get_protocol(), asyncio.BufferedProtocol)
 
     run(main)

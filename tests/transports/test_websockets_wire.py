@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import struct
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -179,6 +181,86 @@ def test_too_many_fragments_close_with_1009() -> None:
             state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
             assert state.close is not None
             assert (state.close.code, state.close.who) == (1009, "client")
+            assert state.close.reason == "too many fragments"
+
+    run(main)
+
+
+class Notes:
+    """A receiver that notes what it is told, and may raise on a frame."""
+
+    def __init__(self, raised: Exception | None = None) -> None:
+        self.told: list[Any] = []
+        self.ended = asyncio.Event()
+        self._raised = raised
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        self.told.append((bytes(data), text))
+        if self._raised is not None:
+            raise self._raised
+
+    def on_ping(self) -> None: ...
+    def on_pong(self) -> None: ...
+    def on_latency(self, seconds: float) -> None: ...
+    def on_writable(self) -> None: ...
+
+    def on_closed(self, close: CloseInfo) -> None:
+        self.told.append(close)
+        self.ended.set()
+
+
+def test_what_came_before_the_end_of_a_socket_is_pushed_when_the_wire_starts() -> None:
+    async def main() -> None:
+        burst = frame(TEXT, b"1") + frame(BINARY, b"2", fin=False) + frame(CONT, b"3")
+        async with raw_peer(writing(burst)) as url:
+            wire: Any = await dial(url, [], None, StoreOptions(compression=None))
+            while not wire._unread:  # noqa: ASYNC110 - nobody is told of it
+                await asyncio.sleep(0.001)
+            wire.transport.abort()
+            await wire.wait_closed()
+            notes = Notes()
+            wire.start(notes)
+            assert notes.told == [
+                (b"1", True), (b"23", False),
+                CloseInfo(1006, "the socket ended without a close frame"),
+            ]  # fmt: skip
+
+    run(main)
+
+
+@pytest.mark.parametrize("fin", [True, False], ids=["whole", "in fragments"])
+def test_a_receiver_that_raises_closes_with_1011_and_gets_nothing_more(
+    fin: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        message = frame(TEXT, b"1", fin=fin) + (b"" if fin else frame(CONT, b"2"))
+        async with raw_peer(writing(message + frame(TEXT, b"3"), frame(TEXT, b"4"))) as url:
+            options = StoreOptions(compression=None, close_timeout=0.1)
+            wire = await dial(url, [], None, options)
+            notes = Notes(LookupError("secret"))
+            wire.start(notes)
+            await asyncio.wait_for(notes.ended.wait(), 8)
+            assert notes.told == [
+                (b"1" if fin else b"12", True),
+                CloseInfo(1011, "LookupError while receiving", "client"),
+            ]
+
+    run(main)
+    (entry,) = caplog.records
+    assert entry.getMessage().startswith("a frame could not be processed: LookupError at test_web")
+    assert "secret" not in caplog.text
+
+
+def test_the_first_reason_for_which_we_fail_a_connection_is_told() -> None:
+    async def main() -> None:
+        async with raw_peer(writing()) as url:
+            wire = await dial(url, [], None, StoreOptions(close_timeout=0.1))
+            notes = Notes()
+            wire.start(notes)
+            wire.fail(4000, "first")
+            wire.fail(4001, "second")
+            await asyncio.wait_for(notes.ended.wait(), 8)
+            assert notes.told == [CloseInfo(4000, "first", "client")]
 
     run(main)
 
@@ -414,5 +496,23 @@ def test_a_port_that_nobody_listens_on_is_retried() -> None:
         async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
             state = await store.wait_for(lambda s: s.attempt == 2, 8)
             assert str(state.error) == "no connection: Connection refused"
+
+    run(main)
+
+
+def test_a_socket_that_was_reset_says_so() -> None:
+    async def main() -> None:
+        async def reset(reader: Reader, writer: Writer) -> None:
+            await reader.readexactly(1)
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+        async with raw_peer(reset) as url:
+            wire = await dial(url, [], None, StoreOptions())
+            notes = Notes()
+            wire.start(notes)
+            await asyncio.wait_for(notes.ended.wait(), 8)
+            assert notes.told == [CloseInfo(1006, "the connection was reset")]
 
     run(main)
