@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from typing import TypeAlias
+from contextlib import suppress
+from typing import Final, TypeAlias
 
-from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive import Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.base.exceptions import ConnectTimeout, HeimdallError
 from heimdall_reactive.base.state import ConnectionState, Status
 
@@ -17,11 +18,17 @@ from .tokens import given_token
 
 __all__ = ["send"]
 
+PROOF: Final = 3.0  # seconds for the pong behind it, which a server that is busy sends late
+IN_DOUBT: Final = 3  # the exit code
+
 _Message: TypeAlias = str | bytes
 
 
 async def send(options: argparse.Namespace, out: Output) -> int:
-    """Send a message in a single attempt.
+    """Send a message in a single attempt, and print its reply, or whether it was delivered.
+
+    Returns:
+        The exit code: 3 where the message was written, and nothing proves that the server has it.
 
     Raises:
         CommandError: it was not sent, or no reply received.
@@ -41,19 +48,27 @@ async def send(options: argparse.Namespace, out: Output) -> int:
     async with store:
         try:
             async with asyncio.timeout(options.timeout):
-                reply = await _exchange(store, message, options.wait_reply)
+                receipt, reply = await _exchange(store, message, options.wait_reply)
         except (ConnectTimeout, TimeoutError):
             raise CommandError(_late(store.state.value, options.timeout)) from None
         except HeimdallError as error:
             raise CommandError(str(error)) from None
+        if reply is None:
+            with suppress(HeimdallError):  # the closing handshake may bring the proof, too
+                await receipt.delivered(min(PROOF, options.timeout))
     if reply is not None:
         _show(reply, out)
+    elif receipt.state == "delivered":
+        out.line("delivered")
+    else:
+        out.line("in doubt: it was written, and nothing proves that the server has it")
+        return IN_DOUBT
     return 0
 
 
 async def _exchange(
     store: WebSocketStore[_Message], message: str, wait_reply: bool
-) -> _Message | None:
+) -> tuple[Receipt, _Message | None]:
     await store.wait_connected()
     answer: asyncio.Future[_Message] = asyncio.get_running_loop().create_future()
 
@@ -67,11 +82,11 @@ async def _exchange(
 
     # Before the send: a reply may come before anything else gets its turn.
     with store.messages.subscribe(take):
-        await store.send(message)
+        receipt = await store.send(message)
         if not wait_reply:
-            return None
+            return receipt, None
         with store.state.subscribe(look):
-            return await answer
+            return receipt, await answer
 
 
 def _lost(state: ConnectionState) -> CommandError:
