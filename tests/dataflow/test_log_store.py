@@ -282,6 +282,20 @@ def test_a_password_that_the_log_refuses_ends_in_failed_without_showing_it(
     server.kill()
 
 
+def test_a_send_is_delivered_when_the_log_has_acknowledged_it(log_server: NatsServer) -> None:
+    async def main() -> None:
+        one = await feed(log_server)
+        async with one.log, one.store(ping_interval=None) as store:  # no ping proves it
+            receipt = store.send({"n": 1})
+            assert await receipt.delivered(10) is receipt
+            assert store.stats.delivered == 1
+            last = await one.log.last("a", "out")
+            assert last is not None
+            assert last.json() == {"n": 1}
+
+    run(main)
+
+
 def test_a_send_that_the_log_did_not_confirm_is_in_doubt(mortal_server: NatsServer) -> None:
     async def main() -> None:
         one = await feed(mortal_server)
