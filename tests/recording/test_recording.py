@@ -447,6 +447,23 @@ def test_what_is_sent_into_a_replay_counts_as_written_and_goes_nowhere(tmp_path:
     run_virtually(main)
 
 
+def test_who_waits_for_a_proof_in_a_replay_gets_it(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+
+    async def main() -> None:
+        await scripted(path)
+        store = replay(path, 1.0, message_type=RAW)
+        receipts = [store.send(n) for n in range(3)]
+        async with asyncio.timeout(100):
+            await receipts[1].delivered()
+            await receipts[2].delivered()
+        assert receipts[0].state == "delivered"
+        await ended(store, 100)
+        assert store.stats.delivered == 3
+
+    run_virtually(main)
+
+
 def test_a_replay_is_ended_and_begun_anew_by_commands(tmp_path: Path) -> None:
     path = tmp_path / "session.jsonl"
 
