@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import app, ui
 
+from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import Badge, badge, bind
 from heimdall_reactive.bindings.nicegui import bind_enabled, scope
@@ -26,7 +27,10 @@ def page(store: WebSocketStore[Any], server: DevServer) -> None:
         with ui.row().classes("w-full items-center no-wrap gap-2"):
             box = ui.input(placeholder="say something").props("dense outlined").classes("grow")
             button = ui.button("send").props("unelevated no-caps")
+        word = ui.label().classes("text-xs text-grey-7 -mt-2").mark("fate")
         ui.button("drop", on_click=lambda: drop()).props("outline no-caps color=negative")
+
+    fate = Fate()
 
     def paint(shown: Badge) -> None:
         status.set_text(shown.text)
@@ -37,7 +41,7 @@ def page(store: WebSocketStore[Any], server: DevServer) -> None:
         server.drop()
 
     def send() -> None:
-        store.send({"text": box.value})
+        fate.follow(store.send({"text": box.value}))
         box.set_value("")
 
     box.on("keydown.enter", send)
@@ -46,6 +50,7 @@ def page(store: WebSocketStore[Any], server: DevServer) -> None:
     bind(store.messages, lambda message: log.push(json.dumps(message)), scope(log), buffer=5)
     bind_enabled(box, store.is_connected)
     bind_enabled(button, store.is_connected)
+    bind(fate, word.set_text, scope(word))
 
 
 def main(port: int = 8080, show: bool = True) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import panel as pn
 from reactivex import operators as ops
 
+from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import badge
 from heimdall_reactive.bindings.param import to_param, to_rx
@@ -23,13 +24,14 @@ def page(store: WebSocketStore[Any], server: DevServer) -> pn.Column:
     send = pn.widgets.Button(label="send", color="primary", disabled=offline, width=80)
     drop = pn.widgets.Button(label="drop", color="warning", width=80)
     newest = pn.pane.HTML("", height=130)
+    fate = Fate()
     last = store.messages.pipe(LAST_FIVE)
     to_param(
         last, newest, "object", select=lambda said: "<br>".join(escape(m["text"]) for m in said)
     )
 
     def say(_: object) -> None:
-        store.send({"text": box.value_input})
+        fate.follow(store.send({"text": box.value_input}))
         box.param.update(value="", value_input="")
 
     def let_go(_: object) -> None:
@@ -40,7 +42,8 @@ def page(store: WebSocketStore[Any], server: DevServer) -> pn.Column:
     drop.on_click(let_go)
     status = to_rx(badge(store), select=lambda b: PILL.format(COLOURS[b.tone], escape(b.text)))
     head = pn.pane.HTML("<h2>Heimdall</h2>")
-    return pn.Column(head, pn.pane.HTML(status), newest, pn.Row(box, send, drop), margin=20)
+    row, word = pn.Row(box, send, drop), pn.pane.Str(to_rx(fate))
+    return pn.Column(head, pn.pane.HTML(status), newest, row, word, margin=20)
 
 
 def main(port: int = 5006, show: bool = True) -> None:

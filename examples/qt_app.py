@@ -4,6 +4,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtWidgets
 
+from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import Badge, badge
 from heimdall_reactive.bindings.qt import connect
@@ -18,21 +19,24 @@ class Window(QtWidgets.QWidget):
 
     def __init__(self, store: WebSocketStore[Any], server: DevServer) -> None:
         super().__init__()
-        self.store, self.server = store, server
+        self.store, self.server, self.fate = store, server, Fate()
         self.status = QtWidgets.QLabel(textFormat=QtCore.Qt.TextFormat.PlainText)
         self.newest = QtWidgets.QPlainTextEdit(readOnly=True, maximumBlockCount=5)
         self.box = QtWidgets.QLineEdit(placeholderText="say something")
+        self.word = QtWidgets.QLabel()
         layout = QtWidgets.QGridLayout(self)
         layout.addWidget(QtWidgets.QLabel("<h2>Heimdall</h2>"), 0, 0)
         layout.addWidget(self.status, 0, 1)
         layout.addWidget(self.newest, 1, 0, 1, 2)
         layout.addWidget(self.box, 2, 0)
         layout.addWidget(button := QtWidgets.QPushButton("Drop"), 2, 1)
+        layout.addWidget(self.word, 3, 0)
         self.box.returnPressed.connect(self.say)
         button.clicked.connect(self.drop)
         connect(badge(store), self.show_badge)
         connect(store.is_connected, self.box.setEnabled)
         connect(store.messages, self.newest.appendPlainText, select=lambda m: m["text"], buffer=5)
+        connect(self.fate, self.word.setText)
 
     def show_badge(self, badge: Badge) -> None:
         """Show how the connection is, in its colour."""
@@ -41,7 +45,7 @@ class Window(QtWidgets.QWidget):
 
     def say(self) -> None:
         """Send what stands in the box."""
-        self.store.send({"text": self.box.text()})
+        self.fate.follow(self.store.send({"text": self.box.text()}))
         self.box.clear()
 
     def drop(self) -> None:

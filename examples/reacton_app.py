@@ -11,8 +11,9 @@ import uvicorn
 from reacton import ipyvuetify as v
 from solara.server.settings import telemetry, theme
 
+from examples.fate import Fate
 from heimdall_reactive import WebSocketStore
-from heimdall_reactive.bindings.reacton import use_history, use_websocket
+from heimdall_reactive.bindings.reacton import use_history, use_subject, use_websocket
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
 COLOURS = {"good": "green-darken-2", "busy": "deep-orange", "idle": "grey", "bad": "red"}
@@ -24,9 +25,11 @@ server = DevServer()  # set below to the one that runs
 def Page() -> None:
     ws = use_websocket(f"{server.url}/v1/ws", max_reconnect_attempts=None)
     (text, set_text), off = solara.use_state(""), not ws.is_connected
+    fate = solara.use_memo(Fate, [])
+    word = use_subject(fate)
 
     def send(*_: object) -> None:
-        ws.send({"text": text})
+        fate.follow(ws.send({"text": text}))
         set_text("")
 
     def drop() -> None:
@@ -42,6 +45,7 @@ def Page() -> None:
             box = solara.InputText("say something", text, set_text, off, continuous_update=True)
             v.use_event(box, "keydown.enter", send)
             solara.Button("send", on_click=send, disabled=off)
+        solara.HTML("div", word, classes=["text-caption"])
         solara.Button("drop", on_click=drop, color="red", outlined=True, classes=["mt-4"])
 
 

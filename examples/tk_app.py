@@ -5,6 +5,7 @@ import tkinter as tk
 from tkinter import ttk
 from typing import Any
 
+from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import badge, bind
 from heimdall_reactive.bindings.tk import scope
@@ -24,12 +25,14 @@ def window(store: WebSocketStore[Any], server: DevServer) -> tk.Tk:
     status = tk.Label(frame, name="status", fg="white", padx=12, pady=4)
     log = tk.Listbox(frame, name="log", height=5, width=48, bd=0, bg="#f5f7fa", font="TkFixedFont")
     box = ttk.Entry(frame, name="box", width=36)
+    word, fate = ttk.Label(frame, name="fate"), Fate()
     button = ttk.Button(frame, name="drop", text="drop", command=lambda: drop(server))
     ttk.Label(frame, text="Heimdall", font=("", 14, "bold")).grid(sticky="w")
     status.grid(row=0, column=1, columnspan=2, sticky="e")
     log.grid(columnspan=3, pady=16, sticky="ew")
     box.grid(columnspan=2, sticky="nsew", padx=(0, 12))
     button.grid(row=2, column=2, sticky="e")
+    word.grid(columnspan=3, sticky="w")
     frame.pack()
 
     def add(message: object) -> None:
@@ -37,13 +40,14 @@ def window(store: WebSocketStore[Any], server: DevServer) -> tk.Tk:
         log.delete(0, log.size() - 6)  # all but the last five
 
     def send(_: object) -> None:
-        store.send({"text": box.get()})
+        fate.follow(store.send({"text": box.get()}))
         box.delete(0, "end")
 
     box.bind("<Return>", send)
     bind(badge(store), lambda b: status.config(text=b.text, bg=COLOURS[b.tone]), scope(status))
     bind(store.messages, add, scope(log), buffer=5)
     bind(store.is_connected, lambda up: box.state([f"{'!' * up}disabled"]), scope(box))
+    bind(fate, lambda text: word.config(text=text), scope(word))
     return root
 
 

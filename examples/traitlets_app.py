@@ -9,6 +9,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 from reactivex import operators as ops
 
+from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import badge
 from heimdall_reactive.bindings.traitlets import scope, to_trait
@@ -23,6 +24,7 @@ def build(store: WebSocketStore[Any], server: DevServer) -> widgets.VBox:
     """Return widgets, each bound until it is closed, or the store is."""
     status, newest = widgets.HTML(), widgets.HTML(layout={"height": "150px"})
     box = widgets.Text(placeholder="say something")
+    word, fate = widgets.Label(), Fate()
     send = widgets.Button(description="send", button_style="primary")
     drop = widgets.Button(description="drop", button_style="warning")
     to_trait(badge(store), status, select=lambda b: PILL.format(COLOURS[b.tone], escape(b.text)))
@@ -30,9 +32,10 @@ def build(store: WebSocketStore[Any], server: DevServer) -> widgets.VBox:
     to_trait(last, newest, select=lambda said: "<br>".join(escape(m["text"]) for m in said))
     for widget in (box, send):
         to_trait(store.is_connected, widget, "disabled", select=lambda up: not up)
+    to_trait(fate, word)
 
     def say(_: object) -> None:
-        store.send({"text": box.value})
+        fate.follow(store.send({"text": box.value}))
         box.value = ""
 
     def let_go(_: object) -> None:
@@ -41,7 +44,7 @@ def build(store: WebSocketStore[Any], server: DevServer) -> widgets.VBox:
 
     send.on_click(say)
     drop.on_click(let_go)
-    return widgets.VBox([status, newest, widgets.HBox([box, send, drop])])
+    return widgets.VBox([status, newest, widgets.HBox([box, send, drop]), word])
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ from .base.messages import (
     UserStatusMessage,
 )
 from .base.options import CloseInfo, Heartbeat, RetryContext, StoreOptions
-from .base.receipt import Receipt
+from .base.receipt import Delivery, Receipt
 from .base.retry import Backoff
 from .base.rules import DEFAULT_RULES, Action
 from .base.session_protocol import (
@@ -109,6 +109,7 @@ __all__ = [
     "ConnectionState",
     "ConsumerStats",
     "ControlMessage",
+    "Delivery",
     "EmailChangeVerified",
     "EmailLinkVerified",
     "EncodeError",

@@ -47,6 +47,10 @@ COUNTERS: Final[tuple[tuple[str, str, str, Parts], ...]] = (
      (("received", {DIRECTION: "receive"}), ("sent", {DIRECTION: "transmit"}))),
     ("websocket.client.io", "By", "Payload of the messages",
      (("received_bytes", {DIRECTION: "receive"}), ("sent_bytes", {DIRECTION: "transmit"}))),
+    ("websocket.client.delivered", "{message}", "Messages that the peer is proved to have",
+     (("delivered", {}),)),
+    ("websocket.client.resent", "{message}", "Times a message was written again",
+     (("resent", {}),)),
     ("websocket.client.unsent", "{message}", "Messages that were not sent, or in doubt",
      tuple((name, {"websocket.fate": name}) for name in
            ("rejected", "dropped", "expired", "in_doubt"))),

@@ -156,6 +156,26 @@ def test_several_stores_are_one_set_of_instruments_and_sums_never_go_back(
     assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
 
 
+def test_what_is_proved_and_what_is_sent_again_is_counted(telescope: Telescope) -> None:
+    async def main() -> None:
+        async with (
+            SocketPeer() as peer,
+            use_websocket(peer.url, resend=True, reconnect_delay=0.02) as store,
+        ):
+            telescope.watch(store)
+            link = await peer.accepted()
+            await store.send({"n": 1}).delivered(8)
+            link.mute_pong()
+            receipt = await store.send({"n": 2})
+            link.drop()
+            await receipt.delivered(8)
+            assert telescope.values("websocket.client.delivered") == {(): 2}
+            assert telescope.values("websocket.client.resent") == {(): 1}
+            assert set(telescope.values("websocket.client.unsent").values()) == {0}
+
+    run(main)
+
+
 def test_errors_are_counted_by_type_and_pings_measured(telescope: Telescope) -> None:
     async def main() -> None:
         async with SocketPeer() as peer, use_websocket(peer.url, ping_interval=0.02) as store:

@@ -16,6 +16,7 @@ from heimdall_reactive import (
     Command,
     ConnectionState,
     ConsumerStats,
+    Delivery,
     MessageIterator,
     Receipt,
     Request,
@@ -150,6 +151,9 @@ def test_waits_and_receipts_give_what_they_wait_for() -> None:
         assert_type(store.wait_for(lambda s: s.session > 1).result(1.0), ConnectionState)
         assert_type(await store.send("x"), Receipt)
         assert_type(store.send("x").result(1.0), Receipt)
+        assert_type(store.send("x").delivered(), Delivery)
+        assert_type(await store.send("x").delivered(timeout=1.0), Receipt)
+        assert_type(store.send("x").delivered().result(1.0), Receipt)
 
     assert inspect.iscoroutinefunction(main)
 

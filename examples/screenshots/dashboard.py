@@ -85,7 +85,7 @@ def take(
         press(tab, "Roles updated")
         press(tab, "Subscribe")
         press(tab, "Send")
-        expect(tab.get_by_text("written on updates")).to_be_visible()
+        expect(tab.get_by_text("delivered on updates")).to_be_visible()
         if scheme == "dark":
             tab.get_by_role("button", name="bo", exact=True).click()
             press(tab, "Ban")

@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; `sys.argv` where None.
 
     Returns:
-        0 done, 1 failed, 2 wrong usage, 130 or 143 where `demo` or `send` was interrupted.
+        0 done, 1 failed, 2 wrong usage, 3 in doubt (`send`), 130 or 143 where `demo` or `send`
+        was interrupted.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     logging.getLogger("heimdall_reactive").addHandler(_silence)

@@ -163,7 +163,9 @@ def _add_send(commands: Any) -> None:
     parser = _command(
         commands, "send", send, "send one message",
         "Connect once, send one message as text, and close. With --protocol the message is JSON, "
-        "and goes out behind the login.", calm=False,
+        "and goes out behind the login. Prints 'delivered' once the server's answer to a ping "
+        "proves that it has the message, or with --wait-reply the reply. Exit code 3 means "
+        "'in doubt': it was written, and no proof came in time.", calm=False,
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     parser.add_argument("message", metavar="MESSAGE",
@@ -174,7 +176,7 @@ def _add_send(commands: Any) -> None:
                         help="print the answer that the protocol finds, or else the first message "
                         "that comes after it")  # fmt: skip
     parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="N",
-                        help="seconds for everything together (default: 10)")  # fmt: skip
+                        help="seconds until it is written, and answered (default: 10)")  # fmt: skip
 
 
 def _add_record(commands: Any) -> None:

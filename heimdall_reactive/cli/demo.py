@@ -131,6 +131,7 @@ def _summary(stage: DemoStage, picture: Picture, problem: str) -> Iterator[str]:
     yield f"  story           {', '.join(scene.chapter.title for scene in done) or 'nothing'}"
     yield f"  connections     {picture.state.session}, with {stats.attempts} attempts"
     yield f"  messages        {stats.received} received, {stats.sent} sent, {stage.lost} lost"
+    yield f"  sends           {stats.delivered} delivered, {stats.in_doubt} in doubt"
     yield f"  longest outage  {picture.longest:.1f} s"
     yield f"  tokens          {stage.tokens_issued} from the provider"
     yield f"  took            {time.monotonic() - picture.began:.1f} s"

@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import json
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
-from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive import Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.base.exceptions import ConnectTimeout, HeimdallError
 from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.state import ConnectionState, Status
@@ -20,9 +21,15 @@ from .tokens import given_token
 
 __all__ = ["send"]
 
+PROOF: Final = 3.0  # seconds for the pong behind it, which a server that is busy sends late
+IN_DOUBT: Final = 3  # the exit code
+
 
 async def send(options: argparse.Namespace, out: Output) -> int:
-    """Send a message in a single attempt.
+    """Send a message in a single attempt, and print its reply, or whether it was delivered.
+
+    Returns:
+        The exit code: 3 where the message was written, and nothing proves that the server has it.
 
     Raises:
         CommandError: it was not sent, or no reply received.
@@ -45,6 +52,7 @@ async def send(options: argparse.Namespace, out: Output) -> int:
         open_timeout=options.timeout,
         close_timeout=min(options.timeout, 10.0),
     )
+    receipt: Receipt | None = None
     async with store:
         try:
             async with asyncio.timeout(options.timeout):
@@ -52,17 +60,27 @@ async def send(options: argparse.Namespace, out: Output) -> int:
                 if asks:
                     reply = await store.request(message, timeout=options.timeout)
                 else:
-                    reply = await _exchange(store, message, options.wait_reply)
+                    receipt, reply = await _exchange(store, message, options.wait_reply)
         except (ConnectTimeout, TimeoutError):
             raise CommandError(_late(store.state.value, options.timeout)) from None
         except HeimdallError as error:
             raise CommandError(str(error)) from None
-    if reply is not None:
+        if reply is None and receipt is not None:
+            with suppress(HeimdallError):  # the closing handshake may bring the proof, too
+                await receipt.delivered(min(PROOF, options.timeout))
+    if receipt is None or reply is not None:
         _show(text_of(reply), out)
+    elif receipt.state == "delivered":
+        out.line("delivered")
+    else:
+        out.line("in doubt: it was written, and nothing proves that the server has it")
+        return IN_DOUBT
     return 0
 
 
-async def _exchange(store: WebSocketStore[Any], message: Any, wait_reply: bool) -> Any:
+async def _exchange(
+    store: WebSocketStore[Any], message: Any, wait_reply: bool
+) -> tuple[Receipt, Any]:
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def take(reply: Any) -> None:
@@ -75,11 +93,11 @@ async def _exchange(store: WebSocketStore[Any], message: Any, wait_reply: bool) 
 
     # Before the send: a reply may come before anything else gets its turn.
     with store.messages.subscribe(take):
-        await store.send(message)
+        receipt = await store.send(message)
         if not wait_reply:
-            return None
+            return receipt, None
         with store.state.subscribe(look):
-            return await answer
+            return receipt, await answer
 
 
 def _lost(state: ConnectionState) -> CommandError:

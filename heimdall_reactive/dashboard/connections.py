@@ -28,6 +28,10 @@ ICONS: Final = {
     Status.DISCONNECTED: "remove_circle_outline",
     Status.FAILED: "error",
 }
+NUMBERS: Final = (
+    "received", "sent", "delivered", "in doubt", "resent",
+    "rate", "latency", "session", "reconnects",
+)  # fmt: skip
 MOVING: Final = (Status.CONNECTING, Status.CONNECTED, Status.WAITING)
 
 
@@ -85,7 +89,7 @@ def _countdown(connection: BoardConnection) -> None:
 def _numbers(board: Board, connection: BoardConnection) -> None:
     shown: dict[str, Text] = {}
     with box("numbers", "dl"):
-        for name in ("received", "sent", "rate", "latency", "session", "reconnects"):
+        for name in NUMBERS:
             with box("number"):
                 Text("dt", name)
                 shown[name] = Text("dd", "", "tabular")
@@ -103,6 +107,9 @@ def _texts(connection: BoardConnection) -> dict[str, str]:
     return {
         "received": f"{counters.received:,}",
         "sent": f"{counters.sent:,}",
+        "delivered": f"{counters.delivered:,}",
+        "in doubt": f"{counters.in_doubt:,}",
+        "resent": f"{counters.resent:,}",
         "rate": f"{connection.meter.rate:,.0f} /s",
         "latency": "-" if latency is None else f"{latency * 1000:.1f} ms",
         "session": str(store.state.value.session),

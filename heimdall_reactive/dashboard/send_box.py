@@ -9,7 +9,7 @@ from typing import Final
 from nicegui import ui
 from reactivex.disposable import SerialDisposable
 
-from heimdall_reactive import HeimdallError, Receipt
+from heimdall_reactive import HeimdallError, SendError, WaitTimeout
 from heimdall_reactive.bindings import bind
 from heimdall_reactive.bindings.nicegui import scope
 
@@ -18,6 +18,7 @@ from .parts import Segments, Text, box, button, card, set_disabled
 
 __all__ = ["SendBox"]
 
+PATIENCE: Final = 30.0  # seconds until the box says that no proof came
 EXAMPLES: Final = (
     ("Ping", '{"type":"Ping"}'),
     ("Subscribe", '{"type":"Subscribe","channel":"stats"}'),
@@ -36,6 +37,7 @@ class SendBox:
         self._board = board
         self._connection = board.connections[0]
         self._binding = SerialDisposable()
+        self._number = 0  # of the newest send: what became of older ones is not said any more
         with card("Send", "send-card") as head:
             with head:
                 self._choice()
@@ -74,18 +76,33 @@ class SendBox:
         connection, text = self._connection, self._input.value
         if not text or not connection.store.connected:
             return
+        self._number = number = self._number + 1
         began = time.monotonic()
-        self._say("queued", "")
+
+        def say(text: str, tone: str = "") -> None:
+            if number == self._number:
+                self._say(text, tone)
+
+        def passed() -> str:
+            took = (time.monotonic() - began) * 1000
+            return f"on {connection.name} after {took:.1f} ms"
+
+        say("sending")
         try:
-            receipt: Receipt = connection.store.send(text)
+            receipt = connection.store.send(text)
             self._board.note_sent(connection, text)
             self._input.set_value("")
             await receipt
+            say(f"sent {passed()}")
+            await receipt.delivered(PATIENCE)
+        except WaitTimeout:
+            say(f"sent on {connection.name}; no proof of delivery within {PATIENCE:.0f} s")
         except HeimdallError as error:
-            self._say(f"✗ {self._board.masked(str(error))}", "bad")
+            text = self._board.masked(str(error))
+            doubtful = isinstance(error, SendError) and error.state == "in_doubt"
+            say(*((f"? in doubt: {text}", "busy") if doubtful else (f"✗ {text}", "bad")))
         else:
-            took = (time.monotonic() - began) * 1000
-            self._say(f"✓ {receipt.state} on {connection.name} after {took:.1f} ms", "good")
+            say(f"✓ delivered {passed()}", "good")
 
     def _say(self, text: str, tone: str) -> None:
         if not self._outcome.is_deleted:  # the tab may be closed while the receipt is open

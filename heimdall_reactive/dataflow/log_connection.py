@@ -26,7 +26,7 @@ from heimdall_reactive.transports import Wire
 
 from .log_client import Log, LogError, connect_log
 from .log_place import Place
-from .log_wire import LogWire
+from .log_wire import LogWire, SendIds
 from .nats_client import told
 from .records import FEED, Kind, Record, subject
 
@@ -84,6 +84,7 @@ class LogConnection(Connection):
         self._end = end
         self._place = place
         self._reader = reader
+        self._ids = SendIds(self._options.resend)
         self._dial = self._dial_log
 
     async def _prepare(self) -> Upgrade:
@@ -125,7 +126,7 @@ class LogConnection(Connection):
             raise ConnectError(str(error), "refused") from None
         channel = self._end.send_channel
         calls = self._reader.on_record, self._turn_down
-        wire.append(LogWire(log, consumer, *calls, channel, self._options, self._spawn))
+        wire.append(LogWire(log, consumer, *calls, channel, self._ids, self._options, self._spawn))
         return wire[0]
 
     def _turn_down(self, reason: str) -> None:

@@ -96,7 +96,7 @@ def use_log(
     itself has missed comes on `store.gaps`.
 
     `send` publishes to the outbound subject of a channel, from where the ingest sends it on; a
-    receipt that says `written` says that the log has it, not that the server has.
+    receipt that says `delivered` says that the log has it, not that the server has.
 
     Args:
         stream: name of the stream.

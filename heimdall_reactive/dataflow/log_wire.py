@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-__all__ = ["LogWire"]
+__all__ = ["LogWire", "SendIds"]
 
 BATCH: Final = 512  # records that are asked for at once
 PATIENCE: Final = 30.0  # seconds that a request for records stands
@@ -40,6 +40,31 @@ TURNS: Final = 3  # of the event loop, in which tasks end that `nats-py` cancels
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
+class SendIds:
+    """The ids of what is sent, over the sessions of a store.
+
+    Args:
+        resends: a send that the log did not confirm comes again, as the next one and as the same
+            frame. It has the id of the first time then, so that the log drops it as a repeat.
+    """
+
+    def __init__(self, resends: bool) -> None:
+        self._resends = resends
+        self._frame: Frame | None = None
+        self._id = ""
+
+    def take(self, frame: Frame) -> str:
+        """Return the id of a frame."""
+        if frame is not self._frame:
+            self._id = uuid4().hex
+        self._frame = frame if self._resends else None
+        return self._id
+
+    def confirm(self) -> None:
+        """Forget what the log has, or will never have."""
+        self._frame = None
+
+
 class LogWire:
     """One session with the log; see `transports.Wire` for what the methods promise.
 
@@ -49,6 +74,7 @@ class LogWire:
         take: takes each record before its frame is pushed; returns whether it is to be pushed.
         turn_down: is told why what was written last will never be in the log.
         channel: where what is written goes.
+        ids: of what is written.
         options: the store's.
         spawn: runs a coroutine on the event loop.
     """
@@ -63,6 +89,7 @@ class LogWire:
         take: Callable[[Record], bool],
         turn_down: Callable[[str], None],
         channel: str,
+        ids: SendIds,
         options: StoreOptions,
         spawn: Spawn,
     ) -> None:
@@ -74,6 +101,7 @@ class LogWire:
         self._take = take
         self._turn_down = turn_down
         self._channel = channel
+        self._ids = ids
         self._options = options
         self._spawn = spawn
         self._inbox = self._client.new_inbox()
@@ -217,7 +245,8 @@ class LogWire:
     # Writing
 
     async def _publish(self, frame: Frame) -> None:
-        record = Record(self._channel, bytes(frame.data), uuid4().hex, "out", text=frame.text)
+        own = self._ids.take(frame)
+        record = Record(self._channel, bytes(frame.data), own, "out", text=frame.text)
         try:
             await self._log.publish(record)
         except RecordTooLarge as error:
@@ -225,6 +254,7 @@ class LogWire:
         except LogError as error:
             self.lose(str(error))
             return
+        self._ids.confirm()
         receiver = self._receiver
         if self._open and receiver is not None:
             receiver.on_ping()

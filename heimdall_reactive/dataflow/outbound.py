@@ -1,13 +1,14 @@
 """`Outbound`: sends what the log holds for a channel through the store of that channel.
 
-A record is acknowledged to the log when its message was written to the socket, or answered where
-the peer acknowledges. Otherwise it comes again: to this copy or another, with the same id.
+A record is acknowledged to the log when its message is proved to be delivered, or was answered
+where the peer answers. Otherwise it comes again: to this copy or another, with the same id.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from heimdall_reactive import (
     ConfigurationError,
     EncodeError,
     HeimdallError,
+    Receipt,
     SendError,
     StoreClosed,
+    WaitTimeout,
     WebSocketStore,
 )
 from heimdall_reactive.base.starting import start_task
@@ -51,9 +54,11 @@ class Sending:
     Attributes:
         encode: makes the message of a record; default: the data as it is. A peer that drops
             repeats needs `record.id` in the message.
-        ack: returns whether a message that came answers a record; None: written is sent. It is
-            given the record and the message as `str` or `bytes`.
-        timeout: seconds in which a record must be written, and answered.
+        ack: returns whether a message that came answers a record; it is given the record and the
+            message as `str` or `bytes`. None: sent is what is proved to be delivered, as by
+            `Receipt.delivered`.
+        timeout: seconds in which a record must be written, and answered. A proof may take longer,
+            as long as the connection lasts.
         in_flight: records of a channel that are on their way at a time; 1 keeps them in order
             whatever fails.
 
@@ -178,22 +183,54 @@ class Outbound:
 
     async def _send_all(self, messages: Sequence[Msg]) -> None:
         """Send in order; from the first that fails on, all come again."""
-        left = list(messages)
+        waiting = deque(messages)
+        unproved: deque[tuple[Msg, Receipt]] = deque()
         try:
-            async with asyncio.timeout(self._sending.timeout):
-                while left:
-                    await self._send(left[0])
-                    left.pop(0)
-        except (HeimdallError, TimeoutError) as error:
-            logger.info("%d records come again: %s", len(left), type(error).__name__)
+            await self._write_all(waiting, unproved)
+            await self._prove_all(unproved)
+        except SendError as error:
+            logger.info("%d records come again: %s", len(unproved), type(error).__name__)
         finally:
+            left = [*(message for message, _ in unproved), *waiting]
             self.stats.again += len(left)
             with suppress(Exception):  # the log gives them again by itself after a while
                 for message in left:
                     await message.nak(delay=AGAIN)
 
-    async def _send(self, message: Msg) -> None:
-        """Send one record, and tell the log.
+    async def _write_all(self, waiting: deque[Msg], unproved: deque[tuple[Msg, Receipt]]) -> None:
+        """Write what waits until one fails, and note what is still to be proved."""
+        try:
+            async with asyncio.timeout(self._sending.timeout):
+                while waiting:
+                    receipt = await self._send(waiting[0])
+                    message = waiting.popleft()
+                    if receipt is not None:
+                        unproved.append((message, receipt))
+        except (HeimdallError, TimeoutError) as error:
+            logger.info("%d records come again: %s", len(waiting), type(error).__name__)
+
+    async def _prove_all(self, unproved: deque[tuple[Msg, Receipt]]) -> None:
+        """Tell the log of each record once the peer is proved to have it.
+
+        Raises:
+            SendError: the connection ended before that.
+        """
+        while unproved:
+            message, receipt = unproved[0]
+            try:
+                await receipt.delivered(self._sending.timeout)
+            except WaitTimeout:  # a slow peer: the log is not to give them to another copy
+                for late, _ in unproved:
+                    await late.in_progress()
+                continue
+            await self._acknowledge(message)
+            unproved.popleft()
+
+    async def _send(self, message: Msg) -> Receipt | None:
+        """Send one record.
+
+        Returns:
+            What is still to be proved; None where the log has been told.
 
         Raises:
             HeimdallError: it was not sent, or not answered.
@@ -206,15 +243,18 @@ class Outbound:
             value = sending.encode(record)
         except Exception as error:
             await self._take_out(message, f"encode raised {type(error).__name__}")
-            return
+            return None
         try:
             if sending.ack is None:
-                await self._written(value)
-            else:
-                await self._answered(record, value, sending.ack)
+                return await self._written(value)
+            await self._answered(record, value, sending.ack)
         except EncodeError:  # no later attempt can write it, and all that follow would wait
             await self._take_out(message, f"encode made {type(value).__name__}, which is no JSON")
-            return
+            return None
+        await self._acknowledge(message)
+        return None
+
+    async def _acknowledge(self, message: Msg) -> None:
         await message.ack_sync()
         self.stats.sent += 1
 
@@ -223,10 +263,10 @@ class Outbound:
         logger.error("a record cannot be sent: %s", why)
         await message.term()
 
-    async def _written(self, value: Any) -> None:
+    async def _written(self, value: Any) -> Receipt:
         if not self._store.connected:
             raise SendError("the store is not connected", "dropped")
-        await self._store.send(value)
+        return await self._store.send(value)
 
     async def _answered(
         self, record: Record, value: Any, ack: Callable[[Record, Any], bool]

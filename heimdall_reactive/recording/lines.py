@@ -21,6 +21,7 @@ __all__ = [
     "VERSION",
     "Header",
     "RecordingEntry",
+    "SendTotals",
     "read_entry",
     "read_header",
     "write_entry",
@@ -59,13 +60,24 @@ class Header(NamedTuple):
     started: float
 
 
+class SendTotals(NamedTuple):
+    """What became of the sends of a store since it was made; see `Stats`."""
+
+    delivered: int = 0
+    in_doubt: int = 0
+    resent: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    expired: int = 0
+
+
 class RecordingEntry(NamedTuple):
     """Any other line.
 
     Attributes:
         at: seconds since the start.
-        event: `state`, `received`, `sent`, `gap`, `error`, `latency` or `end`.
-        value: a `ConnectionState`, `Frame`, `Gap`, `StoreError`, seconds, or None.
+        event: `state`, `received`, `sent`, `sends`, `gap`, `error`, `latency` or `end`.
+        value: a `ConnectionState`, `Frame`, `SendTotals`, `Gap`, `StoreError`, seconds, or None.
     """
 
     at: float
@@ -192,6 +204,7 @@ _WRITERS: Final[dict[str, Callable[[Any, Clean], dict[str, Any]]]] = {
     "state": _write_state,
     "received": _write_frame,
     "sent": _write_frame,
+    "sends": lambda totals, _: totals._asdict(),
     "gap": lambda gap, _: asdict(gap),
     "error": lambda error, clean: {"error": _write_error(error, clean)},
     "latency": lambda seconds, _: {"seconds": seconds},
@@ -257,6 +270,7 @@ _VALUES: Final[dict[str, TypeAdapter[Any]]] = {
     "state": TypeAdapter(_STATE),
     "received": TypeAdapter(_FRAME),
     "sent": TypeAdapter(_FRAME),
+    "sends": TypeAdapter(_record(SendTotals)),
     "gap": TypeAdapter(_record(Gap)),
     "error": TypeAdapter(_record(lambda error: error, error=_ERROR)),
     "latency": TypeAdapter(_record(lambda seconds: seconds, seconds=float)),

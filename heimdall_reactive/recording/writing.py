@@ -21,7 +21,7 @@ from heimdall_reactive.store import WebSocketStore
 
 from .cleaning import Cleaner
 from .file import FileWriter
-from .lines import Header, RecordingEntry, write_entry, write_header
+from .lines import Header, RecordingEntry, SendTotals, write_entry, write_header
 from .tap import SessionTap
 
 __all__ = ["Recorder", "record"]
@@ -77,6 +77,7 @@ class Recorder(Closable):
         self._clock: Callable[[], float] = time.monotonic
         self._began = 0.0
         self._unwritten = 0
+        self._totals = SendTotals()  # as they were written last
         self._timer: asyncio.TimerHandle | None = None
         self._tap: SessionTap | None = None
         self._over = False
@@ -119,6 +120,7 @@ class Recorder(Closable):
             self._untap()
             told = partial(self._on_frame, "received"), partial(self._on_frame, "sent")
             self._tap = SessionTap(session, *told)
+        self._note_sends()
         self._note("state", state)
 
     def _taps(self, session: object) -> bool:
@@ -143,6 +145,7 @@ class Recorder(Closable):
 
     def _flush(self) -> None:
         self._stop_timer()
+        self._note_sends()
         self._unwritten = 0
         self._file.flush()
 
@@ -164,12 +167,22 @@ class Recorder(Closable):
 
     # On any thread
 
+    def _note_sends(self) -> None:
+        """Note what became of the sends, where it has changed; a single send costs nothing."""
+        stats = self._store.stats
+        totals = SendTotals(*(getattr(stats, name) for name in SendTotals._fields))
+        if totals != self._totals:
+            self._totals = totals
+            self._file.put(RecordingEntry(self._passed(), "sends", totals), OVERHEAD)
+
+    def _passed(self) -> float:
+        return max(0.0, self._clock() - self._began)
+
     def _end(self) -> None:
         if not self._over:
             self._over = True
-            self._file.put(
-                RecordingEntry(max(0.0, self._clock() - self._began), "end", None), OVERHEAD
-            )
+            self._note_sends()
+            self._file.put(RecordingEntry(self._passed(), "end", None), OVERHEAD)
             self._file.close()
             self._store._life.call(self._detach)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -26,6 +27,7 @@ from heimdall_reactive.cli.story import CHAPTERS, Chapter
 from heimdall_reactive.cli.text import preview, printable
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from heimdall_reactive.recording.lines import Header, write_header
+from tests.socket_peer import SocketPeer
 from tests.support import errors_in
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
@@ -113,6 +115,7 @@ def test_demo_tells_its_story_in_plain_lines_and_heals() -> None:
     for seen in ("HTTP 503", "HTTP 401", "1012", "keepalive ping timeout", "accountBanned"):
         assert seen in story
     assert "0 lost" in summary
+    assert re.search(r"sends +[1-9]\d* delivered, \d+ in doubt", summary)
     assert "8 of 8 chapters, healed every time" in summary
 
 
@@ -192,7 +195,7 @@ def test_serve_watch_and_send_talk_to_each_other(capsys: pytest.CaptureFixture[s
         assert main(["send", url, '{"note":1}', *DEMO, "--wait-reply"]) == 0
         assert capsys.readouterr() == ('{"note":1}\n', "")
         assert main(["send", url, "quiet", *DEMO]) == 0
-        assert capsys.readouterr() == ("", "")
+        assert capsys.readouterr() == ("delivered\n", "")
         assert "#3 quiet" in served.line("quiet")
         code, out, err = served.end(signal.SIGINT)
     assert (code, err) == (0, "")
@@ -383,6 +386,34 @@ def test_send_tells_that_the_line_was_cut_before_the_reply(server: DevServer) ->
         code, out, err = run.end()
     assert (code, out) == (1, "")
     assert re.fullmatch(r"heimdall-reactive: error: no reply received: .* 1006 .*\n", err)
+
+
+@pytest.mark.leaky
+def test_send_says_delivered_once_the_server_has_it(server: DevServer) -> None:
+    with started("send", user_url(server), "hello", *DEMO) as run:
+        assert run.end() == (0, "delivered\n", "")
+    assert [message for _, message in server.received] == ["hello"]
+
+
+@pytest.mark.leaky
+@pytest.mark.parametrize("end", ["silent", "cut"])
+def test_send_says_in_doubt_where_nothing_proves_that_the_server_has_it(end: str) -> None:
+    code, out, err = asyncio.run(send_to_a_peer_that_never_answers(end))
+    assert (code, err) == (3, "")
+    assert re.fullmatch(r"in doubt: [^\n]+\n", out)
+
+
+async def send_to_a_peer_that_never_answers(end: str) -> tuple[int, str, str]:
+    async with SocketPeer() as peer:
+        with started("send", peer.url, "hello", "--timeout", "1") as run:
+            link = await peer.accepted(LIMIT)
+            link.mute_pong()
+            if end == "silent":
+                link.mute_close()
+            assert await link.receive(LIMIT) == "hello"
+            if end == "cut":
+                link.reset()
+            return await asyncio.to_thread(run.end)
 
 
 # Ends and errors

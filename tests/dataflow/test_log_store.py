@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -280,6 +281,85 @@ def test_a_password_that_the_log_refuses_ends_in_failed_without_showing_it(
 
     run(main)
     server.kill()
+
+
+def test_a_send_is_delivered_when_the_log_has_acknowledged_it(log_server: NatsServer) -> None:
+    async def main() -> None:
+        one = await feed(log_server)
+        async with one.log, one.store(ping_interval=None) as store:  # no ping proves it
+            receipt = store.send({"n": 1})
+            assert await receipt.delivered(10) is receipt
+            assert store.stats.delivered == 1
+            last = await one.log.last("a", "out")
+            assert last is not None
+            assert last.json() == {"n": 1}
+
+    run(main)
+
+
+class DeafProxy:
+    """Stands before a server; while `deaf` it keeps the server's answers back.
+
+    Args:
+        port: of the server.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.deaf = False
+        self.url = ""
+        self._port = port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> DeafProxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _serve(self, ours: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        theirs, on = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers += back, on
+        await asyncio.gather(self._pass(ours, on, deaf=False), self._pass(theirs, back, deaf=True))
+
+    async def _pass(
+        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, deaf: bool
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(2**16):
+                if not (deaf and self.deaf):
+                    to.write(data)
+        to.close()
+
+
+def test_what_is_sent_again_is_in_the_log_once(log_server: NatsServer) -> None:
+    async def main() -> None:
+        one = await feed(log_server)
+        async with (
+            one.log,
+            DeafProxy(int(log_server.url.rpartition(":")[2])) as proxy,
+            one.store(servers=proxy.url, resend=True) as store,
+        ):
+            await store.wait_connected(5)
+            proxy.deaf = True
+            receipt = store.send({"n": 1})
+            while await one.log.last("a", "out") is None:  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.01)
+            proxy.deaf = False
+            proxy.cut()
+            await receipt.delivered(10)
+            assert receipt.attempts == 2
+            assert (await one.log.js.stream_info(one.log.stream)).state.messages == 1
+
+    run(main)
 
 
 def test_a_send_that_the_log_did_not_confirm_is_in_doubt(mortal_server: NatsServer) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from heimdall_reactive import ConfigurationError, WebSocketStore, use_websocket
 from heimdall_reactive.dataflow import Log, Outbound, Record, Sending, connect_log
+from tests.socket_peer import SocketPeer
 from tests.support import run
 
 from .feed_server import FeedServer
@@ -134,6 +135,56 @@ def test_a_lost_connection_loses_nothing(log_server: NatsServer, stream: str) ->
             sent = [message["id"] for message in at.server.received]
             assert set(sent) == {str(n) for n in range(60)}
             assert await at.unacknowledged() == 0
+
+    run(main)
+
+
+def test_what_the_peer_is_not_proved_to_have_comes_again(
+    log_server: NatsServer, stream: str
+) -> None:
+    async def main() -> None:
+        async with (
+            SocketPeer() as peer,
+            await connect_log(log_server.url, stream) as log,
+            use_websocket(peer.url, reconnect_delay=0.05) as store,
+        ):
+            link = await peer.accepted(5)
+            link.silence()
+            for own in "xyz":
+                await log.publish(Record("c", own.encode(), own, "out"))
+            outbound = Outbound(log, store, ["c"])
+            outbound.start()
+            await until(lambda: store.stats.sent == 3)
+            link.reset()
+            link = await peer.accepted(5)
+            assert [await link.receive(5) for _ in range(3)] == ["x", "y", "z"]
+            await until(lambda: outbound.stats.sent == 3)
+            assert outbound.stats.again == 3
+            await outbound.aclose()
+
+    run(main)
+
+
+def test_a_proof_that_comes_late_repeats_nothing(log_server: NatsServer, stream: str) -> None:
+    async def main() -> None:
+        async with (
+            SocketPeer() as peer,
+            await connect_log(log_server.url, stream) as log,
+            use_websocket(peer.url) as store,
+        ):
+            link = await peer.accepted(5)
+            link.silence()
+            # The log would give a record again after 2.4 s.
+            outbound = Outbound(log, store, ["c"], Sending(timeout=0.2))
+            outbound.start()
+            await log.publish(Record("c", b"slow", "x", "out"))
+            await until(lambda: store.stats.sent == 1)
+            await asyncio.sleep(3)
+            assert (outbound.stats.sent, outbound.stats.again) == (0, 0)
+            link.resume()
+            await until(lambda: outbound.stats.sent == 1)
+            assert store.stats.sent == 1
+            await outbound.aclose()
 
     run(main)
 

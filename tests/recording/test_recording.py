@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ from heimdall_reactive.recording.file import FileWriter
 from heimdall_reactive.recording.lines import (
     Header,
     RecordingEntry,
+    SendTotals,
     read_entry,
     write_entry,
     write_header,
@@ -379,6 +381,34 @@ def test_a_replay_can_be_recorded_and_is_the_same_again(tmp_path: Path) -> None:
     run_virtually(main)
 
 
+def test_what_became_of_the_sends_is_recorded_and_changes_no_replay(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+
+    async def main() -> None:
+        async with SocketPeer() as peer:
+            store: WebSocketStore[Any] = quick(peer.url, immediate=False)
+            recorder, seen = record(store, path), watch(store)
+            store.connect()
+            link = await peer.accepted(8)
+            await store.send("proved").delivered(8)
+            link.mute_pong()
+            await store.send("nobody knows")
+            link.drop()
+            await store.wait_for(lambda state: state.status is Status.WAITING, 8)
+            await store.aclose()
+            await recorder.aclose()
+        assert await played(path) == seen[2:]
+
+    run(main)
+    nothing = {"resent": 0, "rejected": 0, "dropped": 0, "expired": 0}
+    told = [{k: v for k, v in line.items() if k != "t"} for line in events(path, "sends")]
+    assert told[-1] == {"event": "sends", "delivered": 1, "in_doubt": 1, **nothing}
+    assert all(before != after for before, after in pairwise(told))
+    lost = [line for line in lines(path) if line.get("status") == "waiting"]
+    *_, totals = (line for line in events(path, "sends") if line["t"] <= lost[0]["t"])
+    assert totals["in_doubt"] == 1  # before the state that ended the session
+
+
 def test_a_replay_decodes_by_its_own_type(tmp_path: Path) -> None:
     class Number(BaseModel):
         type: Literal["number"] = "number"
@@ -414,6 +444,23 @@ def test_what_is_sent_into_a_replay_counts_as_written_and_goes_nowhere(tmp_path:
         assert (await receipt).state in SENT
         await ended(store, 100)
         assert store.stats.sent == 4
+
+    run_virtually(main)
+
+
+def test_who_waits_for_a_proof_in_a_replay_gets_it(tmp_path: Path) -> None:
+    path = tmp_path / "session.jsonl"
+
+    async def main() -> None:
+        await scripted(path)
+        store = replay(path, 1.0, message_type=RAW)
+        receipts = [store.send(n) for n in range(3)]
+        async with asyncio.timeout(100):
+            await receipts[1].delivered()
+            await receipts[2].delivered()
+        assert receipts[0].state == "delivered"
+        await ended(store, 100)
+        assert store.stats.delivered == 3
 
     run_virtually(main)
 
@@ -684,6 +731,7 @@ FRAMES = st.builds(Frame, st.binary() | st.text().map(str.encode), st.booleans()
 VALUES = st.one_of(
     st.tuples(st.just("state"), STATES),
     st.tuples(st.sampled_from(["received", "sent"]), FRAMES),
+    st.tuples(st.just("sends"), st.builds(SendTotals, *[st.integers(0)] * len(SendTotals._fields))),
     st.tuples(st.just("gap"), st.builds(Gap, WALL, WALL, st.integers(0))),
     st.tuples(st.just("error"), ERRORS),
     st.tuples(st.just("latency"), st.floats(0, 100)),

@@ -45,6 +45,7 @@ def test_the_example(gui: Gui) -> None:
         gui.until(lambda: "hello 6" in window.newest.toPlainText())
         assert "hello 1" not in window.newest.toPlainText(), "five lines"
         assert window.box.text() == ""
+        gui.until(lambda: window.word.text() == "delivered")
         button: Any = window.findChild(QtWidgets.QPushButton)
         QTest.mouseClick(button, QtCore.Qt.MouseButton.LeftButton)
 

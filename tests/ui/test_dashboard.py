@@ -35,7 +35,7 @@ from heimdall_reactive.dashboard.embedded import BURST, MESSAGES
 from heimdall_reactive.dashboard.feed import kind_of, text_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
     from examples.screenshots.dashboard import Shown
 
@@ -276,13 +276,39 @@ def test_buttons_and_the_send_box_work(dashboard: Shown) -> None:
         box = tab.get_by_label("message", exact=True)
         box.fill('{"note":"<b>hello</b>"}')
         box.press("Enter")
-        expect(tab.get_by_text("written on updates")).to_be_visible()
+        expect(tab.get_by_text("delivered on updates")).to_be_visible()
         expect(tab.locator(".line.out", has_text="<b>hello</b>")).to_have_count(1)
         expect(tab.locator(".line.in", has_text="<b>hello</b>")).to_have_count(1)  # its echo
         expect(box).to_have_value("")
         tab.reload()
         await_connected(tab)
         assert all(url.startswith((dashboard.url, "data:")) for url in elsewhere)
+
+
+def number(tab: Page, connection: str, name: str) -> Locator:
+    """Find the value of a counter on the card of a connection."""
+    card = tab.get_by_label(f"connection {connection}")
+    return card.locator(".number", has=tab.locator("dt", has_text=name)).locator("dd")
+
+
+def test_what_becomes_of_a_send_is_shown(dashboard: Shown) -> None:
+    from playwright.sync_api import expect
+
+    from examples.screenshots.dashboard import press
+
+    dashboard.embedded.rate.on_next(0)
+    with opened(dashboard) as tab:
+        box = tab.get_by_label("message", exact=True)
+        box.fill("hello")
+        box.press("Enter")
+        expect(tab.locator(".outcome.good", has_text="delivered on updates")).to_be_visible()
+        expect(number(tab, "updates", "delivered")).to_have_text("1")
+        press(tab, "Stall")
+        box.fill("is there anybody?")
+        box.press("Enter")
+        expect(tab.locator(".outcome.muted", has_text="sent on updates")).to_be_visible()
+        expect(tab.locator(".outcome.busy", has_text="in doubt")).to_be_visible(timeout=15_000)
+        expect(number(tab, "updates", "in doubt")).to_have_text("1")
 
 
 def test_faults_show_a_countdown_and_heal(dashboard: Shown) -> None:

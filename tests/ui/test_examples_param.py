@@ -44,6 +44,7 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
                 await box.fill("hello <b>")
                 await send.click()
                 await tab.get_by_text("hello <b>").wait_for()
+                await tab.get_by_text("delivered").wait_for()
                 assert observers(store) > before
                 await tab.get_by_text("drop").click()
                 await tab.get_by_text("again in 1 s").wait_for()

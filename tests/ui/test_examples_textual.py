@@ -43,6 +43,7 @@ def test_it_sends_shows_the_echo_the_countdown_and_heals() -> None:
                         assert box.value == ""
                     lines = app.query_one(Log).lines
                     await until(lambda: '{"text": "hello 6"}' in lines)
+                    await until(lambda: str(app.query_one("#fate", Label).visual) == "delivered")
                     await pilot.click("Button")
                     await until(lambda: str(status.visual).startswith("again in 1 s"))
                     assert box.disabled

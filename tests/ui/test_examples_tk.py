@@ -49,6 +49,7 @@ def drive(root: tk.Tk) -> None:
         assert box.get() == ""
     until(root, lambda: '{"text": "hello 6"}' in log.get(0, "end"))
     assert log.size() == 5
+    until(root, lambda: frame.nametowidget("fate").cget("text") == "delivered")
     frame.nametowidget("drop").invoke()
     until(root, lambda: status.cget("text").startswith("again in 1 s"))
     until(root, lambda: box.instate(["disabled"]))

@@ -44,13 +44,14 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
         async with use_websocket(f"{echo.url}/v1/ws", loop=loop, reconnect_delay=0.5) as store:
             before = observers(store)
             view = build(store, echo)
-            status, newest, row = view.children
+            status, newest, row, word = view.children
             box, send, drop = row.children
             await until(lambda: "connected" in status.value and not box.disabled)
             box.value = "hello <b>"
             send.click()
             await until(lambda: newest.value == "hello &lt;b&gt;")
             assert box.value == ""
+            await until(lambda: word.value == "delivered")
             for n in range(6):
                 box.value = f"{n}"
                 send.click()
@@ -58,7 +59,7 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
             drop.click()
             await until(lambda: "again in 1 s" in status.value and box.disabled and send.disabled)
             await until(lambda: "connected" in status.value and not box.disabled)
-            for widget in (status, newest, box, send):
+            for widget in (status, newest, box, send, word):
                 widget.close()
             assert observers(store) == before
 

@@ -365,6 +365,7 @@ async def drive(user: User, server: DevServer) -> None:
     user.find(ui.input).type("hello").trigger("keydown.enter")
     await user.should_see('{"text": "hello"}', retries=20)
     assert box.value == ""
+    await user.should_see("delivered", retries=20)
     user.find("drop").click()
     await user.should_see("again in 1 s", retries=20)
     assert not box.enabled

@@ -169,6 +169,7 @@ def test_the_example(browser: Browser, folder: Path) -> None:
         box.press("Enter")
         shows(tab, '{"text": "hello"}')
         expect(box).to_have_value("")
+        shows(tab, "delivered")
         tab.get_by_role("button", name="drop").click()
         shows(tab, "again in 2 s (attempt 1)")
         expect(box).to_be_disabled()

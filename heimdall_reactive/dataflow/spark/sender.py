@@ -32,8 +32,8 @@ class _Sent:
 class Sender:
     """Send messages over one connection, a bounded number of them at a time.
 
-    A message is done when the peer has acknowledged its id, or, without `ackField`, when it was
-    written to the socket. What was under way when a connection ended is sent again over the next.
+    A message is done when the peer has acknowledged its id, or, without `ackField`, when it is
+    proved to be delivered. What was under way when a connection ended is sent again over the next.
 
     Args:
         options: where to, and what an acknowledgement is.
@@ -108,7 +108,7 @@ class Sender:
             why = f"{type(state.error).__name__}: {state.error}" if state.error else state.status
             raise PeerUnavailable(
                 f"{len(self._open)} messages were not "
-                f"{'acknowledged' if self._options.ack else 'written'} "
+                f"{'acknowledged' if self._options.ack else 'delivered'} "
                 f"within {self._options.timeout} s; the store: {why}"
             )
 

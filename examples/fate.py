@@ -1,0 +1,30 @@
+"""What became of the newest message, in a word for a label; the other examples show it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reactivex.subject import BehaviorSubject
+
+from heimdall_reactive import Receipt
+
+WORDS: Final = {"queued": "sending", "written": "sent", "in_doubt": "in doubt"}
+
+
+class Fate(BehaviorSubject[str]):
+    """Follows the newest receipt: sending, sent, delivered, in doubt, or why it was not sent."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self._newest: Receipt | None = None
+
+    def follow(self, receipt: Receipt) -> None:
+        """Show what becomes of a send, in place of the one before."""
+        self._newest = receipt
+        self._show(receipt)
+        receipt.add_done_callback(self._show)
+        receipt.delivered().add_done_callback(self._show)
+
+    def _show(self, receipt: Receipt) -> None:
+        if receipt is self._newest:
+            self.on_next(WORDS.get(receipt.state, receipt.state))
