@@ -15,7 +15,7 @@ from typing import Any
 import heimdall_reactive as heimdall
 
 
-class AppSync(heimdall.SessionProtocol):
+class AppSync(heimdall.SessionProtocol, overlaps=False):
     """`store.channel("subscription { ... }")` has the results of a subscription, by its text.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 import heimdall_reactive as heimdall
 
 
-class Centrifugo(heimdall.SessionProtocol):
+class Centrifugo(heimdall.SessionProtocol, overlaps=False):
     """`store.channel("news")` has the publications of a channel, those of an absence too.
 
     `await store.request({"rpc": {"method": ..., "data": ...}})` returns the reply, with `error`

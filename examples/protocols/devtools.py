@@ -17,7 +17,7 @@ from typing import Any
 from heimdall_reactive import ChannelProtocol, ProtocolSession, SessionProtocol, use_websocket
 
 
-class DevTools(SessionProtocol):
+class DevTools(SessionProtocol, overlaps=False):
     """`store.channel("Network")` has the events of a domain, on one page that this opens.
 
     `await store.request({"method": "Page.navigate", "params": {...}})` returns the answer. The page

@@ -17,7 +17,7 @@ QUERY = "/?v=10&encoding=json"
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, INVALID, HELLO = 0, 1, 2, 6, 7, 9, 10
 
 
-class Gateway(SessionProtocol):
+class Gateway(SessionProtocol, overlaps=False):
     """One object for each store; its attributes are what the next connection resumes from."""
 
     def __init__(self, intents: int) -> None:

@@ -21,7 +21,7 @@ from heimdall_reactive import (
 )
 
 
-class GraphQL(SessionProtocol):
+class GraphQL(SessionProtocol, overlaps=False):
     """`store.channel("subscription { ... }")` has the results of a subscription, by its text.
 
     `await store.request({"query": ..., "variables": ...})` runs a query or a mutation.

@@ -20,7 +20,7 @@ from heimdall_reactive import (
 )
 
 
-class HomeAssistant(SessionProtocol):
+class HomeAssistant(SessionProtocol, overlaps=False):
     """One object for each store; `store.channel("state_changed")` has the events of a type."""
 
     def __init__(self) -> None:

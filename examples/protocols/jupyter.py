@@ -17,7 +17,7 @@ from uuid import uuid4
 from heimdall_reactive import ChannelProtocol, Ended, Refused, SessionProtocol, use_websocket
 
 
-class Jupyter(SessionProtocol):
+class Jupyter(SessionProtocol, overlaps=False):
     """`store.channel("print(1)")` runs code, and has what the kernel says of it until it is done.
 
     A drop does not stop it: the server keeps the outputs until this client is back. In a new kernel

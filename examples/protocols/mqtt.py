@@ -21,7 +21,7 @@ ONCE = mqtt.RetainHandling.SEND_RETAINED_IF_NOT_SUBSCRIBED
 OPTIONS: Any = {"publish": {"qos": mqtt.QoS.AT_LEAST_ONCE}}
 
 
-class Mqtt(SessionProtocol):
+class Mqtt(SessionProtocol, overlaps=False):
     """`store.channel("plant/+/heat")` has the messages of a filter, also those of a lost hour.
 
     `store.send(("publish", "plant/1/heat", "21"))` is `delivered` when the broker acknowledges it;

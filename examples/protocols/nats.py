@@ -26,7 +26,7 @@ class Message(NamedTuple):
     payload: bytes
 
 
-class Nats(SessionProtocol):
+class Nats(SessionProtocol, overlaps=False):
     """`store.channel("news.>")` has the messages of a subject, while this is connected.
 
     `store.send(("publish", "news.today", b"..."))` publishes; `store.request(("ask", "sum", b"1"))`

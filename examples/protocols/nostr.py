@@ -18,7 +18,7 @@ import heimdall_reactive as heimdall
 OVERLAP = 60  # seconds that are asked for twice: the clocks of authors differ
 
 
-class Nostr(heimdall.SessionProtocol):
+class Nostr(heimdall.SessionProtocol, overlaps=False):
     """`store.channel("notes")` has the events of a filter, and None behind the stored ones.
 
     `await store.request(["EVENT", signed])` returns what the relay says of it: `["OK", id, ...]`.

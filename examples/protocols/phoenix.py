@@ -25,7 +25,7 @@ FIELDS = ("join_ref", "ref", "topic", "event", "payload")
 ENDS = {"phx_error": Again(), "phx_close": Ended()}
 
 
-class Phoenix(SessionProtocol):
+class Phoenix(SessionProtocol, overlaps=False):
     """One object for each store; `store.channel("room:lobby")` joins while it is observed.
 
     A push is `store.send({"topic": ..., "event": ..., "payload": ...})`; `store.request()` of the

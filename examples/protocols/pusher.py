@@ -22,7 +22,7 @@ from heimdall_reactive import (
 )
 
 
-class Pusher(SessionProtocol):
+class Pusher(SessionProtocol, overlaps=False):
     """`store.channel("news")` has the events of a channel; `store.send()` takes a client's events.
 
     `authorize` is for private channels. It gets the id of the socket and the name of the channel,

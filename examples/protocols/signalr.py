@@ -23,7 +23,7 @@ from heimdall_reactive import (
 END = "\x1e"
 
 
-class SignalR(SessionProtocol):
+class SignalR(SessionProtocol, overlaps=False):
     """One object for each store; `store.channel("Counter")` is the stream of that hub method.
 
     `store.messages` has what the hub invokes here. A hub that answers nothing is left after two

@@ -33,7 +33,7 @@ def parse(text: str) -> Packet:
     return Packet(kind, number, json.loads(data) if data else None)
 
 
-class SocketIO(SessionProtocol):
+class SocketIO(SessionProtocol, overlaps=False):
     """`store.channel("news")` has the events of a name; `store.send(["name", ...])` emits one.
 
     `await store.request(["name", ...])` returns the acknowledgement; its `data` are the arguments.

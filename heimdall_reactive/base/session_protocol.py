@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 from pydantic_core import from_json
 
 from .exact import exact_json
-from .exceptions import ConnectTimeout, HeimdallError, StoreError
+from .exceptions import ConnectError, ConnectTimeout, HeimdallError, StoreError
 from .messages import ChannelMessage, Subscribe, Unsubscribe
 
 __all__ = [
@@ -211,13 +211,22 @@ class SessionProtocol:
         channels: how `store.channel(name)` is asked for, left and matched.
         acknowledges: whether the server answers each send that has a key: such a send is
             `delivered` when an envelope with its key comes. Else a pong proves it.
+        overlaps: whether two sessions of one object may be open at once, each with what it keeps
+            by `session.number`; False makes `reconnect(overlap=True)` a plain reconnection. It
+            may be said in the class line: `class Chat(SessionProtocol, overlaps=False)`.
     """
 
     subprotocols: Sequence[str] = ()
     channels: ChannelProtocol | None = None
     acknowledges: bool = False
+    overlaps: bool = True
     _exact = False  # whether a type of the store asks for numbers with all their digits
     _session_ending: frozenset[type] = frozenset()  # message types behind which a close is final
+
+    def __init_subclass__(cls, *, overlaps: bool | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if overlaps is not None:
+            cls.overlaps = overlaps
 
     async def endpoint(self, attempt: int) -> str | None:
         """Return the URL of an attempt; None dials the store's. Bounded by `token_timeout`."""
@@ -276,6 +285,7 @@ def blamed(method: str) -> Iterator[None]:
 
     Raises:
         ConnectTimeout: it took too long.
+        ConnectError: it raised an error of the network.
         Refused: it raised something that is not an error of this library.
     """
     try:
@@ -284,6 +294,10 @@ def blamed(method: str) -> Iterator[None]:
         raise
     except TimeoutError:
         text = f"the protocol's {method}() took too long; see open_timeout and token_timeout"
+    except OSError as raised:  # it has asked somebody by HTTP: a network is not to be fixed there
+        kind = type(raised).__name__
+        error = ConnectError(f"the protocol's {method}() raised {kind}", "unreachable")
+        raise error from None
     except Exception as raised:
         kind = type(raised).__name__
         raise Refused(f"the protocol's {method}() raised {kind}; fix that method") from None

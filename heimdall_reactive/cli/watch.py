@@ -70,6 +70,7 @@ def connect(options: argparse.Namespace) -> WebSocketStore[Any]:
         access_token=given_token(options),
         allow_insecure_token=options.allow_insecure_token,
         close_timeout=CLOSE_TIMEOUT,
+        reconnect_rules={"close 1000": "end"},  # at a terminal, a goodbye is the end
     )
 
 

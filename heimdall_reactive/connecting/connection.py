@@ -164,7 +164,7 @@ class Connection:
             overlap: whether the next one is opened first; where one is under way already, this
                 one is not needed.
         """
-        if overlap:
+        if overlap and self._protocol.overlaps:
             self._feed(events.Renew(code, reason))
         else:
             self._feed(events.Reconnect(code, reason, self._runtime.wall()))
@@ -277,7 +277,8 @@ class Connection:
         """Tell for whom an attempt is; return whether it is still wanted."""
         if self._is_in(number, Phase.RENEWING) and upgrade.principal != self._principal:
             # What waits is for another user or URL, and no session of that one may be beside it.
-            self.reconnect(*(self._machine.planned or ()))
+            code, reason = self._machine.planned or (NORMAL_CLOSURE, "")
+            self.reconnect(code, reason)
         if self._is_in(number, *DIALLING):
             self._principal = upgrade.principal
             self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)

@@ -111,7 +111,7 @@ class EnvelopeSession(Session):
         if self.refusal is not None:
             return
         key = self._key_of(envelope)
-        if key is not None and self._protocol.acknowledges:
+        if key is not None:
             self._proofs.on_answer(key)
         message = self._ask("receive", 0, self._protocol.receive, envelope)
         if message is not None:
@@ -153,6 +153,7 @@ class EnvelopeSession(Session):
     def write(self, frame: Frame) -> None:
         """Prepare, encode and send one value; its frames go out together or not at all."""
         if not isinstance(frame, ValueFrame):
+            self._key = None
             super().write(frame)
             return
         try:
@@ -162,7 +163,7 @@ class EnvelopeSession(Session):
             reason = f"the protocol's prepare or encode raised {type(raised).__name__}"
             self.report(SendError(f"not sent: {reason}", "rejected"))
             raise Unsendable(reason) from None
-        self._key = self._key_of(value) if frame.on_key or self._protocol.acknowledges else None
+        self._key = self._key_of(value)
         if frame.on_key is not None and self._key is not None:
             frame.on_key(self._key)
         if self._pace is not None:
@@ -173,9 +174,9 @@ class EnvelopeSession(Session):
         self._counters.sent += 1
 
     def wrote(self, entry: QueuedSend) -> None:
-        """Count a send; one with a key is proved by its answer, where the protocol has those."""
-        key = self._key if self._protocol.acknowledges else None
-        self._proofs.write(entry, self.wire.writable, key)
+        """Count a send; an answer with its key proves it, and alone so where the protocol says."""
+        acknowledges = self._protocol.acknowledges
+        self._proofs.write(entry, self.wire.writable, self._key, acknowledges)
 
     def on_closed(self, close: CloseInfo) -> None:
         """Handle the end of the socket; a gap that was still held is told before it."""

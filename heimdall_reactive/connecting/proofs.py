@@ -98,13 +98,16 @@ class Proofs:
 
     # What happens
 
-    def write(self, entry: QueuedSend, landed: bool, key: Hashable | None = None) -> None:
+    def write(
+        self, entry: QueuedSend, landed: bool, key: Hashable | None = None, only: bool = True
+    ) -> None:
         """Count a send that was written.
 
         Args:
             entry: the send.
             landed: whether the operating system has taken it.
-            key: of the answer that proves it; None where a pong does.
+            key: of the answer that proves it.
+            only: whether nothing but that answer does; else a pong does, too.
         """
         self.sent = number = self.sent + 1
         receipt = entry.receipt
@@ -116,6 +119,9 @@ class Proofs:
             self._keeper.keep(entry)
         if key is not None:
             self._numbers[key] = number
+            if len(self._numbers) > MOST:
+                del self._numbers[next(iter(self._numbers))]
+        if key is not None and only:
             self._unanswered[number] = receipt
             if len(self._unanswered) > MOST:
                 self._give_up_oldest()
@@ -154,14 +160,15 @@ class Proofs:
     def on_answer(self, key: Hashable) -> None:
         """Settle the send with this key, and what was written before it and needs no answer."""
         number = self._numbers.pop(key, None)
-        receipt = None if number is None else self._unanswered.pop(number, None)
-        if number is None or receipt is None:
+        if number is None:
             return
-        if number <= self._proved:
+        receipt = self._unanswered.pop(number, None)
+        if receipt is not None and number <= self._proved:
             self._count(1)
             self._release(number)
         self._prove(number)
-        receipt._on_proof()
+        if receipt is not None:
+            receipt._on_proof()
 
     def end(self) -> tuple[int, list[QueuedSend]]:
         """Settle the rest at the end of the session: nobody can tell.

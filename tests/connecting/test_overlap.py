@@ -95,6 +95,21 @@ async def test_another_users_session_never_overlaps() -> None:
 
 
 @pytest.mark.heimdall_virtual_time
+async def test_a_protocol_that_cannot_overlap_ends_its_session_first() -> None:
+    class Single(SessionProtocol, overlaps=False):
+        pass
+
+    service = ScriptedPeer()
+    async with steady_store_of(service, protocol=Single()) as store:
+        await store.wait_connected()
+        states = record(store.state)
+        store.reconnect(4000, overlap=True)
+        await store.wait_for(lambda state: state.session == 2)
+        assert [state.status for state in states] == ["connected", "connecting", "connected"]
+    assert SessionProtocol.overlaps
+
+
+@pytest.mark.heimdall_virtual_time
 async def test_a_session_that_is_lost_during_the_overlap_goes_on_with_the_attempt() -> None:
     class Slow(SessionProtocol):
         async def handshake(self, session: ProtocolSession) -> None:

@@ -149,6 +149,20 @@ def test_an_answer_proves_what_was_written_before_it() -> None:
         waits.result(0)
 
 
+def test_an_answer_proves_also_where_a_pong_would_do() -> None:
+    session = Asked()
+    first, second = entry(1), entry(2)
+    for key, each in enumerate((first, second)):
+        session.proofs.write(each, True, key, False)
+    session.proofs.on_answer(0)
+    assert states(first.receipt, second.receipt) == ["delivered", "written"]
+    session.proofs.on_ping()
+    session.proofs.on_pong()
+    session.proofs.on_answer(1)
+    assert session.counters.delivered == 2
+    assert session.proofs.end() == (0, [])
+
+
 def test_answers_that_never_come_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 3)
     session = Asked()
