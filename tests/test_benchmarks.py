@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report
+from benchmarks import receipts, report
 from benchmarks.__main__ import CASES, PAGES, main
 from benchmarks.measuring import Case, Skipped, Step, median, ratio, run, spread
 from benchmarks.targets import Cell, judge, regressions
+from heimdall_reactive import Receipt
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -122,3 +123,19 @@ def test_the_command_measures_a_case_and_writes_its_results(
 def test_the_quick_command_asserts_no_times_where_nothing_is_committed(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.json")
     assert main(["--quick", "--case", "fan-out", "--rounds", "1", "--out", missing]) == 0
+
+
+def test_the_table_of_receipts_is_the_measured_one_and_true() -> None:
+    found = json.loads((ROOT / "benchmarks" / "receipts.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert receipts.table(found["cases"]) in page
+    assert not [name for name, counts in found["cases"].items() if receipts.untrue(name, counts)]
+
+
+def test_a_receipt_that_says_more_than_was_so_is_found() -> None:
+    receipt = Receipt()
+    receipt.settle("delivered")
+    counts = receipts.judge([receipt], [])
+    assert receipts.untrue("kill", counts)
+    assert not receipts.untrue("kill", receipts.judge([receipt], [(1, 0)]))
+    assert receipts.untrue("kill", receipts.judge([receipt], [(1, 0), (2, 0)]))
