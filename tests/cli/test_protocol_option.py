@@ -138,7 +138,7 @@ def test_send_logs_in_and_prints_the_answer_with_its_id() -> None:
     assert (code, err) == (0, "")
     assert json.loads(out) == {"id": 1, "type": "result", "success": True, "result": "done"}
     code, out, err = against(home, "send", "URL", message, *HOME, "--token", TOKEN)
-    assert (code, out, err) == (0, "", "")
+    assert (code, out, err) == (0, "delivered\n", "")
     assert home.commands == [{"id": 1, "type": "get_config"}] * 2
 
 
