@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -289,7 +290,7 @@ def test_200_planned_reconnections_lose_nothing_repeat_nothing_and_keep_the_orde
     run(main)
 
 
-async def _some(store: WebSocketStore[Any], count: int) -> Any:
+async def _some(store: WebSocketStore[Any], count: int) -> AsyncIterator[Any]:
     stream = store.stream(maxsize=10_000)
     for _ in range(count):
         yield await anext(stream)

@@ -17,7 +17,7 @@ class Line:
         self.loop: asyncio.AbstractEventLoop = loop()
         self.held = False
         self.heard_at = self.loop.time()
-        self.acked = 0, 0.0
+        self.acked: tuple[int, float] = 0, 0.0
         self.sent: list[tuple[float, bytes]] = []
         self.lost: list[tuple[float, str]] = []
 
@@ -35,8 +35,11 @@ class Watcher:
     """Keeps what it is told."""
 
     def __init__(self, told: list[float]) -> None:
-        self.on_latency = told.append
+        self._told = told
         self.pings = self.pongs = 0
+
+    def on_latency(self, seconds: float) -> None:
+        self._told.append(seconds)
 
     def on_ping(self) -> None:
         self.pings += 1
