@@ -1,13 +1,15 @@
-"""Every test fails that leaves a thread or a file descriptor behind."""
+"""Tests that are coroutines run here; every test fails that leaves a thread or a file behind."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -16,7 +18,9 @@ from heimdall_reactive.connecting import connection
 from heimdall_reactive.transports import Dial, choose
 
 from . import eager
-from .support import descriptors, threads
+from .support import descriptors, run, threads
+
+VIRTUAL: Final = "heimdall_virtual_time"
 
 
 def pytest_configure() -> None:
@@ -35,6 +39,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of a module with `TRANSPORTS` over each of them."""
     if transports := getattr(metafunc.module, "TRANSPORTS", ()):
         metafunc.parametrize("transport", transports, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine by `run`; one in virtual time is the plugin's."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test) or pyfuncitem.get_closest_marker(VIRTUAL):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
+    run(lambda: test(**arguments))
+    return True
 
 
 @pytest.fixture(autouse=True)

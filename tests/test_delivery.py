@@ -22,7 +22,7 @@ from heimdall_reactive import (
 from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.testing import FaultProxy, Reset, ScriptedPeer, Unreachable
 from tests.peers import peer, quick, raw_peer
-from tests.support import record, run
+from tests.support import record
 from tests.virtual import loop, steady_store_of
 
 TOKEN = "demo-token"
@@ -35,29 +35,23 @@ async def keep(socket: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websockets", "picows"])
-def test_a_pong_proves_a_send(transport: Any) -> None:
-    async def main() -> None:
-        async with peer(keep) as url, quick(url, transport=transport) as store:
-            receipt = await store.send("hello")
-            assert await receipt.delivered(timeout=5) is receipt
-            assert receipt.state == "delivered"
-            assert (store.stats.delivered, store.stats.in_doubt) == (1, 0)
-
-    run(main)
+async def test_a_pong_proves_a_send(transport: Any) -> None:
+    async with peer(keep) as url, quick(url, transport=transport) as store:
+        receipt = await store.send("hello")
+        assert await receipt.delivered(timeout=5) is receipt
+        assert receipt.state == "delivered"
+        assert (store.stats.delivered, store.stats.in_doubt) == (1, 0)
 
 
-def test_a_thread_waits_for_the_proof() -> None:
-    async def main() -> None:
-        async with peer(keep) as url:
+async def test_a_thread_waits_for_the_proof() -> None:
+    async with peer(keep) as url:
 
-            def script() -> str:
-                with use_websocket(url, loop="thread") as store:
-                    receipt = store.send("hello")
-                    return receipt.delivered().result(5).state
+        def script() -> str:
+            with use_websocket(url, loop="thread") as store:
+                receipt = store.send("hello")
+                return receipt.delivered().result(5).state
 
-            assert await asyncio.to_thread(script) == "delivered"
-
-    run(main)
+        assert await asyncio.to_thread(script) == "delivered"
 
 
 @VIRTUAL
@@ -117,51 +111,44 @@ async def test_what_is_not_proved_when_the_connection_is_lost_is_in_doubt_and_re
 
 
 @pytest.mark.parametrize("end", ["disconnect", "aclose", "overlap"])
-def test_a_send_before_an_end_by_us_has_a_fate(end: str) -> None:
-    async def main() -> None:
-        async with peer(keep) as url, quick(url) as store:
-            await store.wait_connected(5)
-            receipts = [store.send(n) for n in range(100)]
-            if end == "overlap":
-                store.reconnect(overlap=True)
-                await store.wait_for(lambda state: state.session == 2, 5)
-            elif end == "disconnect":
-                await receipts[-1]
-                store.disconnect()
-                await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
-            else:
-                await receipts[-1]
-                await store.aclose()
-            assert {receipt.state for receipt in receipts} == {"delivered"}
-
-    run(main)
+async def test_a_send_before_an_end_by_us_has_a_fate(end: str) -> None:
+    async with peer(keep) as url, quick(url) as store:
+        await store.wait_connected(5)
+        receipts = [store.send(n) for n in range(100)]
+        if end == "overlap":
+            store.reconnect(overlap=True)
+            await store.wait_for(lambda state: state.session == 2, 5)
+        elif end == "disconnect":
+            await receipts[-1]
+            store.disconnect()
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+        else:
+            await receipts[-1]
+            await store.aclose()
+        assert {receipt.state for receipt in receipts} == {"delivered"}
 
 
-def test_a_peer_that_was_given_up_gets_nothing_more() -> None:
+async def test_a_peer_that_was_given_up_gets_nothing_more() -> None:
     """`SO_LINGER` with 0 seconds: what its host had not taken yet is not repeated."""
+    reset = asyncio.Event()
 
-    async def main() -> None:
-        reset = asyncio.Event()
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        sock = writer.get_extra_info("socket")
+        while _is_established(sock):  # noqa: ASYNC110 - it does not say when it is reset
+            await asyncio.sleep(0.01)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        try:
+            while await reader.read(2**20):
+                pass
+        except ConnectionResetError:
+            reset.set()
 
-        async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.transport.pause_reading()  # type: ignore[attr-defined]
-            sock = writer.get_extra_info("socket")
-            while _is_established(sock):  # noqa: ASYNC110 - it does not say when it is reset
-                await asyncio.sleep(0.01)
-            writer.transport.resume_reading()  # type: ignore[attr-defined]
-            try:
-                while await reader.read(2**20):
-                    pass
-            except ConnectionResetError:
-                reset.set()
-
-        async with raw_peer(deaf) as url, quick(url, ping_timeout=0.3) as store:
-            receipt = store.send(b"x" * 8_000_000)
-            await store.wait_for(lambda state: state.status is Status.WAITING, 10)
-            assert receipt.state == "in_doubt"
-            await asyncio.wait_for(reset.wait(), 5)
-
-    run(main)
+    async with raw_peer(deaf) as url, quick(url, ping_timeout=0.3) as store:
+        receipt = store.send(b"x" * 8_000_000)
+        await store.wait_for(lambda state: state.status is Status.WAITING, 10)
+        assert receipt.state == "in_doubt"
+        await asyncio.wait_for(reset.wait(), 5)
 
 
 def _is_established(sock: Any) -> bool:
@@ -270,25 +257,22 @@ class Ids(SessionProtocol):
         return None if envelope.get("type") == "Ack" else envelope
 
 
-def test_a_server_that_drops_repeats_and_resend_are_exactly_once_in_effect() -> None:
-    async def main() -> None:
-        async with DevServer(acknowledge=True) as server, FaultProxy(server.url) as proxy:
-            options: Any = {"resend": True, "protocol": Ids(), "reconnect_delay": 0.01}
-            options["max_reconnect_attempts"] = None
-            async with use_websocket(f"{proxy.url}/v1/ws", access_token=TOKEN, **options) as store:
-                await store.wait_connected(5)
-                receipts = []
-                for n in range(600):
-                    receipts.append(store.send({"id": f"m{n}", "n": n}))
-                    if n % 100 == 50:
-                        await asyncio.sleep(0.01)
-                        proxy.now(Reset())
-                        await store.wait_for(lambda state: not state.is_connected, 5)
-                        await store.wait_connected(5)
-                for receipt in receipts:
-                    await receipt.delivered(10)
-                assert max(receipt.attempts for receipt in receipts) > 1
-                assert (store.stats.in_doubt, store.stats.delivered) == (0, 600)
-        assert [json.loads(message)["n"] for _, message in server.received] == list(range(600))
-
-    run(main)
+async def test_a_server_that_drops_repeats_and_resend_are_exactly_once_in_effect() -> None:
+    async with DevServer(acknowledge=True) as server, FaultProxy(server.url) as proxy:
+        options: Any = {"resend": True, "protocol": Ids(), "reconnect_delay": 0.01}
+        options["max_reconnect_attempts"] = None
+        async with use_websocket(f"{proxy.url}/v1/ws", access_token=TOKEN, **options) as store:
+            await store.wait_connected(5)
+            receipts = []
+            for n in range(600):
+                receipts.append(store.send({"id": f"m{n}", "n": n}))
+                if n % 100 == 50:
+                    await asyncio.sleep(0.01)
+                    proxy.now(Reset())
+                    await store.wait_for(lambda state: not state.is_connected, 5)
+                    await store.wait_connected(5)
+            for receipt in receipts:
+                await receipt.delivered(10)
+            assert max(receipt.attempts for receipt in receipts) > 1
+            assert (store.stats.in_doubt, store.stats.delivered) == (0, 600)
+    assert [json.loads(message)["n"] for _, message in server.received] == list(range(600))

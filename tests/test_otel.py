@@ -76,30 +76,29 @@ def echo(link: SocketLink, message: Any) -> None:
     link.send(message)
 
 
-def test_attempts_and_sessions_are_spans_and_messages_are_counted(telescope: Telescope) -> None:
-    async def main() -> None:
-        async with SocketPeer(Refuse(503), on_message=echo) as peer:
-            url = f"{peer.url}/v1/ws?t={CANARY}"
-            store = use_websocket(url, reconnect_delay=0.02, access_token=CANARY)
-            telescope.watch(store)
-            link = await peer.accepted()
-            store.send({"n": 1})
-            await until(store, lambda: store.last_message.value == {"n": 1})
-            link.drop()
-            link = await peer.accepted()
-            store.send({"n": 2})
-            await until(store, lambda: store.last_message.value == {"n": 2})
-            link.send(b"\xff", text=False)
-            assert telescope.values("websocket.client.active_sessions") == {(): 1}
-            await until(store, lambda: store.stats.received == 3)
-            await store.aclose()
-            host = {"server.address": "127.0.0.1", "server.port": int(peer.url.rpartition(":")[2])}
-            check_spans(telescope.spans(), host)
-            check_metrics(telescope)
-            shown = repr(telescope.points()) + repr([span.to_json() for span in telescope.spans()])
-            assert CANARY not in shown
-
-    run(main)
+async def test_attempts_and_sessions_are_spans_and_messages_are_counted(
+    telescope: Telescope,
+) -> None:
+    async with SocketPeer(Refuse(503), on_message=echo) as peer:
+        url = f"{peer.url}/v1/ws?t={CANARY}"
+        store = use_websocket(url, reconnect_delay=0.02, access_token=CANARY)
+        telescope.watch(store)
+        link = await peer.accepted()
+        store.send({"n": 1})
+        await until(store, lambda: store.last_message.value == {"n": 1})
+        link.drop()
+        link = await peer.accepted()
+        store.send({"n": 2})
+        await until(store, lambda: store.last_message.value == {"n": 2})
+        link.send(b"\xff", text=False)
+        assert telescope.values("websocket.client.active_sessions") == {(): 1}
+        await until(store, lambda: store.stats.received == 3)
+        await store.aclose()
+        host = {"server.address": "127.0.0.1", "server.port": int(peer.url.rpartition(":")[2])}
+        check_spans(telescope.spans(), host)
+        check_metrics(telescope)
+        shown = repr(telescope.points()) + repr([span.to_json() for span in telescope.spans()])
+        assert CANARY not in shown
 
 
 def check_spans(spans: list[ReadableSpan], host: dict[str, Any]) -> None:
@@ -156,50 +155,41 @@ def test_several_stores_are_one_set_of_instruments_and_sums_never_go_back(
     assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
 
 
-def test_what_is_proved_and_what_is_sent_again_is_counted(telescope: Telescope) -> None:
-    async def main() -> None:
-        async with (
-            SocketPeer() as peer,
-            use_websocket(peer.url, resend=True, reconnect_delay=0.02) as store,
-        ):
-            telescope.watch(store)
-            link = await peer.accepted()
-            await store.send({"n": 1}).delivered(8)
-            link.mute_pong()
-            receipt = await store.send({"n": 2})
-            link.drop()
-            await receipt.delivered(8)
-            assert telescope.values("websocket.client.delivered") == {(): 2}
-            assert telescope.values("websocket.client.resent") == {(): 1}
-            assert set(telescope.values("websocket.client.unsent").values()) == {0}
-
-    run(main)
+async def test_what_is_proved_and_what_is_sent_again_is_counted(telescope: Telescope) -> None:
+    async with (
+        SocketPeer() as peer,
+        use_websocket(peer.url, resend=True, reconnect_delay=0.02) as store,
+    ):
+        telescope.watch(store)
+        link = await peer.accepted()
+        await store.send({"n": 1}).delivered(8)
+        link.mute_pong()
+        receipt = await store.send({"n": 2})
+        link.drop()
+        await receipt.delivered(8)
+        assert telescope.values("websocket.client.delivered") == {(): 2}
+        assert telescope.values("websocket.client.resent") == {(): 1}
+        assert set(telescope.values("websocket.client.unsent").values()) == {0}
 
 
-def test_errors_are_counted_by_type_and_pings_measured(telescope: Telescope) -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, use_websocket(peer.url, ping_interval=0.02) as store:
-            telescope.watch(store)
-            heard = asyncio.Event()
-            store.latency.subscribe(lambda seconds: None if seconds is None else heard.set())
-            link = await peer.accepted()
-            link.send("{not JSON", text=True)
-            await until(store, lambda: store.stats.invalid == 1)
-            await asyncio.wait_for(heard.wait(), 8)
-            errors = telescope.values("websocket.client.errors", "error.type")
-            assert errors == {("InvalidMessage",): 1}
-            assert telescope.points()["websocket.client.ping.duration"][0].count >= 1
-
-    run(main)
+async def test_errors_are_counted_by_type_and_pings_measured(telescope: Telescope) -> None:
+    async with SocketPeer() as peer, use_websocket(peer.url, ping_interval=0.02) as store:
+        telescope.watch(store)
+        heard = asyncio.Event()
+        store.latency.subscribe(lambda seconds: None if seconds is None else heard.set())
+        link = await peer.accepted()
+        link.send("{not JSON", text=True)
+        await until(store, lambda: store.stats.invalid == 1)
+        await asyncio.wait_for(heard.wait(), 8)
+        errors = telescope.values("websocket.client.errors", "error.type")
+        assert errors == {("InvalidMessage",): 1}
+        assert telescope.points()["websocket.client.ping.duration"][0].count >= 1
 
 
-def test_a_store_that_is_connected_already_has_its_session_told(telescope: Telescope) -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, use_websocket(peer.url) as store:
-            await store.wait_connected(8)
-            telescope.watch(store)
-            store.disconnect()
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
-            assert [span.name for span in telescope.spans()] == ["websocket.session"]
-
-    run(main)
+async def test_a_store_that_is_connected_already_has_its_session_told(telescope: Telescope) -> None:
+    async with SocketPeer() as peer, use_websocket(peer.url) as store:
+        await store.wait_connected(8)
+        telescope.watch(store)
+        store.disconnect()
+        await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 8)
+        assert [span.name for span in telescope.spans()] == ["websocket.session"]

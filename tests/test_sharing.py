@@ -62,33 +62,30 @@ async def settled() -> None:
 # Joining
 
 
-def test_two_stores_share_one_socket_and_see_the_same() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            async with (
-                shared(url=peer.url) as first,
-                shared(url=peer.url) as second,
-            ):
-                seen = record(first.messages), record(second.messages)
-                link = await peer.accepted()
-                link.send({"n": 1})
-                await until(second, lambda: len(seen[1]) == 1)
-                link.drop()
-                link = await peer.accepted()
-                link.send({"n": 2})
-                await until(second, lambda: len(seen[1]) == 2)
-                first.send({"from": "first"})
-                second.send({"from": "second"})
-                assert [await link.receive(8), await link.receive(8)] == [
-                    {"from": "first"}, {"from": "second"},
-                ]  # fmt: skip
-                assert seen == ([{"n": 1}, {"n": 2}], [{"n": 1}, {"n": 2}])
-                assert first.state.value is second.state.value
-                assert (first.stats, first.stats.attempts) == (second.stats, 2)
-            assert len(peer.links) == 2
-        assert not registry.all
-
-    run(main)
+async def test_two_stores_share_one_socket_and_see_the_same() -> None:
+    async with SocketPeer() as peer:
+        async with (
+            shared(url=peer.url) as first,
+            shared(url=peer.url) as second,
+        ):
+            seen = record(first.messages), record(second.messages)
+            link = await peer.accepted()
+            link.send({"n": 1})
+            await until(second, lambda: len(seen[1]) == 1)
+            link.drop()
+            link = await peer.accepted()
+            link.send({"n": 2})
+            await until(second, lambda: len(seen[1]) == 2)
+            first.send({"from": "first"})
+            second.send({"from": "second"})
+            assert [await link.receive(8), await link.receive(8)] == [
+                {"from": "first"}, {"from": "second"},
+            ]  # fmt: skip
+            assert seen == ([{"n": 1}, {"n": 2}], [{"n": 1}, {"n": 2}])
+            assert first.state.value is second.state.value
+            assert (first.stats, first.stats.attempts) == (second.stats, 2)
+        assert len(peer.links) == 2
+    assert not registry.all
 
 
 @pytest.mark.heimdall_virtual_time
@@ -155,13 +152,10 @@ def test_a_path_and_its_url_are_one_endpoint(monkeypatch: pytest.MonkeyPatch) ->
     run_virtual(main)
 
 
-def test_an_endpoint_that_is_none_fails_both() -> None:
-    async def main() -> None:
-        async with shared(url="ftp://x") as first, shared(url="ftp://x") as second:
-            for store in (first, second):
-                await store.wait_for(lambda state: state.status is Status.FAILED, 8)
-
-    run(main)
+async def test_an_endpoint_that_is_none_fails_both() -> None:
+    async with shared(url="ftp://x") as first, shared(url="ftp://x") as second:
+        for store in (first, second):
+            await store.wait_for(lambda state: state.status is Status.FAILED, 8)
 
 
 @pytest.mark.heimdall_virtual_time
@@ -617,18 +611,15 @@ def test_threads_that_come_and_go_never_lose_the_connection_of_another() -> None
 # With the rest of a store
 
 
-def test_close_on_a_loop_begins_what_aclose_waits_for() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            store = shared(url=peer.url)
-            await store.wait_connected(8)
-            store.close()
-            assert not store._life.ended
-            await store.aclose()
-            assert not registry.all
-            await asyncio.wait_for(peer.links[0].ended(8), 8)
-
-    run(main)
+async def test_close_on_a_loop_begins_what_aclose_waits_for() -> None:
+    async with SocketPeer() as peer:
+        store = shared(url=peer.url)
+        await store.wait_connected(8)
+        store.close()
+        assert not store._life.ended
+        await store.aclose()
+        assert not registry.all
+        await asyncio.wait_for(peer.links[0].ended(8), 8)
 
 
 @pytest.mark.heimdall_virtual_time

@@ -69,227 +69,187 @@ def sending(*frames: str | bytes) -> Any:
 # Section 1: the store
 
 
-def test_the_first_example_of_the_contract() -> None:
-    async def main() -> None:
-        async with DevServer() as server:
-            ws_config.ws_url = server.url
-            try:
-                store = use_websocket("/v1/ws/updates", access_token=DEMO_TOKEN)
-            finally:
-                ws_config.ws_url = None
-            connected = record(store.is_connected)
-            async with store:
-                # The endpoint is resolved by the attempt, which may come later than this line.
-                assert isinstance(store.is_connected, BehaviorSubject)
-                for subject in (store.last_message, store.send, store.connect, store.disconnect):
-                    assert isinstance(subject, BehaviorSubject)
-                state = await store.wait_for(lambda s: s.status is not Status.CONNECTING, 8)
-                assert state.status in (Status.CONNECTED, Status.WAITING)
-            assert connected[0] is False
-
-    run(main)
+async def test_the_first_example_of_the_contract() -> None:
+    async with DevServer() as server:
+        ws_config.ws_url = server.url
+        try:
+            store = use_websocket("/v1/ws/updates", access_token=DEMO_TOKEN)
+        finally:
+            ws_config.ws_url = None
+        connected = record(store.is_connected)
+        async with store:
+            # The endpoint is resolved by the attempt, which may come later than this line.
+            assert isinstance(store.is_connected, BehaviorSubject)
+            for subject in (store.last_message, store.send, store.connect, store.disconnect):
+                assert isinstance(subject, BehaviorSubject)
+            state = await store.wait_for(lambda s: s.status is not Status.CONNECTING, 8)
+            assert state.status in (Status.CONNECTED, Status.WAITING)
+        assert connected[0] is False
 
 
-def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        async with DevServer() as server:
-            monkeypatch.setenv("HEIMDALL_WS_URL", server.url)
-            async with use_websocket("/v1/ws/status") as store:
-                await store.wait_connected(8)
-
-    run(main)
-
-
-def test_is_connected_is_distinct_and_follows_the_socket() -> None:
-    async def main() -> None:
-        async with DevServer() as server, quick(f"{server.url}/v1/ws/status") as store:
-            seen = record(store.is_connected)
+async def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with DevServer() as server:
+        monkeypatch.setenv("HEIMDALL_WS_URL", server.url)
+        async with use_websocket("/v1/ws/status") as store:
             await store.wait_connected(8)
-            assert store.connected
-            server.drop()
-            await store.wait_for(lambda s: s.session == 2, 8)
-            assert seen == [False, True, False, True]
-            with pytest.warns(RuntimeWarning, match="always true"):
-                assert bool(store.is_connected)
-            with pytest.raises(ReadOnlyError):
-                store.is_connected.on_next(True)
-
-    run(main)
 
 
-def test_every_message_notifies_equal_ones_too_and_the_last_is_kept_over_a_reconnect() -> None:
-    async def main() -> None:
-        connections: list[ServerConnection] = []
-
-        async def handler(ws: ServerConnection) -> None:
-            connections.append(ws)
-            if len(connections) == 1:
-                for n in (1, 2, 3, 3):
-                    await ws.send(f'{{"n":{n}}}')
-            await ws.wait_closed()
-
-        async with peer(handler) as url, quick(url) as store:
-            last, hot = record(store.last_message), record(store.messages)
-            await until(store, lambda: len(hot) == 4)
-            assert hot == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 3}]
-            assert last == [None, *hot]
-            connections[0].transport.abort()
-            await store.wait_for(lambda s: s.session == 2, 8)
-            assert store.last_message.value == {"n": 3}
-            assert record(store.last_message) == [{"n": 3}]
-            assert record(store.messages) == []
-
-    run(main)
+async def test_is_connected_is_distinct_and_follows_the_socket() -> None:
+    async with DevServer() as server, quick(f"{server.url}/v1/ws/status") as store:
+        seen = record(store.is_connected)
+        await store.wait_connected(8)
+        assert store.connected
+        server.drop()
+        await store.wait_for(lambda s: s.session == 2, 8)
+        assert seen == [False, True, False, True]
+        with pytest.warns(RuntimeWarning, match="always true"):
+            assert bool(store.is_connected)
+        with pytest.raises(ReadOnlyError):
+            store.is_connected.on_next(True)
 
 
-def test_send_is_a_function_an_observer_and_a_subject() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, message_type=str | bytes) as store:
-            hot = record(store.messages)
-            await store.wait_connected(8)
-            assert store.send.value is None
-            receipt = store.send("text")
-            assert (await receipt).state in SENT
-            store.send(b"\x00\xff")
-            store.send(Tick(n=1))
-            clicks: Subject[Any] = Subject()
-            clicks.subscribe(store.send)
-            clicks.on_next({"type": "ping"})
-            await until(store, lambda: len(hot) == 4)
-            assert hot == ["text", b"\x00\xff", '{"type":"tick","n":1}', '{"type":"ping"}']
-            assert store.send.value == {"type": "ping"}
+async def test_every_message_notifies_equal_ones_too_and_the_last_is_kept_over_a_reconnect() -> (
+    None
+):
+    connections: list[ServerConnection] = []
 
-    run(main)
+    async def handler(ws: ServerConnection) -> None:
+        connections.append(ws)
+        if len(connections) == 1:
+            for n in (1, 2, 3, 3):
+                await ws.send(f'{{"n":{n}}}')
+        await ws.wait_closed()
 
-
-def test_sends_wait_while_not_connected_and_go_in_order() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, immediate=False) as store:
-            hot = record(store.messages)
-            assert store.state.value.status is Status.IDLE
-            receipts = [store.send(n) for n in range(100)]
-            assert {r.state for r in receipts} == {"queued"}
-            # What an observer of the connection sends goes behind what waits already.
-            store.is_connected.filter(lambda up: up).map(lambda _: 100).subscribe(store.send)
-            store.connect()
-            await until(store, lambda: len(hot) == 101)
-            assert hot == list(range(101))
-            assert {fate(r) for r in receipts} == {"written"}
-
-    run(main)
+    async with peer(handler) as url, quick(url) as store:
+        last, hot = record(store.last_message), record(store.messages)
+        await until(store, lambda: len(hot) == 4)
+        assert hot == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 3}]
+        assert last == [None, *hot]
+        connections[0].transport.abort()
+        await store.wait_for(lambda s: s.session == 2, 8)
+        assert store.last_message.value == {"n": 3}
+        assert record(store.last_message) == [{"n": 3}]
+        assert record(store.messages) == []
 
 
-def test_a_full_outbox_rejects_and_says_so() -> None:
-    async def main() -> None:
-        async with quick("ws://127.0.0.1:9", immediate=False, outbox_limit=2) as store:
-            errors = record(store.errors)
-            accepted = record(store.send)
-            states = [store.send(n).state for n in range(3)]
-            assert states == ["queued", "queued", "rejected"]
-            assert isinstance(errors[0], SendError)
-            assert accepted == [None, 0, 1]
-            assert store.stats.rejected == 1
-
-    run(main)
-
-
-def test_disconnect_drops_what_waits() -> None:
-    async def main() -> None:
-        async with quick("ws://127.0.0.1:9", immediate=False) as store:
-            receipt = store.send("x")
-            store.disconnect()
-            assert receipt.state == "dropped"
-            with pytest.raises(SendError, match="disconnect"):
-                await receipt
-
-    run(main)
+async def test_send_is_a_function_an_observer_and_a_subject() -> None:
+    async with peer(echo) as url, quick(url, message_type=str | bytes) as store:
+        hot = record(store.messages)
+        await store.wait_connected(8)
+        assert store.send.value is None
+        receipt = store.send("text")
+        assert (await receipt).state in SENT
+        store.send(b"\x00\xff")
+        store.send(Tick(n=1))
+        clicks: Subject[Any] = Subject()
+        clicks.subscribe(store.send)
+        clicks.on_next({"type": "ping"})
+        await until(store, lambda: len(hot) == 4)
+        assert hot == ["text", b"\x00\xff", '{"type":"tick","n":1}', '{"type":"ping"}']
+        assert store.send.value == {"type": "ping"}
 
 
-def test_a_value_with_no_json_form_fails_in_the_callers_stack() -> None:
-    async def main() -> None:
-        async with quick("ws://127.0.0.1:9", immediate=False) as store:
-            with pytest.raises(EncodeError):
-                store.send(object())
-            errors = record(store.errors)
-            store.send.on_next(object())  # an upstream observable must not be torn down by it
-            assert [type(e) for e in errors] == [EncodeError]
-            assert store.send.value is None
-
-    run(main)
-
-
-def test_transitions_have_both_sides_and_select_is_distinct() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url) as store:
-            pairs = record(store.transitions)
-            session = store.select(lambda s: s.session)
-            sessions = record(session)
-            await store.wait_connected(8)
-            store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            assert all(a is not b for a, b in pairs)
-            assert [b for _, b in pairs][:-1] == [a for a, _ in pairs][1:]
-            assert sessions == [0, 1]
-            assert session.value == 1
-
-    run(main)
+async def test_sends_wait_while_not_connected_and_go_in_order() -> None:
+    async with peer(echo) as url, quick(url, immediate=False) as store:
+        hot = record(store.messages)
+        assert store.state.value.status is Status.IDLE
+        receipts = [store.send(n) for n in range(100)]
+        assert {r.state for r in receipts} == {"queued"}
+        # What an observer of the connection sends goes behind what waits already.
+        store.is_connected.filter(lambda up: up).map(lambda _: 100).subscribe(store.send)
+        store.connect()
+        await until(store, lambda: len(hot) == 101)
+        assert hot == list(range(101))
+        assert {fate(r) for r in receipts} == {"written"}
 
 
-def test_a_selection_lives_as_long_as_it_is_observed() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url) as store:
-            ups: list[bool] = []
-            subscription = store.select(lambda s: s.is_connected).subscribe(ups.append)
-            gc.collect()
-            await store.wait_connected(8)
-            assert ups == [False, True]
-            subscription.dispose()
-            gc.collect()
-            assert not store._values.selections  # nothing is computed for nobody
-
-    run(main)
+async def test_a_full_outbox_rejects_and_says_so() -> None:
+    async with quick("ws://127.0.0.1:9", immediate=False, outbox_limit=2) as store:
+        errors = record(store.errors)
+        accepted = record(store.send)
+        states = [store.send(n).state for n in range(3)]
+        assert states == ["queued", "queued", "rejected"]
+        assert isinstance(errors[0], SendError)
+        assert accepted == [None, 0, 1]
+        assert store.stats.rejected == 1
 
 
-def test_a_selector_that_raises_is_reported_and_its_value_stays() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, immediate=False) as store:
-            errors = record(store.errors)
-            attempt = store.select(lambda s: 1 // (s.session == 0))
-            store.connect()
-            await store.wait_connected(8)
-            assert attempt.value == 1
-            assert isinstance(errors[0], ObserverError)
-
-    run(main)
+async def test_disconnect_drops_what_waits() -> None:
+    async with quick("ws://127.0.0.1:9", immediate=False) as store:
+        receipt = store.send("x")
+        store.disconnect()
+        assert receipt.state == "dropped"
+        with pytest.raises(SendError, match="disconnect"):
+            await receipt
 
 
-def test_messages_of_is_a_typed_filter() -> None:
-    async def main() -> None:
-        frames = ('{"type":"tick","n":1}', '{"type":"quote","price":2}', '{"type":"tick","n":3}')
-        async with peer(sending(*frames)) as url, quick(url, message_type=Tick | Quote) as store:
-            hot, ticks = record(store.messages), record(store.messages_of(Tick))
-            both = record(store.messages_of(Tick, Quote))
-            await until(store, lambda: len(hot) == 3)
-            assert ticks == [Tick(n=1), Tick(n=3)]
-            assert both == hot
-
-    run(main)
+async def test_a_value_with_no_json_form_fails_in_the_callers_stack() -> None:
+    async with quick("ws://127.0.0.1:9", immediate=False) as store:
+        with pytest.raises(EncodeError):
+            store.send(object())
+        errors = record(store.errors)
+        store.send.on_next(object())  # an upstream observable must not be torn down by it
+        assert [type(e) for e in errors] == [EncodeError]
+        assert store.send.value is None
 
 
-def test_latency_is_measured_by_pings_and_belongs_to_a_session() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url) as store:
-            seen = record(store.latency)
-            got = asyncio.Event()
-            store.latency.filter(lambda s: s is not None).subscribe(lambda _: got.set())
-            await asyncio.wait_for(got.wait(), 8)
-            assert seen[0] is None
-            assert 0 < seen[1] < 1
-            store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            assert store.latency.value is None
+async def test_transitions_have_both_sides_and_select_is_distinct() -> None:
+    async with peer(echo) as url, quick(url) as store:
+        pairs = record(store.transitions)
+        session = store.select(lambda s: s.session)
+        sessions = record(session)
+        await store.wait_connected(8)
+        store.disconnect()
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        assert all(a is not b for a, b in pairs)
+        assert [b for _, b in pairs][:-1] == [a for a, _ in pairs][1:]
+        assert sessions == [0, 1]
+        assert session.value == 1
 
-    run(main)
+
+async def test_a_selection_lives_as_long_as_it_is_observed() -> None:
+    async with peer(echo) as url, quick(url) as store:
+        ups: list[bool] = []
+        subscription = store.select(lambda s: s.is_connected).subscribe(ups.append)
+        gc.collect()
+        await store.wait_connected(8)
+        assert ups == [False, True]
+        subscription.dispose()
+        gc.collect()
+        assert not store._values.selections  # nothing is computed for nobody
+
+
+async def test_a_selector_that_raises_is_reported_and_its_value_stays() -> None:
+    async with peer(echo) as url, quick(url, immediate=False) as store:
+        errors = record(store.errors)
+        attempt = store.select(lambda s: 1 // (s.session == 0))
+        store.connect()
+        await store.wait_connected(8)
+        assert attempt.value == 1
+        assert isinstance(errors[0], ObserverError)
+
+
+async def test_messages_of_is_a_typed_filter() -> None:
+    frames = ('{"type":"tick","n":1}', '{"type":"quote","price":2}', '{"type":"tick","n":3}')
+    async with peer(sending(*frames)) as url, quick(url, message_type=Tick | Quote) as store:
+        hot, ticks = record(store.messages), record(store.messages_of(Tick))
+        both = record(store.messages_of(Tick, Quote))
+        await until(store, lambda: len(hot) == 3)
+        assert ticks == [Tick(n=1), Tick(n=3)]
+        assert both == hot
+
+
+async def test_latency_is_measured_by_pings_and_belongs_to_a_session() -> None:
+    async with peer(echo) as url, quick(url) as store:
+        seen = record(store.latency)
+        got = asyncio.Event()
+        store.latency.filter(lambda s: s is not None).subscribe(lambda _: got.set())
+        await asyncio.wait_for(got.wait(), 8)
+        assert seen[0] is None
+        assert 0 < seen[1] < 1
+        store.disconnect()
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        assert store.latency.value is None
 
 
 def test_waits_time_out_and_end_with_the_store() -> None:
@@ -332,30 +292,27 @@ def test_the_public_names_are_there() -> None:
 # Section 2: messages over the wire
 
 
-def test_the_nine_messages_arrive_typed_and_unknown_types_as_plain_json() -> None:
-    async def main() -> None:
-        async with DevServer() as server:
-            url = f"{server.url}/v1/ws/user"
-            async with quick(url, access_token=DEMO_TOKEN) as store:
-                hot = record(store.messages)
-                await server.wait_for_connections(1)
-                kinds = [
-                    "accountDeleted", "accountBanned", "sessionRevoked", "forceLogout",
-                    "rolesUpdated", "permissionsUpdated", "rolePermissionsChanged",
-                    "emailLinkVerified", "emailChangeVerified",
-                ]  # fmt: skip
-                sent = [server.fire(kind) for kind in kinds]
-                server.send_raw('{"type":"brandNew","x":[1]}')
-                server.send_raw(b"\x01\x02")
-                await until(store, lambda: len(hot) == 11)
-                assert hot[:9] == sent
-                assert [m.type for m in hot[:9]] == kinds
-                assert hot[0].timestamp.tzinfo is not None
-                assert hot[9:] == [{"type": "brandNew", "x": [1]}, b"\x01\x02"]
-                assert isinstance(hot[1], AccountBanned)
-                assert isinstance(hot[4], RolesUpdated)
-
-    run(main)
+async def test_the_nine_messages_arrive_typed_and_unknown_types_as_plain_json() -> None:
+    async with DevServer() as server:
+        url = f"{server.url}/v1/ws/user"
+        async with quick(url, access_token=DEMO_TOKEN) as store:
+            hot = record(store.messages)
+            await server.wait_for_connections(1)
+            kinds = [
+                "accountDeleted", "accountBanned", "sessionRevoked", "forceLogout",
+                "rolesUpdated", "permissionsUpdated", "rolePermissionsChanged",
+                "emailLinkVerified", "emailChangeVerified",
+            ]  # fmt: skip
+            sent = [server.fire(kind) for kind in kinds]
+            server.send_raw('{"type":"brandNew","x":[1]}')
+            server.send_raw(b"\x01\x02")
+            await until(store, lambda: len(hot) == 11)
+            assert hot[:9] == sent
+            assert [m.type for m in hot[:9]] == kinds
+            assert hot[0].timestamp.tzinfo is not None
+            assert hot[9:] == [{"type": "brandNew", "x": [1]}, b"\x01\x02"]
+            assert isinstance(hot[1], AccountBanned)
+            assert isinstance(hot[4], RolesUpdated)
 
 
 BAD = [
@@ -367,123 +324,112 @@ BAD = [
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD, ids=["body", "json", "surrogate", "depth"])
-def test_a_bad_message_costs_a_report_and_not_the_connection(bad: str, reason: str) -> None:
-    async def main() -> None:
-        async with peer(sending(bad, '{"next":1}')) as url, quick(url) as store:
-            errors = record(store.errors)
-            await until(store, lambda: store.last_message.value is not None)
-            assert store.last_message.value == {"next": 1}
-            assert isinstance(errors[0], InvalidMessage)
-            assert reason in errors[0].reason
-            assert store.stats.invalid == 1
-            assert store.state.value.session == 1
-
-    run(main)
+async def test_a_bad_message_costs_a_report_and_not_the_connection(bad: str, reason: str) -> None:
+    async with peer(sending(bad, '{"next":1}')) as url, quick(url) as store:
+        errors = record(store.errors)
+        await until(store, lambda: store.last_message.value is not None)
+        assert store.last_message.value == {"next": 1}
+        assert isinstance(errors[0], InvalidMessage)
+        assert reason in errors[0].reason
+        assert store.stats.invalid == 1
+        assert store.state.value.session == 1
 
 
-def test_an_unknown_type_and_a_binary_message_are_invalid_where_the_type_excludes_them() -> None:
-    async def main() -> None:
-        frames = ('{"type":"other"}', b"binary", '{"type":"tick","n":1}')
-        async with peer(sending(*frames)) as url, quick(url, message_type=Tick | Quote) as store:
-            errors = record(store.errors)
-            await until(store, lambda: store.last_message.value is not None)
-            assert store.last_message.value == Tick(n=1)
-            assert [type(e) for e in errors] == [InvalidMessage, InvalidMessage]
-            assert store.connected
-
-    run(main)
+async def test_an_unknown_type_and_a_binary_message_are_invalid_where_the_type_excludes_them() -> (
+    None
+):
+    frames = ('{"type":"other"}', b"binary", '{"type":"tick","n":1}')
+    async with peer(sending(*frames)) as url, quick(url, message_type=Tick | Quote) as store:
+        errors = record(store.errors)
+        await until(store, lambda: store.last_message.value is not None)
+        assert store.last_message.value == Tick(n=1)
+        assert [type(e) for e in errors] == [InvalidMessage, InvalidMessage]
+        assert store.connected
 
 
 @pytest.mark.parametrize(
     ("poison", "code"), [("invalid utf-8", 1007), ("x" * 2 * 2**20, 1009)], ids=["utf-8", "2 MiB"]
 )
-def test_what_the_protocol_forbids_ends_the_connection_which_heals(poison: str, code: int) -> None:
-    async def main() -> None:
-        closes: list[int | None] = []
+async def test_what_the_protocol_forbids_ends_the_connection_which_heals(
+    poison: str, code: int
+) -> None:
+    closes: list[int | None] = []
 
-        async def handler(ws: ServerConnection) -> None:
-            if not closes:
-                closes.append(None)
-                if code == 1007:
-                    await ws.send(b"\xff\xfe", text=True)
-                else:
-                    await ws.send(poison)
-                await ws.wait_closed()
-                closes[0] = ws.close_code
-            else:
-                await ws.send('{"next":1}')
-                await ws.wait_closed()
-
-        async with peer(handler) as url, quick(url) as store:
-            pairs = record(store.transitions)
-            errors = record(store.errors)
-            await until(store, lambda: store.last_message.value is not None)
-            assert store.last_message.value == {"next": 1}
-            ended = [b.close for _, b in pairs if b.status is Status.WAITING]
-            assert [(c.code, c.who) for c in ended if c] == [(code, "client")]
-            assert closes == [code]
+    async def handler(ws: ServerConnection) -> None:
+        if not closes:
+            closes.append(None)
             if code == 1007:
-                assert "UTF-8" in str(errors[0])
+                await ws.send(b"\xff\xfe", text=True)
+            else:
+                await ws.send(poison)
+            await ws.wait_closed()
+            closes[0] = ws.close_code
+        else:
+            await ws.send('{"next":1}')
+            await ws.wait_closed()
 
-    run(main)
+    async with peer(handler) as url, quick(url) as store:
+        pairs = record(store.transitions)
+        errors = record(store.errors)
+        await until(store, lambda: store.last_message.value is not None)
+        assert store.last_message.value == {"next": 1}
+        ended = [b.close for _, b in pairs if b.status is Status.WAITING]
+        assert [(c.code, c.who) for c in ended if c] == [(code, "client")]
+        assert closes == [code]
+        if code == 1007:
+            assert "UTF-8" in str(errors[0])
 
 
 # Section 3: behaviour
 
 
-def test_everything_has_one_order_also_for_emissions_inside_callbacks() -> None:
-    async def main() -> None:
-        async def handler(ws: ServerConnection) -> None:
-            for n in range(3):
-                await ws.send(f"{n}")
-            await ws.close(1011)
+async def test_everything_has_one_order_also_for_emissions_inside_callbacks() -> None:
+    async def handler(ws: ServerConnection) -> None:
+        for n in range(3):
+            await ws.send(f"{n}")
+        await ws.close(1011)
 
-        async with peer(handler) as url, quick(url, auto_reconnect=False) as store:
-            one: list[Any] = []
-            two: list[Any] = []
+    async with peer(handler) as url, quick(url, auto_reconnect=False) as store:
+        one: list[Any] = []
+        two: list[Any] = []
 
-            def answer(message: int) -> None:
-                one.append(message)
-                store.send(f"echo {message}")
+        def answer(message: int) -> None:
+            one.append(message)
+            store.send(f"echo {message}")
 
-            store.messages.subscribe(answer)
-            for seen in (one, two):
-                if seen is two:
-                    store.messages.subscribe(seen.append)
-                store.send.filter(lambda v: v is not None).subscribe(seen.append)
-                store.is_connected.subscribe(seen.append)
+        store.messages.subscribe(answer)
+        for seen in (one, two):
+            if seen is two:
+                store.messages.subscribe(seen.append)
+            store.send.filter(lambda v: v is not None).subscribe(seen.append)
+            store.is_connected.subscribe(seen.append)
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        expected = [False, True, 0, "echo 0", 1, "echo 1", 2, "echo 2", False]
+        assert one == expected
+        assert two == expected
+
+
+async def test_values_read_in_any_callback_are_current_and_consistent() -> None:
+    async with peer(echo) as url, quick(url) as store:
+        mixed: list[Any] = []
+        selected = store.select(lambda s: (s.status, s.session))
+
+        def check(_: object) -> None:
+            state = store.state.value
+            if (state.is_connected, (state.status, state.session)) != (
+                store.is_connected.value,
+                selected.value,
+            ):
+                mixed.append(state)
+
+        for source in (store.is_connected, store.state, selected, store.transitions):
+            source.subscribe(check)
+        for _ in range(3):
+            await store.wait_connected(8)
+            store.disconnect()
             await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            expected = [False, True, 0, "echo 0", 1, "echo 1", 2, "echo 2", False]
-            assert one == expected
-            assert two == expected
-
-    run(main)
-
-
-def test_values_read_in_any_callback_are_current_and_consistent() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url) as store:
-            mixed: list[Any] = []
-            selected = store.select(lambda s: (s.status, s.session))
-
-            def check(_: object) -> None:
-                state = store.state.value
-                if (state.is_connected, (state.status, state.session)) != (
-                    store.is_connected.value,
-                    selected.value,
-                ):
-                    mixed.append(state)
-
-            for source in (store.is_connected, store.state, selected, store.transitions):
-                source.subscribe(check)
-            for _ in range(3):
-                await store.wait_connected(8)
-                store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-                store.connect()
-            assert mixed == []
-
-    run(main)
+            store.connect()
+        assert mixed == []
 
 
 def test_a_raising_observer_is_reported_and_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -504,83 +450,71 @@ def test_a_raising_observer_is_reported_and_hurts_nobody(caplog: pytest.LogCaptu
     assert "an observer raised" in caplog.text
 
 
-def test_an_observer_of_the_errors_that_raises_does_not_feed_itself() -> None:
-    async def main() -> None:
-        async with peer(sending("{", "1")) as url, quick(url) as store:
-            store.errors.subscribe(lambda e: 1 / 0)  # type: ignore[arg-type]
-            await until(store, lambda: store.last_message.value == 1)
-            assert store.stats.observer_errors == 1
-
-    run(main)
+async def test_an_observer_of_the_errors_that_raises_does_not_feed_itself() -> None:
+    async with peer(sending("{", "1")) as url, quick(url) as store:
+        store.errors.subscribe(lambda e: 1 / 0)  # type: ignore[arg-type]
+        await until(store, lambda: store.last_message.value == 1)
+        assert store.stats.observer_errors == 1
 
 
-def test_finite_and_failing_sources_leave_the_commands_alive() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, immediate=False) as store:
-            errors = record(store.errors)
-            rx.of("a", "b").subscribe(store.send)
-            rx.throw(RuntimeError("source")).subscribe(store.send)
-            rx.of(1).subscribe(store.connect)
-            hot = record(store.messages)
-            store.send('"c"')
-            await until(store, lambda: len(errors) >= 3)
-            assert [type(e) for e in errors] == [SourceError, InvalidMessage, InvalidMessage]
-            await until(store, lambda: hot == ["c"])
-            rx.of(1).subscribe(store.disconnect)
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            store.connect()
-            await store.wait_connected(8)
-
-    run(main)
+async def test_finite_and_failing_sources_leave_the_commands_alive() -> None:
+    async with peer(echo) as url, quick(url, immediate=False) as store:
+        errors = record(store.errors)
+        rx.of("a", "b").subscribe(store.send)
+        rx.throw(RuntimeError("source")).subscribe(store.send)
+        rx.of(1).subscribe(store.connect)
+        hot = record(store.messages)
+        store.send('"c"')
+        await until(store, lambda: len(errors) >= 3)
+        assert [type(e) for e in errors] == [SourceError, InvalidMessage, InvalidMessage]
+        await until(store, lambda: hot == ["c"])
+        rx.of(1).subscribe(store.disconnect)
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        store.connect()
+        await store.wait_connected(8)
 
 
-def test_a_late_observer_of_a_command_triggers_nothing() -> None:
-    async def main() -> None:
-        received: list[Any] = []
+async def test_a_late_observer_of_a_command_triggers_nothing() -> None:
+    received: list[Any] = []
 
-        async def handler(ws: ServerConnection) -> None:
-            received.extend([message async for message in ws])
+    async def handler(ws: ServerConnection) -> None:
+        received.extend([message async for message in ws])
 
-        async with peer(handler) as url, quick(url) as store:
-            await store.wait_connected(8)
-            await store.send("once")
-            assert record(store.send) == ["once"]
-            assert record(store.disconnect) == [None]
-            assert store.connected
-            store.disconnect()
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            store.connect()
-            assert record(store.disconnect) == [True]
-            await store.wait_connected(8)
-        assert received == ["once"]
-
-    run(main)
+    async with peer(handler) as url, quick(url) as store:
+        await store.wait_connected(8)
+        await store.send("once")
+        assert record(store.send) == ["once"]
+        assert record(store.disconnect) == [None]
+        assert store.connected
+        store.disconnect()
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        store.connect()
+        assert record(store.disconnect) == [True]
+        await store.wait_connected(8)
+    assert received == ["once"]
 
 
-def test_commands_may_come_from_any_thread() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url) as store:
-            hot = record(store.messages)
-            where: set[int] = set()
-            store.messages.subscribe(lambda _: where.add(threading.get_ident()))
-            store.send.skip(1).subscribe(lambda _: where.add(threading.get_ident()))
+async def test_commands_may_come_from_any_thread() -> None:
+    async with peer(echo) as url, quick(url) as store:
+        hot = record(store.messages)
+        where: set[int] = set()
+        store.messages.subscribe(lambda _: where.add(threading.get_ident()))
+        store.send.skip(1).subscribe(lambda _: where.add(threading.get_ident()))
 
-            def work(k: int) -> None:
-                for n in range(50):
-                    store.send([k, n])
+        def work(k: int) -> None:
+            for n in range(50):
+                store.send([k, n])
 
-            await asyncio.gather(*(asyncio.to_thread(work, k) for k in range(4)))
-            await until(store, lambda: len(hot) == 200)
-            for k in range(4):
-                assert [m for m in hot if m[0] == k] == [[k, n] for n in range(50)]
-            assert where == {threading.get_ident()}
-            states = record(store.state)
-            await asyncio.to_thread(store.disconnect)
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            assert states[-1].status is Status.DISCONNECTED
-        await asyncio.get_running_loop().shutdown_default_executor()
-
-    run(main)
+        await asyncio.gather(*(asyncio.to_thread(work, k) for k in range(4)))
+        await until(store, lambda: len(hot) == 200)
+        for k in range(4):
+            assert [m for m in hot if m[0] == k] == [[k, n] for n in range(50)]
+        assert where == {threading.get_ident()}
+        states = record(store.state)
+        await asyncio.to_thread(store.disconnect)
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        assert states[-1].status is Status.DISCONNECTED
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 # Loops and threads
@@ -616,26 +550,20 @@ def test_stores_without_a_loop_share_one_thread_which_ends_with_the_last() -> No
     assert threads() == before
 
 
-def test_blocking_waits_are_refused_on_a_running_loop() -> None:
-    async def main() -> None:
-        async with quick("ws://127.0.0.1:9", immediate=False) as store:
-            with pytest.raises(RuntimeError, match="await"):
-                store.wait_connected().result(1)
-            with pytest.raises(RuntimeError, match="await"):
-                store.send("x").result(1)
-
-    run(main)
+async def test_blocking_waits_are_refused_on_a_running_loop() -> None:
+    async with quick("ws://127.0.0.1:9", immediate=False) as store:
+        with pytest.raises(RuntimeError, match="await"):
+            store.wait_connected().result(1)
+        with pytest.raises(RuntimeError, match="await"):
+            store.send("x").result(1)
 
 
-def test_a_store_on_the_thread_serves_an_async_program() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, loop="thread") as store:
-            await store.wait_connected(8)
-            hot = record(store.messages)
-            await store.send(1)
-            await until(store, lambda: hot == [1])
-
-    run(main)
+async def test_a_store_on_the_thread_serves_an_async_program() -> None:
+    async with peer(echo) as url, quick(url, loop="thread") as store:
+        await store.wait_connected(8)
+        hot = record(store.messages)
+        await store.send(1)
+        await until(store, lambda: hot == [1])
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -725,61 +653,52 @@ def test_a_loop_that_opens_no_sockets_falls_back_to_the_thread() -> None:
 # The end
 
 
-def test_closing_ends_every_subject_after_its_last_value() -> None:
-    async def main() -> None:
-        async with peer(echo) as url:
-            store = quick(url)
-            events: list[str] = []
-            sources: dict[str, Any] = {
-                "state": store.state, "is_connected": store.is_connected,
-                "last_message": store.last_message, "latency": store.latency,
-                "messages": store.messages, "transitions": store.transitions,
-                "errors": store.errors, "send": store.send, "connect": store.connect,
-                "disconnect": store.disconnect, "select": store.select(lambda s: s.session),
-            }  # fmt: skip
-            for name, source in sources.items():
-                source.subscribe(lambda _: None, on_completed=lambda n=name: events.append(n))
-            await store.wait_connected(8)
-            last = record(store.state)
-            await store.aclose()
-            await store.aclose()
-            store.close()
-            assert sorted(events) == sorted(sources)
-            assert last[-1].status is Status.DISCONNECTED
-            late: list[Any] = []
-            store.is_connected.subscribe(late.append, on_completed=lambda: late.append("end"))
-            assert late == [False, "end"]
-            with pytest.raises(StoreClosed):
-                store.send("x")
-            with pytest.raises(StoreClosed):
-                store.connect()
-            store.disconnect()
-            store.set_access_token("x")
-
-    run(main)
-
-
-def test_closing_fails_the_receipts_that_are_open() -> None:
-    async def main() -> None:
-        store = quick("ws://127.0.0.1:9", immediate=False)
-        receipt = store.send("x")
+async def test_closing_ends_every_subject_after_its_last_value() -> None:
+    async with peer(echo) as url:
+        store = quick(url)
+        events: list[str] = []
+        sources: dict[str, Any] = {
+            "state": store.state, "is_connected": store.is_connected,
+            "last_message": store.last_message, "latency": store.latency,
+            "messages": store.messages, "transitions": store.transitions,
+            "errors": store.errors, "send": store.send, "connect": store.connect,
+            "disconnect": store.disconnect, "select": store.select(lambda s: s.session),
+        }  # fmt: skip
+        for name, source in sources.items():
+            source.subscribe(lambda _: None, on_completed=lambda n=name: events.append(n))
+        await store.wait_connected(8)
+        last = record(store.state)
         await store.aclose()
-        assert receipt.state == "dropped"
+        await store.aclose()
+        store.close()
+        assert sorted(events) == sorted(sources)
+        assert last[-1].status is Status.DISCONNECTED
+        late: list[Any] = []
+        store.is_connected.subscribe(late.append, on_completed=lambda: late.append("end"))
+        assert late == [False, "end"]
+        with pytest.raises(StoreClosed):
+            store.send("x")
+        with pytest.raises(StoreClosed):
+            store.connect()
+        store.disconnect()
+        store.set_access_token("x")
 
-    run(main)
+
+async def test_closing_fails_the_receipts_that_are_open() -> None:
+    store = quick("ws://127.0.0.1:9", immediate=False)
+    receipt = store.send("x")
+    await store.aclose()
+    assert receipt.state == "dropped"
 
 
-def test_a_close_inside_a_callback_on_the_loop_ends_the_store() -> None:
-    async def main() -> None:
-        async with peer(sending("1")) as url:
-            store = quick(url)
-            done = asyncio.Event()
-            store.state.subscribe(lambda _: None, on_completed=done.set)
-            store.messages.subscribe(lambda _: store.close())
-            await asyncio.wait_for(done.wait(), 8)
-            await store.aclose()
-
-    run(main)
+async def test_a_close_inside_a_callback_on_the_loop_ends_the_store() -> None:
+    async with peer(sending("1")) as url:
+        store = quick(url)
+        done = asyncio.Event()
+        store.state.subscribe(lambda _: None, on_completed=done.set)
+        store.messages.subscribe(lambda _: store.close())
+        await asyncio.wait_for(done.wait(), 8)
+        await store.aclose()
 
 
 def test_nothing_is_left_after_a_hundred_stores() -> None:
@@ -829,91 +748,76 @@ def jwt(user: str, n: int) -> str:
     ],
     ids=["jwt", "opaque", "provider"],
 )
-def test_the_last_message_and_the_queue_of_one_user_do_not_reach_the_next(
+async def test_the_last_message_and_the_queue_of_one_user_do_not_reach_the_next(
     first: Any, same: Any, other: Any
 ) -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, access_token=first) as store:
+    async with peer(echo) as url, quick(url, access_token=first) as store:
+        await store.wait_connected(8)
+        store.send(1)
+        await until(store, lambda: store.last_message.value == 1)
+        hot, last = record(store.messages), record(store.last_message)
+        for token, kept in ((same or first, True), (other, False)):
+            store.disconnect()
+            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+            receipt = store.send(2)
+            store.set_access_token(token)
+            store.connect()
             await store.wait_connected(8)
-            store.send(1)
-            await until(store, lambda: store.last_message.value == 1)
-            hot, last = record(store.messages), record(store.last_message)
-            for token, kept in ((same or first, True), (other, False)):
-                store.disconnect()
-                await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-                receipt = store.send(2)
-                store.set_access_token(token)
-                store.connect()
-                await store.wait_connected(8)
-                assert fate(receipt) == ("written" if kept else "dropped")
-                if kept:
-                    await until(store, lambda: store.last_message.value == 2)
-            assert store.last_message.value is None
-            assert last == [1, 2, None]
-            assert hot == [2]
-
-    run(main)
+            assert fate(receipt) == ("written" if kept else "dropped")
+            if kept:
+                await until(store, lambda: store.last_message.value == 2)
+        assert store.last_message.value is None
+        assert last == [1, 2, None]
+        assert hot == [2]
 
 
-def test_repr_shows_no_secret() -> None:
-    async def main() -> None:
-        store = use_websocket(
-            "ws://user:pass@127.0.0.1:9/x?access_token=q", access_token="t0ken", immediate=False
-        )
-        assert repr(store) == "<WebSocketStore ws://127.0.0.1:9/x idle>"
-        await store.aclose()
-
-    run(main)
+async def test_repr_shows_no_secret() -> None:
+    store = use_websocket(
+        "ws://user:pass@127.0.0.1:9/x?access_token=q", access_token="t0ken", immediate=False
+    )
+    assert repr(store) == "<WebSocketStore ws://127.0.0.1:9/x idle>"
+    await store.aclose()
 
 
-def test_operators_compose_over_a_reconnection() -> None:
-    async def main() -> None:
-        async with DevServer(echo=True) as server, quick(f"{server.url}/v1/ws/status") as store:
-            seen: list[Any] = []
-            store.is_connected.pipe(
-                ops.filter(lambda up: up),
-                ops.scan(lambda n, _: n + 1, 0),
-                ops.with_latest_from(store.state),
-            ).subscribe(lambda pair: seen.append((pair[0], pair[1].session)))
-            await store.wait_connected(8)
-            server.drop(1012)
-            await store.wait_for(lambda s: s.session == 2, 8)
-            assert seen == [(1, 1), (2, 2)]
-
-    run(main)
+async def test_operators_compose_over_a_reconnection() -> None:
+    async with DevServer(echo=True) as server, quick(f"{server.url}/v1/ws/status") as store:
+        seen: list[Any] = []
+        store.is_connected.pipe(
+            ops.filter(lambda up: up),
+            ops.scan(lambda n, _: n + 1, 0),
+            ops.with_latest_from(store.state),
+        ).subscribe(lambda pair: seen.append((pair[0], pair[1].session)))
+        await store.wait_connected(8)
+        server.drop(1012)
+        await store.wait_for(lambda s: s.session == 2, 8)
+        assert seen == [(1, 1), (2, 2)]
 
 
-def test_an_observer_of_the_errors_that_raises_them_again_does_not_loop() -> None:
-    async def main() -> None:
-        def again(error: Exception) -> None:
-            raise error
+async def test_an_observer_of_the_errors_that_raises_them_again_does_not_loop() -> None:
+    def again(error: Exception) -> None:
+        raise error
 
-        async with peer(sending("{", "1")) as url, quick(url) as store:
-            errors = record(store.errors)
-            store.errors.subscribe(again)
-            await until(store, lambda: store.last_message.value == 1)
-            assert len(errors) == 1
-
-    run(main)
+    async with peer(sending("{", "1")) as url, quick(url) as store:
+        errors = record(store.errors)
+        store.errors.subscribe(again)
+        await until(store, lambda: store.last_message.value == 1)
+        assert len(errors) == 1
 
 
-def test_the_sends_of_a_thread_share_one_wake_up() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url) as store:
-            await store.wait_connected(8)
-            hot = record(store.messages)
-            posts: list[Any] = []
-            post = store._core.runtime.post
+async def test_the_sends_of_a_thread_share_one_wake_up() -> None:
+    async with peer(echo) as url, quick(url) as store:
+        await store.wait_connected(8)
+        hot = record(store.messages)
+        posts: list[Any] = []
+        post = store._core.runtime.post
 
-            def counted(call: Any) -> None:
-                posts.append(call)
-                post(call)
+        def counted(call: Any) -> None:
+            posts.append(call)
+            post(call)
 
-            store._bus.bind(threading.get_ident(), counted)
-            thread = threading.Thread(target=lambda: [store.send(n) for n in range(100)])
-            thread.start()
-            thread.join()  # the loop cannot come: one wake-up must do for all
-            await until(store, lambda: len(hot) == 100)
-            assert len(posts) == 1
-
-    run(main)
+        store._bus.bind(threading.get_ident(), counted)
+        thread = threading.Thread(target=lambda: [store.send(n) for n in range(100)])
+        thread.start()
+        thread.join()  # the loop cannot come: one wake-up must do for all
+        await until(store, lambda: len(hot) == 100)
+        assert len(posts) == 1

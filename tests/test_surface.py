@@ -70,27 +70,21 @@ def names(thing: object) -> set[str]:
 
 
 @pytest.mark.parametrize("share", [False, True])
-def test_a_store_has_the_members_of_the_contract_and_nothing_else(share: bool) -> None:
-    async def main() -> None:
-        async with store_of(share=share) as store:
-            assert names(store) == STORE
-            assert names(store.observe_on(loop_hop())) == VIEW
-            assert names(WebSocketClient(store)) == CLIENT
-
-    run(main)
+async def test_a_store_has_the_members_of_the_contract_and_nothing_else(share: bool) -> None:
+    async with store_of(share=share) as store:
+        assert names(store) == STORE
+        assert names(store.observe_on(loop_hop())) == VIEW
+        assert names(WebSocketClient(store)) == CLIENT
 
 
-def test_a_subject_adds_nothing_public_to_those_of_rxpy() -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            stock = names(BehaviorSubject(0))
-            for subject in (store.state, store.send, store.connect, store.select(lambda s: s)):
-                assert names(subject) == stock
-            bare = names(reactivex.never())
-            for source in (store.messages, store.errors, store.history(1), store.channel("c")):
-                assert names(source) == bare
-
-    run(main)
+async def test_a_subject_adds_nothing_public_to_those_of_rxpy() -> None:
+    async with store_of() as store:
+        stock = names(BehaviorSubject(0))
+        for subject in (store.state, store.send, store.connect, store.select(lambda s: s)):
+            assert names(subject) == stock
+        bare = names(reactivex.never())
+        for source in (store.messages, store.errors, store.history(1), store.channel("c")):
+            assert names(source) == bare
 
 
 def returned() -> set[Any]:
@@ -123,17 +117,14 @@ def test_types_that_are_returned_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize("name", ["state", "is_connected", "last_message", "latency", "send"])
-def test_assigning_a_value_is_refused_and_changes_nothing(name: str) -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            subject: Any = getattr(store, name)
-            before = subject.value
-            with pytest.raises(ReadOnlyError, match=repr(name)):
-                subject.value = True
-            assert subject.value is before
-            assert not store.connected
-
-    run(main)
+async def test_assigning_a_value_is_refused_and_changes_nothing(name: str) -> None:
+    async with store_of() as store:
+        subject: Any = getattr(store, name)
+        before = subject.value
+        with pytest.raises(ReadOnlyError, match=repr(name)):
+            subject.value = True
+        assert subject.value is before
+        assert not store.connected
 
 
 def sources(store: WebSocketStore[Any]) -> list[Observable[Any]]:
@@ -163,34 +154,28 @@ def test_a_loop_over_an_observable_names_what_to_loop_over() -> None:
     run(main)
 
 
-def test_observables_of_a_store_still_count_as_observables_for_operators() -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            same = record(reactivex.just(False).pipe(ops.sequence_equal(
-                store.is_connected.pipe(ops.take(1))
-            )))  # fmt: skip
-            assert same == [True]
-
-    run(main)
+async def test_observables_of_a_store_still_count_as_observables_for_operators() -> None:
+    async with store_of() as store:
+        same = record(reactivex.just(False).pipe(ops.sequence_equal(
+            store.is_connected.pipe(ops.take(1))
+        )))  # fmt: skip
+        assert same == [True]
 
 
 # Calls that cannot work
 
 
-def test_a_type_that_is_none_is_refused_at_the_call() -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            wrong: list[Any] = ["x", 3, None, list[int], heimdall_reactive.ServerMessage]
-            for kind in wrong:
-                with pytest.raises(TypeError, match="messages_of"):
-                    store.messages_of(kind)
-            with pytest.raises(TypeError, match="nothing"):
-                store.messages_of()
-            both: Any = int | str
-            store.messages_of(int, str)
-            store.messages_of(both)
-
-    run(main)
+async def test_a_type_that_is_none_is_refused_at_the_call() -> None:
+    async with store_of() as store:
+        wrong: list[Any] = ["x", 3, None, list[int], heimdall_reactive.ServerMessage]
+        for kind in wrong:
+            with pytest.raises(TypeError, match="messages_of"):
+                store.messages_of(kind)
+        with pytest.raises(TypeError, match="nothing"):
+            store.messages_of()
+        both: Any = int | str
+        store.messages_of(int, str)
+        store.messages_of(both)
 
 
 def sync(message: object) -> None: ...
@@ -206,15 +191,12 @@ class Sync:
 @pytest.mark.parametrize(
     "call", [sync, undeclared, Sync().method, print, [].append, functools.partial(sync)]
 )
-def test_a_sync_function_is_refused_as_an_async_handler(call: Any) -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            for attach in (store.on_message, lambda c: store.on_each(store.state, c)):
-                with pytest.raises(TypeError, match=r"messages\.subscribe"):
-                    attach(call)
-            assert store.stats.consumers == ()
-
-    run(main)
+async def test_a_sync_function_is_refused_as_an_async_handler(call: Any) -> None:
+    async with store_of() as store:
+        for attach in (store.on_message, lambda c: store.on_each(store.state, c)):
+            with pytest.raises(TypeError, match=r"messages\.subscribe"):
+                attach(call)
+        assert store.stats.consumers == ()
 
 
 def test_what_returns_an_awaitable_is_accepted_as_an_async_handler() -> None:
@@ -256,40 +238,34 @@ def test_what_returns_an_awaitable_is_accepted_as_an_async_handler() -> None:
     virtually(main)
 
 
-def test_awaiting_a_command_says_what_to_await() -> None:
-    async def main() -> None:
-        store = store_of(auto_reconnect=False)
-        calls: list[tuple[Callable[[], Any], str]] = [
-            (store.connect, "await wait_connected()"),
-            (store.disconnect, "await wait_for("),
-            (store.close, "await aclose()"),
-            (create_websocket(URL, immediate=False).close, "await aclose()"),
-        ]
-        for call, words in calls:
-            result = call()
-            assert not result
-            assert not inspect.isawaitable(result)  # frameworks would await it
-            with pytest.raises(TypeError) as caught:
-                await result
-            assert words in str(caught.value)
-        await store.aclose()
-
-    run(main)
+async def test_awaiting_a_command_says_what_to_await() -> None:
+    store = store_of(auto_reconnect=False)
+    calls: list[tuple[Callable[[], Any], str]] = [
+        (store.connect, "await wait_connected()"),
+        (store.disconnect, "await wait_for("),
+        (store.close, "await aclose()"),
+        (create_websocket(URL, immediate=False).close, "await aclose()"),
+    ]
+    for call, words in calls:
+        result = call()
+        assert not result
+        assert not inspect.isawaitable(result)  # frameworks would await it
+        with pytest.raises(TypeError) as caught:
+            await result
+        assert words in str(caught.value)
+    await store.aclose()
 
 
-def test_pickling_or_copying_a_store_says_what_to_do() -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            things: list[Any] = [
-                store, WebSocketClient(store), store.observe_on(loop_hop()), store.state,
-                store.messages, store.send,
-            ]  # fmt: skip
-            for thing in things:
-                for use in (pickle.dumps, copy.deepcopy):
-                    with pytest.raises(TypeError, match="use_websocket"):
-                        use(thing)
-
-    run(main)
+async def test_pickling_or_copying_a_store_says_what_to_do() -> None:
+    async with store_of() as store:
+        things: list[Any] = [
+            store, WebSocketClient(store), store.observe_on(loop_hop()), store.state,
+            store.messages, store.send,
+        ]  # fmt: skip
+        for thing in things:
+            for use in (pickle.dumps, copy.deepcopy):
+                with pytest.raises(TypeError, match="use_websocket"):
+                    use(thing)
 
 
 # Bridges and views
@@ -321,14 +297,11 @@ def test_a_bridge_between_stores_ends_quietly(first: str, caplog: pytest.LogCapt
     assert warnings_in(caplog) == []
 
 
-def test_what_a_command_raises_of_its_own_is_still_reported() -> None:
-    async def main() -> None:
-        async with store_of() as store:
-            errors = record(store.errors)
-            store.send.on_next(object())
-            assert len(errors) == 1
-
-    run(main)
+async def test_what_a_command_raises_of_its_own_is_still_reported() -> None:
+    async with store_of() as store:
+        errors = record(store.errors)
+        store.send.on_next(object())
+        assert len(errors) == 1
 
 
 def test_a_view_that_nobody_has_or_observes_is_collected() -> None:

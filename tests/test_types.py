@@ -51,53 +51,48 @@ class B(BaseModel):
     type: Literal["b"] = "b"
 
 
-def test_a_store_is_typed_by_its_messages() -> None:
-    async def main() -> None:
-        union = use_websocket("ws://127.0.0.1:9", message_type=A | B, immediate=False)
-        raw = use_websocket("ws://127.0.0.1:9", message_type=str | bytes, immediate=False)
-        mapping = use_websocket("ws://127.0.0.1:9", message_type=dict[str, int], immediate=False)
-        server = use_websocket("ws://127.0.0.1:9", message_type=ServerMessage, immediate=False)
-        shared = use_websocket(
-            "/v1/ws", message_type=A, share=True, share_linger=0, immediate=False
-        )
-        plain = use_websocket("/v1/ws", immediate=False)
-        assert_type(union, WebSocketStore[A | B])
-        assert_type(raw, WebSocketStore[str | bytes])
-        assert_type(mapping, WebSocketStore[dict[str, int]])
-        assert_type(shared, WebSocketStore[A])
-        assert_type(union.last_message.value, A | B | None)
-        assert_type(union.messages, Observable[A | B])
-        assert_type(union.messages_of(A), Observable[A])
-        assert_type(union.messages_of(A, B), Observable[A | B])
-        assert_type(
-            plain.messages_of(AccountBanned, RolesUpdated), Observable[AccountBanned | RolesUpdated]
-        )
-        assert_type(plain.messages_of(A, B, RolesUpdated), Observable[A | B | RolesUpdated])
-        assert_type(union.send(A()), Receipt)
-        assert_type(union.channel("c", A | B), Observable[A | B])
-        assert_type(union.channel("c"), Observable[Any])
-        assert_type(union.request(A(), match=lambda message: True), Request[A | B])
-        assert_type(union.errors, Observable[StoreError])
-        assert_type(union.history(3), Observable[A | B])
-        assert_type(union.stats_every(1.0), Observable[Stats])
-        assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
-        assert_type(union.connected, bool)
-        assert_type(plain, WebSocketStore[Any])
-        assert_type(server, WebSocketStore[ServerMessage])
-        prices: list[float] = []
-        plain.messages.subscribe(lambda message: prices.append(message["price"]))
-        assert_type(union.wait_connected(), Waiter)
-        assert_type(union.connect, Trigger)
-        assert_type(union.send, Command[Any, Receipt])
-        assert_type(union.is_connected.value, bool)
-        assert_type(union.latency.value, float | None)
-        assert_type(union.select(lambda state: state.session), State[int])
-        subject: BehaviorSubject[bool] = union.is_connected
-        assert subject.value is False
-        for store in (union, raw, mapping, server, plain, shared):
-            await store.aclose()
-
-    run(main)
+async def test_a_store_is_typed_by_its_messages() -> None:
+    union = use_websocket("ws://127.0.0.1:9", message_type=A | B, immediate=False)
+    raw = use_websocket("ws://127.0.0.1:9", message_type=str | bytes, immediate=False)
+    mapping = use_websocket("ws://127.0.0.1:9", message_type=dict[str, int], immediate=False)
+    server = use_websocket("ws://127.0.0.1:9", message_type=ServerMessage, immediate=False)
+    shared = use_websocket("/v1/ws", message_type=A, share=True, share_linger=0, immediate=False)
+    plain = use_websocket("/v1/ws", immediate=False)
+    assert_type(union, WebSocketStore[A | B])
+    assert_type(raw, WebSocketStore[str | bytes])
+    assert_type(mapping, WebSocketStore[dict[str, int]])
+    assert_type(shared, WebSocketStore[A])
+    assert_type(union.last_message.value, A | B | None)
+    assert_type(union.messages, Observable[A | B])
+    assert_type(union.messages_of(A), Observable[A])
+    assert_type(union.messages_of(A, B), Observable[A | B])
+    assert_type(
+        plain.messages_of(AccountBanned, RolesUpdated), Observable[AccountBanned | RolesUpdated]
+    )
+    assert_type(plain.messages_of(A, B, RolesUpdated), Observable[A | B | RolesUpdated])
+    assert_type(union.send(A()), Receipt)
+    assert_type(union.channel("c", A | B), Observable[A | B])
+    assert_type(union.channel("c"), Observable[Any])
+    assert_type(union.request(A(), match=lambda message: True), Request[A | B])
+    assert_type(union.errors, Observable[StoreError])
+    assert_type(union.history(3), Observable[A | B])
+    assert_type(union.stats_every(1.0), Observable[Stats])
+    assert_type(union.transitions, Observable[tuple[ConnectionState, ConnectionState]])
+    assert_type(union.connected, bool)
+    assert_type(plain, WebSocketStore[Any])
+    assert_type(server, WebSocketStore[ServerMessage])
+    prices: list[float] = []
+    plain.messages.subscribe(lambda message: prices.append(message["price"]))
+    assert_type(union.wait_connected(), Waiter)
+    assert_type(union.connect, Trigger)
+    assert_type(union.send, Command[Any, Receipt])
+    assert_type(union.is_connected.value, bool)
+    assert_type(union.latency.value, float | None)
+    assert_type(union.select(lambda state: state.session), State[int])
+    subject: BehaviorSubject[bool] = union.is_connected
+    assert subject.value is False
+    for store in (union, raw, mapping, server, plain, shared):
+        await store.aclose()
 
 
 def test_consumers_are_typed_by_the_messages() -> None:
@@ -178,24 +173,21 @@ def test_a_replay_is_typed_by_its_messages(tmp_path: Path) -> None:
     run(main)
 
 
-def test_a_client_types_its_handlers() -> None:
-    async def main() -> None:
-        def opened(state: ConnectionState) -> None: ...
+async def test_a_client_types_its_handlers() -> None:
+    def opened(state: ConnectionState) -> None: ...
 
-        async def got(message: A) -> None: ...
+    async def got(message: A) -> None: ...
 
-        def closed(close: CloseInfo) -> None: ...
+    def closed(close: CloseInfo) -> None: ...
 
-        client = create_websocket(
-            "ws://127.0.0.1:9",
-            message_type=A,
-            on_open=opened,
-            on_message=got,
-            on_close=closed,
-            on_error=lambda: None,
-            immediate=False,
-        )
-        assert_type(client, WebSocketClient[A])
-        await client.aclose()
-
-    run(main)
+    client = create_websocket(
+        "ws://127.0.0.1:9",
+        message_type=A,
+        on_open=opened,
+        on_message=got,
+        on_close=closed,
+        on_error=lambda: None,
+        immediate=False,
+    )
+    assert_type(client, WebSocketClient[A])
+    await client.aclose()

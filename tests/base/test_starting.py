@@ -71,21 +71,18 @@ def test_a_task_that_is_cancelled_before_it_begins_leaves_nothing(
     run_with(main)
 
 
-def test_a_custom_factory_makes_the_tasks() -> None:
-    async def main() -> None:
-        made: list[asyncio.Task[Any]] = []
+async def test_a_custom_factory_makes_the_tasks() -> None:
+    made: list[asyncio.Task[Any]] = []
 
-        def noting(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-            task = asyncio.Task(work, loop=loop, **options)
-            made.append(task)
-            return task
+    def noting(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **options)
+        made.append(task)
+        return task
 
-        asyncio.get_running_loop().set_task_factory(noting)
-        async with use_websocket("ws://127.0.0.1:9", auto_reconnect=False, loop="auto"):
-            await asyncio.sleep(0)
-        assert "heimdall-dial" in [task.get_name() for task in made]
-
-    run(main)
+    asyncio.get_running_loop().set_task_factory(noting)
+    async with use_websocket("ws://127.0.0.1:9", auto_reconnect=False, loop="auto"):
+        await asyncio.sleep(0)
+    assert "heimdall-dial" in [task.get_name() for task in made]
 
 
 def test_a_store_connects_tells_its_handlers_and_ends(run_with: Callable[[Main], None]) -> None:

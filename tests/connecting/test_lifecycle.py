@@ -12,7 +12,6 @@ from heimdall_reactive import Status, StoreClosed
 from heimdall_reactive.connecting.lifecycle import Lifecycle
 from heimdall_reactive.connecting.runtime import Runtime
 from heimdall_reactive.testing import ScriptedPeer
-from tests.support import run
 from tests.virtual import loop, store_of
 
 
@@ -26,48 +25,42 @@ def life_of(
     return Lifecycle(runtime, finished, lambda: None, 1.0, release)
 
 
-def test_an_end_that_nobody_waits_for_any_more_goes_on_and_releases() -> None:
-    async def main() -> None:
-        begun, gate, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+async def test_an_end_that_nobody_waits_for_any_more_goes_on_and_releases() -> None:
+    begun, gate, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def finish() -> None:
-            begun.set()
-            await gate.wait()
+    async def finish() -> None:
+        begun.set()
+        await gate.wait()
 
-        life = life_of(finish, released.set)
-        impatient = asyncio.ensure_future(life.aclose())
-        await begun.wait()
-        impatient.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await impatient
-        assert (life.closed, life.ended, released.is_set()) == (True, False, False)
-        gate.set()
-        await asyncio.wait_for(released.wait(), 8)
-        assert life.ended
-
-    run(main)
+    life = life_of(finish, released.set)
+    impatient = asyncio.ensure_future(life.aclose())
+    await begun.wait()
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    assert (life.closed, life.ended, released.is_set()) == (True, False, False)
+    gate.set()
+    await asyncio.wait_for(released.wait(), 8)
+    assert life.ended
 
 
-def test_whoever_gives_up_takes_the_end_from_nobody_else() -> None:
-    async def main() -> None:
-        begun: list[None] = []
-        gate = asyncio.Event()
+async def test_whoever_gives_up_takes_the_end_from_nobody_else() -> None:
+    begun: list[None] = []
+    gate = asyncio.Event()
 
-        async def finish() -> None:
-            begun.append(None)
-            await gate.wait()
+    async def finish() -> None:
+        begun.append(None)
+        await gate.wait()
 
-        life = life_of(finish)
-        impatient, patient = (asyncio.ensure_future(life.aclose()) for _ in range(2))
-        await asyncio.sleep(0)
-        impatient.cancel()
-        await asyncio.wait({impatient})
-        assert not patient.done()
-        gate.set()
-        await patient
-        assert (life.ended, begun) == (True, [None])  # one end for both
-
-    run(main)
+    life = life_of(finish)
+    impatient, patient = (asyncio.ensure_future(life.aclose()) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait({impatient})
+    assert not patient.done()
+    gate.set()
+    await patient
+    assert (life.ended, begun) == (True, [None])  # one end for both
 
 
 @pytest.mark.heimdall_virtual_time
@@ -110,35 +103,29 @@ def test_a_thread_that_waits_too_long_for_the_end_raises_and_the_end_still_comes
     runtime.release()
 
 
-def test_an_end_that_has_come_is_released_for_whoever_closes_again() -> None:
-    async def main() -> None:
-        released: list[str] = []
+async def test_an_end_that_has_come_is_released_for_whoever_closes_again() -> None:
+    released: list[str] = []
 
-        async def finish() -> None:
-            released.append("finished")
+    async def finish() -> None:
+        released.append("finished")
 
-        life = life_of(finish, lambda: released.append("released"))
-        await life.aclose()
-        await life.aclose()
-        life.close()
-        assert released == ["finished", "released", "released"]
-
-    run(main)
+    life = life_of(finish, lambda: released.append("released"))
+    await life.aclose()
+    await life.aclose()
+    life.close()
+    assert released == ["finished", "released", "released"]
 
 
-def test_a_closed_store_refuses_commands_and_performs_what_it_still_has_to() -> None:
-    async def main() -> None:
-        life, done = life_of(nothing), list[str]()
+async def test_a_closed_store_refuses_commands_and_performs_what_it_still_has_to() -> None:
+    life, done = life_of(nothing), list[str]()
+    life.refuse_closed()
+    life.call(lambda: done.append("open"))
+    await life.aclose()
+    life.call(lambda: done.append("ended"))
+    assert done == ["open", "ended"]
+    with pytest.raises(StoreClosed) as caught:
         life.refuse_closed()
-        life.call(lambda: done.append("open"))
-        await life.aclose()
-        life.call(lambda: done.append("ended"))
-        assert done == ["open", "ended"]
-        with pytest.raises(StoreClosed) as caught:
-            life.refuse_closed()
-        assert str(caught.value) == "the store is closed; make a new one with use_websocket()"
-
-    run(main)
+    assert str(caught.value) == "the store is closed; make a new one with use_websocket()"
 
 
 async def nothing() -> None:

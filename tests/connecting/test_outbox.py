@@ -296,48 +296,39 @@ def dropped() -> SendError:
     return SendError("not sent: test", "dropped")
 
 
-def test_a_receipt_can_be_awaited_before_and_after() -> None:
-    async def body() -> None:
-        receipt = Receipt()
-        waits = [asyncio.ensure_future(receipt) for _ in range(2)]
-        await asyncio.sleep(0)
-        receipt.settle("written")
-        assert await asyncio.gather(*waits) == [receipt, receipt]
-        assert await receipt is receipt
-        assert (receipt.state, receipt.error, repr(receipt)) == (
-            "written", None, "<Receipt written>",
-        )  # fmt: skip
-
-    run(body)
+async def test_a_receipt_can_be_awaited_before_and_after() -> None:
+    receipt = Receipt()
+    waits = [asyncio.ensure_future(receipt) for _ in range(2)]
+    await asyncio.sleep(0)
+    receipt.settle("written")
+    assert await asyncio.gather(*waits) == [receipt, receipt]
+    assert await receipt is receipt
+    assert (receipt.state, receipt.error, repr(receipt)) == (
+        "written", None, "<Receipt written>",
+    )  # fmt: skip
 
 
-def test_awaiting_a_send_that_failed_raises_before_and_after() -> None:
-    async def body() -> None:
-        receipt = Receipt()
-        wait = asyncio.ensure_future(receipt)
-        await asyncio.sleep(0)
-        error = dropped()
-        receipt.settle("dropped", error)
-        for waiting in (wait, receipt):
-            with pytest.raises(SendError) as caught:
-                await waiting
-            assert caught.value is error
-
-    run(body)
+async def test_awaiting_a_send_that_failed_raises_before_and_after() -> None:
+    receipt = Receipt()
+    wait = asyncio.ensure_future(receipt)
+    await asyncio.sleep(0)
+    error = dropped()
+    receipt.settle("dropped", error)
+    for waiting in (wait, receipt):
+        with pytest.raises(SendError) as caught:
+            await waiting
+        assert caught.value is error
 
 
-def test_a_cancelled_wait_does_not_cancel_the_others() -> None:
-    async def body() -> None:
-        receipt = Receipt()
-        impatient, patient = asyncio.ensure_future(receipt), asyncio.ensure_future(receipt)
-        await asyncio.sleep(0)
-        impatient.cancel()
-        await asyncio.sleep(0)
-        assert impatient.cancelled()
-        receipt.settle("written")
-        assert await patient is receipt
-
-    run(body)
+async def test_a_cancelled_wait_does_not_cancel_the_others() -> None:
+    receipt = Receipt()
+    impatient, patient = asyncio.ensure_future(receipt), asyncio.ensure_future(receipt)
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.sleep(0)
+    assert impatient.cancelled()
+    receipt.settle("written")
+    assert await patient is receipt
 
 
 def test_a_thread_waits_for_the_result() -> None:
@@ -367,15 +358,12 @@ def test_a_result_that_does_not_come_times_out_and_can_be_asked_for_again() -> N
     assert receipt.result(0) is receipt
 
 
-def test_a_result_is_refused_where_it_would_block_an_event_loop() -> None:
-    async def body() -> None:
-        receipt = Receipt()
-        with pytest.raises(RuntimeError, match="await the receipt"):
-            receipt.result(5)
-        receipt.settle("written")
-        assert receipt.result() is receipt  # nothing to wait for
-
-    run(body)
+async def test_a_result_is_refused_where_it_would_block_an_event_loop() -> None:
+    receipt = Receipt()
+    with pytest.raises(RuntimeError, match="await the receipt"):
+        receipt.result(5)
+    receipt.settle("written")
+    assert receipt.result() is receipt  # nothing to wait for
 
 
 def test_a_failed_receipt_that_nobody_waits_for_warns_of_nothing(

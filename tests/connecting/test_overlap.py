@@ -24,7 +24,7 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.testing import Refuse, ScriptedPeer
 from tests.peers import peer, quick
-from tests.support import fate, record, run, until
+from tests.support import fate, record, until
 from tests.virtual import loop, steady_store_of
 
 ASK = {"type": "Subscribe", "channel": "gps"}
@@ -172,27 +172,24 @@ async def test_a_peer_that_never_closes_is_read_for_the_close_timeout_only() -> 
         assert [gap.session for gap in gaps] == [2]
 
 
-def test_a_blocked_consumer_holds_the_session_that_is_read() -> None:
-    async def main() -> None:
-        sockets: list[ServerConnection] = []
+async def test_a_blocked_consumer_holds_the_session_that_is_read() -> None:
+    sockets: list[ServerConnection] = []
 
-        async def feed(socket: ServerConnection) -> None:
-            sockets.append(socket)
-            for n in range(50):
-                await socket.send(f'"{len(sockets)}.{n}"')
-            await socket.wait_closed()
+    async def feed(socket: ServerConnection) -> None:
+        sockets.append(socket)
+        for n in range(50):
+            await socket.send(f'"{len(sockets)}.{n}"')
+        await socket.wait_closed()
 
-        async with peer(feed) as url, quick(url) as store:
-            stream = store.stream(maxsize=2, overflow="block")
-            await store.wait_connected(5)
-            got = [await anext(stream)]
-            store.reconnect(overlap=True)
-            while len(got) < 100:
-                got.append(await asyncio.wait_for(anext(stream), 5))
-            assert got == [f"{s}.{n}" for s in (1, 2) for n in range(50)]
-            assert store.state.value.session == 2
-
-    run(main)
+    async with peer(feed) as url, quick(url) as store:
+        stream = store.stream(maxsize=2, overflow="block")
+        await store.wait_connected(5)
+        got = [await anext(stream)]
+        store.reconnect(overlap=True)
+        while len(got) < 100:
+            got.append(await asyncio.wait_for(anext(stream), 5))
+        assert got == [f"{s}.{n}" for s in (1, 2) for n in range(50)]
+        assert store.state.value.session == 2
 
 
 # A feed with numbers, slow logins, and planned reconnections all the time
@@ -269,25 +266,22 @@ async def feed_store(url: str) -> WebSocketStore[Any]:
     return store
 
 
-def test_200_planned_reconnections_lose_nothing_repeat_nothing_and_keep_the_order() -> None:
-    async def main() -> None:
-        feed = Feed(1)
-        async with peer(feed) as url:
-            running = asyncio.create_task(feed.run())
-            async with await feed_store(url) as store:
-                numbers = [m["feed"] async for m in _some(store, 1)]
-                got, gaps = record(store.messages), record(store.gaps)
-                connected = record(store.is_connected)
-                for session in range(2, 202):
-                    store.reconnect(4000, "again", overlap=True)
-                    await store.wait_for(lambda s, n=session: s.session == n, 10)  # type: ignore[misc]
-                numbers += [message["feed"] for message in got]
-                assert len(numbers) > 200
-                assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-                assert (connected, gaps) == ([True], [])
-            running.cancel()
-
-    run(main)
+async def test_200_planned_reconnections_lose_nothing_repeat_nothing_and_keep_the_order() -> None:
+    feed = Feed(1)
+    async with peer(feed) as url:
+        running = asyncio.create_task(feed.run())
+        async with await feed_store(url) as store:
+            numbers = [m["feed"] async for m in _some(store, 1)]
+            got, gaps = record(store.messages), record(store.gaps)
+            connected = record(store.is_connected)
+            for session in range(2, 202):
+                store.reconnect(4000, "again", overlap=True)
+                await store.wait_for(lambda s, n=session: s.session == n, 10)  # type: ignore[misc]
+            numbers += [message["feed"] for message in got]
+            assert len(numbers) > 200
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert (connected, gaps) == ([True], [])
+        running.cancel()
 
 
 async def _some(store: WebSocketStore[Any], count: int) -> AsyncIterator[Any]:
@@ -297,31 +291,28 @@ async def _some(store: WebSocketStore[Any], count: int) -> AsyncIterator[Any]:
     await stream.aclose()
 
 
-def test_what_is_lost_where_sockets_are_dropped_at_random_is_told_as_a_gap() -> None:
-    async def main() -> None:
-        feed = Feed(2)
-        async with peer(feed) as url:
-            running = asyncio.create_task(feed.run())
-            async with await feed_store(url) as store:
-                got: list[int] = []
-                gaps: list[Gap] = record(store.gaps)
-                store.messages.subscribe(lambda message: got.append(message["feed"]))
-                for turn in range(100):
-                    before = len(got)
-                    store.reconnect(4000, "again", overlap=True)
-                    await asyncio.sleep(feed.random.random() * 0.03)
-                    feed.drop_one()
-                    await store.wait_connected(10)
-                    if turn % 10 == 0:
-                        await until(store, lambda n=before: len(got) > n)  # type: ignore[misc]
-                await asyncio.sleep(0.1)
-                assert got == sorted(set(got))
-                lost = set(range(got[0], got[-1])) - set(got)
-                assert gaps
-                assert [n for n in lost if not _told(feed.sent_at[n - 1], gaps)] == []
-            running.cancel()
-
-    run(main)
+async def test_what_is_lost_where_sockets_are_dropped_at_random_is_told_as_a_gap() -> None:
+    feed = Feed(2)
+    async with peer(feed) as url:
+        running = asyncio.create_task(feed.run())
+        async with await feed_store(url) as store:
+            got: list[int] = []
+            gaps: list[Gap] = record(store.gaps)
+            store.messages.subscribe(lambda message: got.append(message["feed"]))
+            for turn in range(100):
+                before = len(got)
+                store.reconnect(4000, "again", overlap=True)
+                await asyncio.sleep(feed.random.random() * 0.03)
+                feed.drop_one()
+                await store.wait_connected(10)
+                if turn % 10 == 0:
+                    await until(store, lambda n=before: len(got) > n)  # type: ignore[misc]
+            await asyncio.sleep(0.1)
+            assert got == sorted(set(got))
+            lost = set(range(got[0], got[-1])) - set(got)
+            assert gaps
+            assert [n for n in lost if not _told(feed.sent_at[n - 1], gaps)] == []
+        running.cancel()
 
 
 def _told(sent_at: float, gaps: list[Gap]) -> bool:

@@ -36,29 +36,26 @@ def test_a_provider_that_blocks_costs_one_thread_and_its_late_answer_goes_to_nob
         thread.join(8)
 
 
-def test_a_provider_that_refuses_to_be_cancelled_is_not_called_beside_itself() -> None:
-    async def main() -> None:
-        called: list[int] = []
-        over = asyncio.Event()
+async def test_a_provider_that_refuses_to_be_cancelled_is_not_called_beside_itself() -> None:
+    called: list[int] = []
+    over = asyncio.Event()
 
-        async def provider() -> int:
-            called.append(len(called))
-            while not over.is_set():
-                try:
-                    await over.wait()
-                except asyncio.CancelledError:
-                    continue
-            return len(called)
+    async def provider() -> int:
+        called.append(len(called))
+        while not over.is_set():
+            try:
+                await over.wait()
+            except asyncio.CancelledError:
+                continue
+        return len(called)
 
-        calls = ProviderCalls()
-        assert [await calls.within(provider, 0.01) for _ in range(3)] == [GIVEN_UP] * 3
-        assert called == [0]
-        waits = asyncio.ensure_future(calls.within(provider, 8))
-        over.set()
-        assert await waits == (2, None)
-        await calls.aclose(8)
-
-    run(main)
+    calls = ProviderCalls()
+    assert [await calls.within(provider, 0.01) for _ in range(3)] == [GIVEN_UP] * 3
+    assert called == [0]
+    waits = asyncio.ensure_future(calls.within(provider, 8))
+    over.set()
+    assert await waits == (2, None)
+    await calls.aclose(8)
 
 
 def test_what_ran_on_a_loop_that_was_closed_is_not_waited_for() -> None:

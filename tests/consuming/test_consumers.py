@@ -286,31 +286,28 @@ async def test_a_concurrency_that_can_not_work_is_refused() -> None:
         assert store.stats.consumers == ()
 
 
-def test_the_busy_handler_of_a_client_leaves_no_task_behind() -> None:
-    async def main() -> None:
-        async def echo(ws: ServerConnection) -> None:
-            async for message in ws:
-                await ws.send(message)
+async def test_the_busy_handler_of_a_client_leaves_no_task_behind() -> None:
+    async def echo(ws: ServerConnection) -> None:
+        async for message in ws:
+            await ws.send(message)
 
-        ended: list[str] = []
+    ended: list[str] = []
 
-        async def busy(_: Any) -> None:
-            try:
-                await asyncio.sleep(0.1)
-                ended.append("done")
-            except asyncio.CancelledError:
-                ended.append("cancelled")
-                raise
+    async def busy(_: Any) -> None:
+        try:
+            await asyncio.sleep(0.1)
+            ended.append("done")
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
 
-        async with peer(echo) as url:
-            client = create_websocket(url, on_message=busy)
-            await client.socket.wait_connected(8)
-            await client.send(1)
-            await until(client.socket, lambda: client.socket.last_message.value == 1)
-            await client.aclose()
-            assert ended == ["done"]
-
-    run(main)
+    async with peer(echo) as url:
+        client = create_websocket(url, on_message=busy)
+        await client.socket.wait_connected(8)
+        await client.send(1)
+        await until(client.socket, lambda: client.socket.last_message.value == 1)
+        await client.aclose()
+        assert ended == ["done"]
 
 
 def test_a_handler_runs_on_the_background_loop_of_a_synchronous_program() -> None:

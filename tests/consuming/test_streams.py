@@ -17,30 +17,27 @@ from tests.support import record, run, until
 URL = "ws://localhost/v1/ws"
 
 
-def test_a_stream_goes_on_over_a_reconnection_and_ends_with_the_store() -> None:
-    async def main() -> None:
-        sessions: list[ServerConnection] = []
+async def test_a_stream_goes_on_over_a_reconnection_and_ends_with_the_store() -> None:
+    sessions: list[ServerConnection] = []
 
-        async def handler(ws: ServerConnection) -> None:
-            sessions.append(ws)
-            await ws.send(f'"{len(sessions)}a"')
-            await ws.send(f'"{len(sessions)}b"')
-            if len(sessions) < 3:
-                ws.transport.abort()
-            await ws.wait_closed()
+    async def handler(ws: ServerConnection) -> None:
+        sessions.append(ws)
+        await ws.send(f'"{len(sessions)}a"')
+        await ws.send(f'"{len(sessions)}b"')
+        if len(sessions) < 3:
+            ws.transport.abort()
+        await ws.wait_closed()
 
-        async with peer(handler) as url, quick(url) as store:
-            hot = record(store.messages)
-            stream = store.stream()
-            await until(store, lambda: "3b" in hot)
-            await store.aclose()
-            assert [message async for message in stream] == hot
-            assert hot == ["1a", "1b", "2a", "2b", "3a", "3b"]
-            assert [message async for message in stream] == []
-            assert stream.stats.dropped == 0
-            assert store.stats.consumers == ()
-
-    run(main)
+    async with peer(handler) as url, quick(url) as store:
+        hot = record(store.messages)
+        stream = store.stream()
+        await until(store, lambda: "3b" in hot)
+        await store.aclose()
+        assert [message async for message in stream] == hot
+        assert hot == ["1a", "1b", "2a", "2b", "3a", "3b"]
+        assert [message async for message in stream] == []
+        assert stream.stats.dropped == 0
+        assert store.stats.consumers == ()
 
 
 def test_slow_consumers_of_each_policy_next_to_a_fast_one() -> None:

@@ -51,15 +51,14 @@ def ingest(nats: NatsServer, stream: str, *feeds: Feed, **options: Any) -> Inges
     return Ingest(nats.url, stream, feeds, **{"settle": 0.1, **options})
 
 
-def test_an_ingest_that_ends_at_once_ends_at_once(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            begun = time.monotonic()
-            async with ingest(log_server, stream, feed(server)):
-                pass
-            assert time.monotonic() - begun < 3
-
-    run(main)
+async def test_an_ingest_that_ends_at_once_ends_at_once(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server:
+        begun = time.monotonic()
+        async with ingest(log_server, stream, feed(server)):
+            pass
+        assert time.monotonic() - begun < 3
 
 
 def test_an_end_that_is_cancelled_leaves_nothing(log_server: NatsServer, stream: str) -> None:
@@ -80,73 +79,59 @@ def test_an_end_that_is_cancelled_leaves_nothing(log_server: NatsServer, stream:
     run(main, timeout=30)
 
 
-def test_records_of_another_program_do_not_stall_a_reader(
+async def test_records_of_another_program_do_not_stall_a_reader(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with (
-            await connect_log(log_server.url, stream) as log,
-            use_log(stream, "a", servers=log_server.url, start="first", immediate=False,
-                    message_type=int) as store,
-        ):  # fmt: skip
-            for _ in range(512):
-                await log.js.publish(f"{stream}.other.a", b"x")
-            await log.publish(Record("a", b"1", "1"))
-            seen = record(store.messages)
-            store.connect()
-            await until(lambda: seen == [1])
-
-    run(main)
+    async with (
+        await connect_log(log_server.url, stream) as log,
+        use_log(stream, "a", servers=log_server.url, start="first", immediate=False,
+                message_type=int) as store,
+    ):  # fmt: skip
+        for _ in range(512):
+            await log.js.publish(f"{stream}.other.a", b"x")
+        await log.publish(Record("a", b"1", "1"))
+        seen = record(store.messages)
+        store.connect()
+        await until(lambda: seen == [1])
 
 
-def test_a_rule_that_raises_ends_the_ingest(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            one = feed(server, id=lambda message: message["nothing"])
-            async with ingest(log_server, stream, one, feed(server, "d")) as running:
-                await until(lambda: server.clients("c") == 1)
-                server.tell("c")
-                with pytest.raises(KeyError):
-                    async with asyncio.timeout(5):
-                        await running.run()
-
-    run(main)
+async def test_a_rule_that_raises_ends_the_ingest(log_server: NatsServer, stream: str) -> None:
+    async with FeedServer() as server:
+        one = feed(server, id=lambda message: message["nothing"])
+        async with ingest(log_server, stream, one, feed(server, "d")) as running:
+            await until(lambda: server.clients("c") == 1)
+            server.tell("c")
+            with pytest.raises(KeyError):
+                async with asyncio.timeout(5):
+                    await running.run()
 
 
-def test_a_long_channel_and_a_large_message_do_not_stop_the_log(
+async def test_a_long_channel_and_a_large_message_do_not_stop_the_log(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            rest = 2**20 - 2000
-            one = feed(server, channels=["ö*"])
-            async with ingest(log_server, stream, one) as running:
-                await until(lambda: server.clients("c") == 1)
-                text = json.dumps({"seq": 1, "pad": "x" * rest})
-                payload = {"type": "Message", "channel": "ö" + "🙂" * 199, "data": text}
-                server.say("c", json.dumps(payload, ensure_ascii=False))
-                server.say("c", json.dumps({"seq": 2}))
-                await until(lambda: running.stats.written >= 1)
-                assert running.stats.refused == 1
-                assert running.stats.publisher.connections == 1
-
-    run(main)
+    async with FeedServer() as server:
+        rest = 2**20 - 2000
+        one = feed(server, channels=["ö*"])
+        async with ingest(log_server, stream, one) as running:
+            await until(lambda: server.clients("c") == 1)
+            text = json.dumps({"seq": 1, "pad": "x" * rest})
+            payload = {"type": "Message", "channel": "ö" + "🙂" * 199, "data": text}
+            server.say("c", json.dumps(payload, ensure_ascii=False))
+            server.say("c", json.dumps({"seq": 2}))
+            await until(lambda: running.stats.written >= 1)
+            assert running.stats.refused == 1
+            assert running.stats.publisher.connections == 1
 
 
-def test_a_restart_finds_the_channels_that_a_pattern_named(
+async def test_a_restart_finds_the_channels_that_a_pattern_named(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(
-                server, kind="log", channels=["p:*"], id="seq", resume=lambda at: f"?from={at}"
-            )
-            await log.publish(Record("p:x", b'{"seq": 7}', "7"))
-            async with ingest(log_server, stream, one):
-                await until(lambda: server.clients("c") == 1)
-            assert server.paths == ["/log/c?from=7"]
-
-    run(main)
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server, kind="log", channels=["p:*"], id="seq", resume=lambda at: f"?from={at}")
+        await log.publish(Record("p:x", b'{"seq": 7}', "7"))
+        async with ingest(log_server, stream, one):
+            await until(lambda: server.clients("c") == 1)
+        assert server.paths == ["/log/c?from=7"]
 
 
 def test_ids_that_are_left_out_all_the_time_are_looked_for_together(
@@ -172,54 +157,45 @@ def test_ids_that_are_left_out_all_the_time_are_looked_for_together(
     run(main, timeout=40)
 
 
-def test_a_stream_made_anew_that_has_grown_is_read_from_its_beginning(
+async def test_a_stream_made_anew_that_has_grown_is_read_from_its_beginning(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with await connect_log(log_server.url, stream) as log:
-            await log.publish(Record("a", b"1", "1"))
-            async with use_log(
-                stream, "a", servers=log_server.url, start="first", message_type=int,
-                reconnect_delay=1.0, max_reconnect_attempts=None,
-            ) as store:  # fmt: skip
-                seen, errors = record(store.messages), record(store.errors)
-                await until(lambda: seen == [1])
-                await log.js.delete_stream(stream)
-                again = await connect_log(log_server.url, stream)
-                async with again:
-                    for number in (2, 3, 4):
-                        await again.publish(Record("a", str(number).encode(), str(number)))
-                    await until(lambda: seen == [1, 2, 3, 4])
-                assert any("recreated" in str(error) for error in errors)
-
-    run(main)
+    async with await connect_log(log_server.url, stream) as log:
+        await log.publish(Record("a", b"1", "1"))
+        async with use_log(
+            stream, "a", servers=log_server.url, start="first", message_type=int,
+            reconnect_delay=1.0, max_reconnect_attempts=None,
+        ) as store:  # fmt: skip
+            seen, errors = record(store.messages), record(store.errors)
+            await until(lambda: seen == [1])
+            await log.js.delete_stream(stream)
+            again = await connect_log(log_server.url, stream)
+            async with again:
+                for number in (2, 3, 4):
+                    await again.publish(Record("a", str(number).encode(), str(number)))
+                await until(lambda: seen == [1, 2, 3, 4])
+            assert any("recreated" in str(error) for error in errors)
 
 
-def test_what_can_never_be_sent_does_not_stop_what_follows(
+async def test_what_can_never_be_sent_does_not_stop_what_follows(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        def encode(record: Record) -> Any:
-            return object() if record.data == b"1" else record.json()
+    def encode(record: Record) -> Any:
+        return object() if record.data == b"1" else record.json()
 
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(server, sending=Sending(encode=encode))
-            for number in (1, 2):
-                await log.publish(Record("c", str(number).encode(), str(number), "out"))
-            async with ingest(log_server, stream, one):
-                await until(lambda: server.received == [2])
-
-    run(main)
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server, sending=Sending(encode=encode))
+        for number in (1, 2):
+            await log.publish(Record("c", str(number).encode(), str(number), "out"))
+        async with ingest(log_server, stream, one):
+            await until(lambda: server.received == [2])
 
 
 @pytest.mark.parametrize("url", ["nats://localhost:secret", "nats://u:secret", "bad://x:y:z"])
-def test_a_server_that_is_no_url_is_refused_without_its_secret(url: str) -> None:
-    async def main() -> None:
-        with pytest.raises(LogError) as caught:
-            await connect_log(url, "s")
-        assert "secret" not in str(caught.value)
-
-    run(main)
+async def test_a_server_that_is_no_url_is_refused_without_its_secret(url: str) -> None:
+    with pytest.raises(LogError) as caught:
+        await connect_log(url, "s")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_time_that_is_none_is_none() -> None:
@@ -354,80 +330,65 @@ def test_a_slow_poll_loses_nothing_that_the_server_can_replay() -> None:
         assert seen == [*range(1, 3001)]
 
 
-def test_poll_and_close_inside_a_loop_say_what_to_await() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(feed(server)) as reader:
-            with pytest.raises(RuntimeError, match="await batch"):
-                reader.poll()
-            with pytest.raises(RuntimeError, match="await aclose"):
-                reader.close()
-
-    run(main)
+async def test_poll_and_close_inside_a_loop_say_what_to_await() -> None:
+    async with FeedServer() as server, Reader(feed(server)) as reader:
+        with pytest.raises(RuntimeError, match="await batch"):
+            reader.poll()
+        with pytest.raises(RuntimeError, match="await aclose"):
+            reader.close()
 
 
-def test_what_came_before_a_message_without_an_id_is_handed_out_first() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(feed(server)) as reader:
-            await until(lambda: server.clients("c") == 1)
-            server.tell("c", 3)
-            server.say("c", "{}")
-            server.tell("c", 1)
-            await until(lambda: reader.store.stats.received == 5)
-            batch = await reader.batch()
-            assert [item.id for item in batch.items] == ["1", "2", "3"]
-            assert batch.offset == 3
-            with pytest.raises(NoMessageId):
-                await reader.batch()
-            assert [item.id for item in (await reader.batch()).items] == ["4"]
-
-    run(main)
+async def test_what_came_before_a_message_without_an_id_is_handed_out_first() -> None:
+    async with FeedServer() as server, Reader(feed(server)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c", 3)
+        server.say("c", "{}")
+        server.tell("c", 1)
+        await until(lambda: reader.store.stats.received == 5)
+        batch = await reader.batch()
+        assert [item.id for item in batch.items] == ["1", "2", "3"]
+        assert batch.offset == 3
+        with pytest.raises(NoMessageId):
+            await reader.batch()
+        assert [item.id for item in (await reader.batch()).items] == ["4"]
 
 
-def test_what_a_rewind_repeats_can_be_kept_with_the_offset() -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            server.tell("c", 50)
-            one = feed(server, kind="log", resume=lambda at: f"?from={at}", rewind=10)
-            kept: Any = None
-            for begin, end in ((0, 50), (50, 55), (55, 60)):
-                offset, seen = pickle.loads(kept) if kept else (0, ())
-                async with Reader(one, offset, seen=seen) as reader:
-                    found: list[int] = []
-                    while len(found) < end - begin:
-                        found += [int(item.id) for item in (await reader.batch()).items]
-                    assert found == [*range(begin + 1, end + 1)]
-                    assert len(reader.seen) <= 21
-                    kept = pickle.dumps((reader.offset, reader.seen))
-                server.tell("c", 5)
-            assert server.paths == ["/log/c?from=0", "/log/c?from=40", "/log/c?from=45"]
-
-    run(main)
+async def test_what_a_rewind_repeats_can_be_kept_with_the_offset() -> None:
+    async with FeedServer() as server:
+        server.tell("c", 50)
+        one = feed(server, kind="log", resume=lambda at: f"?from={at}", rewind=10)
+        kept: Any = None
+        for begin, end in ((0, 50), (50, 55), (55, 60)):
+            offset, seen = pickle.loads(kept) if kept else (0, ())
+            async with Reader(one, offset, seen=seen) as reader:
+                found: list[int] = []
+                while len(found) < end - begin:
+                    found += [int(item.id) for item in (await reader.batch()).items]
+                assert found == [*range(begin + 1, end + 1)]
+                assert len(reader.seen) <= 21
+                kept = pickle.dumps((reader.offset, reader.seen))
+            server.tell("c", 5)
+        assert server.paths == ["/log/c?from=0", "/log/c?from=40", "/log/c?from=45"]
 
 
-def test_what_waits_is_polled_without_waiting() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(feed(server)) as reader:
-            await until(lambda: server.clients("c") == 1)
-            server.tell("c", 3)
-            await until(lambda: reader.store.stats.received == 3)
-            await asyncio.sleep(0.02)  # longer than a stream goes without a turn of the loop
-            assert len((await reader.batch(timeout=0)).items) == 3
-
-    run(main)
+async def test_what_waits_is_polled_without_waiting() -> None:
+    async with FeedServer() as server, Reader(feed(server)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c", 3)
+        await until(lambda: reader.store.stats.received == 3)
+        await asyncio.sleep(0.02)  # longer than a stream goes without a turn of the loop
+        assert len((await reader.batch(timeout=0)).items) == 3
 
 
 @pytest.mark.parametrize("own", ["a\r\nX-Own: 1", "a\nX-Own: 1", "ü", "x" * 5000])
-def test_an_id_is_no_header_of_its_own(log_server: NatsServer, stream: str, own: str) -> None:
-    async def main() -> None:
-        async with await connect_log(log_server.url, stream) as log:
-            acks = [await log.publish(Record("c", b"1", own)) for _ in range(2)]
-            assert acks[1].duplicate
-            last = await log.last("c")
-            assert last is not None
-            assert (last.data, dict(last.headers)) == (b"1", {})
-            assert last.id.startswith("sha256:")
-
-    run(main)
+async def test_an_id_is_no_header_of_its_own(log_server: NatsServer, stream: str, own: str) -> None:
+    async with await connect_log(log_server.url, stream) as log:
+        acks = [await log.publish(Record("c", b"1", own)) for _ in range(2)]
+        assert acks[1].duplicate
+        last = await log.last("c")
+        assert last is not None
+        assert (last.data, dict(last.headers)) == (b"1", {})
+        assert last.id.startswith("sha256:")
 
 
 def test_a_name_of_half_a_character_costs_no_batch() -> None:
@@ -480,35 +441,32 @@ def test_the_door_of_a_log_that_hangs_closes_in_its_time(
     assert time.monotonic() - begun < 6
 
 
-def test_a_gap_that_a_killed_copy_did_not_tell_is_told_by_the_next(
+async def test_a_gap_that_a_killed_copy_did_not_tell_is_told_by_the_next(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            for number in (1, 2, 5, 9, 10):
-                record = Record("c", json.dumps({"seq": number}).encode(), str(number), received=7)
-                await log.publish(record)
-            told = Missed(
-                channel="c", reason="skipped", since=1, until=2, after="5", before="9", count=3
-            )
-            await log.publish(told.record())
-            told_of: list[int] = []
-            for _ in range(2):
-                one = feed(server, consecutive=True)
-                async with ingest(log_server, stream, one) as running:
-                    await until(lambda: server.clients("c") == 1)
-                await until(lambda: server.clients("c") == 0)
-                told_of.append(running.stats.gaps)
-            assert told_of[1] == 0
-            found, gaps = await look(log)
-            assert found["c"].numbers == [1, 2, 5, 9, 10]
-            assert [(gap.after, gap.before, gap.count, gap.reason) for gap in gaps] == [
-                ("5", "9", 3, "skipped"),
-                ("2", "5", 2, "restart"),
-            ]
-            assert (gaps[1].since, gaps[1].until) == (7, 7)
-
-    run(main)
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        for number in (1, 2, 5, 9, 10):
+            record = Record("c", json.dumps({"seq": number}).encode(), str(number), received=7)
+            await log.publish(record)
+        told = Missed(
+            channel="c", reason="skipped", since=1, until=2, after="5", before="9", count=3
+        )
+        await log.publish(told.record())
+        told_of: list[int] = []
+        for _ in range(2):
+            one = feed(server, consecutive=True)
+            async with ingest(log_server, stream, one) as running:
+                await until(lambda: server.clients("c") == 1)
+            await until(lambda: server.clients("c") == 0)
+            told_of.append(running.stats.gaps)
+        assert told_of[1] == 0
+        found, gaps = await look(log)
+        assert found["c"].numbers == [1, 2, 5, 9, 10]
+        assert [(gap.after, gap.before, gap.count, gap.reason) for gap in gaps] == [
+            ("5", "9", 3, "skipped"),
+            ("2", "5", 2, "restart"),
+        ]
+        assert (gaps[1].since, gaps[1].until) == (7, 7)
 
 
 def test_a_server_that_makes_up_channels_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,31 +478,28 @@ def test_a_server_that_makes_up_channels_fills_no_memory(monkeypatch: pytest.Mon
     assert {"c", "p:*", "p:99"} <= tracks._all.keys()
 
 
-def test_an_ack_that_raises_once_stops_nothing(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        raised: list[str] = []
+async def test_an_ack_that_raises_once_stops_nothing(log_server: NatsServer, stream: str) -> None:
+    raised: list[str] = []
 
-        def answered(record: Record, message: Any) -> bool:
-            if not raised:
-                raised.append(record.id)
-                raise KeyError(record.id)
-            return bool(json.loads(message) == {"ack": record.id})
+    def answered(record: Record, message: Any) -> bool:
+        if not raised:
+            raised.append(record.id)
+            raise KeyError(record.id)
+        return bool(json.loads(message) == {"ack": record.id})
 
-        def own(message: Any) -> Any:
-            return message.get("seq")
+    def own(message: Any) -> Any:
+        return message.get("seq")
 
-        async with (
-            FeedServer(acks=True) as server,
-            await connect_log(log_server.url, stream) as log,
-        ):
-            sending = Sending(encode=lambda record: {"id": record.id}, ack=answered)
-            for number in (1, 2):
-                await log.publish(Record("c", b"", str(number), "out"))
-            async with ingest(log_server, stream, feed(server, id=own, sending=sending)) as running:
-                await until(lambda: running.stats.sent == 2)
-            assert server.received == [{"id": "1"}, {"id": "1"}, {"id": "2"}]
-
-    run(main)
+    async with (
+        FeedServer(acks=True) as server,
+        await connect_log(log_server.url, stream) as log,
+    ):
+        sending = Sending(encode=lambda record: {"id": record.id}, ack=answered)
+        for number in (1, 2):
+            await log.publish(Record("c", b"", str(number), "out"))
+        async with ingest(log_server, stream, feed(server, id=own, sending=sending)) as running:
+            await until(lambda: running.stats.sent == 2)
+        assert server.received == [{"id": "1"}, {"id": "1"}, {"id": "2"}]
 
 
 @pytest.mark.usefixtures("short_hold")
@@ -574,20 +529,17 @@ def test_a_reader_of_the_log_may_take_its_time(
     run(main)
 
 
-def test_a_consumer_that_somebody_deleted_is_made_again(
+async def test_a_consumer_that_somebody_deleted_is_made_again(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with (
-            FeedServer() as server,
-            await connect_log(log_server.url, stream) as log,
-            ingest(log_server, stream, feed(server, sending=Sending())),
-        ):
-            await log.publish(Record("c", b"1", "1", "out"))
-            await until(lambda: server.received == [1])
-            for consumer in await log.js.consumers_info(stream):
-                await log.js.delete_consumer(stream, consumer.name)
-            await log.publish(Record("c", b"2", "2", "out"))
-            await until(lambda: server.received[-1] == 2)
-
-    run(main)
+    async with (
+        FeedServer() as server,
+        await connect_log(log_server.url, stream) as log,
+        ingest(log_server, stream, feed(server, sending=Sending())),
+    ):
+        await log.publish(Record("c", b"1", "1", "out"))
+        await until(lambda: server.received == [1])
+        for consumer in await log.js.consumers_info(stream):
+            await log.js.delete_consumer(stream, consumer.name)
+        await log.publish(Record("c", b"2", "2", "out"))
+        await until(lambda: server.received[-1] == 2)

@@ -54,189 +54,172 @@ async def listening(server: FeedServer, count: int, *channels: str) -> None:
     await until(lambda: all(server.clients(one) == count for one in channels or ("c",)))
 
 
-def test_messages_are_kept_as_they_came_with_their_ids(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(server, consecutive=False, id=lambda m: m if isinstance(m, str) else "b")
-            async with ingest(log_server, stream, one, name="me") as running:
-                await listening(server, 1)
-                server.say("c", "plain")
-                server.say("c", b"\x00\xff")
-                await until(lambda: running.stats.written == 2)
-            text, binary = await records(log)
-            assert (text.channel, text.data, text.id, text.text) == ("c", b"plain", "plain", True)
-            assert (binary.data, binary.id, binary.text) == (b"\x00\xff", "b", False)
-            assert text.headers == {"Heimdall-Copy": "me"}
-            assert text.received <= binary.received
-
-    run(main)
-
-
-def test_redundant_copies_write_each_message_once(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(server)
-            async with ingest(log_server, stream, one) as a, ingest(log_server, stream, one) as b:
-                await listening(server, 2)
-                server.tell("c", 300)
-                await until(lambda: a.stats.written == b.stats.written == 300)
-                assert a.stats.duplicates + b.stats.duplicates == 300
-                server.drop("c", 1)  # only one of them misses what comes now
-                await listening(server, 1)
-                server.tell("c", 50)
-                await listening(server, 2)
-                server.tell("c", 50)
-                await until(lambda: a.stats.written + b.stats.written == 750)
-            found, gaps = await look(log)
-            assert found["c"].numbers == [*range(1, 401)]
-            assert gaps == []
-
-    run(main)
-
-
-def test_what_no_copy_had_is_a_gap_with_its_bounds_once(
+async def test_messages_are_kept_as_they_came_with_their_ids(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(server)
-            async with ingest(log_server, stream, one) as a, ingest(log_server, stream, one) as b:
-                await listening(server, 2)
-                server.tell("c", 10)
-                await until(lambda: a.stats.written == b.stats.written == 10)
-                server.drop("c")
-                await listening(server, 0)
-                server.tell("c", 5)
-                await listening(server, 2)
-                server.tell("c", 10)
-                await until(lambda: a.stats.gaps == b.stats.gaps == 1)
-            found, gaps = await look(log)
-            assert found["c"].missing == 5
-            (gap,) = gaps
-            assert (gap.after, gap.before, gap.count) == ("10", "16", 5)
-            assert gap.reason == "reconnect"
-            assert a.stats.missed == 5
-
-    run(main)
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server, consecutive=False, id=lambda m: m if isinstance(m, str) else "b")
+        async with ingest(log_server, stream, one, name="me") as running:
+            await listening(server, 1)
+            server.say("c", "plain")
+            server.say("c", b"\x00\xff")
+            await until(lambda: running.stats.written == 2)
+        text, binary = await records(log)
+        assert (text.channel, text.data, text.id, text.text) == ("c", b"plain", "plain", True)
+        assert (binary.data, binary.id, binary.text) == (b"\x00\xff", "b", False)
+        assert text.headers == {"Heimdall-Copy": "me"}
+        assert text.received <= binary.received
 
 
-def test_a_restart_alone_leaves_a_gap_that_is_counted(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            for told in (10, 20):
-                async with ingest(log_server, stream, feed(server)) as running:
-                    await listening(server, 1)
-                    server.tell("c", told)
-                    await until(lambda n=told: running.stats.written == n)  # type: ignore[misc]
-                server.tell("c", 7)  # nobody is there
-            found, (gap,) = await look(log)
-            assert found["c"].numbers == [*range(1, 11), *range(18, 38)]
-            assert (gap.after, gap.before, gap.count, gap.reason) == ("10", "18", 7, "restart")
-
-    run(main)
-
-
-def test_a_server_that_replays_leaves_no_gap_and_repeats_nothing(
+async def test_redundant_copies_write_each_message_once(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        kept = StreamSettings(duplicate_window=0.1)  # the log forgets ids between the two
-        async with (
-            FeedServer() as server,
-            await connect_log(log_server.url, stream, settings=kept) as log,
-        ):
-            one = feed(server, kind="log", resume=lambda at: f"?from={at}", rewind=5)
-            for total in (20, 50):
-                server.tell("c", 10)
-                async with ingest(log_server, stream, one):
-                    await listening(server, 1)
-                    server.tell("c", total - server.counts["c"])
-                    while await stored(log) < server.counts["c"]:  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
-                await asyncio.sleep(0.2)
-            found, gaps = await look(log)
-            assert found["c"].numbers == [*range(1, 51)]
-            assert gaps == []
-            assert "/log/c?from=15" in server.paths
-
-    run(main)
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server)
+        async with ingest(log_server, stream, one) as a, ingest(log_server, stream, one) as b:
+            await listening(server, 2)
+            server.tell("c", 300)
+            await until(lambda: a.stats.written == b.stats.written == 300)
+            assert a.stats.duplicates + b.stats.duplicates == 300
+            server.drop("c", 1)  # only one of them misses what comes now
+            await listening(server, 1)
+            server.tell("c", 50)
+            await listening(server, 2)
+            server.tell("c", 50)
+            await until(lambda: a.stats.written + b.stats.written == 750)
+        found, gaps = await look(log)
+        assert found["c"].numbers == [*range(1, 401)]
+        assert gaps == []
 
 
-def test_the_end_writes_what_was_read(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+async def test_what_no_copy_had_is_a_gap_with_its_bounds_once(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server)
+        async with ingest(log_server, stream, one) as a, ingest(log_server, stream, one) as b:
+            await listening(server, 2)
+            server.tell("c", 10)
+            await until(lambda: a.stats.written == b.stats.written == 10)
+            server.drop("c")
+            await listening(server, 0)
+            server.tell("c", 5)
+            await listening(server, 2)
+            server.tell("c", 10)
+            await until(lambda: a.stats.gaps == b.stats.gaps == 1)
+        found, gaps = await look(log)
+        assert found["c"].missing == 5
+        (gap,) = gaps
+        assert (gap.after, gap.before, gap.count) == ("10", "16", 5)
+        assert gap.reason == "reconnect"
+        assert a.stats.missed == 5
+
+
+async def test_a_restart_alone_leaves_a_gap_that_is_counted(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        for told in (10, 20):
             async with ingest(log_server, stream, feed(server)) as running:
                 await listening(server, 1)
-                server.tell("c", 3000)
-                await until(lambda: running._held[0]._reader is not None)
-                store = running._held[0]._reader.store  # type: ignore[union-attr]
-                await until(lambda: store.stats.received == 3000)
-            assert await stored(log) == 3000
-            assert running.stats.written == 3000
-            assert running.stats.feeds == 0
-
-    run(main)
+                server.tell("c", told)
+                await until(lambda n=told: running.stats.written == n)  # type: ignore[misc]
+            server.tell("c", 7)  # nobody is there
+        found, (gap,) = await look(log)
+        assert found["c"].numbers == [*range(1, 11), *range(18, 38)]
+        assert (gap.after, gap.before, gap.count, gap.reason) == ("10", "18", 7, "restart")
 
 
-def test_a_log_that_is_killed_gets_everything_in_order(
+async def test_a_server_that_replays_leaves_no_gap_and_repeats_nothing(
+    log_server: NatsServer, stream: str
+) -> None:
+    kept = StreamSettings(duplicate_window=0.1)  # the log forgets ids between the two
+    async with (
+        FeedServer() as server,
+        await connect_log(log_server.url, stream, settings=kept) as log,
+    ):
+        one = feed(server, kind="log", resume=lambda at: f"?from={at}", rewind=5)
+        for total in (20, 50):
+            server.tell("c", 10)
+            async with ingest(log_server, stream, one):
+                await listening(server, 1)
+                server.tell("c", total - server.counts["c"])
+                while await stored(log) < server.counts["c"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+        found, gaps = await look(log)
+        assert found["c"].numbers == [*range(1, 51)]
+        assert gaps == []
+        assert "/log/c?from=15" in server.paths
+
+
+async def test_the_end_writes_what_was_read(log_server: NatsServer, stream: str) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        async with ingest(log_server, stream, feed(server)) as running:
+            await listening(server, 1)
+            server.tell("c", 3000)
+            await until(lambda: running._held[0]._reader is not None)
+            store = running._held[0]._reader.store  # type: ignore[union-attr]
+            await until(lambda: store.stats.received == 3000)
+        assert await stored(log) == 3000
+        assert running.stats.written == 3000
+        assert running.stats.feeds == 0
+
+
+async def test_a_log_that_is_killed_gets_everything_in_order(
     mortal_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            one = feed(server)
-            async with ingest(mortal_server, stream, one) as a:
-                await listening(server, 1)
-                server.tick(["c"], 1000)
-                for times in (1, 2):
-                    await until(lambda n=times: a.stats.publisher.connections == n)  # type: ignore[misc]
-                    await asyncio.sleep(0.1)
-                    mortal_server.kill()
-                    await asyncio.sleep(0.1)
-                    mortal_server.start()
-                await until(lambda: a.stats.publisher.connections == 3)
-                await server.stop_ticking()
-                await until(lambda: a.stats.written == server.counts["c"])
-            async with await connect_log(mortal_server.url, stream) as log:
-                found, gaps = await look(log)
-            assert found["c"].numbers == [*range(1, server.counts["c"] + 1)]
-            assert gaps == []
-
-    run(main)
+    async with FeedServer() as server:
+        one = feed(server)
+        async with ingest(mortal_server, stream, one) as a:
+            await listening(server, 1)
+            server.tick(["c"], 1000)
+            for times in (1, 2):
+                await until(lambda n=times: a.stats.publisher.connections == n)  # type: ignore[misc]
+                await asyncio.sleep(0.1)
+                mortal_server.kill()
+                await asyncio.sleep(0.1)
+                mortal_server.start()
+            await until(lambda: a.stats.publisher.connections == 3)
+            await server.stop_ticking()
+            await until(lambda: a.stats.written == server.counts["c"])
+        async with await connect_log(mortal_server.url, stream) as log:
+            found, gaps = await look(log)
+        assert found["c"].numbers == [*range(1, server.counts["c"] + 1)]
+        assert gaps == []
 
 
-def test_a_message_that_the_log_can_not_take_is_told(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            async with ingest(log_server, stream, feed(server)) as running:
-                await listening(server, 1)
-                server.tell("c")
-                server.padding = "x" * (2**20 - 100)  # nats-server takes 1 MiB with the headers
-                server.tell("c")
-                server.padding = ""
-                server.tell("c")
-                await until(lambda: running.stats.gaps == 1)
-                assert running.stats.refused == 1
-            found, (gap,) = await look(log)
-            assert found["c"].numbers == [1, 3]
-            assert (gap.reason, gap.after, gap.count) == ("refused", "2", None)
+async def test_a_message_that_the_log_can_not_take_is_told(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        async with ingest(log_server, stream, feed(server)) as running:
+            await listening(server, 1)
+            server.tell("c")
+            server.padding = "x" * (2**20 - 100)  # nats-server takes 1 MiB with the headers
+            server.tell("c")
+            server.padding = ""
+            server.tell("c")
+            await until(lambda: running.stats.gaps == 1)
+            assert running.stats.refused == 1
+        found, (gap,) = await look(log)
+        assert found["c"].numbers == [1, 3]
+        assert (gap.reason, gap.after, gap.count) == ("refused", "2", None)
 
-    run(main)
 
-
-def test_a_feed_without_ids_is_numbered_by_its_copy(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(server, consecutive=False, single=True)
-            async with ingest(log_server, stream, one, replicas=1, lease=1.0) as running:
-                await listening(server, 1)
-                for _ in range(3):
-                    server.say("c", "same")
-                await until(lambda: running.stats.written == 3)
-            found = await records(log)
-            assert [one.data for one in found] == [b"same"] * 3
-            assert len({one.id for one in found}) == 3
-
-    run(main)
+async def test_a_feed_without_ids_is_numbered_by_its_copy(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server, consecutive=False, single=True)
+        async with ingest(log_server, stream, one, replicas=1, lease=1.0) as running:
+            await listening(server, 1)
+            for _ in range(3):
+                server.say("c", "same")
+            await until(lambda: running.stats.written == 3)
+        found = await records(log)
+        assert [one.data for one in found] == [b"same"] * 3
+        assert len({one.id for one in found}) == 3
 
 
 def test_feeds_are_spread_over_copies_and_taken_over_without_a_gap(
@@ -268,31 +251,27 @@ def test_feeds_are_spread_over_copies_and_taken_over_without_a_gap(
     run(main)
 
 
-def test_records_for_the_server_are_sent_on_its_socket(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
-            one = feed(server, sending=Sending())
-            async with ingest(log_server, stream, one) as running:
-                await listening(server, 1)
-                await log.publish(Record("c", b'{"order": 1}', "o1", "out"))
-                await until(lambda: running.stats.sent == 1)
-                assert server.received == [{"order": 1}]
-
-    run(main)
-
-
-def test_a_message_without_an_id_ends_the_ingest(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with (
-            FeedServer() as server,
-            ingest(log_server, stream, feed(server)) as running,
-        ):
+async def test_records_for_the_server_are_sent_on_its_socket(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        one = feed(server, sending=Sending())
+        async with ingest(log_server, stream, one) as running:
             await listening(server, 1)
-            server.say("c", '{"value": 1}')
-            with pytest.raises(NoMessageId, match="'c' has no field id or seq"):
-                await running.run()
+            await log.publish(Record("c", b'{"order": 1}', "o1", "out"))
+            await until(lambda: running.stats.sent == 1)
+            assert server.received == [{"order": 1}]
 
-    run(main)
+
+async def test_a_message_without_an_id_ends_the_ingest(log_server: NatsServer, stream: str) -> None:
+    async with (
+        FeedServer() as server,
+        ingest(log_server, stream, feed(server)) as running,
+    ):
+        await listening(server, 1)
+        server.say("c", '{"value": 1}')
+        with pytest.raises(NoMessageId, match="'c' has no field id or seq"):
+            await running.run()
 
 
 def test_it_ends_when_every_feed_has(
@@ -332,19 +311,16 @@ def test_settings_of_a_stream_are_bounds() -> None:
         StreamSettings(max_bytes=0)
 
 
-def test_a_stream_is_made_as_told_and_then_left(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        with pytest.raises(LogError, match="has no stream"):
-            await connect_log(log_server.url, stream, create=False)
-        kept = StreamSettings(max_age=60, max_bytes=2**20, duplicate_window=10)
-        for settings in (kept, StreamSettings()):
-            async with await connect_log(log_server.url, stream, settings=settings) as log:
-                config = (await log.js.stream_info(stream)).config
-                assert (config.max_age, config.max_bytes) == (60, 2**20)
-                assert config.duplicate_window == 10
-                assert (config.storage, config.discard) == ("file", "old")
-
-    run(main)
+async def test_a_stream_is_made_as_told_and_then_left(log_server: NatsServer, stream: str) -> None:
+    with pytest.raises(LogError, match="has no stream"):
+        await connect_log(log_server.url, stream, create=False)
+    kept = StreamSettings(max_age=60, max_bytes=2**20, duplicate_window=10)
+    for settings in (kept, StreamSettings()):
+        async with await connect_log(log_server.url, stream, settings=settings) as log:
+            config = (await log.js.stream_info(stream)).config
+            assert (config.max_age, config.max_bytes) == (60, 2**20)
+            assert config.duplicate_window == 10
+            assert (config.storage, config.discard) == ("file", "old")
 
 
 def test_a_secret_of_the_log_is_in_no_error_and_no_log(
@@ -425,26 +401,23 @@ def test_the_command_writes_and_prints_counters(
 
 
 @pytest.mark.leaky
-def test_the_example_reads_resumes_and_sends(log_server: NatsServer) -> None:
-    async def main() -> None:
-        async with FeedServer(acks=True) as server:
-            server.tell("trades", 3)
-            program = [sys.executable, "-m", "examples.dataflow.ingest_feeds"]
-            running = await asyncio.create_subprocess_exec(
-                *program, log_server.url, server.url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-            )
-            try:
-                await listening(server, 1, "ticks", "trades", "orders")
-                async with await connect_log(log_server.url, "market") as log:
-                    server.tell("ticks", 5)
-                    await log.publish(Record("orders", b'{"buy": 1}', "o1", "out"))
-                    await until(lambda: server.received == [{"id": "o1", "buy": 1}])
-                    while await stored(log) < 9:  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
-                    kinds = {(one.kind, one.channel) for one in await records(log)}
-                    assert kinds == {("in", "ticks"), ("in", "trades"), ("out", "orders")}
-            finally:
-                running.kill()
-                await running.communicate()
-
-    run(main)
+async def test_the_example_reads_resumes_and_sends(log_server: NatsServer) -> None:
+    async with FeedServer(acks=True) as server:
+        server.tell("trades", 3)
+        program = [sys.executable, "-m", "examples.dataflow.ingest_feeds"]
+        running = await asyncio.create_subprocess_exec(
+            *program, log_server.url, server.url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            await listening(server, 1, "ticks", "trades", "orders")
+            async with await connect_log(log_server.url, "market") as log:
+                server.tell("ticks", 5)
+                await log.publish(Record("orders", b'{"buy": 1}', "o1", "out"))
+                await until(lambda: server.received == [{"id": "o1", "buy": 1}])
+                while await stored(log) < 9:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                kinds = {(one.kind, one.channel) for one in await records(log)}
+                assert kinds == {("in", "ticks"), ("in", "trades"), ("out", "orders")}
+        finally:
+            running.kill()
+            await running.communicate()

@@ -15,7 +15,6 @@ from heimdall_reactive import ConfigurationError
 from heimdall_reactive.dataflow import Log, LogError, connect_log
 from heimdall_reactive.dataflow.assignment import Slot, partition_of, plan
 from heimdall_reactive.dataflow.leases import Leases
-from tests.support import run
 
 from .kills import until
 from .nats_server import NatsServer
@@ -93,101 +92,87 @@ async def lease(log: Log, name: str, replicas: int = 1, ttl: float = 1.0) -> Asy
         await made.aclose()
 
 
-def test_one_copy_holds_all_and_a_second_gets_its_half(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with await connect_log(log_server.url, stream) as log, lease(log, "a") as a:
-            await until(lambda: a.held == set(PARTITIONS))
-            async with lease(log, "b") as b:
-                await until(lambda: len(b.held) == 3)
-                await until(lambda: len(a.held) == 3)
-                assert a.held | b.held == set(PARTITIONS)
-                assert b.copies == {"a", "b"}
-            await until(lambda: a.held == set(PARTITIONS))  # let go, not expired
-
-    run(main)
-
-
-def test_what_a_dead_copy_held_goes_to_others_when_it_expires(
+async def test_one_copy_holds_all_and_a_second_gets_its_half(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with await connect_log(log_server.url, stream) as log, lease(log, "a") as a:
-            await until(lambda: len(a.held) == 6)
-            dead = Leases(log, "b", PARTITIONS, ttl=1.0)
-            dead.start()
-            await until(lambda: len(dead.held) == 3 and len(a.held) == 3)
-            assert dead._task is not None
-            dead._task.cancel()  # as by a crash: it says nothing to the log
-            await until(lambda: a.held == set(PARTITIONS), timeout=5.0)
-            assert a.copies == {"a"}
-
-    run(main)
+    async with await connect_log(log_server.url, stream) as log, lease(log, "a") as a:
+        await until(lambda: a.held == set(PARTITIONS))
+        async with lease(log, "b") as b:
+            await until(lambda: len(b.held) == 3)
+            await until(lambda: len(a.held) == 3)
+            assert a.held | b.held == set(PARTITIONS)
+            assert b.copies == {"a", "b"}
+        await until(lambda: a.held == set(PARTITIONS))  # let go, not expired
 
 
-def test_replicas_hold_each_partition_in_different_copies(
+async def test_what_a_dead_copy_held_goes_to_others_when_it_expires(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with (
-            await connect_log(log_server.url, stream) as log,
-            lease(log, "a", 2) as a, lease(log, "b", 2) as b, lease(log, "c", 2) as c,
-        ):  # fmt: skip
-            await until(lambda: [len(one.held) for one in (a, b, c)] == [4, 4, 4])
-            counts = Counter(part for one in (a, b, c) for part in one.held)
-            assert set(counts.values()) == {2}
-
-    run(main)
-
-
-def test_a_copy_that_comes_back_under_its_name_goes_on(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with await connect_log(log_server.url, stream) as log:
-            first = Leases(log, "a", PARTITIONS, ttl=30.0)
-            first.start()
-            await until(lambda: len(first.held) == 6)
-            assert first._task is not None
-            first._task.cancel()
-            async with lease(log, "a", ttl=30.0) as again:
-                await until(lambda: len(again.held) == 6)
-
-    run(main)
+    async with await connect_log(log_server.url, stream) as log, lease(log, "a") as a:
+        await until(lambda: len(a.held) == 6)
+        dead = Leases(log, "b", PARTITIONS, ttl=1.0)
+        dead.start()
+        await until(lambda: len(dead.held) == 3 and len(a.held) == 3)
+        assert dead._task is not None
+        dead._task.cancel()  # as by a crash: it says nothing to the log
+        await until(lambda: a.held == set(PARTITIONS), timeout=5.0)
+        assert a.copies == {"a"}
 
 
-def test_nobody_loses_anything_while_the_log_is_away(
+async def test_replicas_hold_each_partition_in_different_copies(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with (
+        await connect_log(log_server.url, stream) as log,
+        lease(log, "a", 2) as a, lease(log, "b", 2) as b, lease(log, "c", 2) as c,
+    ):  # fmt: skip
+        await until(lambda: [len(one.held) for one in (a, b, c)] == [4, 4, 4])
+        counts = Counter(part for one in (a, b, c) for part in one.held)
+        assert set(counts.values()) == {2}
+
+
+async def test_a_copy_that_comes_back_under_its_name_goes_on(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with await connect_log(log_server.url, stream) as log:
+        first = Leases(log, "a", PARTITIONS, ttl=30.0)
+        first.start()
+        await until(lambda: len(first.held) == 6)
+        assert first._task is not None
+        first._task.cancel()
+        async with lease(log, "a", ttl=30.0) as again:
+            await until(lambda: len(again.held) == 6)
+
+
+async def test_nobody_loses_anything_while_the_log_is_away(
     mortal_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        changes: list[frozenset[str]] = []
-        async with await connect_log(mortal_server.url, stream) as log:
-            leases = Leases(log, "a", PARTITIONS, ttl=1.0, on_change=changes.append)
-            leases.start()
-            await until(lambda: len(leases.held) == 6)
-            mortal_server.kill()
-            await asyncio.sleep(1.5)  # longer than a lease
-            assert leases.held == set(PARTITIONS)
-            mortal_server.start()
-            await until(lambda: log.client.is_connected)
-            await until(lambda: leases.copies == {"a"})
-            assert leases.held == set(PARTITIONS)
-            await leases.aclose()
-
-    run(main)
+    changes: list[frozenset[str]] = []
+    async with await connect_log(mortal_server.url, stream) as log:
+        leases = Leases(log, "a", PARTITIONS, ttl=1.0, on_change=changes.append)
+        leases.start()
+        await until(lambda: len(leases.held) == 6)
+        mortal_server.kill()
+        await asyncio.sleep(1.5)  # longer than a lease
+        assert leases.held == set(PARTITIONS)
+        mortal_server.start()
+        await until(lambda: log.client.is_connected)
+        await until(lambda: leases.copies == {"a"})
+        assert leases.held == set(PARTITIONS)
+        await leases.aclose()
 
 
-def test_copies_with_other_times_are_refused(
+async def test_copies_with_other_times_are_refused(
     log_server: NatsServer, stream: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def main() -> None:
-        async with (
-            await connect_log(log_server.url, stream) as log,
-            lease(log, "a", ttl=1.0) as a,
-        ):
-            await until(lambda: len(a.held) == 6)
-            other = Leases(log, "b", PARTITIONS, ttl=2.0)
-            with pytest.raises(LogError, match=r"leases of 1\.0 s, not 2\.0"):
-                await other._bucket()
-
-    run(main)
+    async with (
+        await connect_log(log_server.url, stream) as log,
+        lease(log, "a", ttl=1.0) as a,
+    ):
+        await until(lambda: len(a.held) == 6)
+        other = Leases(log, "b", PARTITIONS, ttl=2.0)
+        with pytest.raises(LogError, match=r"leases of 1\.0 s, not 2\.0"):
+            await other._bucket()
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "x" * 65])

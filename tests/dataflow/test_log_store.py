@@ -77,45 +77,41 @@ class Seen:
         return [value["n"] if isinstance(value, dict) else value for value in self.values]
 
 
-def test_a_store_over_the_log_tells_what_is_written_in_order(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store() as store:
-            seen = Seen(store.messages)
-            await store.wait_connected(5)
-            await one.write(*range(50))
-            assert await seen.reach(50) == list(range(50))
-            assert store.last_message.value == {"n": 49}
-            assert store.is_connected.value
-            assert store.stats.received == 50
-
-    run(main)
+async def test_a_store_over_the_log_tells_what_is_written_in_order(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store() as store:
+        seen = Seen(store.messages)
+        await store.wait_connected(5)
+        await one.write(*range(50))
+        assert await seen.reach(50) == list(range(50))
+        assert store.last_message.value == {"n": 49}
+        assert store.is_connected.value
+        assert store.stats.received == 50
 
 
 @pytest.mark.parametrize(
     ("start", "told"),
     [("first", [0, 1, 2, 3]), ("last", [2, 3]), (2, [1, 2, 3]), ("new", [3]), ("time", [2, 3])],
 )
-def test_it_begins_where_it_is_told_to(log_server: NatsServer, start: Any, told: list[int]) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log:
-            await one.write(0, 1)
-            info = await one.log.js.get_msg(one.log.stream, 2)
-            await one.write(2)
-            began = start
-            if start == "time":
-                stored = await one.log.js.get_msg(one.log.stream, 3)
-                assert info.time != stored.time
-                began = stored.time if isinstance(stored.time, datetime) else _time(stored.time)
-            async with one.store(start=began) as store:
-                seen = Seen(store.messages)
-                await store.wait_connected(5)
-                await one.write(3)
-                assert await seen.reach(len(told)) == told
-                assert store.position == 4
-
-    run(main)
+async def test_it_begins_where_it_is_told_to(
+    log_server: NatsServer, start: Any, told: list[int]
+) -> None:
+    one = await feed(log_server)
+    async with one.log:
+        await one.write(0, 1)
+        info = await one.log.js.get_msg(one.log.stream, 2)
+        await one.write(2)
+        began = start
+        if start == "time":
+            stored = await one.log.js.get_msg(one.log.stream, 3)
+            assert info.time != stored.time
+            began = stored.time if isinstance(stored.time, datetime) else _time(stored.time)
+        async with one.store(start=began) as store:
+            seen = Seen(store.messages)
+            await store.wait_connected(5)
+            await one.write(3)
+            assert await seen.reach(len(told)) == told
+            assert store.position == 4
 
 
 def _time(text: Any) -> datetime:
@@ -142,81 +138,68 @@ def test_nothing_is_missed_over_a_killed_server_and_no_gap_is_told(
     run(main, timeout=40)
 
 
-def test_what_is_sent_is_in_the_log_before_a_receipt_says_written(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store() as store:
-            receipts = [store.send({"n": n}) for n in range(20)]  # not connected yet
-            for receipt in receipts:
-                await receipt
-            last = await one.log.last("a", "out")
-            assert last is not None
-            assert last.json() == {"n": 19}
-            assert store.last_message.value is None, "what is sent does not come back"
-
-    run(main)
-
-
-def test_sends_go_to_the_channel_that_was_named(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store(None, send_channel="public:*") as store:
-            await store.send(b"\x00\x01")
-            last = await one.log.last("public:*", "out")
-            assert last is not None
-            assert (last.data, last.text) == (b"\x00\x01", False)
-
-    run(main)
+async def test_what_is_sent_is_in_the_log_before_a_receipt_says_written(
+    log_server: NatsServer,
+) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store() as store:
+        receipts = [store.send({"n": n}) for n in range(20)]  # not connected yet
+        for receipt in receipts:
+            await receipt
+        last = await one.log.last("a", "out")
+        assert last is not None
+        assert last.json() == {"n": 19}
+        assert store.last_message.value is None, "what is sent does not come back"
 
 
-def test_all_channels_can_be_read_at_once_and_told_apart(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store(None) as store:
-            seen = Seen(store.records)
-            gps = record(store.channel("gps"))
-            await store.wait_connected(5)
-            await one.write(1, channel="a.b")
-            await one.write(2, channel="gps")
-            await one.write(3, channel="user:*")
-            told = await seen.reach(3)
-            assert [one.record.channel for one in told] == ["a.b", "gps", "user:*"]
-            assert [one.record.seq for one in told] == [1, 2, 3]
-            assert gps == [{"n": 2}]
-
-    run(main)
+async def test_sends_go_to_the_channel_that_was_named(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(None, send_channel="public:*") as store:
+        await store.send(b"\x00\x01")
+        last = await one.log.last("public:*", "out")
+        assert last is not None
+        assert (last.data, last.text) == (b"\x00\x01", False)
 
 
-def test_what_the_ingest_has_missed_is_told_as_a_gap(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store() as store:
-            gaps, seen = record(store.gaps), Seen(store.messages)
-            await store.wait_connected(5)
-            missed = Missed(channel="a", reason="restart", since=10.0, until=12.5, count=3)
-            await one.log.publish(missed.record())
-            await one.write(1)
-            await seen.reach(1)
-            assert gaps == [Gap(10.0, 12.5, 1)]
+async def test_all_channels_can_be_read_at_once_and_told_apart(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(None) as store:
+        seen = Seen(store.records)
+        gps = record(store.channel("gps"))
+        await store.wait_connected(5)
+        await one.write(1, channel="a.b")
+        await one.write(2, channel="gps")
+        await one.write(3, channel="user:*")
+        told = await seen.reach(3)
+        assert [one.record.channel for one in told] == ["a.b", "gps", "user:*"]
+        assert [one.record.seq for one in told] == [1, 2, 3]
+        assert gps == [{"n": 2}]
 
-    run(main)
+
+async def test_what_the_ingest_has_missed_is_told_as_a_gap(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store() as store:
+        gaps, seen = record(store.gaps), Seen(store.messages)
+        await store.wait_connected(5)
+        missed = Missed(channel="a", reason="restart", since=10.0, until=12.5, count=3)
+        await one.log.publish(missed.record())
+        await one.write(1)
+        await seen.reach(1)
+        assert gaps == [Gap(10.0, 12.5, 1)]
 
 
-def test_messages_are_typed_and_a_bad_one_costs_a_report(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store(message_type=ServerMessage) as store:
-            errors, seen = record(store.errors), Seen(store.messages)
-            await store.wait_connected(5)
-            await one.log.publish(Record("a", b"no json", "x"))
-            good = b'{"type":"forceLogout","userId":"u1","timestamp":"2026-01-01T00:00:00Z"}'
-            await one.log.publish(Record("a", good, "y"))
-            (message,) = await seen.reach(1)
-            assert message.user_id == "u1"
-            assert isinstance(errors[0], InvalidMessage)
-            assert store.connected
-
-    run(main)
+async def test_messages_are_typed_and_a_bad_one_costs_a_report(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(message_type=ServerMessage) as store:
+        errors, seen = record(store.errors), Seen(store.messages)
+        await store.wait_connected(5)
+        await one.log.publish(Record("a", b"no json", "x"))
+        good = b'{"type":"forceLogout","userId":"u1","timestamp":"2026-01-01T00:00:00Z"}'
+        await one.log.publish(Record("a", good, "y"))
+        (message,) = await seen.reach(1)
+        assert message.user_id == "u1"
+        assert isinstance(errors[0], InvalidMessage)
+        assert store.connected
 
 
 def test_the_end_of_a_users_session_in_the_log_is_not_the_end_of_the_store(
@@ -237,31 +220,29 @@ def test_the_end_of_a_users_session_in_the_log_is_not_the_end_of_the_store(
     run(main, timeout=30)
 
 
-def test_records_that_the_stream_keeps_no_more_are_reported(mortal_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(mortal_server)
-        async with one.log:
-            await one.write(*range(5))
-            await one.log.js.purge_stream(one.log.stream, keep=2)
-            async with one.store(start=2) as store:
-                errors, seen = record(store.errors), Seen(store.messages)
-                assert await seen.reach(2) == [3, 4]
-                assert "keeps 2 to 3 no more" in str(errors[0])
+async def test_records_that_the_stream_keeps_no_more_are_reported(
+    mortal_server: NatsServer,
+) -> None:
+    one = await feed(mortal_server)
+    async with one.log:
+        await one.write(*range(5))
+        await one.log.js.purge_stream(one.log.stream, keep=2)
+        async with one.store(start=2) as store:
+            errors, seen = record(store.errors), Seen(store.messages)
+            assert await seen.reach(2) == [3, 4]
+            assert "keeps 2 to 3 no more" in str(errors[0])
 
-    run(main)
 
-
-def test_a_stream_that_is_not_there_is_dialled_again_until_it_is(log_server: NatsServer) -> None:
-    async def main() -> None:
-        name = f"T{uuid4().hex}"
-        async with use_log(name, "a", servers=log_server.url, reconnect_delay=0.05) as store:
-            state = await store.wait_for(lambda state: state.error is not None, 5)
-            assert isinstance(state.error, ConnectError)
-            assert "no stream" in str(state.error)
-            async with await connect_log(log_server.url, name):
-                await store.wait_connected(5)
-
-    run(main)
+async def test_a_stream_that_is_not_there_is_dialled_again_until_it_is(
+    log_server: NatsServer,
+) -> None:
+    name = f"T{uuid4().hex}"
+    async with use_log(name, "a", servers=log_server.url, reconnect_delay=0.05) as store:
+        state = await store.wait_for(lambda state: state.error is not None, 5)
+        assert isinstance(state.error, ConnectError)
+        assert "no stream" in str(state.error)
+        async with await connect_log(log_server.url, name):
+            await store.wait_connected(5)
 
 
 def test_a_password_that_the_log_refuses_ends_in_failed_without_showing_it(
@@ -283,18 +264,15 @@ def test_a_password_that_the_log_refuses_ends_in_failed_without_showing_it(
     server.kill()
 
 
-def test_a_send_is_delivered_when_the_log_has_acknowledged_it(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store(ping_interval=None) as store:  # no ping proves it
-            receipt = store.send({"n": 1})
-            assert await receipt.delivered(10) is receipt
-            assert store.stats.delivered == 1
-            last = await one.log.last("a", "out")
-            assert last is not None
-            assert last.json() == {"n": 1}
-
-    run(main)
+async def test_a_send_is_delivered_when_the_log_has_acknowledged_it(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(ping_interval=None) as store:  # no ping proves it
+        receipt = store.send({"n": 1})
+        assert await receipt.delivered(10) is receipt
+        assert store.stats.delivered == 1
+        last = await one.log.last("a", "out")
+        assert last is not None
+        assert last.json() == {"n": 1}
 
 
 class DeafProxy:
@@ -340,76 +318,66 @@ class DeafProxy:
         to.close()
 
 
-def test_what_is_sent_again_is_in_the_log_once(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with (
-            one.log,
-            DeafProxy(int(log_server.url.rpartition(":")[2])) as proxy,
-            one.store(servers=proxy.url, resend=True) as store,
-        ):
-            await store.wait_connected(5)
-            proxy.deaf = True
-            receipt = store.send({"n": 1})
-            while await one.log.last("a", "out") is None:  # noqa: ASYNC110 - no event tells of it
-                await asyncio.sleep(0.01)
-            proxy.deaf = False
-            proxy.cut()
-            await receipt.delivered(10)
-            assert receipt.attempts == 2
-            assert (await one.log.js.stream_info(one.log.stream)).state.messages == 1
-
-    run(main)
+async def test_what_is_sent_again_is_in_the_log_once(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with (
+        one.log,
+        DeafProxy(int(log_server.url.rpartition(":")[2])) as proxy,
+        one.store(servers=proxy.url, resend=True) as store,
+    ):
+        await store.wait_connected(5)
+        proxy.deaf = True
+        receipt = store.send({"n": 1})
+        while await one.log.last("a", "out") is None:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+        proxy.deaf = False
+        proxy.cut()
+        await receipt.delivered(10)
+        assert receipt.attempts == 2
+        assert (await one.log.js.stream_info(one.log.stream)).state.messages == 1
 
 
-def test_a_send_that_the_log_did_not_confirm_is_in_doubt(mortal_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(mortal_server)
-        async with one.log, one.store() as store:
-            await store.wait_connected(5)
-            mortal_server.kill()
-            receipt = store.send({"n": 1})
-            store.disconnect()
-            with pytest.raises(SendError):
-                await receipt
-
-    run(main)
+async def test_a_send_that_the_log_did_not_confirm_is_in_doubt(mortal_server: NatsServer) -> None:
+    one = await feed(mortal_server)
+    async with one.log, one.store() as store:
+        await store.wait_connected(5)
+        mortal_server.kill()
+        receipt = store.send({"n": 1})
+        store.disconnect()
+        with pytest.raises(SendError):
+            await receipt
 
 
-def test_disconnect_leaves_no_consumer_and_connect_goes_on_behind(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store(start="first") as store:
-            seen = Seen(store.messages)
-            await one.write(1)
-            await seen.reach(1)
-            store.disconnect()
-            await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
-            assert await one.log.js.consumers_info(one.log.stream) == []
-            await one.write(2)
+async def test_disconnect_leaves_no_consumer_and_connect_goes_on_behind(
+    log_server: NatsServer,
+) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(start="first") as store:
+        seen = Seen(store.messages)
+        await one.write(1)
+        await seen.reach(1)
+        store.disconnect()
+        await store.wait_for(lambda state: state.status is Status.DISCONNECTED, 5)
+        assert await one.log.js.consumers_info(one.log.stream) == []
+        await one.write(2)
+        store.connect()
+        assert await seen.reach(2) == [1, 2]
+
+
+async def test_a_block_stream_holds_the_log_back_and_loses_nothing(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log:
+        await one.write(*range(2000))
+        async with one.store(start="first", immediate=False) as store:
+            stream = store.stream(maxsize=10, overflow="block")
             store.connect()
-            assert await seen.reach(2) == [1, 2]
-
-    run(main)
-
-
-def test_a_block_stream_holds_the_log_back_and_loses_nothing(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log:
-            await one.write(*range(2000))
-            async with one.store(start="first", immediate=False) as store:
-                stream = store.stream(maxsize=10, overflow="block")
-                store.connect()
-                seen: list[int] = []
-                async for message in stream:
-                    seen.append(message["n"])
-                    if len(seen) == 2000:
-                        break
-                await stream.aclose()
-                assert seen == list(range(2000))
-
-    run(main)
+            seen: list[int] = []
+            async for message in stream:
+                seen.append(message["n"])
+                if len(seen) == 2000:
+                    break
+            await stream.aclose()
+            assert seen == list(range(2000))
 
 
 def test_it_works_from_a_thread_and_leaves_nothing(log_server: NatsServer) -> None:
@@ -422,14 +390,11 @@ def test_it_works_from_a_thread_and_leaves_nothing(log_server: NatsServer) -> No
         store.send({"n": 1}).result(5)
 
 
-def test_latency_is_measured(log_server: NatsServer) -> None:
-    async def main() -> None:
-        one = await feed(log_server)
-        async with one.log, one.store(ping_interval=0.05) as store:
-            measured = Seen(store.latency)
-            assert (await measured.reach(2))[:1] == [None]
-
-    run(main)
+async def test_latency_is_measured(log_server: NatsServer) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(ping_interval=0.05) as store:
+        measured = Seen(store.latency)
+        assert (await measured.reach(2))[:1] == [None]
 
 
 @pytest.mark.parametrize("option", ["access_token", "share", "ssl"])

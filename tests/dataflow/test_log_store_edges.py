@@ -21,31 +21,28 @@ from .nats_server import NatsServer
 pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
 
 
-def test_a_send_that_is_too_large_for_the_log_is_rejected_and_costs_no_connection(
+async def test_a_send_that_is_too_large_for_the_log_is_rejected_and_costs_no_connection(
     log_server: NatsServer,
 ) -> None:
-    async def main() -> None:
-        stream = f"T{uuid4().hex}"
-        async with (
-            await connect_log(log_server.url, stream) as log,
-            use_log(stream, "a", servers=log_server.url) as store,
-        ):
-            errors = record(store.errors)
-            await store.wait_connected(5)
-            large, small = store.send("x" * 2**21), store.send("y")
-            with pytest.raises(SendError, match="1048576") as caught:
-                await large
-            assert caught.value.state == large.state == "rejected"
-            assert [str(error) for error in errors] == [str(caught.value)]
-            await small
-            last = await log.last("a", "out")
-            assert last is not None
-            assert last.data == b"y"
-            assert store.connected
-            assert store.state.value.session == 1
-            assert store.stats.rejected == 1
-
-    run(main)
+    stream = f"T{uuid4().hex}"
+    async with (
+        await connect_log(log_server.url, stream) as log,
+        use_log(stream, "a", servers=log_server.url) as store,
+    ):
+        errors = record(store.errors)
+        await store.wait_connected(5)
+        large, small = store.send("x" * 2**21), store.send("y")
+        with pytest.raises(SendError, match="1048576") as caught:
+            await large
+        assert caught.value.state == large.state == "rejected"
+        assert [str(error) for error in errors] == [str(caught.value)]
+        await small
+        last = await log.last("a", "out")
+        assert last is not None
+        assert last.data == b"y"
+        assert store.connected
+        assert store.state.value.session == 1
+        assert store.stats.rejected == 1
 
 
 def test_a_store_that_ends_with_a_ping_under_way_ends_in_order(
@@ -69,23 +66,20 @@ def test_a_channel_without_a_name_is_refused_at_once(names: Any) -> None:
         use_log("T", **names, immediate=False)
 
 
-def test_a_place_in_a_stream_that_was_made_anew_is_told_also_to_a_new_process(
+async def test_a_place_in_a_stream_that_was_made_anew_is_told_also_to_a_new_process(
     log_server: NatsServer,
 ) -> None:
-    async def main() -> None:
-        stream = f"T{uuid4().hex}"
-        async with (
-            await connect_log(log_server.url, stream) as log,
-            use_log(stream, "a", servers=log_server.url, start=100, immediate=False) as store,
-        ):
-            await log.publish(Record("a", b"1", "1"))
-            errors, reading = record(store.errors), store.stream()
-            store.connect()
-            async with asyncio.timeout(5):
-                assert await anext(reading) == 1
-            assert "recreated" in str(errors[0])
-
-    run(main)
+    stream = f"T{uuid4().hex}"
+    async with (
+        await connect_log(log_server.url, stream) as log,
+        use_log(stream, "a", servers=log_server.url, start=100, immediate=False) as store,
+    ):
+        await log.publish(Record("a", b"1", "1"))
+        errors, reading = record(store.errors), store.stream()
+        store.connect()
+        async with asyncio.timeout(5):
+            assert await anext(reading) == 1
+        assert "recreated" in str(errors[0])
 
 
 @given(st.integers(1, 50), st.integers(0, 50))

@@ -62,145 +62,123 @@ def answered(record: Record, message: Any) -> bool:
     return bool(json.loads(message).get("ack") == record.id)
 
 
-def test_records_are_sent_in_order_and_once(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with stage(log_server, stream) as at:
-            await at.write(*map(str, range(100)))
-            async with sending(at) as out:
-                await until(lambda: out.stats.sent == 100)
-                assert at.server.received == [{"n": str(n)} for n in range(100)]
-                assert await at.unacknowledged() == 0
-            async with sending(at):  # another time: nothing is left
-                await at.write("more")
-                await until(lambda: len(at.server.received) == 101)
-
-    run(main)
+async def test_records_are_sent_in_order_and_once(log_server: NatsServer, stream: str) -> None:
+    async with stage(log_server, stream) as at:
+        await at.write(*map(str, range(100)))
+        async with sending(at) as out:
+            await until(lambda: out.stats.sent == 100)
+            assert at.server.received == [{"n": str(n)} for n in range(100)]
+            assert await at.unacknowledged() == 0
+        async with sending(at):  # another time: nothing is left
+            await at.write("more")
+            await until(lambda: len(at.server.received) == 101)
 
 
-def test_binary_records_go_out_as_binary(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with stage(log_server, stream) as at, sending(at):
-            await at.log.publish(Record("c", b"\x00\xff", "b", "out", text=False))
-            await until(lambda: at.server.received == [b"\x00\xff"])
-
-    run(main)
+async def test_binary_records_go_out_as_binary(log_server: NatsServer, stream: str) -> None:
+    async with stage(log_server, stream) as at, sending(at):
+        await at.log.publish(Record("c", b"\x00\xff", "b", "out", text=False))
+        await until(lambda: at.server.received == [b"\x00\xff"])
 
 
-def test_what_is_not_answered_comes_again_with_its_id(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with stage(log_server, stream) as at:  # the peer answers nothing
-            await at.write("x", "y")
-            async with sending(at, encode=with_id, ack=answered, timeout=0.3) as out:
-                await until(lambda: len(at.server.received) >= 2)
-                assert {message["id"] for message in at.server.received} == {"x"}
-                assert out.stats.sent == 0
-                at.server.answer()
-                await until(lambda: out.stats.sent == 2)
-                assert out.stats.again > 0
-                assert at.server.received[-1] == {"id": "y", "n": "y"}
-                assert await at.unacknowledged() == 0
-
-    run(main)
-
-
-def test_nothing_is_taken_while_the_store_is_not_connected(
+async def test_what_is_not_answered_comes_again_with_its_id(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with stage(log_server, stream) as at, sending(at) as out:
-            await at.write("1")
-            await until(lambda: out.stats.sent == 1)
-            at.store.disconnect()
-            await at.store.wait_for(lambda state: not state.is_connected, 5)
-            await at.write("2")
-            await asyncio.sleep(0.3)
-            assert out.stats.sent == 1
-            at.store.connect()
+    async with stage(log_server, stream) as at:  # the peer answers nothing
+        await at.write("x", "y")
+        async with sending(at, encode=with_id, ack=answered, timeout=0.3) as out:
+            await until(lambda: len(at.server.received) >= 2)
+            assert {message["id"] for message in at.server.received} == {"x"}
+            assert out.stats.sent == 0
+            at.server.answer()
             await until(lambda: out.stats.sent == 2)
-            assert at.server.received == [{"n": "1"}, {"n": "2"}]
-
-    run(main)
-
-
-def test_a_lost_connection_loses_nothing(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with (
-            stage(log_server, stream, acks=True) as at,
-            sending(at, encode=with_id, ack=answered, timeout=2) as out,
-        ):
-            for n in range(0, 60, 20):
-                await at.write(*map(str, range(n, n + 20)))
-                at.server.drop("c")
-            await until(lambda: out.stats.sent >= 60, timeout=15)
-            sent = [message["id"] for message in at.server.received]
-            assert set(sent) == {str(n) for n in range(60)}
+            assert out.stats.again > 0
+            assert at.server.received[-1] == {"id": "y", "n": "y"}
             assert await at.unacknowledged() == 0
 
-    run(main)
 
-
-def test_what_the_peer_is_not_proved_to_have_comes_again(
+async def test_nothing_is_taken_while_the_store_is_not_connected(
     log_server: NatsServer, stream: str
 ) -> None:
-    async def main() -> None:
-        async with (
-            SocketPeer() as peer,
-            await connect_log(log_server.url, stream) as log,
-            use_websocket(peer.url, reconnect_delay=0.05) as store,
-        ):
-            link = await peer.accepted(5)
-            link.silence()
-            for own in "xyz":
-                await log.publish(Record("c", own.encode(), own, "out"))
-            outbound = Outbound(log, store, ["c"])
-            outbound.start()
-            await until(lambda: store.stats.sent == 3)
-            link.reset()
-            link = await peer.accepted(5)
-            assert [await link.receive(5) for _ in range(3)] == ["x", "y", "z"]
-            await until(lambda: outbound.stats.sent == 3)
-            assert outbound.stats.again == 3
-            await outbound.aclose()
-
-    run(main)
+    async with stage(log_server, stream) as at, sending(at) as out:
+        await at.write("1")
+        await until(lambda: out.stats.sent == 1)
+        at.store.disconnect()
+        await at.store.wait_for(lambda state: not state.is_connected, 5)
+        await at.write("2")
+        await asyncio.sleep(0.3)
+        assert out.stats.sent == 1
+        at.store.connect()
+        await until(lambda: out.stats.sent == 2)
+        assert at.server.received == [{"n": "1"}, {"n": "2"}]
 
 
-def test_a_proof_that_comes_late_repeats_nothing(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with (
-            SocketPeer() as peer,
-            await connect_log(log_server.url, stream) as log,
-            use_websocket(peer.url) as store,
-        ):
-            link = await peer.accepted(5)
-            link.silence()
-            # The log would give a record again after 2.4 s.
-            outbound = Outbound(log, store, ["c"], Sending(timeout=0.2))
-            outbound.start()
-            await log.publish(Record("c", b"slow", "x", "out"))
-            await until(lambda: store.stats.sent == 1)
-            await asyncio.sleep(3)
-            assert (outbound.stats.sent, outbound.stats.again) == (0, 0)
-            link.resume()
-            await until(lambda: outbound.stats.sent == 1)
-            assert store.stats.sent == 1
-            await outbound.aclose()
-
-    run(main)
+async def test_a_lost_connection_loses_nothing(log_server: NatsServer, stream: str) -> None:
+    async with (
+        stage(log_server, stream, acks=True) as at,
+        sending(at, encode=with_id, ack=answered, timeout=2) as out,
+    ):
+        for n in range(0, 60, 20):
+            await at.write(*map(str, range(n, n + 20)))
+            at.server.drop("c")
+        await until(lambda: out.stats.sent >= 60, timeout=15)
+        sent = [message["id"] for message in at.server.received]
+        assert set(sent) == {str(n) for n in range(60)}
+        assert await at.unacknowledged() == 0
 
 
-def test_copies_share_the_records_of_a_channel(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with (
-            stage(log_server, stream) as at,
-            sending(at, in_flight=4) as one, sending(at, in_flight=4) as other,
-        ):  # fmt: skip
-            await at.write(*map(str, range(50)))
-            await until(lambda: one.stats.sent + other.stats.sent == 50)
-            found = sorted(int(message["n"]) for message in at.server.received)
-            assert found == [*range(50)]
+async def test_what_the_peer_is_not_proved_to_have_comes_again(
+    log_server: NatsServer, stream: str
+) -> None:
+    async with (
+        SocketPeer() as peer,
+        await connect_log(log_server.url, stream) as log,
+        use_websocket(peer.url, reconnect_delay=0.05) as store,
+    ):
+        link = await peer.accepted(5)
+        link.silence()
+        for own in "xyz":
+            await log.publish(Record("c", own.encode(), own, "out"))
+        outbound = Outbound(log, store, ["c"])
+        outbound.start()
+        await until(lambda: store.stats.sent == 3)
+        link.reset()
+        link = await peer.accepted(5)
+        assert [await link.receive(5) for _ in range(3)] == ["x", "y", "z"]
+        await until(lambda: outbound.stats.sent == 3)
+        assert outbound.stats.again == 3
+        await outbound.aclose()
 
-    run(main)
+
+async def test_a_proof_that_comes_late_repeats_nothing(log_server: NatsServer, stream: str) -> None:
+    async with (
+        SocketPeer() as peer,
+        await connect_log(log_server.url, stream) as log,
+        use_websocket(peer.url) as store,
+    ):
+        link = await peer.accepted(5)
+        link.silence()
+        # The log would give a record again after 2.4 s.
+        outbound = Outbound(log, store, ["c"], Sending(timeout=0.2))
+        outbound.start()
+        await log.publish(Record("c", b"slow", "x", "out"))
+        await until(lambda: store.stats.sent == 1)
+        await asyncio.sleep(3)
+        assert (outbound.stats.sent, outbound.stats.again) == (0, 0)
+        link.resume()
+        await until(lambda: outbound.stats.sent == 1)
+        assert store.stats.sent == 1
+        await outbound.aclose()
+
+
+async def test_copies_share_the_records_of_a_channel(log_server: NatsServer, stream: str) -> None:
+    async with (
+        stage(log_server, stream) as at,
+        sending(at, in_flight=4) as one, sending(at, in_flight=4) as other,
+    ):  # fmt: skip
+        await at.write(*map(str, range(50)))
+        await until(lambda: one.stats.sent + other.stats.sent == 50)
+        found = sorted(int(message["n"]) for message in at.server.received)
+        assert found == [*range(50)]
 
 
 def test_a_record_that_can_not_be_encoded_is_taken_out(
@@ -222,15 +200,12 @@ def test_a_record_that_can_not_be_encoded_is_taken_out(
     assert "secret" not in caplog.text
 
 
-def test_it_ends_with_its_store(log_server: NatsServer, stream: str) -> None:
-    async def main() -> None:
-        async with stage(log_server, stream) as at, sending(at) as out:
-            await at.write("1")
-            await until(lambda: out.stats.sent == 1)
-            await at.store.aclose()
-            await until(lambda: all(task.done() for task in out._tasks))
-
-    run(main)
+async def test_it_ends_with_its_store(log_server: NatsServer, stream: str) -> None:
+    async with stage(log_server, stream) as at, sending(at) as out:
+        await at.write("1")
+        await until(lambda: out.stats.sent == 1)
+        await at.store.aclose()
+        await until(lambda: all(task.done() for task in out._tasks))
 
 
 @pytest.mark.parametrize("fields", [{"timeout": 0}, {"in_flight": 0}])

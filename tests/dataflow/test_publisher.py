@@ -114,67 +114,55 @@ def test_whatever_fails_the_log_gets_everything_once_and_in_order(
     run(main)
 
 
-def test_who_puts_more_than_the_limit_waits() -> None:
-    async def main() -> None:
-        log = FakeLog([])
-        log.reachable = False
-        publisher = publisher_of(log, limit=3)
-        publisher.start()
-        for number in range(3):
-            await publisher.put(record(number))
-        more = asyncio.create_task(publisher.put(record(3)))
-        await asyncio.sleep(0.05)
-        assert not more.done()
-        log.reachable = True
-        async with asyncio.timeout(5):
-            await more
-            await publisher.flush()
-        assert log.stored == ["0", "1", "2", "3"]
-        await publisher.aclose()
-
-    run(main)
-
-
-def test_the_limit_counts_bytes_too() -> None:
-    async def main() -> None:
-        publisher = publisher_of(FakeLog([]), max_bytes=2000)
-        publisher.add(Record("c", b"x" * 3000, "1"))  # one is always taken
-        waiting = asyncio.create_task(publisher.put(record(2)))
-        await asyncio.sleep(0.01)
-        assert not waiting.done()
-        publisher.start()
-        async with asyncio.timeout(5):
-            await waiting
-        await publisher.aclose()
-
-    run(main)
-
-
-def test_what_the_log_never_takes_is_refused_and_the_rest_goes_on() -> None:
-    async def main() -> None:
-        settled: list[tuple[str, Ack | None]] = []
-        log = FakeLog(["fine", "large"])
-        publisher = publisher_of(log)
-        publisher.start()
-        for one in (record(1), record(2), Record("c", b"x" * 10_000, "3"), record(4)):
-            await publisher.put(one, lambda one, ack: settled.append((one.id, ack)))
+async def test_who_puts_more_than_the_limit_waits() -> None:
+    log = FakeLog([])
+    log.reachable = False
+    publisher = publisher_of(log, limit=3)
+    publisher.start()
+    for number in range(3):
+        await publisher.put(record(number))
+    more = asyncio.create_task(publisher.put(record(3)))
+    await asyncio.sleep(0.05)
+    assert not more.done()
+    log.reachable = True
+    async with asyncio.timeout(5):
+        await more
         await publisher.flush()
-        assert log.stored == ["1", "4"]
-        assert {own for own, ack in settled if ack is None} == {"2", "3"}
-        assert publisher.stats.refused == 2
-        await publisher.aclose()
-
-    run(main)
+    assert log.stored == ["0", "1", "2", "3"]
+    await publisher.aclose()
 
 
-def test_what_was_not_acknowledged_at_the_end_is_counted() -> None:
-    async def main() -> None:
-        log = FakeLog(["lost ack"] * 5)
-        publisher = publisher_of(log, ack_timeout=60)
-        publisher.start()
-        for number in range(3):
-            await publisher.put(record(number))
-        await until(lambda: len(log.stored) == 3)
-        assert await publisher.aclose() == 3
+async def test_the_limit_counts_bytes_too() -> None:
+    publisher = publisher_of(FakeLog([]), max_bytes=2000)
+    publisher.add(Record("c", b"x" * 3000, "1"))  # one is always taken
+    waiting = asyncio.create_task(publisher.put(record(2)))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    publisher.start()
+    async with asyncio.timeout(5):
+        await waiting
+    await publisher.aclose()
 
-    run(main)
+
+async def test_what_the_log_never_takes_is_refused_and_the_rest_goes_on() -> None:
+    settled: list[tuple[str, Ack | None]] = []
+    log = FakeLog(["fine", "large"])
+    publisher = publisher_of(log)
+    publisher.start()
+    for one in (record(1), record(2), Record("c", b"x" * 10_000, "3"), record(4)):
+        await publisher.put(one, lambda one, ack: settled.append((one.id, ack)))
+    await publisher.flush()
+    assert log.stored == ["1", "4"]
+    assert {own for own, ack in settled if ack is None} == {"2", "3"}
+    assert publisher.stats.refused == 2
+    await publisher.aclose()
+
+
+async def test_what_was_not_acknowledged_at_the_end_is_counted() -> None:
+    log = FakeLog(["lost ack"] * 5)
+    publisher = publisher_of(log, ack_timeout=60)
+    publisher.start()
+    for number in range(3):
+        await publisher.put(record(number))
+    await until(lambda: len(log.stored) == 3)
+    assert await publisher.aclose() == 3

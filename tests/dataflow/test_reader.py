@@ -48,90 +48,72 @@ def numbers(events: Iterable[Any]) -> list[int]:
     return [int(event.id) for event in events if isinstance(event, Item)]
 
 
-def test_batches_are_ordered_and_bounded() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server)) as reader:
-            await reader.store.wait_connected(5)
+async def test_batches_are_ordered_and_bounded() -> None:
+    async with FeedServer() as server, Reader(live(server)) as reader:
+        await reader.store.wait_connected(5)
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c", 100)
+        await until(lambda: reader.store.stats.received == 100)
+        batches = [await reader.batch(30) for _ in range(4)]
+        assert [len(batch.items) for batch in batches] == [30, 30, 30, 10]
+        assert [batch.offset for batch in batches] == [30, 60, 90, 100]
+        assert numbers(event for batch in batches for event in batch.events) == [*range(1, 101)]
+        assert (await reader.batch(timeout=0)).events == ()
+        assert reader.stats.read == 100
+
+
+async def test_a_feed_that_replays_goes_on_where_it_ended() -> None:
+    async with FeedServer() as server:
+        server.tell("c", 50)
+        async with Reader(log(server, rewind=3), 40) as reader:
+            events = await take(reader, lambda seen: len(seen) == 14)
+            assert numbers(events) == [*range(37, 51)]
+            server.drop("c")
+            server.tell("c", 5)  # nobody listens
+            more = await take(reader, lambda seen: len(seen) == 5)
+            assert numbers(more) == [*range(51, 56)]
+            assert reader.stats.repeats == 4  # 47 to 50
+        assert server.paths == ["/log/c?from=37", "/log/c?from=47"]
+
+
+async def test_what_was_handled_before_is_not_handed_out_again() -> None:
+    async with FeedServer() as server:
+        server.tell("c", 10)
+        seen = [("c", str(n)) for n in range(5, 8)]
+        known = {"c": Known("8", 1.0)}
+        async with Reader(log(server, rewind=3), 8, known=known, seen=seen) as reader:
+            events = await take(reader, lambda found: len(found) == 2)
+            assert numbers(events) == [9, 10]
+
+
+async def test_a_resume_that_is_no_text_is_sent_first_in_each_session() -> None:
+    async with FeedServer() as server:
+        feed = live(server, resume=lambda at: {"subscribe": at})
+        async with Reader(feed, 7) as reader:
             await until(lambda: server.clients("c") == 1)
-            server.tell("c", 100)
-            await until(lambda: reader.store.stats.received == 100)
-            batches = [await reader.batch(30) for _ in range(4)]
-            assert [len(batch.items) for batch in batches] == [30, 30, 30, 10]
-            assert [batch.offset for batch in batches] == [30, 60, 90, 100]
-            assert numbers(event for batch in batches for event in batch.events) == [*range(1, 101)]
-            assert (await reader.batch(timeout=0)).events == ()
-            assert reader.stats.read == 100
-
-    run(main)
+            server.counts["c"] = 11
+            server.tell("c")
+            await take(reader, lambda seen: len(seen) == 1)
+            server.drop("c")
+            await until(lambda: len(server.received) == 2)
+            assert server.received == [{"subscribe": 7}, {"subscribe": 12}]
 
 
-def test_a_feed_that_replays_goes_on_where_it_ended() -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            server.tell("c", 50)
-            async with Reader(log(server, rewind=3), 40) as reader:
-                events = await take(reader, lambda seen: len(seen) == 14)
-                assert numbers(events) == [*range(37, 51)]
-                server.drop("c")
-                server.tell("c", 5)  # nobody listens
-                more = await take(reader, lambda seen: len(seen) == 5)
-                assert numbers(more) == [*range(51, 56)]
-                assert reader.stats.repeats == 4  # 47 to 50
-            assert server.paths == ["/log/c?from=37", "/log/c?from=47"]
-
-    run(main)
+async def test_another_origin_gets_no_token() -> None:
+    async with FeedServer() as server:
+        feed = live(server, resume=lambda at: f"ws://127.0.0.1:9/{at}")
+        async with Reader(feed, 7) as reader:
+            state = await reader.store.wait_for(lambda s: s.status is Status.FAILED, 5)
+            assert isinstance(state.error, InvalidEndpoint)
 
 
-def test_what_was_handled_before_is_not_handed_out_again() -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            server.tell("c", 10)
-            seen = [("c", str(n)) for n in range(5, 8)]
-            known = {"c": Known("8", 1.0)}
-            async with Reader(log(server, rewind=3), 8, known=known, seen=seen) as reader:
-                events = await take(reader, lambda found: len(found) == 2)
-                assert numbers(events) == [9, 10]
-
-    run(main)
-
-
-def test_a_resume_that_is_no_text_is_sent_first_in_each_session() -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            feed = live(server, resume=lambda at: {"subscribe": at})
-            async with Reader(feed, 7) as reader:
-                await until(lambda: server.clients("c") == 1)
-                server.counts["c"] = 11
-                server.tell("c")
-                await take(reader, lambda seen: len(seen) == 1)
-                server.drop("c")
-                await until(lambda: len(server.received) == 2)
-                assert server.received == [{"subscribe": 7}, {"subscribe": 12}]
-
-    run(main)
-
-
-def test_another_origin_gets_no_token() -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            feed = live(server, resume=lambda at: f"ws://127.0.0.1:9/{at}")
-            async with Reader(feed, 7) as reader:
-                state = await reader.store.wait_for(lambda s: s.status is Status.FAILED, 5)
-                assert isinstance(state.error, InvalidEndpoint)
-
-    run(main)
-
-
-def test_a_feed_that_can_never_be_read_is_no_quiet_one() -> None:
-    async def main() -> None:
-        async with FeedServer() as server:
-            feed = live(server, resume=lambda at: f"ws://127.0.0.1:9/{at}")
-            async with Reader(feed, 7) as reader:
-                with pytest.raises(EOFError, match="same origin") as caught:
-                    await reader.batch(timeout=5)
-                assert isinstance(caught.value.__cause__, InvalidEndpoint)
-
-    run(main)
+async def test_a_feed_that_can_never_be_read_is_no_quiet_one() -> None:
+    async with FeedServer() as server:
+        feed = live(server, resume=lambda at: f"ws://127.0.0.1:9/{at}")
+        async with Reader(feed, 7) as reader:
+            with pytest.raises(EOFError, match="same origin") as caught:
+                await reader.batch(timeout=5)
+            assert isinstance(caught.value.__cause__, InvalidEndpoint)
 
 
 def test_what_came_before_the_server_said_goodbye_is_handed_out() -> None:
@@ -165,56 +147,47 @@ def test_an_origin_is_scheme_host_and_port(endpoint: str) -> None:
         moved("wss://h:1/a", endpoint)
 
 
-def test_what_a_lost_connection_left_out_is_counted() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server, consecutive=True)) as reader:
-            await until(lambda: server.clients("c") == 1)
-            server.tell("c", 3)
-            await take(reader, lambda seen: len(seen) == 3)
-            server.drop("c")
-            await until(lambda: server.clients("c") == 0)
-            server.tell("c", 4)
-            await until(lambda: server.clients("c") == 1)
-            server.tell("c", 2)
-            gap, *rest = await take(reader, lambda seen: len(seen) == 3)
-            assert numbers(rest) == [8, 9]
-            assert isinstance(gap, Missed)
-            assert (gap.after, gap.before, gap.count) == ("3", "8", 4)
-            assert gap.reason == "reconnect"
-            assert gap.since <= gap.until <= time.time()
-            assert reader.stats.gaps == 1
-
-    run(main)
+async def test_what_a_lost_connection_left_out_is_counted() -> None:
+    async with FeedServer() as server, Reader(live(server, consecutive=True)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c", 3)
+        await take(reader, lambda seen: len(seen) == 3)
+        server.drop("c")
+        await until(lambda: server.clients("c") == 0)
+        server.tell("c", 4)
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c", 2)
+        gap, *rest = await take(reader, lambda seen: len(seen) == 3)
+        assert numbers(rest) == [8, 9]
+        assert isinstance(gap, Missed)
+        assert (gap.after, gap.before, gap.count) == ("3", "8", 4)
+        assert gap.reason == "reconnect"
+        assert gap.since <= gap.until <= time.time()
+        assert reader.stats.gaps == 1
 
 
-def test_a_lost_connection_that_left_nothing_out_is_no_gap() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server, consecutive=True)) as reader:
-            for _ in range(2):
-                await until(lambda: server.clients("c") == 1)
-                server.tell("c")
-                await take(reader, lambda seen: len(seen) == 1)
-                server.drop("c")
-                await until(lambda: server.clients("c") == 0)
-            assert reader.stats.gaps == 0
-
-    run(main)
-
-
-def test_without_consecutive_ids_each_lost_connection_is_told() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server)) as reader:
+async def test_a_lost_connection_that_left_nothing_out_is_no_gap() -> None:
+    async with FeedServer() as server, Reader(live(server, consecutive=True)) as reader:
+        for _ in range(2):
             await until(lambda: server.clients("c") == 1)
             server.tell("c")
             await take(reader, lambda seen: len(seen) == 1)
             server.drop("c")
             await until(lambda: server.clients("c") == 0)
-            await until(lambda: server.clients("c") == 1)
-            server.tell("c")
-            gap, _ = await take(reader, lambda seen: len(seen) == 2)
-            assert (gap.after, gap.before, gap.count) == ("1", "2", None)
+        assert reader.stats.gaps == 0
 
-    run(main)
+
+async def test_without_consecutive_ids_each_lost_connection_is_told() -> None:
+    async with FeedServer() as server, Reader(live(server)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c")
+        await take(reader, lambda seen: len(seen) == 1)
+        server.drop("c")
+        await until(lambda: server.clients("c") == 0)
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c")
+        gap, _ = await take(reader, lambda seen: len(seen) == 2)
+        assert (gap.after, gap.before, gap.count) == ("1", "2", None)
 
 
 def test_messages_keep_their_form_and_may_be_left_out() -> None:
@@ -235,42 +208,33 @@ def test_messages_keep_their_form_and_may_be_left_out() -> None:
     run(main)
 
 
-def test_a_message_without_an_id_is_refused_loudly() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server)) as reader:
-            await until(lambda: server.clients("c") == 1)
-            server.say("c", '{"type": "Pong"}')  # about the connection: left out
-            server.say("c", '{"value": 1}')
-            with pytest.raises(NoMessageId, match="'c' has no field id or seq"):
-                await take(reader, lambda seen: bool(seen))
-
-    run(main)
+async def test_a_message_without_an_id_is_refused_loudly() -> None:
+    async with FeedServer() as server, Reader(live(server)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.say("c", '{"type": "Pong"}')  # about the connection: left out
+        server.say("c", '{"value": 1}')
+        with pytest.raises(NoMessageId, match="'c' has no field id or seq"):
+            await take(reader, lambda seen: bool(seen))
 
 
-def test_a_single_feed_needs_no_ids() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server, single=True)) as reader:
-            await until(lambda: server.clients("c") == 1)
-            server.say("c", "same")
-            server.say("c", "same")
-            found = await take(reader, lambda seen: len(seen) == 2)
-            assert [(one.id, one.data) for one in found] == [("", b"same")] * 2
-
-    run(main)
+async def test_a_single_feed_needs_no_ids() -> None:
+    async with FeedServer() as server, Reader(live(server, single=True)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.say("c", "same")
+        server.say("c", "same")
+        found = await take(reader, lambda seen: len(seen) == 2)
+        assert [(one.id, one.data) for one in found] == [("", b"same")] * 2
 
 
-def test_after_stop_what_had_come_is_handed_out_and_then_it_ends() -> None:
-    async def main() -> None:
-        async with FeedServer() as server, Reader(live(server)) as reader:
-            await until(lambda: server.clients("c") == 1)
-            server.tell("c", 7)
-            await until(lambda: reader.store.stats.received == 7)
-            await reader.stop()
-            assert numbers((await reader.batch()).events) == [*range(1, 8)]
-            with pytest.raises(EOFError):
-                await reader.batch()
-
-    run(main)
+async def test_after_stop_what_had_come_is_handed_out_and_then_it_ends() -> None:
+    async with FeedServer() as server, Reader(live(server)) as reader:
+        await until(lambda: server.clients("c") == 1)
+        server.tell("c", 7)
+        await until(lambda: reader.store.stats.received == 7)
+        await reader.stop()
+        assert numbers((await reader.batch()).events) == [*range(1, 8)]
+        with pytest.raises(EOFError):
+            await reader.batch()
 
 
 def test_a_thread_without_a_loop_polls() -> None:
@@ -322,23 +286,20 @@ def test_a_hole_that_comes_while_a_batch_is_taken_is_told_in_it(
             assert any(isinstance(event, Missed) for event in events)
 
 
-def test_channels_of_the_server_are_channels_of_the_log() -> None:
-    async def main() -> None:
-        async with DevServer(require_token=False) as server:
-            feed = Feed(endpoint=f"{server.url}/v1/ws", channel="own", channels=("public", "gps"),
-                        id="id", options=QUICK)  # fmt: skip
-            async with Reader(feed) as reader:
-                await until(lambda: any("gps" in peer.channels for peer in server.connections))
-                server.publish("public", {"id": "p1"})
-                server.publish("gps", {"id": "g1"})
-                server.send_raw('{"id": "o1"}')
-                found = await take(reader, lambda seen: len(seen) == 3)
-                assert [(one.channel, one.id) for one in found] == [
-                    ("public", "p1"), ("gps", "g1"), ("own", "o1"),
-                ]  # fmt: skip
-                assert found[0].data == b'{"id":"p1"}'
-
-    run(main)
+async def test_channels_of_the_server_are_channels_of_the_log() -> None:
+    async with DevServer(require_token=False) as server:
+        feed = Feed(endpoint=f"{server.url}/v1/ws", channel="own", channels=("public", "gps"),
+                    id="id", options=QUICK)  # fmt: skip
+        async with Reader(feed) as reader:
+            await until(lambda: any("gps" in peer.channels for peer in server.connections))
+            server.publish("public", {"id": "p1"})
+            server.publish("gps", {"id": "g1"})
+            server.send_raw('{"id": "o1"}')
+            found = await take(reader, lambda seen: len(seen) == 3)
+            assert [(one.channel, one.id) for one in found] == [
+                ("public", "p1"), ("gps", "g1"), ("own", "o1"),
+            ]  # fmt: skip
+            assert found[0].data == b'{"id":"p1"}'
 
 
 @pytest.mark.parametrize(

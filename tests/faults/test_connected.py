@@ -26,7 +26,7 @@ from heimdall_reactive.testing import (
     Trickle,
 )
 from tests.socket_peer import Handshake, SocketLink, SocketPeer, SocketStep, build_frame
-from tests.support import run, until
+from tests.support import until
 
 from .stage import RESTING, SLACK, Stage, stage
 
@@ -223,21 +223,18 @@ def check(row: Row, stand: Stage, struck: float) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_a_fault_of_an_open_connection_heals_or_stops_as_the_table_says(row: Row) -> None:
-    async def main() -> None:
-        first = DEFLATE if row.name == "deflate bomb" else Accept()
-        async with connected(row.options, first) as (stand, on):
-            row.strike(on)
-            struck = asyncio.get_running_loop().time()
-            await stand.settles(row.path)
-            check(row, stand, struck)
-            if stand.store.state.value.status in RESTING:
-                stand.store.connect()
-                await stand.settles(f"{row.path}>connecting>connected")
-            await stand.converses()
-            assert len(stand.peer.dials) == 2
-
-    run(main)
+async def test_a_fault_of_an_open_connection_heals_or_stops_as_the_table_says(row: Row) -> None:
+    first = DEFLATE if row.name == "deflate bomb" else Accept()
+    async with connected(row.options, first) as (stand, on):
+        row.strike(on)
+        struck = asyncio.get_running_loop().time()
+        await stand.settles(row.path)
+        check(row, stand, struck)
+        if stand.store.state.value.status in RESTING:
+            stand.store.connect()
+            await stand.settles(f"{row.path}>connecting>connected")
+        await stand.converses()
+        assert len(stand.peer.dials) == 2
 
 
 ALIVE: list[tuple[str, Any, dict[str, float]]] = [
@@ -249,22 +246,19 @@ ALIVE: list[tuple[str, Any, dict[str, float]]] = [
 
 
 @pytest.mark.parametrize(("name", "fault", "options"), ALIVE, ids=[row[0] for row in ALIVE])
-def test_a_connection_that_is_only_slow_or_wrong_lives_on(
+async def test_a_connection_that_is_only_slow_or_wrong_lives_on(
     name: str, fault: Any, options: dict[str, float]
 ) -> None:
-    async def main() -> None:
-        async with connected(options, Accept()) as (stand, on):
-            messages: list[Any] = []
-            stand.store.messages.subscribe(messages.append)
-            on.proxy.now(fault)
-            for n in range(3):
-                on.link.send([n, "x" * 100])
-            await until(stand.store, lambda: len(messages) == 3)
-            assert [message[0] for message in messages] == [0, 1, 2]
-            await stand.converses()
-            assert (stand.path, stand.reported) == ("connecting>connected", [])
-
-    run(main)
+    async with connected(options, Accept()) as (stand, on):
+        messages: list[Any] = []
+        stand.store.messages.subscribe(messages.append)
+        on.proxy.now(fault)
+        for n in range(3):
+            on.link.send([n, "x" * 100])
+        await until(stand.store, lambda: len(messages) == 3)
+        assert [message[0] for message in messages] == [0, 1, 2]
+        await stand.converses()
+        assert (stand.path, stand.reported) == ("connecting>connected", [])
 
 
 def flooding(on: On) -> asyncio.Task[int]:
@@ -281,18 +275,17 @@ LEAVING: list[tuple[str, Callable[[On], Any], int]] = [
 
 
 @pytest.mark.parametrize(("name", "strike", "code"), LEAVING, ids=[row[0] for row in LEAVING])
-def test_aclose_returns_within_its_grace(name: str, strike: Callable[[On], Any], code: int) -> None:
-    async def main() -> None:
-        async with connected(NO_OPTIONS, Accept()) as (stand, on):
-            task = strike(on)
-            began = asyncio.get_running_loop().time()
-            await stand.store.aclose()
-            assert asyncio.get_running_loop().time() - began < CLOSE_TIMEOUT + SLACK
-            assert stand.path == "connecting>connected>disconnecting>disconnected"
-            _, state = stand.states[-1]
-            assert state.close is not None
-            assert state.close.code in (code, 1006)  # a flood may hold the answer back
-            if isinstance(task, asyncio.Task):
-                await task
-
-    run(main)
+async def test_aclose_returns_within_its_grace(
+    name: str, strike: Callable[[On], Any], code: int
+) -> None:
+    async with connected(NO_OPTIONS, Accept()) as (stand, on):
+        task = strike(on)
+        began = asyncio.get_running_loop().time()
+        await stand.store.aclose()
+        assert asyncio.get_running_loop().time() - began < CLOSE_TIMEOUT + SLACK
+        assert stand.path == "connecting>connected>disconnecting>disconnected"
+        _, state = stand.states[-1]
+        assert state.close is not None
+        assert state.close.code in (code, 1006)  # a flood may hold the answer back
+        if isinstance(task, asyncio.Task):
+            await task

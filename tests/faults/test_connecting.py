@@ -168,17 +168,14 @@ def named(peer: SocketPeer) -> str:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_a_fault_while_connecting_heals_or_stops_as_the_table_says(row: Row) -> None:
-    async def main() -> None:
-        async with facing(row) as on:
-            await on.settles(row.path)
-            check(row, on)
-            if on.store.state.value.status in RESTING:
-                on.store.connect()
-                await on.settles(f"{row.path}>connecting>connected")
-            await on.converses()
-
-    run(main)
+async def test_a_fault_while_connecting_heals_or_stops_as_the_table_says(row: Row) -> None:
+    async with facing(row) as on:
+        await on.settles(row.path)
+        check(row, on)
+        if on.store.state.value.status in RESTING:
+            on.store.connect()
+            await on.settles(f"{row.path}>connecting>connected")
+        await on.converses()
 
 
 @pytest.mark.parametrize(
@@ -186,16 +183,13 @@ def test_a_fault_while_connecting_heals_or_stops_as_the_table_says(row: Row) -> 
     [(Cut(), "close 1006"), (CloseWith(1011), "close 1011"), (Garbage(b"\xff"), "close 1006")],
     ids=repr,
 )
-def test_a_connection_that_ends_right_behind_its_handshake_heals(
+async def test_a_connection_that_ends_right_behind_its_handshake_heals(
     step: SocketStep, cause: str
 ) -> None:
-    async def main() -> None:
-        async with SocketPeer(step) as peer, stage(peer, peer.url) as on:
-            await on.settles("connecting>connected>waiting>connecting>connected")
-            assert getattr(on.states[2][1].error, "cause", None) == cause
-            await on.converses()
-
-    run(main)
+    async with SocketPeer(step) as peer, stage(peer, peer.url) as on:
+        await on.settles("connecting>connected>waiting>connecting>connected")
+        assert getattr(on.states[2][1].error, "cause", None) == cause
+        await on.converses()
 
 
 @pytest.mark.parametrize("fault", [DropSyn(), NoAnswer(), TRICKLING], ids=repr)

@@ -59,14 +59,11 @@ def test_a_fault_in_the_handshake_of_tls_heals(
     run(main)
 
 
-def test_wss_to_a_plaintext_port_stops() -> None:
-    async def main() -> None:
-        row = stops("plaintext", [], TlsError, "tls")
-        async with SocketPeer() as peer, stage(peer, peer.url.replace("ws", "wss")) as on:
-            await on.settles(FAILS)
-            check(row, on)
-
-    run(main)
+async def test_wss_to_a_plaintext_port_stops() -> None:
+    row = stops("plaintext", [], TlsError, "tls")
+    async with SocketPeer() as peer, stage(peer, peer.url.replace("ws", "wss")) as on:
+        await on.settles(FAILS)
+        check(row, on)
 
 
 @pytest.mark.parametrize("fault", ["self-signed", "wrong name", "redirect to ws", None])

@@ -14,7 +14,6 @@ import pytest
 
 from heimdall_reactive import WaitTimeout
 from tests.peers import quick
-from tests.support import run
 
 
 class Handler:
@@ -79,21 +78,18 @@ async def tornado_server(handler: Handler) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("serving", [aiohttp_server, tornado_server])
-def test_a_handler_that_does_not_read_is_waited_for_and_not_cut(serving: Serving) -> None:
-    async def main() -> None:
-        handler = Handler()
-        options: Any = {"ping_interval": None, "ping_timeout": 0.2}  # no keep-alive judges here
-        async with serving(handler) as url, quick(url, **options) as store:
-            await store.wait_connected(5)
-            receipts = [store.send(f'"{n}"') for n in range(3)]
-            with pytest.raises(WaitTimeout):
-                await receipts[-1].delivered(1.0)  # five times the ping time-out
-            assert store.connected
-            assert store.state.value.session == 1
-            handler.reads.set()
-            await receipts[-1].delivered(5)
-            assert {receipt.state for receipt in receipts} == {"delivered"}
-            assert store.state.value.session == 1
-        assert handler.got == ['"0"', '"1"', '"2"']
-
-    run(main)
+async def test_a_handler_that_does_not_read_is_waited_for_and_not_cut(serving: Serving) -> None:
+    handler = Handler()
+    options: Any = {"ping_interval": None, "ping_timeout": 0.2}  # no keep-alive judges here
+    async with serving(handler) as url, quick(url, **options) as store:
+        await store.wait_connected(5)
+        receipts = [store.send(f'"{n}"') for n in range(3)]
+        with pytest.raises(WaitTimeout):
+            await receipts[-1].delivered(1.0)  # five times the ping time-out
+        assert store.connected
+        assert store.state.value.session == 1
+        handler.reads.set()
+        await receipts[-1].delivered(5)
+        assert {receipt.state for receipt in receipts} == {"delivered"}
+        assert store.state.value.session == 1
+    assert handler.got == ['"0"', '"1"', '"2"']

@@ -16,7 +16,7 @@ from examples.protocols.appsync import AppSync
 from heimdall_reactive import Status, StoreError, use_websocket
 from heimdall_reactive.testing import ScriptedPeer
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 from tests.virtual import URL, loop
 
 HOST = "example.appsync-api.eu-west-1.amazonaws.com"
@@ -108,64 +108,58 @@ def is_right(given: Any) -> bool:
     return bool(given["host"] == HOST and given["Authorization"].startswith("jwt-"))
 
 
-def test_subscriptions_go_on_after_a_drop_with_new_credentials() -> None:
-    async def main() -> None:
-        service, made = Service(), list[str]()
+async def test_subscriptions_go_on_after_a_drop_with_new_credentials() -> None:
+    service, made = Service(), list[str]()
 
-        def authorize() -> dict[str, str]:
-            made.append(f"jwt-{len(service.sockets)}")
-            return {"host": HOST, "Authorization": made[-1]}
+    def authorize() -> dict[str, str]:
+        made.append(f"jwt-{len(service.sockets)}")
+        return {"host": HOST, "Authorization": made[-1]}
 
-        async with peer(service, select_subprotocol=service.choose) as url:
-            options: Any = {"message_type": Any, "reconnect_delay": 0.01}
-            async with use_websocket(
-                f"{url}/graphql", protocol=AppSync(authorize), **options
-            ) as store:
-                errors, ended = record(store.errors), asyncio.Event()
-                ticks = list[Any]()
-                subscription = store.channel(TICKS).subscribe(ticks.append)
-                store.channel(ONCE).subscribe(on_completed=ended.set)
-                await store.wait_connected(5)
-                await service.behind()
-                await service.publish(TICKS, 1)
-                await service.end(ONCE)
-                await asyncio.wait_for(ended.wait(), 5)
-                service.sockets[-1].transport.abort()
-                await store.wait_for(lambda state: state.session == 2, 5)
-                await service.behind()
-                await service.publish(TICKS, 2)
-                failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-                store.channel(TOO_MANY).subscribe(on_error=failed.set_result)
-                error = await asyncio.wait_for(failed, 5)
-                assert isinstance(error, StoreError)
-                assert "MaxSubscriptionsReachedError" in str(error)
-                subscription.dispose()
-                await service.behind()
-                assert service.running == {}
-                assert ticks == [{"data": 1}, {"data": 2}]
-                assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-        assert service.seen == [[TICKS, ONCE], [TICKS, TOO_MANY]]
-        assert [each["Authorization"] for each in service.credentials] == ["jwt-0", "jwt-1"]
-        assert service.wrong == []
-
-    run(main)
+    async with peer(service, select_subprotocol=service.choose) as url:
+        options: Any = {"message_type": Any, "reconnect_delay": 0.01}
+        async with use_websocket(f"{url}/graphql", protocol=AppSync(authorize), **options) as store:
+            errors, ended = record(store.errors), asyncio.Event()
+            ticks = list[Any]()
+            subscription = store.channel(TICKS).subscribe(ticks.append)
+            store.channel(ONCE).subscribe(on_completed=ended.set)
+            await store.wait_connected(5)
+            await service.behind()
+            await service.publish(TICKS, 1)
+            await service.end(ONCE)
+            await asyncio.wait_for(ended.wait(), 5)
+            service.sockets[-1].transport.abort()
+            await store.wait_for(lambda state: state.session == 2, 5)
+            await service.behind()
+            await service.publish(TICKS, 2)
+            failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            store.channel(TOO_MANY).subscribe(on_error=failed.set_result)
+            error = await asyncio.wait_for(failed, 5)
+            assert isinstance(error, StoreError)
+            assert "MaxSubscriptionsReachedError" in str(error)
+            subscription.dispose()
+            await service.behind()
+            assert service.running == {}
+            assert ticks == [{"data": 1}, {"data": 2}]
+            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+    assert service.seen == [[TICKS, ONCE], [TICKS, TOO_MANY]]
+    assert [each["Authorization"] for each in service.credentials] == ["jwt-0", "jwt-1"]
+    assert service.wrong == []
 
 
-def test_credentials_that_are_refused_end_it_after_the_attempts_and_are_shown_nowhere() -> None:
-    async def main() -> None:
-        service, secret = Service(), "s3cret"
-        async with peer(service, select_subprotocol=service.choose) as url:
-            protocol = AppSync(lambda: {"host": HOST, "Authorization": secret})
-            options: Any = {"max_reconnect_attempts": 1, "reconnect_delay": 0.01}
-            async with use_websocket(f"{url}/graphql", protocol=protocol, **options) as store:
-                state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-                assert "UnauthorizedException" in str(state.error)
-                shown = repr((state, store, store.journal))
-                assert secret not in shown
-                assert "header-" not in shown
-        assert service.wrong == ["UnauthorizedException"] * 2
-
-    run(main)
+async def test_credentials_that_are_refused_end_it_after_the_attempts_and_are_shown_nowhere() -> (
+    None
+):
+    service, secret = Service(), "s3cret"
+    async with peer(service, select_subprotocol=service.choose) as url:
+        protocol = AppSync(lambda: {"host": HOST, "Authorization": secret})
+        options: Any = {"max_reconnect_attempts": 1, "reconnect_delay": 0.01}
+        async with use_websocket(f"{url}/graphql", protocol=protocol, **options) as store:
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+            assert "UnauthorizedException" in str(state.error)
+            shown = repr((state, store, store.journal))
+            assert secret not in shown
+            assert "header-" not in shown
+    assert service.wrong == ["UnauthorizedException"] * 2
 
 
 @pytest.mark.heimdall_virtual_time

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.centrifugo import Centrifugo
 from heimdall_reactive import Status, StoreError, WebSocketStore, use_websocket
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 TOKEN = "long-lived"
 RULES = {"close 3500-3999": "stop", "close 4500-4999": "stop"}
@@ -134,98 +134,89 @@ def store_of(url: str, token: Any = TOKEN) -> WebSocketStore[Any]:
     return use_websocket(f"{url}/connection/websocket", protocol=Centrifugo(), **options)
 
 
-def test_channels_recover_over_drops_and_tell_a_gap_where_they_cannot() -> None:
-    async def main() -> None:
-        service = Service()
-        async with peer(service) as url, store_of(url) as store:
-            news, errors = record(store.channel("news")), record(store.errors)
-            gaps = record(store.gaps)
+async def test_channels_recover_over_drops_and_tell_a_gap_where_they_cannot() -> None:
+    service = Service()
+    async with peer(service) as url, store_of(url) as store:
+        news, errors = record(store.channel("news")), record(store.errors)
+        gaps = record(store.gaps)
 
-            async def echo(value: Any) -> Any:
-                what = {"rpc": {"method": "echo", "data": value}}
-                return (await store.request(what, timeout=5))["rpc"]["data"]
+        async def echo(value: Any) -> Any:
+            what = {"rpc": {"method": "echo", "data": value}}
+            return (await store.request(what, timeout=5))["rpc"]["data"]
 
-            assert await echo("queued") == "queued"
-            await service.publish("news", 1, 2)
-            service.pings += 1
-            await service.say({}, {"push": {"channel": "news", "join": {"info": {"user": "u"}}}})
-            assert await echo("first") == "first"
+        assert await echo("queued") == "queued"
+        await service.publish("news", 1, 2)
+        service.pings += 1
+        await service.say({}, {"push": {"channel": "news", "join": {"info": {"user": "u"}}}})
+        assert await echo("first") == "first"
 
-            for session in (2, 3):
-                await service.drop()
-                await store.wait_for(lambda state: not state.is_connected, 5)
-                await service.publish("news", session * 10, session * 10 + 1)
-                await store.wait_for(lambda state, n=session: state.session == n, 5)  # type: ignore[misc]
-                await echo("again")
-            await service.publish("news", 40)
-            await service.unsubscribe("news", 2500)  # "insufficient state": it subscribes again
-            await service.publish("news", 41)
-            for _ in range(2):  # the second goes out behind what the first has led to
-                await echo("last")
-            assert news == [1, 2, 20, 21, 30, 31, 40, 41]
-            assert gaps == []
-
-            service.epoch = "two"  # the server has lost its history
-            service.history.clear()
+        for session in (2, 3):
             await service.drop()
-            await store.wait_for(lambda state: state.session == 4, 5)
-            await echo("behind")
-            await service.publish("news", 50)
-            await echo("behind")
-            assert news[-1] == 50
-            assert [gap.session for gap in gaps] == [4]
-            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-        first = ["connect", "subscribe", "rpc"]
-        assert service.seen[0] == [*first, "rpc"]
-        assert service.seen[1] == first
-        assert service.seen[2].count("subscribe") == 2
-        assert (service.pongs, service.codes) == (1, [])
+            await store.wait_for(lambda state: not state.is_connected, 5)
+            await service.publish("news", session * 10, session * 10 + 1)
+            await store.wait_for(lambda state, n=session: state.session == n, 5)  # type: ignore[misc]
+            await echo("again")
+        await service.publish("news", 40)
+        await service.unsubscribe("news", 2500)  # "insufficient state": it subscribes again
+        await service.publish("news", 41)
+        for _ in range(2):  # the second goes out behind what the first has led to
+            await echo("last")
+        assert news == [1, 2, 20, 21, 30, 31, 40, 41]
+        assert gaps == []
 
-    run(main)
+        service.epoch = "two"  # the server has lost its history
+        service.history.clear()
+        await service.drop()
+        await store.wait_for(lambda state: state.session == 4, 5)
+        await echo("behind")
+        await service.publish("news", 50)
+        await echo("behind")
+        assert news[-1] == 50
+        assert [gap.session for gap in gaps] == [4]
+        assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+    first = ["connect", "subscribe", "rpc"]
+    assert service.seen[0] == [*first, "rpc"]
+    assert service.seen[1] == first
+    assert service.seen[2].count("subscribe") == 2
+    assert (service.pongs, service.codes) == (1, [])
 
 
-def test_channels_end_and_fail_by_the_servers_word() -> None:
-    async def main() -> None:
-        service, ended = Service(), asyncio.Event()
-        async with peer(service) as url, store_of(url) as store:
-            plain: list[Any] = []
-            store.channel("plain").subscribe(plain.append, on_completed=ended.set)
-            failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-            store.channel("secret").subscribe(on_error=failed.set_result)
-            found = await asyncio.wait_for(failed, 5)
-            assert isinstance(found, StoreError)
-            assert "permission denied" in str(found)
-            unknown = await store.request({"rpc": {"method": "none"}}, timeout=5)
-            assert unknown["error"]["code"] == 104
-            await service.publish("plain", 1)
-            await service.drop()
-            await store.wait_for(lambda state: state.session == 2, 5)
+async def test_channels_end_and_fail_by_the_servers_word() -> None:
+    service, ended = Service(), asyncio.Event()
+    async with peer(service) as url, store_of(url) as store:
+        plain: list[Any] = []
+        store.channel("plain").subscribe(plain.append, on_completed=ended.set)
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        store.channel("secret").subscribe(on_error=failed.set_result)
+        found = await asyncio.wait_for(failed, 5)
+        assert isinstance(found, StoreError)
+        assert "permission denied" in str(found)
+        unknown = await store.request({"rpc": {"method": "none"}}, timeout=5)
+        assert unknown["error"]["code"] == 104
+        await service.publish("plain", 1)
+        await service.drop()
+        await store.wait_for(lambda state: state.session == 2, 5)
+        await store.request({"rpc": {"method": "none"}}, timeout=5)
+        await service.publish("plain", 2)
+        await service.unsubscribe("plain", 2000)
+        await asyncio.wait_for(ended.wait(), 5)
+        assert plain == [1, 2]
+        store.channel("news").subscribe().dispose()
+        one = store.channel("other").subscribe()
+        await store.request({"rpc": {"method": "none"}}, timeout=5)
+        one.dispose()
+        for _ in range(2):
             await store.request({"rpc": {"method": "none"}}, timeout=5)
-            await service.publish("plain", 2)
-            await service.unsubscribe("plain", 2000)
-            await asyncio.wait_for(ended.wait(), 5)
-            assert plain == [1, 2]
-            store.channel("news").subscribe().dispose()
-            one = store.channel("other").subscribe()
-            await store.request({"rpc": {"method": "none"}}, timeout=5)
-            one.dispose()
-            for _ in range(2):
-                await store.request({"rpc": {"method": "none"}}, timeout=5)
-            assert service.subscribed == set()
-        assert service.codes == []
-
-    run(main)
+        assert service.subscribed == set()
+    assert service.codes == []
 
 
-def test_an_expired_token_is_asked_for_once_more_and_a_wrong_one_ends_it() -> None:
-    async def main() -> None:
-        service, tokens = Service(), iter(["expired", TOKEN, "wrong"])
-        async with peer(service) as url, store_of(url, lambda: next(tokens)) as store:
-            await store.wait_for(lambda state: state.session == 1, 5)
-            await service.drop()
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert state.close is not None
-            assert state.close.code == INVALID_TOKEN
-        assert service.codes == [INVALID_TOKEN]
-
-    run(main)
+async def test_an_expired_token_is_asked_for_once_more_and_a_wrong_one_ends_it() -> None:
+    service, tokens = Service(), iter(["expired", TOKEN, "wrong"])
+    async with peer(service) as url, store_of(url, lambda: next(tokens)) as store:
+        await store.wait_for(lambda state: state.session == 1, 5)
+        await service.drop()
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert state.close is not None
+        assert state.close.code == INVALID_TOKEN
+    assert service.codes == [INVALID_TOKEN]

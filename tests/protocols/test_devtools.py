@@ -12,7 +12,7 @@ import pytest
 from examples.protocols.devtools import DevTools
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.testing import FaultProxy, Reset
-from tests.support import beyond_doubt, record, run
+from tests.support import beyond_doubt, record
 
 from .programs import free_port, program, running
 
@@ -52,48 +52,44 @@ class Page:
         return answer["result"]["result"].get("value")
 
 
-def test_a_page_is_kept_over_a_drop_and_opened_again_after_a_restart(browser: Browser) -> None:
-    async def main() -> None:
-        options: Any = {"message_type": Any, "max_reconnect_attempts": None}
-        async with FaultProxy(browser.url) as proxy:
-            protocol = DevTools(proxy.url.removeprefix("ws://"))
-            with browser.run():
-                store = use_websocket(proxy.url, protocol=protocol, reconnect_delay=0.05, **options)
-                errors, page = record(store.errors), Page(store)
-                assert await page.evaluate("console.log('one'); document.title = 'Here'") == "Here"
-                proxy.now(Reset())
-                await store.wait_for(lambda state: not state.is_connected, 5)
-                queued = page.ask("Browser.getVersion")
-                assert (await queued)["result"]["product"].startswith("Chrome/")
-                assert await page.evaluate("console.log('two'); document.title") == "Here"
-                assert page.said == ["one", "one", "two"]  # each `Runtime.enable` tells all of them
-                assert "wasn't found" in (await page.ask("Nothing.at_all"))["error"]["message"]
+async def test_a_page_is_kept_over_a_drop_and_opened_again_after_a_restart(
+    browser: Browser,
+) -> None:
+    options: Any = {"message_type": Any, "max_reconnect_attempts": None}
+    async with FaultProxy(browser.url) as proxy:
+        protocol = DevTools(proxy.url.removeprefix("ws://"))
+        with browser.run():
+            store = use_websocket(proxy.url, protocol=protocol, reconnect_delay=0.05, **options)
+            errors, page = record(store.errors), Page(store)
+            assert await page.evaluate("console.log('one'); document.title = 'Here'") == "Here"
+            proxy.now(Reset())
             await store.wait_for(lambda state: not state.is_connected, 5)
             queued = page.ask("Browser.getVersion")
-            with browser.run():
-                assert (await queued)["result"]["product"].startswith("Chrome/")
-                assert await page.evaluate("console.log('three'); document.title") == ""
-                page.console.dispose()
-                for _ in range(2):
-                    await page.evaluate("console.log('not heard')")
-                assert page.said == ["one", "one", "two", "three"]
-                assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
-                assert store.state.value.session == 3
-                await store.aclose()
-
-    run(main)
-
-
-def test_a_page_that_is_closed_is_opened_again(browser: Browser) -> None:
-    async def main() -> None:
-        options: Any = {"message_type": Any, "reconnect_delay": 0.05}
-        protocol = DevTools(browser.url.removeprefix("ws://"))
+            assert (await queued)["result"]["product"].startswith("Chrome/")
+            assert await page.evaluate("console.log('two'); document.title") == "Here"
+            assert page.said == ["one", "one", "two"]  # each `Runtime.enable` tells all of them
+            assert "wasn't found" in (await page.ask("Nothing.at_all"))["error"]["message"]
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        queued = page.ask("Browser.getVersion")
         with browser.run():
-            async with use_websocket(browser.url, protocol=protocol, **options) as store:
-                page = Page(store)
-                await page.evaluate("document.title = 'Here'")
-                store.send({"method": "Page.close"})
-                await store.wait_for(lambda state: state.session == 2, 20)
-                assert await page.evaluate("document.title") == ""
+            assert (await queued)["result"]["product"].startswith("Chrome/")
+            assert await page.evaluate("console.log('three'); document.title") == ""
+            page.console.dispose()
+            for _ in range(2):
+                await page.evaluate("console.log('not heard')")
+            assert page.said == ["one", "one", "two", "three"]
+            assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
+            assert store.state.value.session == 3
+            await store.aclose()
 
-    run(main)
+
+async def test_a_page_that_is_closed_is_opened_again(browser: Browser) -> None:
+    options: Any = {"message_type": Any, "reconnect_delay": 0.05}
+    protocol = DevTools(browser.url.removeprefix("ws://"))
+    with browser.run():
+        async with use_websocket(browser.url, protocol=protocol, **options) as store:
+            page = Page(store)
+            await page.evaluate("document.title = 'Here'")
+            store.send({"method": "Page.close"})
+            await store.wait_for(lambda state: state.session == 2, 20)
+            assert await page.evaluate("document.title") == ""

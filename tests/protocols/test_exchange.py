@@ -19,7 +19,7 @@ from examples.protocols.order_book import Book, Change
 from heimdall_reactive import StoreError, WebSocketStore, use_websocket
 from heimdall_reactive.testing import Link, ScriptedPeer
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 from tests.virtual import URL
 
 SYMBOLS = ("BTC-USD", "ETH-USD")
@@ -123,55 +123,52 @@ class Feed:
             await self.tell(topic, "update", prev, bids)
 
 
-def test_books_have_every_digit_and_no_hole_over_drops_and_planned_restarts() -> None:
-    async def main() -> None:
-        feed, (btc, eth) = Feed(), SYMBOLS
-        async with peer(feed, process_request=feed.check) as feed.url:
-            options: Any = {"message_type": Any, "reconnect_delay": 0.01}
-            async with use_websocket(feed.url, protocol=Exchange(feed.listen), **options) as store:
-                books = {symbol: Book(store, symbol) for symbol in SYMBOLS}
-                errors = record(store.errors)
+async def test_books_have_every_digit_and_no_hole_over_drops_and_planned_restarts() -> None:
+    feed, (btc, eth) = Feed(), SYMBOLS
+    async with peer(feed, process_request=feed.check) as feed.url:
+        options: Any = {"message_type": Any, "reconnect_delay": 0.01}
+        async with use_websocket(feed.url, protocol=Exchange(feed.listen), **options) as store:
+            books = {symbol: Book(store, symbol) for symbol in SYMBOLS}
+            errors = record(store.errors)
 
-                async def agree() -> None:
-                    for _ in range(2):  # the second goes out behind what the first has led to
-                        await store.request({"type": "ping"}, timeout=5)
-                    for symbol, book in books.items():
-                        bids = {str(price): str(size) for price, size in book.bids.items()}
-                        assert (book.seq, bids) == (feed.seq[symbol], feed.bids[symbol])
-
-                await feed.change(btc, {"64321.10": "0.1000000000000000055"}, lost=True)
+            async def agree() -> None:
+                for _ in range(2):  # the second goes out behind what the first has led to
+                    await store.request({"type": "ping"}, timeout=5)
                 for symbol, book in books.items():
-                    store.channel(symbol, Change).subscribe(book.take)
-                await agree()
-                await feed.change(btc, {"64321.10": "0.00123400", "64320": "1.50"})
-                await feed.change(eth, {"3000.00": "12345678901234567890.12"})
-                await feed.change(btc, {"64320": "0"})
-                await agree()
-                await feed.change(btc, {"1.0": "1.0"}, lost=True)  # a hole
-                await feed.change(btc, {"2.0": "2.0"})
-                await feed.change(btc, {"3.0": "3.0"})
-                await agree()
-                assert books[btc].bids[Decimal("3.0")] == 3
+                    bids = {str(price): str(size) for price, size in book.bids.items()}
+                    assert (book.seq, bids) == (feed.seq[symbol], feed.bids[symbol])
 
-                feed.sockets[-1].transport.abort()
-                await store.wait_for(lambda state: not state.is_connected, 5)
-                await feed.change(eth, {"4.0": "4.0"}, lost=True)
-                await agree()
-                await feed.say({"type": "restart"})
-                await store.wait_for(lambda state: state.session == 3, 5)
-                await feed.change(eth, {"5.0": "5.0"})
-                await agree()
+            await feed.change(btc, {"64321.10": "0.1000000000000000055"}, lost=True)
+            for symbol, book in books.items():
+                store.channel(symbol, Change).subscribe(book.take)
+            await agree()
+            await feed.change(btc, {"64321.10": "0.00123400", "64320": "1.50"})
+            await feed.change(eth, {"3000.00": "12345678901234567890.12"})
+            await feed.change(btc, {"64320": "0"})
+            await agree()
+            await feed.change(btc, {"1.0": "1.0"}, lost=True)  # a hole
+            await feed.change(btc, {"2.0": "2.0"})
+            await feed.change(btc, {"3.0": "3.0"})
+            await agree()
+            assert books[btc].bids[Decimal("3.0")] == 3
 
-                refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-                store.channel("NONE").subscribe(on_error=refused.set_result)
-                assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
-                assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-        both = ("subscribe", *SYMBOLS)
-        again = [("unsubscribe", btc), ("subscribe", btc)]
-        assert feed.asked == [[both, *again], [both], [both, ("subscribe", "NONE")]]
-        assert (feed.used, feed.codes) == (["key-0", "key-1", "key-2"], [])
+            feed.sockets[-1].transport.abort()
+            await store.wait_for(lambda state: not state.is_connected, 5)
+            await feed.change(eth, {"4.0": "4.0"}, lost=True)
+            await agree()
+            await feed.say({"type": "restart"})
+            await store.wait_for(lambda state: state.session == 3, 5)
+            await feed.change(eth, {"5.0": "5.0"})
+            await agree()
 
-    run(main)
+            refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            store.channel("NONE").subscribe(on_error=refused.set_result)
+            assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
+            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+    both = ("subscribe", *SYMBOLS)
+    again = [("unsubscribe", btc), ("subscribe", btc)]
+    assert feed.asked == [[both, *again], [both], [both, ("subscribe", "NONE")]]
+    assert (feed.used, feed.codes) == (["key-0", "key-1", "key-2"], [])
 
 
 @pytest.mark.heimdall_virtual_time

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.gateway import Gateway
 from heimdall_reactive import use_websocket
 from tests.peers import peer
-from tests.support import fate, record, run, until
+from tests.support import fate, record, until
 
 TOKEN = "bot-token"
 QUERY = "v=10&encoding=json"
@@ -113,100 +113,91 @@ async def say(socket: ServerConnection, op: int, data: Any) -> None:
     await socket.send(json.dumps({"op": op, "d": data, "s": None, "t": None}))
 
 
-def test_a_session_resumes_without_a_gap_and_begins_again_where_it_cannot() -> None:
-    async def main() -> None:
-        service = Service()
-        async with peer(service) as service.url:
-            url = f"{service.url}/?{QUERY}"
-            options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
-            async with use_websocket(url, protocol=Gateway(513), **options) as store:
-                events, gaps = record(store.messages), record(store.gaps)
+async def test_a_session_resumes_without_a_gap_and_begins_again_where_it_cannot() -> None:
+    service = Service()
+    async with peer(service) as service.url:
+        url = f"{service.url}/?{QUERY}"
+        options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
+        async with use_websocket(url, protocol=Gateway(513), **options) as store:
+            events, gaps = record(store.messages), record(store.gaps)
 
-                async def heard(data: Any) -> None:
-                    def came() -> bool:
-                        return any(event["d"] == data for event in events)
+            async def heard(data: Any) -> None:
+                def came() -> bool:
+                    return any(event["d"] == data for event in events)
 
-                    if not came():
-                        await until(store, came)
+                if not came():
+                    await until(store, came)
 
-                waits = store.send({"op": 3, "d": "queued"})  # before the login: it waits
-                await heard({"op": 3, "d": "queued"})
-                assert fate(waits) == "written"
-                await service.fire(1)
-                await heard(1)
+            waits = store.send({"op": 3, "d": "queued"})  # before the login: it waits
+            await heard({"op": 3, "d": "queued"})
+            assert fate(waits) == "written"
+            await service.fire(1)
+            await heard(1)
+            service.sockets[-1].transport.abort()
+            for number in (2, 3):
+                await service.fire(number, lost=True)
+            await heard(3)
+            await store.wait_for(lambda state: state.session == 2, 5)
+            await service.fire(4)
+            await heard(4)
+
+            service.closed.clear()
+            await say(service.sockets[-1], 7, None)  # it asks for a reconnection
+            await asyncio.wait_for(service.closed.wait(), 5)
+            await store.wait_for(lambda state: state.session == 3, 5)
+            await service.fire(5)
+            await heard(5)
+            assert gaps == []
+            told = [event["d"] for event in events if event["t"] == "EVENT"]
+            assert told[1:] == [1, 2, 3, 4, 5]
+
+            service.session = 0  # it forgets the session
+            service.sockets[-1].transport.abort()
+            await store.wait_for(lambda state: state.session == 4, 5)
+            await service.fire(6)
+            await heard(6)
+            assert [gap.session for gap in gaps] == [4]
+    assert service.logins == [
+        (2, "/"),
+        (6, "/resume/"),
+        (6, "/resume/"),
+        (6, "/resume/"),
+        (2, "/"),
+    ]
+    assert service.closes[1] == 4000
+    assert service.wrong == []
+
+
+async def test_more_is_missed_than_a_handshake_keeps() -> None:
+    service = Service()
+    async with peer(service) as service.url:
+        url = f"{service.url}/?{QUERY}"
+        options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
+        async with use_websocket(url, protocol=Gateway(513), **options) as store:
+            events, gaps = record(store.messages), record(store.gaps)
+            await store.wait_connected(5)
+            service.sockets[-1].transport.abort()
+            for number in range(2500):
+                await service.fire(number, lost=True)
+            await store.wait_for(lambda state: state.session == 2, 10)
+            await service.fire("last")
+            await until(store, lambda: events[-1]["d"] == "last")
+            told = [event["d"] for event in events if event["t"] == "EVENT"]
+            assert told == [*range(2500), "last"]
+            assert gaps == []
+    assert service.wrong == []
+
+
+async def test_the_heart_beats_as_often_as_the_gateway_says_with_the_last_sequence() -> None:
+    service = Service(200)
+    async with peer(service) as service.url:
+        url = f"{service.url}/?{QUERY}"
+        options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
+        async with use_websocket(url, protocol=Gateway(513), **options) as store:
+            await store.wait_connected(5)
+            await service.fire(1)
+            for _ in range(2):
+                await asyncio.wait_for(service.beaten.wait(), 5)
                 service.sockets[-1].transport.abort()
-                for number in (2, 3):
-                    await service.fire(number, lost=True)
-                await heard(3)
-                await store.wait_for(lambda state: state.session == 2, 5)
-                await service.fire(4)
-                await heard(4)
-
-                service.closed.clear()
-                await say(service.sockets[-1], 7, None)  # it asks for a reconnection
-                await asyncio.wait_for(service.closed.wait(), 5)
-                await store.wait_for(lambda state: state.session == 3, 5)
-                await service.fire(5)
-                await heard(5)
-                assert gaps == []
-                told = [event["d"] for event in events if event["t"] == "EVENT"]
-                assert told[1:] == [1, 2, 3, 4, 5]
-
-                service.session = 0  # it forgets the session
-                service.sockets[-1].transport.abort()
-                await store.wait_for(lambda state: state.session == 4, 5)
-                await service.fire(6)
-                await heard(6)
-                assert [gap.session for gap in gaps] == [4]
-        assert service.logins == [
-            (2, "/"),
-            (6, "/resume/"),
-            (6, "/resume/"),
-            (6, "/resume/"),
-            (2, "/"),
-        ]
-        assert service.closes[1] == 4000
-        assert service.wrong == []
-
-    run(main)
-
-
-def test_more_is_missed_than_a_handshake_keeps() -> None:
-    async def main() -> None:
-        service = Service()
-        async with peer(service) as service.url:
-            url = f"{service.url}/?{QUERY}"
-            options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
-            async with use_websocket(url, protocol=Gateway(513), **options) as store:
-                events, gaps = record(store.messages), record(store.gaps)
-                await store.wait_connected(5)
-                service.sockets[-1].transport.abort()
-                for number in range(2500):
-                    await service.fire(number, lost=True)
-                await store.wait_for(lambda state: state.session == 2, 10)
-                await service.fire("last")
-                await until(store, lambda: events[-1]["d"] == "last")
-                told = [event["d"] for event in events if event["t"] == "EVENT"]
-                assert told == [*range(2500), "last"]
-                assert gaps == []
-        assert service.wrong == []
-
-    run(main)
-
-
-def test_the_heart_beats_as_often_as_the_gateway_says_with_the_last_sequence() -> None:
-    async def main() -> None:
-        service = Service(200)
-        async with peer(service) as service.url:
-            url = f"{service.url}/?{QUERY}"
-            options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
-            async with use_websocket(url, protocol=Gateway(513), **options) as store:
-                await store.wait_connected(5)
-                await service.fire(1)
-                for _ in range(2):
-                    await asyncio.wait_for(service.beaten.wait(), 5)
-                    service.sockets[-1].transport.abort()
-                    service.beaten.clear()
-        assert service.wrong == []
-
-    run(main)
+                service.beaten.clear()
+    assert service.wrong == []

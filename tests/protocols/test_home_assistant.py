@@ -20,7 +20,7 @@ from examples.protocols.home_assistant import HomeAssistant
 from heimdall_reactive import Status, StoreError, use_websocket
 from heimdall_reactive.testing import FaultProxy, Reset
 from tests.peers import peer
-from tests.support import beyond_doubt, record, run
+from tests.support import beyond_doubt, record
 
 from .programs import free_port, running
 
@@ -63,55 +63,49 @@ class Service:
                 await self.sockets[-1].send(json.dumps(event))
 
 
-def test_events_and_requests_go_on_after_a_drop() -> None:
-    async def main() -> None:
-        service = Service()
-        options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01}
-        async with (
-            peer(service) as url,
-            use_websocket(url, protocol=HomeAssistant(), message_type=Any, **options) as store,
-        ):
-            events = record(store.channel("state_changed"))
-            answer = await store.request({"type": "get_config"}, timeout=5)
-            assert (answer["id"], answer["result"]) == (2, "done")
-            await service.fire("state_changed", 1)
-            service.sockets[-1].transport.abort()
-            await store.wait_for(lambda state: state.session == 2, 5)
-            queued = await store.request({"type": "get_states"}, timeout=5)
-            assert queued["success"]
-            await service.fire("state_changed", 2)
-            store.channel("other").subscribe().dispose()
-            other = store.channel("other").subscribe()
-            await store.request({"type": "ping"}, timeout=5)
-            other.dispose()
-            await store.request({"type": "ping"}, timeout=5)
-            assert [event["data"] for event in events] == [1, 2]
-            refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-            store.channel("secret").subscribe(on_error=refused.set_result)
-            assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
-        ids = [command["id"] for command in service.commands]
-        assert ids == [1, 2, *range(1, len(ids) - 1)]
-        left = [c for c in service.commands if c["type"] == "unsubscribe_events"]
-        assert [command["subscription"] for command in left] == [3]
-        assert service.wrong == []
-
-    run(main)
+async def test_events_and_requests_go_on_after_a_drop() -> None:
+    service = Service()
+    options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01}
+    async with (
+        peer(service) as url,
+        use_websocket(url, protocol=HomeAssistant(), message_type=Any, **options) as store,
+    ):
+        events = record(store.channel("state_changed"))
+        answer = await store.request({"type": "get_config"}, timeout=5)
+        assert (answer["id"], answer["result"]) == (2, "done")
+        await service.fire("state_changed", 1)
+        service.sockets[-1].transport.abort()
+        await store.wait_for(lambda state: state.session == 2, 5)
+        queued = await store.request({"type": "get_states"}, timeout=5)
+        assert queued["success"]
+        await service.fire("state_changed", 2)
+        store.channel("other").subscribe().dispose()
+        other = store.channel("other").subscribe()
+        await store.request({"type": "ping"}, timeout=5)
+        other.dispose()
+        await store.request({"type": "ping"}, timeout=5)
+        assert [event["data"] for event in events] == [1, 2]
+        refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        store.channel("secret").subscribe(on_error=refused.set_result)
+        assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
+    ids = [command["id"] for command in service.commands]
+    assert ids == [1, 2, *range(1, len(ids) - 1)]
+    left = [c for c in service.commands if c["type"] == "unsubscribe_events"]
+    assert [command["subscription"] for command in left] == [3]
+    assert service.wrong == []
 
 
 @pytest.mark.parametrize("attempts", [5])
-def test_a_wrong_token_fails(attempts: int) -> None:
-    async def main() -> None:
-        service = Service()
-        options: Any = {"access_token": "wrong", "max_reconnect_attempts": attempts}
-        async with (
-            peer(service) as url,
-            use_websocket(url, protocol=HomeAssistant(), **options) as store,
-        ):
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "refused the access token" in str(state.error)
-        assert service.wrong == ["auth"]
-
-    run(main)
+async def test_a_wrong_token_fails(attempts: int) -> None:
+    service = Service()
+    options: Any = {"access_token": "wrong", "max_reconnect_attempts": attempts}
+    async with (
+        peer(service) as url,
+        use_websocket(url, protocol=HomeAssistant(), **options) as store,
+    ):
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "refused the access token" in str(state.error)
+    assert service.wrong == ["auth"]
 
 
 USER, LOGIN, KEY = "1" * 32, "2" * 32, "3" * 128
@@ -176,37 +170,34 @@ logger: {{default: warning, logs: {{homeassistant.bootstrap: info}}}}
         yield f"ws://127.0.0.1:{port}/api/websocket"
 
 
-def test_events_of_home_assistant_itself_go_on_after_a_drop(itself: str) -> None:
-    async def main() -> None:
-        options: Any = {"access_token": long_lived_token(), "reconnect_delay": 0.05}
-        options |= {"message_type": Any, "max_reconnect_attempts": None}
-        async with (
-            FaultProxy(itself) as proxy,
-            use_websocket(proxy.url, protocol=HomeAssistant(), **options) as store,
-        ):
+async def test_events_of_home_assistant_itself_go_on_after_a_drop(itself: str) -> None:
+    options: Any = {"access_token": long_lived_token(), "reconnect_delay": 0.05}
+    options |= {"message_type": Any, "max_reconnect_attempts": None}
+    async with (
+        FaultProxy(itself) as proxy,
+        use_websocket(proxy.url, protocol=HomeAssistant(), **options) as store,
+    ):
 
-            async def fire(number: int) -> Any:
-                event = {"event_type": "made_here", "event_data": {"number": number}}
-                return await store.request({"type": "fire_event", **event}, timeout=20)
+        async def fire(number: int) -> Any:
+            event = {"event_type": "made_here", "event_data": {"number": number}}
+            return await store.request({"type": "fire_event", **event}, timeout=20)
 
-            errors, events = record(store.errors), record(store.channel("made_here"))
-            assert (await fire(1))["success"]
-            answer = await store.request({"type": "unknown"}, timeout=5)
-            assert answer["error"]["code"] == "unknown_command"
-            proxy.now(Reset())
-            await store.wait_for(lambda state: not state.is_connected, 5)
-            queued = fire(2)
-            assert (await queued)["success"]
-            store.channel("other").subscribe().dispose()
-            other = store.channel("other").subscribe()
-            assert (await store.request({"type": "ping"}, timeout=5))["type"] == "pong"
-            other.dispose()
-            assert (await store.request({"type": "ping"}, timeout=5))["type"] == "pong"
-            assert [event["data"]["number"] for event in events] == [1, 2]
-            assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
-        options["access_token"] = "wrong"
-        async with use_websocket(itself, protocol=HomeAssistant(), **options) as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "refused the access token" in str(state.error)
-
-    run(main)
+        errors, events = record(store.errors), record(store.channel("made_here"))
+        assert (await fire(1))["success"]
+        answer = await store.request({"type": "unknown"}, timeout=5)
+        assert answer["error"]["code"] == "unknown_command"
+        proxy.now(Reset())
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        queued = fire(2)
+        assert (await queued)["success"]
+        store.channel("other").subscribe().dispose()
+        other = store.channel("other").subscribe()
+        assert (await store.request({"type": "ping"}, timeout=5))["type"] == "pong"
+        other.dispose()
+        assert (await store.request({"type": "ping"}, timeout=5))["type"] == "pong"
+        assert [event["data"]["number"] for event in events] == [1, 2]
+        assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
+    options["access_token"] = "wrong"
+    async with use_websocket(itself, protocol=HomeAssistant(), **options) as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "refused the access token" in str(state.error)

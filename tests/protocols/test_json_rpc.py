@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.json_rpc import Call, JsonRpc
 from heimdall_reactive import RequestLost, WebSocketStore, use_websocket
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 FIELDS = {"jsonrpc", "id", "method", "params"}
 
@@ -91,54 +91,51 @@ def store_of(url: str) -> WebSocketStore[Any]:
     return use_websocket(url, protocol=JsonRpc(), **options)
 
 
-def test_calls_notifications_and_batches_go_on_after_a_drop() -> None:
-    async def main() -> None:
-        server = Server()
-        async with peer(server) as url, store_of(url) as store:
-            messages, ticks = record(store.messages), record(store.channel("tick"))
-            errors = record(store.errors)
+async def test_calls_notifications_and_batches_go_on_after_a_drop() -> None:
+    server = Server()
+    async with peer(server) as url, store_of(url) as store:
+        messages, ticks = record(store.messages), record(store.channel("tick"))
+        errors = record(store.errors)
 
-            async def result(call: Call) -> Any:
-                answer = await store.request(call, timeout=5)
-                assert answer["jsonrpc"] == "2.0"
-                return answer.get("result", answer.get("error", {}).get("code"))
+        async def result(call: Call) -> Any:
+            answer = await store.request(call, timeout=5)
+            assert answer["jsonrpc"] == "2.0"
+            return answer.get("result", answer.get("error", {}).get("code"))
 
-            assert await result(Call("subtract", [42, 23])) == 19  # queued before the connection
-            assert await result(Call("subtract", {"subtrahend": 23, "minuend": 42})) == 19
-            assert await result(Call("subtract", [1])) == -32602
-            assert await result(Call("foobar")) == -32601
-            told = store.send({"method": "update", "params": [1]})
-            called = store.send(Call("subtract", [2, 1]))
-            for receipt in (told, called):
-                await receipt.delivered(timeout=5)
-            log = {"method": "log"}
-            batch = [Call("subtract", [3, 1]), log, Call("subtract", [9, 1])]
-            answers = await store.request(batch, timeout=5)
-            assert [answer["result"] for answer in answers] == [8, 2]
+        assert await result(Call("subtract", [42, 23])) == 19  # queued before the connection
+        assert await result(Call("subtract", {"subtrahend": 23, "minuend": 42})) == 19
+        assert await result(Call("subtract", [1])) == -32602
+        assert await result(Call("foobar")) == -32601
+        told = store.send({"method": "update", "params": [1]})
+        called = store.send(Call("subtract", [2, 1]))
+        for receipt in (told, called):
+            await receipt.delivered(timeout=5)
+        log = {"method": "log"}
+        batch = [Call("subtract", [3, 1]), log, Call("subtract", [9, 1])]
+        answers = await store.request(batch, timeout=5)
+        assert [answer["result"] for answer in answers] == [8, 2]
 
-            await server.say({"jsonrpc": "2.0", "method": "tick", "params": [1]})
-            calls = [{"jsonrpc": "2.0", "method": "ask", "id": "7"}]
-            await server.say([*calls, {"jsonrpc": "2.0", "method": "tick"}])
-            lost = store.request(Call("hang"), timeout=5)
-            await asyncio.wait_for(server.hung.wait(), 5)
-            server.sockets[-1].transport.abort()
-            with pytest.raises(RequestLost):
-                await lost
-            store.send({"id": "7", "result": "yes"})
-            late = store.request([Call("subtract", [5, 2]), Call("foobar")], timeout=5)
-            assert [each["id"] for each in await late] == [2, 1]
-            assert await result(Call("subtract", [7, 7])) == 0
-            await server.say({"jsonrpc": "2.0", "method": "tick", "params": {"n": 2}})
-            await server.say(error(None, -32700))
-            await result(Call("subtract", [1, 1]))
-            assert ticks == [[1], None, {"n": 2}]
-            methods = [message.get("method") for message in messages]
-            assert methods == ["tick", "ask", "tick", "tick", None]
-            assert store.stats.invalid == 0
-            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-        assert server.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4]]
-        assert server.told == [("update", [1]), ("log", [])]
-        assert server.answered == [("7", "yes")]
-        assert server.wrong == []
-
-    run(main)
+        await server.say({"jsonrpc": "2.0", "method": "tick", "params": [1]})
+        calls = [{"jsonrpc": "2.0", "method": "ask", "id": "7"}]
+        await server.say([*calls, {"jsonrpc": "2.0", "method": "tick"}])
+        lost = store.request(Call("hang"), timeout=5)
+        await asyncio.wait_for(server.hung.wait(), 5)
+        server.sockets[-1].transport.abort()
+        with pytest.raises(RequestLost):
+            await lost
+        store.send({"id": "7", "result": "yes"})
+        late = store.request([Call("subtract", [5, 2]), Call("foobar")], timeout=5)
+        assert [each["id"] for each in await late] == [2, 1]
+        assert await result(Call("subtract", [7, 7])) == 0
+        await server.say({"jsonrpc": "2.0", "method": "tick", "params": {"n": 2}})
+        await server.say(error(None, -32700))
+        await result(Call("subtract", [1, 1]))
+        assert ticks == [[1], None, {"n": 2}]
+        methods = [message.get("method") for message in messages]
+        assert methods == ["tick", "ask", "tick", "tick", None]
+        assert store.stats.invalid == 0
+        assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+    assert server.ids == [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3, 4]]
+    assert server.told == [("update", [1]), ("log", [])]
+    assert server.answered == [("7", "yes")]
+    assert server.wrong == []

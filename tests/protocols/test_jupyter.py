@@ -16,7 +16,7 @@ import pytest
 from examples.protocols.jupyter import Jupyter
 from heimdall_reactive import Status, WebSocketStore, use_websocket
 from heimdall_reactive.testing import FaultProxy, Reset
-from tests.support import beyond_doubt, record, run
+from tests.support import beyond_doubt, record
 
 from .programs import free_port, running
 
@@ -103,42 +103,37 @@ def stream(text: str) -> Any:
     return {"name": "stdout", "text": text}
 
 
-def test_outputs_of_a_drop_are_delivered_after_it(server: str) -> None:
-    async def main() -> None:
-        async with FaultProxy(server) as proxy, Gate() as gate:
-            protocol = Jupyter(proxy.url.removeprefix("ws://"), TOKEN)
-            async with store_of(proxy.url, protocol) as store:
-                errors = record(store.errors)
-                assert await Outputs(store, GATE).all() == []
-                outputs = Outputs(
-                    store,
-                    f"print('one', flush=True); {gate.code}\n"
-                    f"print('two', flush=True); {gate.code}\n"
-                    "3",
-                )
-                assert await outputs.next() == stream("one\n")
-                first = await gate.reached()
-                proxy.always(Reset(handshake=True))
-                proxy.now(Reset())
-                await store.wait_for(lambda state: not state.is_connected, 5)
-                first.close()
-                second = await gate.reached()
-                queued = store.request(("kernel_info_request", {}), timeout=30)
-                proxy.always(None)
-                store.connect()
-                assert await outputs.next() == stream("two\n")
-                second.close()
-                (result,) = await outputs.all()
-                assert result["data"] == {"text/plain": "3"}
-                assert (await queued)["content"]["status"] == "ok"
-                (failure,) = await Outputs(store, "1 / 0").all()
-                assert failure["ename"] == "ZeroDivisionError"
-                for _ in range(2):  # what has ended runs again
-                    assert await Outputs(store, "print('again')").all() == [stream("again\n")]
-                assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
-                assert store.state.value.session == 2
-
-    run(main)
+async def test_outputs_of_a_drop_are_delivered_after_it(server: str) -> None:
+    async with FaultProxy(server) as proxy, Gate() as gate:
+        protocol = Jupyter(proxy.url.removeprefix("ws://"), TOKEN)
+        async with store_of(proxy.url, protocol) as store:
+            errors = record(store.errors)
+            assert await Outputs(store, GATE).all() == []
+            outputs = Outputs(
+                store,
+                f"print('one', flush=True); {gate.code}\nprint('two', flush=True); {gate.code}\n3",
+            )
+            assert await outputs.next() == stream("one\n")
+            first = await gate.reached()
+            proxy.always(Reset(handshake=True))
+            proxy.now(Reset())
+            await store.wait_for(lambda state: not state.is_connected, 5)
+            first.close()
+            second = await gate.reached()
+            queued = store.request(("kernel_info_request", {}), timeout=30)
+            proxy.always(None)
+            store.connect()
+            assert await outputs.next() == stream("two\n")
+            second.close()
+            (result,) = await outputs.all()
+            assert result["data"] == {"text/plain": "3"}
+            assert (await queued)["content"]["status"] == "ok"
+            (failure,) = await Outputs(store, "1 / 0").all()
+            assert failure["ename"] == "ZeroDivisionError"
+            for _ in range(2):  # what has ended runs again
+                assert await Outputs(store, "print('again')").all() == [stream("again\n")]
+            assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
+            assert store.state.value.session == 2
 
 
 def end_kernels(server: str) -> None:
@@ -150,57 +145,45 @@ def end_kernels(server: str) -> None:
             assert link.getresponse().read() == b""
 
 
-def test_code_runs_again_in_a_new_kernel(server: str) -> None:
-    async def main() -> None:
-        async with FaultProxy(server) as proxy, Gate() as gate:
-            protocol = Jupyter(proxy.url.removeprefix("ws://"), TOKEN)
-            async with store_of(proxy.url, protocol) as store:
-                outputs = Outputs(store, f"{GATE}\n{gate.code}\nprint('done')")
-                await gate.reached()
-                proxy.always(Reset(handshake=True))
-                proxy.now(Reset())
-                await store.wait_for(lambda state: not state.is_connected, 5)
-                await asyncio.to_thread(end_kernels, server)
-                proxy.always(None)
-                store.connect()
-                (await gate.reached()).close()
-                assert await outputs.all() == [stream("done\n")]
-                assert store.state.value.session == 2
-
-    run(main)
-
-
-def test_a_kernel_that_dies_stops_the_store(server: str) -> None:
-    async def main() -> None:
-        async with store_of(server, Jupyter(server.removeprefix("ws://"), TOKEN)) as store:
-            deadly = store.channel("import os; os._exit(1)").subscribe()
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 30)
-            assert "the kernel died" in str(state.error)
-            deadly.dispose()
-            store.connect()
-            assert await Outputs(store, "print(1)").all() == [stream("1\n")]
-
-    run(main)
-
-
-def test_a_kernel_that_somebody_deletes_stops_the_store(server: str) -> None:
-    async def main() -> None:
-        async with store_of(server, Jupyter(server.removeprefix("ws://"), TOKEN)) as store:
-            assert await Outputs(store, "print(1)").all() == [stream("1\n")]
+async def test_code_runs_again_in_a_new_kernel(server: str) -> None:
+    async with FaultProxy(server) as proxy, Gate() as gate:
+        protocol = Jupyter(proxy.url.removeprefix("ws://"), TOKEN)
+        async with store_of(proxy.url, protocol) as store:
+            outputs = Outputs(store, f"{GATE}\n{gate.code}\nprint('done')")
+            await gate.reached()
+            proxy.always(Reset(handshake=True))
+            proxy.now(Reset())
+            await store.wait_for(lambda state: not state.is_connected, 5)
             await asyncio.to_thread(end_kernels, server)
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 30)
-            assert "the kernel died" in str(state.error)
+            proxy.always(None)
             store.connect()
-            assert await Outputs(store, "print(2)").all() == [stream("2\n")]
+            (await gate.reached()).close()
+            assert await outputs.all() == [stream("done\n")]
+            assert store.state.value.session == 2
 
-    run(main)
+
+async def test_a_kernel_that_dies_stops_the_store(server: str) -> None:
+    async with store_of(server, Jupyter(server.removeprefix("ws://"), TOKEN)) as store:
+        deadly = store.channel("import os; os._exit(1)").subscribe()
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 30)
+        assert "the kernel died" in str(state.error)
+        deadly.dispose()
+        store.connect()
+        assert await Outputs(store, "print(1)").all() == [stream("1\n")]
 
 
-def test_a_wrong_token_fails(server: str) -> None:
-    async def main() -> None:
-        protocol = Jupyter(server.removeprefix("ws://"), "wrong")
-        async with store_of(server, protocol, "wrong") as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 10)
-            assert "Jupyter refused the token" in str(state.error)
+async def test_a_kernel_that_somebody_deletes_stops_the_store(server: str) -> None:
+    async with store_of(server, Jupyter(server.removeprefix("ws://"), TOKEN)) as store:
+        assert await Outputs(store, "print(1)").all() == [stream("1\n")]
+        await asyncio.to_thread(end_kernels, server)
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 30)
+        assert "the kernel died" in str(state.error)
+        store.connect()
+        assert await Outputs(store, "print(2)").all() == [stream("2\n")]
 
-    run(main)
+
+async def test_a_wrong_token_fails(server: str) -> None:
+    protocol = Jupyter(server.removeprefix("ws://"), "wrong")
+    async with store_of(server, protocol, "wrong") as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 10)
+        assert "Jupyter refused the token" in str(state.error)

@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from heimdall_reactive import ProtocolSession, Status, WebSocketStore, use_websocket
 from heimdall_reactive.testing import FaultProxy, Reset
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 from .programs import free_port, program, running
 
@@ -107,64 +107,58 @@ def store_of(url: str, protocol: Mqtt, password: str = PASSWORD) -> WebSocketSto
 
 
 @pytest.mark.parametrize(("serve", "packets"), [(itself, {1}), (gateway, {0, 1})])
-def test_messages_of_a_drop_are_delivered_after_it(
+async def test_messages_of_a_drop_are_delivered_after_it(
     broker: Broker, serve: Any, packets: set[int]
 ) -> None:
-    async def main() -> None:
-        protocol = Counted("reader")
-        async with (
-            serve(broker) as url,
-            FaultProxy(url) as proxy,
-            store_of(proxy.url, protocol) as store,
-            store_of(broker.url, Mqtt("writer", "garden")) as writer,
-        ):
-            errors, gaps = record(store.errors), record(store.gaps)
-            every, first = record(store.channel("plant/+/heat")), list[Any]()
-            ends: asyncio.Queue[Any] = asyncio.Queue()
-            left = store.channel("plant/1/heat").subscribe(first.append)
-            store.channel("plant/end").subscribe(ends.put_nowait)
+    protocol = Counted("reader")
+    async with (
+        serve(broker) as url,
+        FaultProxy(url) as proxy,
+        store_of(proxy.url, protocol) as store,
+        store_of(broker.url, Mqtt("writer", "garden")) as writer,
+    ):
+        errors, gaps = record(store.errors), record(store.gaps)
+        every, first = record(store.channel("plant/+/heat")), list[Any]()
+        ends: asyncio.Queue[Any] = asyncio.Queue()
+        left = store.channel("plant/1/heat").subscribe(first.append)
+        store.channel("plant/end").subscribe(ends.put_nowait)
 
-            async def publish(place: str, payload: str | bytes) -> None:
-                answer = await writer.request(("publish", f"plant/{place}", payload), timeout=5)
-                assert answer.reason_code < 128
+        async def publish(place: str, payload: str | bytes) -> None:
+            answer = await writer.request(("publish", f"plant/{place}", payload), timeout=5)
+            assert answer.reason_code < 128
 
-            own = await store.request(("publish", "plant/1/heat", "one"), timeout=5)
-            assert own.packet_id == 4  # behind three subscriptions
-            await publish("1/heat", large := bytes(range(256)) * 100)
-            await publish("end", "")
-            await asyncio.wait_for(ends.get(), 5)
+        own = await store.request(("publish", "plant/1/heat", "one"), timeout=5)
+        assert own.packet_id == 4  # behind three subscriptions
+        await publish("1/heat", large := bytes(range(256)) * 100)
+        await publish("end", "")
+        await asyncio.wait_for(ends.get(), 5)
 
-            proxy.always(Reset(handshake=True))
-            proxy.now(Reset())
-            await store.wait_for(lambda state: not state.is_connected, 5)
-            queued = store.send(("publish", "plant/1/heat", "queued"))
-            await publish("2/heat", "missed")
-            await publish("1/heat", "missed too")
-            proxy.always(None)
-            store.connect()
-            await queued.delivered(timeout=5)
-            assert queued.state == "delivered"
+        proxy.always(Reset(handshake=True))
+        proxy.now(Reset())
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        queued = store.send(("publish", "plant/1/heat", "queued"))
+        await publish("2/heat", "missed")
+        await publish("1/heat", "missed too")
+        proxy.always(None)
+        store.connect()
+        await queued.delivered(timeout=5)
+        assert queued.state == "delivered"
 
-            left.dispose()
-            await store.request(("publish", "plant/1/heat", "left"), timeout=5)
-            await publish("end", "")
-            await asyncio.wait_for(ends.get(), 5)
-            assert [message.payload for message in every] == [
-                *("one", large, "missed", "missed too", "queued", "left")
-            ]
-            assert [message.payload for message in first] == ["one", large, "missed too", "queued"]
-            assert {message.topic for message in every} == {"plant/1/heat", "plant/2/heat"}
-            assert (errors, gaps, store.stats.invalid) == ([], [], 0)
-            assert store.state.value.session == 2
-            assert protocol.packets >= packets
-
-    run(main)
+        left.dispose()
+        await store.request(("publish", "plant/1/heat", "left"), timeout=5)
+        await publish("end", "")
+        await asyncio.wait_for(ends.get(), 5)
+        assert [message.payload for message in every] == [
+            *("one", large, "missed", "missed too", "queued", "left")
+        ]
+        assert [message.payload for message in first] == ["one", large, "missed too", "queued"]
+        assert {message.topic for message in every} == {"plant/1/heat", "plant/2/heat"}
+        assert (errors, gaps, store.stats.invalid) == ([], [], 0)
+        assert store.state.value.session == 2
+        assert protocol.packets >= packets
 
 
-def test_a_wrong_password_fails(broker: Broker) -> None:
-    async def main() -> None:
-        async with store_of(broker.url, Mqtt("reader", "garden"), "wrong") as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "NOT_AUTHORIZED" in str(state.error)
-
-    run(main)
+async def test_a_wrong_password_fails(broker: Broker) -> None:
+    async with store_of(broker.url, Mqtt("reader", "garden"), "wrong") as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "NOT_AUTHORIZED" in str(state.error)

@@ -13,7 +13,7 @@ from examples.protocols.nats import Message, Nats
 from heimdall_reactive import ProtocolSession, Status, WebSocketStore, use_websocket
 from heimdall_reactive.dataflow.embedded import server_program
 from heimdall_reactive.testing import FaultProxy, Reset
-from tests.support import beyond_doubt, record, run
+from tests.support import beyond_doubt, record
 
 from .programs import running
 
@@ -58,46 +58,43 @@ def store_of(url: str, protocol: Nats, token: str = TOKEN) -> WebSocketStore[Any
     return use_websocket(url, protocol=protocol, **options)
 
 
-def test_subjects_and_requests_go_on_after_a_drop(server: str) -> None:
-    async def main() -> None:
-        protocol = Watched()
-        async with (
-            FaultProxy(server) as proxy,
-            store_of(proxy.url, protocol) as store,
-            store_of(server, Nats()) as other,
-        ):
-            errors, news = record(store.errors), record(store.channel("news.>"))
+async def test_subjects_and_requests_go_on_after_a_drop(server: str) -> None:
+    protocol = Watched()
+    async with (
+        FaultProxy(server) as proxy,
+        store_of(proxy.url, protocol) as store,
+        store_of(server, Nats()) as other,
+    ):
+        errors, news = record(store.errors), record(store.channel("news.>"))
 
-            def answer(message: Message) -> None:
-                other.send(("publish", message.reply, message.payload * 2))
+        def answer(message: Message) -> None:
+            other.send(("publish", message.reply, message.payload * 2))
 
-            async def ask(payload: bytes) -> bytes:
-                return bytes((await store.request(("ask", "twice", payload), timeout=5)).payload)
+        async def ask(payload: bytes) -> bytes:
+            return bytes((await store.request(("ask", "twice", payload), timeout=5)).payload)
 
-            other.channel("twice").subscribe(answer)
-            await other.request(("ask", "twice", b""), timeout=5)
-            large = b"one\r\nMSG \x00\xff\r\n" * 3000
-            assert await ask(large) == large * 2
-            for number in range(3):
-                other.send(("publish", f"news.{number}", b"%d" % number))
-            assert [await ask(b"a"), await ask(b"")] == [b"aa", b""]
-            proxy.now(Reset())
-            await store.wait_for(lambda state: not state.is_connected, 5)
-            assert await ask(b"queued") == b"queued" * 2
-            other.send(("publish", "news.now.here", b"3"))
-            left = store.channel("news.now.*").subscribe()
-            assert [await ask(b"b"), await ask(b"c")] == [b"bb", b"cc"]
-            left.dispose()
-            await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
-            assert await ask(b"behind the pong") == b"behind the pong" * 2
-            assert [message.payload for message in news] == [b"0", b"1", b"2", b"3"]
-            assert (beyond_doubt(errors), store.stats.invalid, store.state.value.session) == (
-                [],
-                0,
-                2,
-            )
-
-    run(main)
+        other.channel("twice").subscribe(answer)
+        await other.request(("ask", "twice", b""), timeout=5)
+        large = b"one\r\nMSG \x00\xff\r\n" * 3000
+        assert await ask(large) == large * 2
+        for number in range(3):
+            other.send(("publish", f"news.{number}", b"%d" % number))
+        assert [await ask(b"a"), await ask(b"")] == [b"aa", b""]
+        proxy.now(Reset())
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        assert await ask(b"queued") == b"queued" * 2
+        other.send(("publish", "news.now.here", b"3"))
+        left = store.channel("news.now.*").subscribe()
+        assert [await ask(b"b"), await ask(b"c")] == [b"bb", b"cc"]
+        left.dispose()
+        await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
+        assert await ask(b"behind the pong") == b"behind the pong" * 2
+        assert [message.payload for message in news] == [b"0", b"1", b"2", b"3"]
+        assert (beyond_doubt(errors), store.stats.invalid, store.state.value.session) == (
+            [],
+            0,
+            2,
+        )
 
 
 def test_lines_may_end_anywhere_in_a_frame() -> None:
@@ -111,10 +108,7 @@ def test_lines_may_end_anywhere_in_a_frame() -> None:
         assert [one for frame in frames for one in protocol.decode(frame, session)] == whole
 
 
-def test_a_wrong_token_fails(server: str) -> None:
-    async def main() -> None:
-        async with store_of(server, Nats(), "wrong") as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "refused the login" in str(state.error)
-
-    run(main)
+async def test_a_wrong_token_fails(server: str) -> None:
+    async with store_of(server, Nats(), "wrong") as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "refused the login" in str(state.error)

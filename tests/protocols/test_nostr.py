@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.nostr import OVERLAP, Nostr
 from heimdall_reactive import StoreError, use_websocket
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 Event = dict[str, Any]
 NOW = 1_767_225_600  # 2026-01-01
@@ -97,75 +97,69 @@ def fits(event: Event, wanted: Any) -> bool:
     return event["kind"] in wanted["kinds"] and event["created_at"] >= wanted.get("since", 0)
 
 
-def test_subscriptions_go_on_where_they_were_and_see_nothing_twice() -> None:
-    async def main() -> None:
-        relay = Relay()
-        for number in range(3):
-            await relay.publish(signed(1, f"stored {number}", NOW - 100 + number))
-        filters = {"notes": {"kinds": [1], "limit": 2}, "secret": {"kinds": [4]}}
+async def test_subscriptions_go_on_where_they_were_and_see_nothing_twice() -> None:
+    relay = Relay()
+    for number in range(3):
+        await relay.publish(signed(1, f"stored {number}", NOW - 100 + number))
+    filters = {"notes": {"kinds": [1], "limit": 2}, "secret": {"kinds": [4]}}
 
-        def sign(challenge: str) -> Event:
-            return signed(LOGIN, "", NOW, [["challenge", challenge]])
+    def sign(challenge: str) -> Event:
+        return signed(LOGIN, "", NOW, [["challenge", challenge]])
 
-        async with peer(relay) as url:
-            options: Any = {"message_type": Any, "reconnect_delay": 0.01}
-            async with use_websocket(url, protocol=Nostr(filters, sign), **options) as store:
-                notes, secret = record(store.channel("notes")), record(store.channel("secret"))
-                errors = record(store.errors)
+    async with peer(relay) as url:
+        options: Any = {"message_type": Any, "reconnect_delay": 0.01}
+        async with use_websocket(url, protocol=Nostr(filters, sign), **options) as store:
+            notes, secret = record(store.channel("notes")), record(store.channel("secret"))
+            errors = record(store.errors)
 
-                async def publish(event: Event) -> Any:
-                    return (await store.request(["EVENT", event], timeout=5))[2]
+            async def publish(event: Event) -> Any:
+                return (await store.request(["EVENT", event], timeout=5))[2]
 
-                assert await publish(signed(1, "mine", NOW + 10))  # behind both subscriptions
-                assert not await publish({**signed(1, "forged"), "content": "other"})
-                assert await publish(signed(4, "private", NOW + 10))
-                assert await publish(signed(2, "unasked", NOW + 10))
-                relay.sockets[-1].transport.abort()
-                await store.wait_for(lambda state: not state.is_connected, 5)
-                await relay.publish(signed(1, "late", NOW - OVERLAP + 11), lost=True)
-                for number in range(5):
-                    await relay.publish(signed(1, f"missed {number}", NOW + 20 + number), lost=True)
-                for number in range(3):
-                    await publish(signed(1, f"new {number}", NOW + 30))
-                for _ in range(2):
-                    await publish(signed(2, "last", NOW + 40))
-                texts = [note and note["content"] for note in notes]
-                assert texts == [
-                    *("stored 2", "stored 1", None, "mine"),
-                    *(f"missed {number}" for number in reversed(range(5))),
-                    *("late", None, "new 0", "new 1", "new 2"),
-                ]
-                assert [note and note["content"] for note in secret] == [None, "private", None]
-                assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-        since = {"since": NOW + 10 - OVERLAP}
-        private = ("secret", {"kinds": [4]})
-        later = ("secret", {"kinds": [4], **since})
-        assert relay.asked == [
-            [("notes", {"kinds": [1], "limit": 2}), private, private],
-            [("notes", {"kinds": [1], **since}), later, later],
-        ]
-        assert relay.wrong == []
-
-    run(main)
+            assert await publish(signed(1, "mine", NOW + 10))  # behind both subscriptions
+            assert not await publish({**signed(1, "forged"), "content": "other"})
+            assert await publish(signed(4, "private", NOW + 10))
+            assert await publish(signed(2, "unasked", NOW + 10))
+            relay.sockets[-1].transport.abort()
+            await store.wait_for(lambda state: not state.is_connected, 5)
+            await relay.publish(signed(1, "late", NOW - OVERLAP + 11), lost=True)
+            for number in range(5):
+                await relay.publish(signed(1, f"missed {number}", NOW + 20 + number), lost=True)
+            for number in range(3):
+                await publish(signed(1, f"new {number}", NOW + 30))
+            for _ in range(2):
+                await publish(signed(2, "last", NOW + 40))
+            texts = [note and note["content"] for note in notes]
+            assert texts == [
+                *("stored 2", "stored 1", None, "mine"),
+                *(f"missed {number}" for number in reversed(range(5))),
+                *("late", None, "new 0", "new 1", "new 2"),
+            ]
+            assert [note and note["content"] for note in secret] == [None, "private", None]
+            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+    since = {"since": NOW + 10 - OVERLAP}
+    private = ("secret", {"kinds": [4]})
+    later = ("secret", {"kinds": [4], **since})
+    assert relay.asked == [
+        [("notes", {"kinds": [1], "limit": 2}), private, private],
+        [("notes", {"kinds": [1], **since}), later, later],
+    ]
+    assert relay.wrong == []
 
 
-def test_a_relay_that_wants_a_login_which_nobody_signs_fails_the_channel() -> None:
-    async def main() -> None:
-        relay = Relay()
-        async with peer(relay) as url:
-            protocol = Nostr({"notes": {"kinds": [1]}, "secret": {"kinds": [4]}})
-            async with use_websocket(url, protocol=protocol, message_type=Any) as store:
-                failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-                store.channel("secret").subscribe(on_error=failed.set_result)
-                error = await asyncio.wait_for(failed, 5)
-                assert isinstance(error, StoreError)
-                assert "auth-required" in str(error)
-                observing = store.channel("notes").subscribe()
+async def test_a_relay_that_wants_a_login_which_nobody_signs_fails_the_channel() -> None:
+    relay = Relay()
+    async with peer(relay) as url:
+        protocol = Nostr({"notes": {"kinds": [1]}, "secret": {"kinds": [4]}})
+        async with use_websocket(url, protocol=protocol, message_type=Any) as store:
+            failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            store.channel("secret").subscribe(on_error=failed.set_result)
+            error = await asyncio.wait_for(failed, 5)
+            assert isinstance(error, StoreError)
+            assert "auth-required" in str(error)
+            observing = store.channel("notes").subscribe()
+            await store.request(["EVENT", signed(1, "")], timeout=5)
+            observing.dispose()
+            for _ in range(2):
                 await store.request(["EVENT", signed(1, "")], timeout=5)
-                observing.dispose()
-                for _ in range(2):
-                    await store.request(["EVENT", signed(1, "")], timeout=5)
-                assert relay.open == {}
-        assert relay.wrong == []
-
-    run(main)
+            assert relay.open == {}
+    assert relay.wrong == []

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from examples.protocols.obs import RULES, Obs
 from heimdall_reactive import RequestLost, Status, WebSocketStore, use_websocket
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 PASSWORD = "supersecretpassword"
 SUBPROTOCOLS = [Subprotocol("obswebsocket.json")]
@@ -113,75 +113,66 @@ def store_of(url: str, protocol: Obs, password: str = PASSWORD) -> WebSocketStor
     return use_websocket(url, protocol=protocol, message_type=Any, **options)
 
 
-def test_requests_and_events_go_on_after_a_drop() -> None:
-    async def main() -> None:
-        studio = Studio()
-        async with (
-            peer(studio, subprotocols=SUBPROTOCOLS) as url,
-            store_of(url, Obs(SCENES)) as store,
-        ):
-            created, errors = record(store.channel("SceneCreated")), record(store.errors)
-            events = record(store.messages)
+async def test_requests_and_events_go_on_after_a_drop() -> None:
+    studio = Studio()
+    async with (
+        peer(studio, subprotocols=SUBPROTOCOLS) as url,
+        store_of(url, Obs(SCENES)) as store,
+    ):
+        created, errors = record(store.channel("SceneCreated")), record(store.errors)
+        events = record(store.messages)
 
-            async def ask(**asked: Any) -> Any:
-                return (await store.request(asked, timeout=5))["d"]
+        async def ask(**asked: Any) -> Any:
+            return (await store.request(asked, timeout=5))["d"]
 
-            version = await ask(requestType="GetVersion")  # queued before the login
-            assert (version["requestStatus"], version["responseData"]) == (
-                STATUS,
-                {"platform": "any"},
-            )
-            assert (await ask(requestType="None"))["requestStatus"]["code"] == 204
-            await studio.fire("SceneCreated", SCENES)
-            await studio.fire("InputCreated", 1 << 3)  # not subscribed to
-            scene = {"sceneName": "one"}
-            both = [
-                {"requestType": "GetVersion"},
-                {"requestType": "SetCurrentProgramScene", "requestData": scene},
-            ]
-            results = (await store.request(both, timeout=5))["d"]["results"]
-            assert [result["responseData"] for result in results] == [{"platform": "any"}, scene]
+        version = await ask(requestType="GetVersion")  # queued before the login
+        assert (version["requestStatus"], version["responseData"]) == (
+            STATUS,
+            {"platform": "any"},
+        )
+        assert (await ask(requestType="None"))["requestStatus"]["code"] == 204
+        await studio.fire("SceneCreated", SCENES)
+        await studio.fire("InputCreated", 1 << 3)  # not subscribed to
+        scene = {"sceneName": "one"}
+        both = [
+            {"requestType": "GetVersion"},
+            {"requestType": "SetCurrentProgramScene", "requestData": scene},
+        ]
+        results = (await store.request(both, timeout=5))["d"]["results"]
+        assert [result["responseData"] for result in results] == [{"platform": "any"}, scene]
 
-            lost = store.request({"requestType": "Sleep"}, timeout=5)
-            await (await studio.sockets[-1].ping())
-            studio.sockets[-1].transport.abort()
-            with pytest.raises(RequestLost):
-                await lost
-            assert (await ask(requestType="GetVersion"))["requestStatus"] == STATUS
-            await studio.fire("SceneCreated", SCENES)
-            await ask(requestType="GetVersion")
-            assert created == [{"sceneName": "SceneCreated"}] * 2
-            assert [event["eventType"] for event in events] == ["SceneCreated"] * 2
-            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-            assert store.state.value.session == 2
-            assert studio.sockets[-1].subprotocol == SUBPROTOCOLS[0]
-        assert studio.ids == [["1", "2", "3", "4"], ["1", "2"]]
-        assert studio.codes == []
-
-    run(main)
+        lost = store.request({"requestType": "Sleep"}, timeout=5)
+        await (await studio.sockets[-1].ping())
+        studio.sockets[-1].transport.abort()
+        with pytest.raises(RequestLost):
+            await lost
+        assert (await ask(requestType="GetVersion"))["requestStatus"] == STATUS
+        await studio.fire("SceneCreated", SCENES)
+        await ask(requestType="GetVersion")
+        assert created == [{"sceneName": "SceneCreated"}] * 2
+        assert [event["eventType"] for event in events] == ["SceneCreated"] * 2
+        assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+        assert store.state.value.session == 2
+        assert studio.sockets[-1].subprotocol == SUBPROTOCOLS[0]
+    assert studio.ids == [["1", "2", "3", "4"], ["1", "2"]]
+    assert studio.codes == []
 
 
-def test_a_studio_without_a_password_asks_for_none() -> None:
-    async def main() -> None:
-        studio = Studio(None)
-        async with peer(studio, subprotocols=SUBPROTOCOLS) as url, store_of(url, Obs()) as store:
-            await store.request({"requestType": "GetVersion"}, timeout=5)
-            assert studio.events == 2047
-        assert studio.codes == []
-
-    run(main)
+async def test_a_studio_without_a_password_asks_for_none() -> None:
+    studio = Studio(None)
+    async with peer(studio, subprotocols=SUBPROTOCOLS) as url, store_of(url, Obs()) as store:
+        await store.request({"requestType": "GetVersion"}, timeout=5)
+        assert studio.events == 2047
+    assert studio.codes == []
 
 
-def test_a_wrong_password_ends_it_with_the_servers_code() -> None:
-    async def main() -> None:
-        studio = Studio()
-        async with (
-            peer(studio, subprotocols=SUBPROTOCOLS) as url,
-            store_of(url, Obs(), "wrong") as store,
-        ):
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert state.close is not None
-            assert state.close.code == 4009
-        assert studio.codes == [4009]
-
-    run(main)
+async def test_a_wrong_password_ends_it_with_the_servers_code() -> None:
+    studio = Studio()
+    async with (
+        peer(studio, subprotocols=SUBPROTOCOLS) as url,
+        store_of(url, Obs(), "wrong") as store,
+    ):
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert state.close is not None
+        assert state.close.code == 4009
+    assert studio.codes == [4009]

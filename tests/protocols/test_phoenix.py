@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.phoenix import Phoenix
 from heimdall_reactive import StoreError, use_websocket
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 from .programs import node_client
 
@@ -90,119 +90,107 @@ class Server:
         await self.say(join_ref, join_ref, topic, event, {})
 
 
-def test_channels_and_replies_go_on_after_a_drop() -> None:
-    async def main() -> None:
-        server, room = Server(), "room:lobby"
-        async with (
-            peer(server) as url,
-            use_websocket(
-                f"{url}/socket/websocket?vsn=2.0.0",
-                protocol=Phoenix(),
-                message_type=Any,
-                reconnect_delay=0.01,
-            ) as store,
-        ):
+async def test_channels_and_replies_go_on_after_a_drop() -> None:
+    server, room = Server(), "room:lobby"
+    async with (
+        peer(server) as url,
+        use_websocket(
+            f"{url}/socket/websocket?vsn=2.0.0",
+            protocol=Phoenix(),
+            message_type=Any,
+            reconnect_delay=0.01,
+        ) as store,
+    ):
 
-            async def shout(text: str) -> Any:
-                push = {"topic": room, "event": "shout", "payload": {"text": text}}
-                return (await store.request(push, timeout=5))["payload"]["response"]
+        async def shout(text: str) -> Any:
+            push = {"topic": room, "event": "shout", "payload": {"text": text}}
+            return (await store.request(push, timeout=5))["payload"]["response"]
 
-            events, ended = list[Any](), asyncio.Event()
-            lobby = store.channel(room).subscribe(events.append, on_completed=ended.set)
-            assert await shout("one") == {"text": "one"}
-            await server.fire(room, 1)
-            await shout("two")
-            server.sockets[-1].transport.abort()
-            await store.wait_for(lambda state: state.session == 2, 5)
-            assert await shout("three") == {"text": "three"}
-            await server.fire(room, 2)
-            await server.end(room, "phx_error")  # the channel crashed: it is joined again
-            await asyncio.wait_for(server.joined.wait(), 5)
-            assert await shout("four") == {"text": "four"}
-            await server.fire(room, 3)
-            refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-            store.channel("room:secret").subscribe(on_error=refused.set_result)
-            assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
-            await server.end(room, "phx_close")
-            await asyncio.wait_for(ended.wait(), 5)
-            lobby.dispose()
-            assert [event["payload"]["number"] for event in events] == [1, 2, 3]
-            assert store.stats.invalid == 0
-        assert [event for _, event in server.seen] == [
-            *("phx_join", "shout", "shout"),
-            *("phx_join", "shout", "phx_join", "shout", "phx_join"),
-        ]
-        assert server.wrong == []
-
-    run(main)
+        events, ended = list[Any](), asyncio.Event()
+        lobby = store.channel(room).subscribe(events.append, on_completed=ended.set)
+        assert await shout("one") == {"text": "one"}
+        await server.fire(room, 1)
+        await shout("two")
+        server.sockets[-1].transport.abort()
+        await store.wait_for(lambda state: state.session == 2, 5)
+        assert await shout("three") == {"text": "three"}
+        await server.fire(room, 2)
+        await server.end(room, "phx_error")  # the channel crashed: it is joined again
+        await asyncio.wait_for(server.joined.wait(), 5)
+        assert await shout("four") == {"text": "four"}
+        await server.fire(room, 3)
+        refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        store.channel("room:secret").subscribe(on_error=refused.set_result)
+        assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
+        await server.end(room, "phx_close")
+        await asyncio.wait_for(ended.wait(), 5)
+        lobby.dispose()
+        assert [event["payload"]["number"] for event in events] == [1, 2, 3]
+        assert store.stats.invalid == 0
+    assert [event for _, event in server.seen] == [
+        *("phx_join", "shout", "shout"),
+        *("phx_join", "shout", "phx_join", "shout", "phx_join"),
+    ]
+    assert server.wrong == []
 
 
-def test_leaving_and_joining_in_one_turn_has_references_of_the_new_join() -> None:
-    async def main() -> None:
-        server, room = Server(), "room:lobby"
-        async with (
-            peer(server) as url,
-            use_websocket(
-                f"{url}/socket/websocket?vsn=2.0.0", protocol=Phoenix(), message_type=Any
-            ) as store,
-        ):
-            push = {"topic": room, "event": "shout", "payload": {}}
-            completed: list[str] = []
-            first = store.channel(room).subscribe(on_completed=lambda: completed.append("first"))
-            await store.request(push, timeout=5)
-            first.dispose()
-            events = record(store.channel(room))
-            await store.request(push, timeout=5)
-            await server.fire(room, 1)
-            await store.request(push, timeout=5)
-            assert ([event["event"] for event in events], completed) == (["new"], [])
-        assert [event for _, event in server.seen] == [
-            *("phx_join", "shout", "phx_leave", "phx_join", "shout", "shout"),
-        ]
-        assert server.wrong == []
-
-    run(main)
+async def test_leaving_and_joining_in_one_turn_has_references_of_the_new_join() -> None:
+    server, room = Server(), "room:lobby"
+    async with (
+        peer(server) as url,
+        use_websocket(
+            f"{url}/socket/websocket?vsn=2.0.0", protocol=Phoenix(), message_type=Any
+        ) as store,
+    ):
+        push = {"topic": room, "event": "shout", "payload": {}}
+        completed: list[str] = []
+        first = store.channel(room).subscribe(on_completed=lambda: completed.append("first"))
+        await store.request(push, timeout=5)
+        first.dispose()
+        events = record(store.channel(room))
+        await store.request(push, timeout=5)
+        await server.fire(room, 1)
+        await store.request(push, timeout=5)
+        assert ([event["event"] for event in events], completed) == (["new"], [])
+    assert [event for _, event in server.seen] == [
+        *("phx_join", "shout", "phx_leave", "phx_join", "shout", "shout"),
+    ]
+    assert server.wrong == []
 
 
-def test_the_heart_beats_on_every_session() -> None:
-    async def main() -> None:
-        server = Server()
-        options: Any = {"protocol": Phoenix(0.1), "reconnect_delay": 0.01}
-        async with (
-            peer(server) as url,
-            use_websocket(f"{url}/socket/websocket?vsn=2.0.0", **options),
-        ):
-            for _ in range(2):
-                await asyncio.wait_for(server.beaten.wait(), 5)
-                server.sockets[-1].transport.abort()
-                server.beaten.clear()
-        assert server.wrong == []
-
-    run(main)
-
-
-def test_the_official_client_finds_the_peer_right() -> None:
-    async def main() -> None:
-        server, room = Server(), "room:lobby"
-        async with (
-            peer(server) as url,
-            node_client("phoenix.cjs", f"{url}/socket", "phoenix", "ws") as client,
-        ):
-            first = [await client.said(), await client.said()]
-            assert sorted(first) == [["joined", 1, "after 1"], ["refused", "unauthorized"]]
+async def test_the_heart_beats_on_every_session() -> None:
+    server = Server()
+    options: Any = {"protocol": Phoenix(0.1), "reconnect_delay": 0.01}
+    async with (
+        peer(server) as url,
+        use_websocket(f"{url}/socket/websocket?vsn=2.0.0", **options),
+    ):
+        for _ in range(2):
             await asyncio.wait_for(server.beaten.wait(), 5)
-            await server.fire(room, 1)
-            assert await client.said() == ["new", 1]
             server.sockets[-1].transport.abort()
-            assert await client.said() == ["joined", 2, "after 2"]
-            await server.fire(room, 2)
-            assert await client.said() == ["new", 2]
-            await server.end(room, "phx_error")
-            assert await client.said() == ["joined", 3, "after 3"]
-            await server.fire(room, 3)
-            assert await client.said() == ["new", 3]
-            client.tell("leave")
-            assert await client.said() == ["closed"]
-        assert server.wrong == []
+            server.beaten.clear()
+    assert server.wrong == []
 
-    run(main)
+
+async def test_the_official_client_finds_the_peer_right() -> None:
+    server, room = Server(), "room:lobby"
+    async with (
+        peer(server) as url,
+        node_client("phoenix.cjs", f"{url}/socket", "phoenix", "ws") as client,
+    ):
+        first = [await client.said(), await client.said()]
+        assert sorted(first) == [["joined", 1, "after 1"], ["refused", "unauthorized"]]
+        await asyncio.wait_for(server.beaten.wait(), 5)
+        await server.fire(room, 1)
+        assert await client.said() == ["new", 1]
+        server.sockets[-1].transport.abort()
+        assert await client.said() == ["joined", 2, "after 2"]
+        await server.fire(room, 2)
+        assert await client.said() == ["new", 2]
+        await server.end(room, "phx_error")
+        assert await client.said() == ["joined", 3, "after 3"]
+        await server.fire(room, 3)
+        assert await client.said() == ["new", 3]
+        client.tell("leave")
+        assert await client.said() == ["closed"]
+    assert server.wrong == []

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.pusher import Pusher
 from heimdall_reactive import Status, StoreError, WebSocketStore, use_websocket
 from tests.peers import peer
-from tests.support import beyond_doubt, record, run
+from tests.support import beyond_doubt, record
 
 from .programs import node_client
 
@@ -100,80 +100,71 @@ def store_of(url: str, protocol: Pusher) -> WebSocketStore[Any]:
     return use_websocket(url, protocol=protocol, **options)
 
 
-def test_channels_are_signed_again_after_a_drop() -> None:
-    async def main() -> None:
-        server = Server()
-        async with peer(server) as url, store_of(url + PATH, Pusher(sign)) as store:
-            errors, news = record(store.errors), record(store.channel("news"))
-            chat = record(store.channel("private-chat"))
-            store.send({"event": "client-typing", "channel": "private-chat", "data": {"by": "me"}})
+async def test_channels_are_signed_again_after_a_drop() -> None:
+    server = Server()
+    async with peer(server) as url, store_of(url + PATH, Pusher(sign)) as store:
+        errors, news = record(store.errors), record(store.channel("news"))
+        chat = record(store.channel("private-chat"))
+        store.send({"event": "client-typing", "channel": "private-chat", "data": {"by": "me"}})
+        await server.until(("client-typing", "private-chat"))
+        await server.say("new", {"n": 1}, "news")
+        await server.say("new", {"n": 2}, "private-chat")
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        store.channel("private-secret").subscribe(on_error=failed.set_result)
+        error = await asyncio.wait_for(failed, 5)
+        assert isinstance(error, StoreError)
+        assert "not for you" in str(error)
+        await asyncio.wait_for(server.ponged.wait(), 5)
+
+        server.sockets[-1].transport.abort()
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        server.seen.clear()
+        store.send({"event": "client-queued", "channel": "private-chat", "data": {}})
+        await server.until(("client-queued", "private-chat"))
+        await server.say("new", {"n": 3}, "private-chat")
+        await server.sockets[-1].send('{"event": "new", "channel": "news", "data": "as it is"}')
+        left = store.channel("left").subscribe()
+        await server.until(("pusher:subscribe", "left"))
+        left.dispose()
+        await server.until(("pusher:unsubscribe", "left"))
+        await (await server.sockets[-1].ping())
+        assert [event["data"] for event in news] == [{"n": 1}, "as it is"]
+        assert [event["data"]["n"] for event in chat] == [2, 3]
+        assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
+    assert server.seen == [
+        ("pusher:subscribe", "news"),
+        ("pusher:subscribe", "private-chat"),
+        ("client-queued", "private-chat"),
+        ("pusher:subscribe", "left"),
+        ("pusher:unsubscribe", "left"),
+    ]
+    assert server.wrong == []
+
+
+async def test_an_unknown_application_fails_at_once() -> None:
+    async with peer(Server()) as url, store_of(f"{url}/app/other", Pusher()) as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "4001: no such app" in str(state.error)
+        assert store.stats.attempts == 1
+
+
+async def test_the_official_client_finds_the_peer_right() -> None:
+    server = Server()
+    async with peer(server) as url, node_client("pusher.cjs", url, "pusher-js") as client:
+        for number in range(2):
+            assert await client.said() == ["connected"]
+            first = [await client.said() for _ in range(2)]
+            assert sorted(first) == [["refused", 401], ["subscribed"]]
             await server.until(("client-typing", "private-chat"))
-            await server.say("new", {"n": 1}, "news")
-            await server.say("new", {"n": 2}, "private-chat")
-            failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-            store.channel("private-secret").subscribe(on_error=failed.set_result)
-            error = await asyncio.wait_for(failed, 5)
-            assert isinstance(error, StoreError)
-            assert "not for you" in str(error)
+            await asyncio.wait_for(server.pinged.wait(), 5)
             await asyncio.wait_for(server.ponged.wait(), 5)
-
-            server.sockets[-1].transport.abort()
-            await store.wait_for(lambda state: not state.is_connected, 5)
+            await server.say("new", {"n": number}, "private-chat")
+            assert await client.said() == ["new", {"n": number}]
+            await server.say("new", {"n": number}, "news")
+            assert await client.said() == ["news", {"n": number}]
             server.seen.clear()
-            store.send({"event": "client-queued", "channel": "private-chat", "data": {}})
-            await server.until(("client-queued", "private-chat"))
-            await server.say("new", {"n": 3}, "private-chat")
-            await server.sockets[-1].send('{"event": "new", "channel": "news", "data": "as it is"}')
-            left = store.channel("left").subscribe()
-            await server.until(("pusher:subscribe", "left"))
-            left.dispose()
-            await server.until(("pusher:unsubscribe", "left"))
-            await (await server.sockets[-1].ping())
-            assert [event["data"] for event in news] == [{"n": 1}, "as it is"]
-            assert [event["data"]["n"] for event in chat] == [2, 3]
-            assert (beyond_doubt(errors), store.stats.invalid) == ([], 0)
-        assert server.seen == [
-            ("pusher:subscribe", "news"),
-            ("pusher:subscribe", "private-chat"),
-            ("client-queued", "private-chat"),
-            ("pusher:subscribe", "left"),
-            ("pusher:unsubscribe", "left"),
-        ]
-        assert server.wrong == []
-
-    run(main)
-
-
-def test_an_unknown_application_fails_at_once() -> None:
-    async def main() -> None:
-        async with peer(Server()) as url, store_of(f"{url}/app/other", Pusher()) as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "4001: no such app" in str(state.error)
-            assert store.stats.attempts == 1
-
-    run(main)
-
-
-def test_the_official_client_finds_the_peer_right() -> None:
-    async def main() -> None:
-        server = Server()
-        async with peer(server) as url, node_client("pusher.cjs", url, "pusher-js") as client:
-            for number in range(2):
-                assert await client.said() == ["connected"]
-                first = [await client.said() for _ in range(2)]
-                assert sorted(first) == [["refused", 401], ["subscribed"]]
-                await server.until(("client-typing", "private-chat"))
-                await asyncio.wait_for(server.pinged.wait(), 5)
-                await asyncio.wait_for(server.ponged.wait(), 5)
-                await server.say("new", {"n": number}, "private-chat")
-                assert await client.said() == ["new", {"n": number}]
-                await server.say("new", {"n": number}, "news")
-                assert await client.said() == ["news", {"n": number}]
-                server.seen.clear()
-                if number == 0:
-                    server.sockets[-1].transport.abort()
-            client.tell("leave")
-            await server.until(("pusher:unsubscribe", "news"))
-        assert server.wrong == []
-
-    run(main)
+            if number == 0:
+                server.sockets[-1].transport.abort()
+        client.tell("leave")
+        await server.until(("pusher:unsubscribe", "news"))
+    assert server.wrong == []

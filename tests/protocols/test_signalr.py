@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from examples.protocols.signalr import END, SignalR
 from heimdall_reactive import Status, StoreError, use_websocket
 from tests.peers import peer
-from tests.support import record, run
+from tests.support import record
 
 from .programs import node_client
 
@@ -85,105 +85,93 @@ class Hub:
         await self.say(*stream, *([{"type": 3, "invocationId": number}] if end else []))
 
 
-def test_invocations_streams_and_requests_go_on_after_a_drop() -> None:
-    async def main() -> None:
-        hub = Hub()
-        async with (
-            peer(hub) as url,
-            use_websocket(url, protocol=SignalR(), message_type=Any, reconnect_delay=0.01) as s,
-        ):
-            seen, items, ended = record(s.messages), list[Any](), asyncio.Event()
-            s.channel("Counter").subscribe(items.append, on_completed=ended.set)
-            answer = await s.request({"type": 1, "target": "Add", "arguments": [2, 3]}, timeout=5)
-            assert answer == {"type": 3, "invocationId": "2 Add", "result": 5}
-            await hub.fire("Counter", 1, 2)
-            await s.request({"type": 1, "target": "Nothing", "arguments": []}, timeout=5)
-            hub.sockets[-1].transport.abort()
-            await s.wait_for(lambda state: state.session == 2, 5)
-            answer = await s.request({"type": 1, "target": "Add", "arguments": [4]}, timeout=5)
-            assert (answer["invocationId"], answer["result"]) == ("2 Add", 4)
-            await hub.fire("Counter", 3, end=True)
-            await asyncio.wait_for(ended.wait(), 5)
-            refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-            s.channel("Secret").subscribe(on_error=refused.set_result)
-            assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
-            s.channel("Clock").subscribe().dispose()  # nobody wants it: nothing is asked for
-            leaving = s.channel("Clock").subscribe()
-            await s.request({"type": 1, "target": "Add", "arguments": []}, timeout=5)
-            leaving.dispose()
-            await asyncio.wait_for(hub.cancelled.wait(), 5)
-            assert items == [1, 2, 3]
-            assert [message["target"] for message in seen] == [
-                *("Welcome", "Ask"),
-                *("Welcome", "Ask", "Ask"),
-            ]
-            assert s.stats.invalid == 0
-        assert [message.get("target") for message in hub.received] == [
-            *("Counter", "Add", "Nothing"),
-            *("Counter", "Add", "Secret", "Clock", "Add", None),
+async def test_invocations_streams_and_requests_go_on_after_a_drop() -> None:
+    hub = Hub()
+    async with (
+        peer(hub) as url,
+        use_websocket(url, protocol=SignalR(), message_type=Any, reconnect_delay=0.01) as s,
+    ):
+        seen, items, ended = record(s.messages), list[Any](), asyncio.Event()
+        s.channel("Counter").subscribe(items.append, on_completed=ended.set)
+        answer = await s.request({"type": 1, "target": "Add", "arguments": [2, 3]}, timeout=5)
+        assert answer == {"type": 3, "invocationId": "2 Add", "result": 5}
+        await hub.fire("Counter", 1, 2)
+        await s.request({"type": 1, "target": "Nothing", "arguments": []}, timeout=5)
+        hub.sockets[-1].transport.abort()
+        await s.wait_for(lambda state: state.session == 2, 5)
+        answer = await s.request({"type": 1, "target": "Add", "arguments": [4]}, timeout=5)
+        assert (answer["invocationId"], answer["result"]) == ("2 Add", 4)
+        await hub.fire("Counter", 3, end=True)
+        await asyncio.wait_for(ended.wait(), 5)
+        refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        s.channel("Secret").subscribe(on_error=refused.set_result)
+        assert isinstance(await asyncio.wait_for(refused, 5), StoreError)
+        s.channel("Clock").subscribe().dispose()  # nobody wants it: nothing is asked for
+        leaving = s.channel("Clock").subscribe()
+        await s.request({"type": 1, "target": "Add", "arguments": []}, timeout=5)
+        leaving.dispose()
+        await asyncio.wait_for(hub.cancelled.wait(), 5)
+        assert items == [1, 2, 3]
+        assert [message["target"] for message in seen] == [
+            *("Welcome", "Ask"),
+            *("Welcome", "Ask", "Ask"),
         ]
-        assert hub.wrong == []
-
-    run(main)
+        assert s.stats.invalid == 0
+    assert [message.get("target") for message in hub.received] == [
+        *("Counter", "Add", "Nothing"),
+        *("Counter", "Add", "Secret", "Clock", "Add", None),
+    ]
+    assert hub.wrong == []
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_a_close_says_whether_to_come_back(again: bool) -> None:
-    async def main() -> None:
-        hub = Hub()
-        async with (
-            peer(hub) as url,
-            use_websocket(url, protocol=SignalR(), message_type=Any, reconnect_delay=0.01) as store,
-        ):
-            await store.wait_connected(5)
-            await hub.say({"type": 7, "allowReconnect": again})
-            state = await store.wait_for(
-                lambda state: state.session == 2 or state.status is Status.FAILED, 5
-            )
-            assert (state.status is Status.FAILED) is not again
-
-    run(main)
+async def test_a_close_says_whether_to_come_back(again: bool) -> None:
+    hub = Hub()
+    async with (
+        peer(hub) as url,
+        use_websocket(url, protocol=SignalR(), message_type=Any, reconnect_delay=0.01) as store,
+    ):
+        await store.wait_connected(5)
+        await hub.say({"type": 7, "allowReconnect": again})
+        state = await store.wait_for(
+            lambda state: state.session == 2 or state.status is Status.FAILED, 5
+        )
+        assert (state.status is Status.FAILED) is not again
 
 
-def test_every_session_pings() -> None:
-    async def main() -> None:
-        hub = Hub()
-        options: Any = {"protocol": SignalR(0.1), "reconnect_delay": 0.01}
-        async with peer(hub) as url, use_websocket(url, message_type=Any, **options):
-            for _ in range(2):
-                await asyncio.wait_for(hub.pinged.wait(), 5)
-                hub.sockets[-1].transport.abort()
-                hub.pinged.clear()
-        assert hub.wrong == []
-
-    run(main)
-
-
-def test_the_official_client_finds_the_hub_right() -> None:
-    async def main() -> None:
-        hub = Hub()
-        async with (
-            peer(hub) as url,
-            node_client("signalr.cjs", url.replace("ws", "http"), "@microsoft/signalr") as client,
-        ):
-            assert await client.said() == ["welcome", 0]
-            assert await client.said() == ["sum", 5]
-            name, error = await client.said()
-            assert (name, "no such method" in error) == ("refused", True)
-            name, error = await client.said()
-            assert (name, "not for you" in error) == ("secret", True)
-            assert await client.said() == ["ready"]
-            await asyncio.wait_for(hub.cancelled.wait(), 5)
+async def test_every_session_pings() -> None:
+    hub = Hub()
+    options: Any = {"protocol": SignalR(0.1), "reconnect_delay": 0.01}
+    async with peer(hub) as url, use_websocket(url, message_type=Any, **options):
+        for _ in range(2):
             await asyncio.wait_for(hub.pinged.wait(), 5)
-            await hub.fire("Counter", 1, 2)
-            assert [await client.said() for _ in range(2)] == [["item", 1], ["item", 2]]
             hub.sockets[-1].transport.abort()
-            assert await client.said() == ["lost"]
-            assert await client.said() == ["welcome", 1]
-            assert await client.said() == ["again", 4]
-            await hub.fire("Counter", 3, end=True)
-            assert [await client.said() for _ in range(2)] == [["item", 3], ["complete"]]
-        results = [message["result"] for message in hub.received if message["type"] == 3]
-        assert (results, hub.wrong) == (["asked"] * 3, [])
+            hub.pinged.clear()
+    assert hub.wrong == []
 
-    run(main)
+
+async def test_the_official_client_finds_the_hub_right() -> None:
+    hub = Hub()
+    async with (
+        peer(hub) as url,
+        node_client("signalr.cjs", url.replace("ws", "http"), "@microsoft/signalr") as client,
+    ):
+        assert await client.said() == ["welcome", 0]
+        assert await client.said() == ["sum", 5]
+        name, error = await client.said()
+        assert (name, "no such method" in error) == ("refused", True)
+        name, error = await client.said()
+        assert (name, "not for you" in error) == ("secret", True)
+        assert await client.said() == ["ready"]
+        await asyncio.wait_for(hub.cancelled.wait(), 5)
+        await asyncio.wait_for(hub.pinged.wait(), 5)
+        await hub.fire("Counter", 1, 2)
+        assert [await client.said() for _ in range(2)] == [["item", 1], ["item", 2]]
+        hub.sockets[-1].transport.abort()
+        assert await client.said() == ["lost"]
+        assert await client.said() == ["welcome", 1]
+        assert await client.said() == ["again", 4]
+        await hub.fire("Counter", 3, end=True)
+        assert [await client.said() for _ in range(2)] == [["item", 3], ["complete"]]
+    results = [message["result"] for message in hub.received if message["type"] == 3]
+    assert (results, hub.wrong) == (["asked"] * 3, [])

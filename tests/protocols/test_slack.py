@@ -15,7 +15,7 @@ from websockets.http11 import Request, Response
 from examples.protocols.slack import SlackSocketMode
 from heimdall_reactive import Refused, Status, WebSocketStore, use_websocket
 from tests.peers import peer, raw_peer
-from tests.support import record, run, until
+from tests.support import record, until
 
 TOKEN = "xapp-1"
 
@@ -97,58 +97,52 @@ async def slack_and_store(
             yield token, store
 
 
-def test_each_envelope_is_acknowledged_over_drops_and_planned_reconnections() -> None:
-    async def main() -> None:
-        slack = Slack()
-        async with slack_and_store(slack) as (_, store):
-            seen, errors = record(store.messages), record(store.errors)
-            gaps = record(store.gaps)
+async def test_each_envelope_is_acknowledged_over_drops_and_planned_reconnections() -> None:
+    slack = Slack()
+    async with slack_and_store(slack) as (_, store):
+        seen, errors = record(store.messages), record(store.errors)
+        gaps = record(store.gaps)
 
-            async def heard(name: str) -> None:
-                await until(store, lambda: any(one["envelope_id"] == name for one in seen))
-                await (await slack.sockets[-1].ping())  # behind its answer nothing is under way
+        async def heard(name: str) -> None:
+            await until(store, lambda: any(one["envelope_id"] == name for one in seen))
+            await (await slack.sockets[-1].ping())  # behind its answer nothing is under way
 
-            await store.wait_connected(5)
-            await slack.fire("a")
-            await slack.fire("b", "slash_commands")
-            await heard("b")
-            slack.sockets[-1].transport.abort()
-            await slack.fire("c", lost=True)
-            await heard("c")
-            for reason in ("warning", "refresh_requested"):
-                session = store.state.value.session
-                await slack.say({"type": "disconnect", "reason": reason, "debug_info": {}})
-                await slack.fire(f"behind {reason}")  # on the connection that Slack will end
-                await store.wait_for(lambda state, n=session: state.session == n + 1, 5)  # type: ignore[misc]
-                await slack.fire(reason)
-                await heard(reason)
-            names = ["behind warning", "warning", "behind refresh_requested", "refresh_requested"]
-            assert [one["envelope_id"] for one in seen] == [*"abc", *names]
-            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-            assert gaps[1:] == []  # the first is that of the drop
-            assert store.state.value.attempt == 0
+        await store.wait_connected(5)
+        await slack.fire("a")
+        await slack.fire("b", "slash_commands")
+        await heard("b")
+        slack.sockets[-1].transport.abort()
+        await slack.fire("c", lost=True)
+        await heard("c")
+        for reason in ("warning", "refresh_requested"):
+            session = store.state.value.session
+            await slack.say({"type": "disconnect", "reason": reason, "debug_info": {}})
+            await slack.fire(f"behind {reason}")  # on the connection that Slack will end
+            await store.wait_for(lambda state, n=session: state.session == n + 1, 5)  # type: ignore[misc]
+            await slack.fire(reason)
+            await heard(reason)
+        names = ["behind warning", "warning", "behind refresh_requested", "refresh_requested"]
+        assert [one["envelope_id"] for one in seen] == [*"abc", *names]
+        assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
+        assert gaps[1:] == []  # the first is that of the drop
+        assert store.state.value.attempt == 0
 
-            await slack.say({"type": "disconnect", "reason": "link_disabled", "debug_info": {}})
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert isinstance(state.error, Refused)
-        assert slack.acknowledged == [
-            ("a", None),
-            ("b", {"text": "done"}),
-            *((name, None) for name in ("c", *names)),
-        ]
-        assert slack.used == slack.tickets == ["t0", "t1", "t2", "t3"]
-        assert slack.wrong == []
-
-    run(main)
+        await slack.say({"type": "disconnect", "reason": "link_disabled", "debug_info": {}})
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert isinstance(state.error, Refused)
+    assert slack.acknowledged == [
+        ("a", None),
+        ("b", {"text": "done"}),
+        *((name, None) for name in ("c", *names)),
+    ]
+    assert slack.used == slack.tickets == ["t0", "t1", "t2", "t3"]
+    assert slack.wrong == []
 
 
-def test_a_token_that_slack_does_not_know_ends_it_without_showing_the_token() -> None:
-    async def main() -> None:
-        slack = Slack()
-        async with slack_and_store(slack, "xapp-s3cret") as (token, store):
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "invalid_auth" in str(state.error)
-            assert token not in repr((state, store, store.journal))
-        assert (slack.tickets, slack.wrong) == ([], [])
-
-    run(main)
+async def test_a_token_that_slack_does_not_know_ends_it_without_showing_the_token() -> None:
+    slack = Slack()
+    async with slack_and_store(slack, "xapp-s3cret") as (token, store):
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "invalid_auth" in str(state.error)
+        assert token not in repr((state, store, store.journal))
+    assert (slack.tickets, slack.wrong) == ([], [])

@@ -12,7 +12,7 @@ import pytest
 from examples.protocols.socketio import PING, Packet, SocketIO
 from heimdall_reactive import ProtocolSession, Status, WebSocketStore, use_websocket
 from heimdall_reactive.testing import FaultProxy, Reset
-from tests.support import beyond_doubt, fate, record, run
+from tests.support import beyond_doubt, fate, record
 
 from .programs import node
 
@@ -85,31 +85,28 @@ def store_of(url: str, protocol: SocketIO, token: str = TOKEN) -> WebSocketStore
     return use_websocket(url, protocol=protocol, **options)
 
 
-def test_events_and_acknowledgements_go_on_after_a_drop() -> None:
-    async def main() -> None:
-        service, protocol = Service(), Watched()
-        async with serving(service) as url, store_of(url, protocol) as store:
-            news, errors = record(store.channel("news")), record(store.errors)
-            messages = record(store.messages)
-            answers = [store.request(["echo", n, "é"], timeout=5) for n in range(3)]
-            assert [(await answer).data for answer in answers] == [[n, "é"] for n in range(3)]
-            await service.io.emit("news", 1)
-            await service.io.call("news", (2, "b"), to=service.clients[-1], timeout=5)
-            assert news == [1, [2, "b"]]
-            service.drop()
-            await store.wait_for(lambda state: not state.is_connected, 5)
-            queued = store.send(["note", "queued"])
-            await store.wait_for(lambda state: state.session == 2, 5)
-            assert (await store.request(["echo", "after"], timeout=5)).data == ["after"]
-            assert (fate(queued), service.notes) == ("written", ["queued"])
-            await service.io.call("news", {"n": 3}, to=service.clients[-1], timeout=5)
-            assert news == [1, [2, "b"], {"n": 3}]
-            assert messages == [["news", 1], ["news", 2, "b"], ["news", {"n": 3}]]
-            await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
-            assert (store.connected, len(service.clients)) == (True, 2)
-            assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
-
-    run(main)
+async def test_events_and_acknowledgements_go_on_after_a_drop() -> None:
+    service, protocol = Service(), Watched()
+    async with serving(service) as url, store_of(url, protocol) as store:
+        news, errors = record(store.channel("news")), record(store.errors)
+        messages = record(store.messages)
+        answers = [store.request(["echo", n, "é"], timeout=5) for n in range(3)]
+        assert [(await answer).data for answer in answers] == [[n, "é"] for n in range(3)]
+        await service.io.emit("news", 1)
+        await service.io.call("news", (2, "b"), to=service.clients[-1], timeout=5)
+        assert news == [1, [2, "b"]]
+        service.drop()
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        queued = store.send(["note", "queued"])
+        await store.wait_for(lambda state: state.session == 2, 5)
+        assert (await store.request(["echo", "after"], timeout=5)).data == ["after"]
+        assert (fate(queued), service.notes) == ("written", ["queued"])
+        await service.io.call("news", {"n": 3}, to=service.clients[-1], timeout=5)
+        assert news == [1, [2, "b"], {"n": 3}]
+        assert messages == [["news", 1], ["news", 2, "b"], ["news", {"n": 3}]]
+        await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
+        assert (store.connected, len(service.clients)) == (True, 2)
+        assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
 
 
 @pytest.fixture
@@ -118,64 +115,52 @@ def npm_server() -> Iterator[str]:
         yield url
 
 
-def test_events_of_the_npm_server_go_on_after_a_drop(npm_server: str) -> None:
-    async def main() -> None:
-        protocol = Watched()
-        async with (
-            FaultProxy(npm_server) as proxy,
-            store_of(f"{proxy.url}{QUERY}", protocol) as store,
-        ):
+async def test_events_of_the_npm_server_go_on_after_a_drop(npm_server: str) -> None:
+    protocol = Watched()
+    async with (
+        FaultProxy(npm_server) as proxy,
+        store_of(f"{proxy.url}{QUERY}", protocol) as store,
+    ):
 
-            async def ask(*values: Any) -> Any:
-                return (await store.request(values, timeout=5)).data
+        async def ask(*values: Any) -> Any:
+            return (await store.request(values, timeout=5)).data
 
-            news, errors = record(store.channel("news")), record(store.errors)
-            assert await ask("echo", "é", {"n": 1}) == ["é", {"n": 1}]
-            await ask("news", 1)
-            assert await ask("ask", 2) == [True]  # this client has acknowledged it, with nothing
-            proxy.now(Reset())
-            await store.wait_for(lambda state: not state.is_connected, 5)
-            queued = store.send(["note", "queued"])
-            await store.wait_for(lambda state: state.session == 2, 5)
-            assert await ask("note", "after") == [2]
-            await ask("news", 3, "c")
-            assert news == [1, 2, [3, "c"]]
-            await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
-            assert (fate(queued), beyond_doubt(errors), store.stats.invalid) == ("written", [], 0)
-            store.send(["leave"])
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "disconnected this client" in str(state.error)
-
-    run(main)
+        news, errors = record(store.channel("news")), record(store.errors)
+        assert await ask("echo", "é", {"n": 1}) == ["é", {"n": 1}]
+        await ask("news", 1)
+        assert await ask("ask", 2) == [True]  # this client has acknowledged it, with nothing
+        proxy.now(Reset())
+        await store.wait_for(lambda state: not state.is_connected, 5)
+        queued = store.send(["note", "queued"])
+        await store.wait_for(lambda state: state.session == 2, 5)
+        assert await ask("note", "after") == [2]
+        await ask("news", 3, "c")
+        assert news == [1, 2, [3, "c"]]
+        await asyncio.wait_for(protocol.pinged_twice.wait(), 5)
+        assert (fate(queued), beyond_doubt(errors), store.stats.invalid) == ("written", [], 0)
+        store.send(["leave"])
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "disconnected this client" in str(state.error)
 
 
-def test_the_npm_server_refuses_a_wrong_token(npm_server: str) -> None:
-    async def main() -> None:
-        async with store_of(npm_server + QUERY, SocketIO(), "wrong") as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "refused the connection" in str(state.error)
-
-    run(main)
+async def test_the_npm_server_refuses_a_wrong_token(npm_server: str) -> None:
+    async with store_of(npm_server + QUERY, SocketIO(), "wrong") as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "refused the connection" in str(state.error)
 
 
-def test_a_refused_connection_fails() -> None:
-    async def main() -> None:
-        service = Service()
-        async with serving(service) as url, store_of(url, SocketIO(), "wrong") as store:
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "refused the connection" in str(state.error)
-            assert len(service.clients) == 1
-
-    run(main)
+async def test_a_refused_connection_fails() -> None:
+    service = Service()
+    async with serving(service) as url, store_of(url, SocketIO(), "wrong") as store:
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "refused the connection" in str(state.error)
+        assert len(service.clients) == 1
 
 
-def test_a_server_that_disconnects_the_client_ends_it() -> None:
-    async def main() -> None:
-        service = Service()
-        async with serving(service) as url, store_of(url, SocketIO()) as store:
-            await store.wait_connected(5)
-            await service.io.disconnect(service.clients[-1])
-            state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
-            assert "disconnected this client" in str(state.error)
-
-    run(main)
+async def test_a_server_that_disconnects_the_client_ends_it() -> None:
+    service = Service()
+    async with serving(service) as url, store_of(url, SocketIO()) as store:
+        await store.wait_connected(5)
+        await service.io.disconnect(service.clients[-1])
+        state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)
+        assert "disconnected this client" in str(state.error)

@@ -19,7 +19,7 @@ from heimdall_reactive.reactive.history import Histories, History
 from heimdall_reactive.reactive.subjects import State
 from heimdall_reactive.testing import ScriptedPeer
 from tests.socket_peer import SocketPeer
-from tests.support import record, run, until
+from tests.support import record, until
 
 URL = "ws://localhost/v1/ws"
 
@@ -217,32 +217,29 @@ async def test_a_length_that_is_none_is_refused(count: Any) -> None:
             store.history(count)
 
 
-def test_a_history_goes_on_over_a_reconnection_and_ends_with_its_store() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            store = use_websocket(peer.url, reconnect_delay=0.02)
-            history = store.history(3)
-            link = await peer.accepted()
-            for n in range(4):
-                link.send({"n": n})
-            await until(store, lambda: store.last_message.value == {"n": 3})
-            link.drop()
-            (await peer.accepted()).send({"n": 4})
-            await until(store, lambda: store.last_message.value == {"n": 4})
-            ended: list[str] = []
-            values: list[Any] = []
-            history.subscribe(values.append, on_completed=lambda: ended.append("early"))
-            peer.links[-1].send({"n": 5})
-            await until(store, lambda: store.last_message.value == {"n": 5})
-            assert [m["n"] for m in values] == [2, 3, 4, 5]
-            await store.aclose()
-            late: list[Any] = []
-            history.subscribe(late.append, on_completed=lambda: ended.append("late"))
-            assert [m["n"] for m in late] == [3, 4, 5]
-            assert ended == ["early", "late"]
-            assert record(store.history(2)) == []
-
-    run(main)
+async def test_a_history_goes_on_over_a_reconnection_and_ends_with_its_store() -> None:
+    async with SocketPeer() as peer:
+        store = use_websocket(peer.url, reconnect_delay=0.02)
+        history = store.history(3)
+        link = await peer.accepted()
+        for n in range(4):
+            link.send({"n": n})
+        await until(store, lambda: store.last_message.value == {"n": 3})
+        link.drop()
+        (await peer.accepted()).send({"n": 4})
+        await until(store, lambda: store.last_message.value == {"n": 4})
+        ended: list[str] = []
+        values: list[Any] = []
+        history.subscribe(values.append, on_completed=lambda: ended.append("early"))
+        peer.links[-1].send({"n": 5})
+        await until(store, lambda: store.last_message.value == {"n": 5})
+        assert [m["n"] for m in values] == [2, 3, 4, 5]
+        await store.aclose()
+        late: list[Any] = []
+        history.subscribe(late.append, on_completed=lambda: ended.append("late"))
+        assert [m["n"] for m in late] == [3, 4, 5]
+        assert ended == ["early", "late"]
+        assert record(store.history(2)) == []
 
 
 @pytest.mark.heimdall_virtual_time

@@ -25,7 +25,7 @@ from heimdall_reactive.reactive.journal import LIMIT, Journal
 from heimdall_reactive.testing import Refuse, ScriptedPeer, Unreachable
 from heimdall_reactive.testing import run as run_virtual
 from tests.socket_peer import SocketPeer
-from tests.support import record, run, until
+from tests.support import record, until
 
 URL = "ws://user:s3cret-canary@localhost/v1/ws?t=s3cret-canary"
 CANARY = "s3cret-canary"
@@ -133,24 +133,21 @@ def test_a_journal_writes_no_log_above_debug(caplog: pytest.LogCaptureFixture) -
     assert caplog.records == []
 
 
-def test_a_journal_over_a_real_reconnection_is_json_and_text_line_by_line() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            store = use_websocket(peer.url, reconnect_delay=0.02)
-            async with store:
-                (await peer.accepted()).drop()
-                (await peer.accepted()).send({"n": 1})
-                await until(store, lambda: store.last_message.value == {"n": 1})
-                lines = store.journal.as_json().splitlines()
-                assert [json.loads(line)["event"] for line in lines] == [
-                    "dial", "state", "state", "dial", "state", "gap",
-                ]  # fmt: skip
-                assert [json.loads(line) for line in lines] == [e.as_dict() for e in store.journal]
-                text = str(store.journal).splitlines()
-                assert len(text) == len(store.journal) == 6
-                assert "+00:00 state status='waiting' session=1 attempt=1" in text[2]
-
-    run(main)
+async def test_a_journal_over_a_real_reconnection_is_json_and_text_line_by_line() -> None:
+    async with SocketPeer() as peer:
+        store = use_websocket(peer.url, reconnect_delay=0.02)
+        async with store:
+            (await peer.accepted()).drop()
+            (await peer.accepted()).send({"n": 1})
+            await until(store, lambda: store.last_message.value == {"n": 1})
+            lines = store.journal.as_json().splitlines()
+            assert [json.loads(line)["event"] for line in lines] == [
+                "dial", "state", "state", "dial", "state", "gap",
+            ]  # fmt: skip
+            assert [json.loads(line) for line in lines] == [e.as_dict() for e in store.journal]
+            text = str(store.journal).splitlines()
+            assert len(text) == len(store.journal) == 6
+            assert "+00:00 state status='waiting' session=1 attempt=1" in text[2]
 
 
 @pytest.mark.heimdall_virtual_time

@@ -28,7 +28,7 @@ from heimdall_reactive.reactive.subjects import (
     Trigger,
     not_awaitable,
 )
-from tests.support import record, run
+from tests.support import record
 
 REPORTS: list[tuple[BaseException, str]] = []
 
@@ -487,20 +487,17 @@ def test_fluent_operators_work() -> None:
     assert seen == [3, 5]
 
 
-def test_first_can_be_awaited() -> None:
-    async def body() -> None:
-        stream: Stream[int] = Stream(make_bus(), "stream")
+async def test_first_can_be_awaited() -> None:
+    stream: Stream[int] = Stream(make_bus(), "stream")
 
-        async def first() -> int:
-            return await stream.pipe(ops.first())
+    async def first() -> int:
+        return await stream.pipe(ops.first())
 
-        waiting = asyncio.create_task(first())
-        await asyncio.sleep(0)
-        stream._bus.emit(stream, 7)
-        assert await waiting == 7
-        assert stream._records == ()
-
-    run(body)
+    waiting = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    stream._bus.emit(stream, 7)
+    assert await waiting == 7
+    assert stream._records == ()
 
 
 def test_a_selection_that_is_made_while_its_source_changes_has_the_newest_value() -> None:

@@ -22,7 +22,6 @@ from heimdall_reactive import (
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.requests import Request
 from heimdall_reactive.testing import ScriptedPeer
-from tests.support import run as run_for_real
 from tests.virtual import store_of
 
 PATIENCE = 0.2  # seconds in which a wait that ends too early is seen
@@ -144,18 +143,17 @@ def begins(store: WebSocketStore[Any], begin: Callable[[], object]) -> None:
         assert done.wait(5)
 
 
-def test_a_wait_on_another_loop_ends_after_the_observers(threaded: WebSocketStore[Any]) -> None:
-    async def main() -> None:
-        resumed, waiter = threading.Event(), threaded.wait_connected(5)
-        waiting = asyncio.ensure_future(waiter._wait())
-        await asyncio.sleep(0)
-        early = watched(threaded, resumed)
-        threaded.connect()
-        await waiting
-        resumed.set()
-        assert early == [False]
-
-    run_for_real(main)
+async def test_a_wait_on_another_loop_ends_after_the_observers(
+    threaded: WebSocketStore[Any],
+) -> None:
+    resumed, waiter = threading.Event(), threaded.wait_connected(5)
+    waiting = asyncio.ensure_future(waiter._wait())
+    await asyncio.sleep(0)
+    early = watched(threaded, resumed)
+    threaded.connect()
+    await waiting
+    resumed.set()
+    assert early == [False]
 
 
 def test_a_wait_of_a_thread_ends_after_the_observers(threaded: WebSocketStore[Any]) -> None:

@@ -552,23 +552,20 @@ def test_a_closed_store_has_an_end_to_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_ends_the_recording_and_not_the_connection() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            store = quick(peer.url, message_type=RAW)
-            seen = watch(store)
-            recorder = record(store, "/dev/full")
-            link = await peer.accepted(8)
-            await until_seen(store, seen, lambda: "errors" in kinds(seen))
-            await recorder.aclose()
-            assert str(recorder.error) == (
-                "cannot write '/dev/full': No space left on device; the recording has stopped"
-            )
-            await message(store, link, "alive")
-            assert kinds(seen).count("errors") == 1
-            await store.aclose()
-
-    run(main)
+async def test_a_full_disk_ends_the_recording_and_not_the_connection() -> None:
+    async with SocketPeer() as peer:
+        store = quick(peer.url, message_type=RAW)
+        seen = watch(store)
+        recorder = record(store, "/dev/full")
+        link = await peer.accepted(8)
+        await until_seen(store, seen, lambda: "errors" in kinds(seen))
+        await recorder.aclose()
+        assert str(recorder.error) == (
+            "cannot write '/dev/full': No space left on device; the recording has stopped"
+        )
+        await message(store, link, "alive")
+        assert kinds(seen).count("errors") == 1
+        await store.aclose()
 
 
 LATE = "there was more than could be written in time"
@@ -585,15 +582,12 @@ def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path: Path) -> None:
     assert told == [f"cannot write {path!r}: {LATE}; the recording has stopped"]
 
 
-def test_a_recording_needs_a_place(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
-            with pytest.raises(RecordingError, match=r"cannot write .*: No such file"):
-                record(store, tmp_path / "nowhere" / "file")
-            with pytest.raises(RecordingError, match=r"cannot write .*: Is a directory"):
-                record(store, tmp_path)
-
-    run(main)
+async def test_a_recording_needs_a_place(tmp_path: Path) -> None:
+    async with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
+        with pytest.raises(RecordingError, match=r"cannot write .*: No such file"):
+            record(store, tmp_path / "nowhere" / "file")
+        with pytest.raises(RecordingError, match=r"cannot write .*: Is a directory"):
+            record(store, tmp_path)
 
 
 HEAD = write_header(Header("ws://peer/", "0.1.0", 1.0))

@@ -37,44 +37,38 @@ async def echo(ws: ServerConnection) -> None:
         await ws.send(message)
 
 
-def test_disconnect_in_an_observer_of_the_errors_wins() -> None:
-    async def main() -> None:
-        calls: list[int] = []
+async def test_disconnect_in_an_observer_of_the_errors_wins() -> None:
+    calls: list[int] = []
 
-        async def provider() -> str:
-            calls.append(1)
-            raise OSError
+    async def provider() -> str:
+        calls.append(1)
+        raise OSError
 
-        async with quick("ws://127.0.0.1:9", access_token=provider) as store:
-            store.errors.subscribe(lambda _: store.disconnect())
-            seen = record(store.state)
-            await store.wait_for(lambda s: s.status is END, 8)
-            await asyncio.sleep(0.05)  # longer than the delay: nothing may happen
-            assert [s.status for s in seen] == ["connecting", "disconnected"]
-            assert len(calls) == 1
-
-    run(main)
+    async with quick("ws://127.0.0.1:9", access_token=provider) as store:
+        store.errors.subscribe(lambda _: store.disconnect())
+        seen = record(store.state)
+        await store.wait_for(lambda s: s.status is END, 8)
+        await asyncio.sleep(0.05)  # longer than the delay: nothing may happen
+        assert [s.status for s in seen] == ["connecting", "disconnected"]
+        assert len(calls) == 1
 
 
 @pytest.mark.parametrize("option", ["should_reconnect", "reconnect_delay"])
 @pytest.mark.parametrize("opened", [True, False])
-def test_disconnect_in_an_options_callable_wins(option: str, opened: bool) -> None:
-    async def main() -> None:
-        stores: list[Any] = []
+async def test_disconnect_in_an_options_callable_wins(option: str, opened: bool) -> None:
+    stores: list[Any] = []
 
-        def decide(_: object) -> float:
-            stores[0].disconnect()
-            return 0.01
+    def decide(_: object) -> float:
+        stores[0].disconnect()
+        return 0.01
 
-        async with peer(lambda ws: ws.close(1011)) as url:
-            stores.append(quick(url if opened else "ws://127.0.0.1:9", **{option: decide}))
-            async with stores[0] as store:
-                await store.wait_for(lambda s: s.status is END, 8)
-                await asyncio.sleep(0.05)  # longer than the delay: nothing may happen
-                assert store.state.value.status is END
-                assert store.stats.attempts == 1
-
-    run(main)
+    async with peer(lambda ws: ws.close(1011)) as url:
+        stores.append(quick(url if opened else "ws://127.0.0.1:9", **{option: decide}))
+        async with stores[0] as store:
+            await store.wait_for(lambda s: s.status is END, 8)
+            await asyncio.sleep(0.05)  # longer than the delay: nothing may happen
+            assert store.state.value.status is END
+            assert store.stats.attempts == 1
 
 
 def test_a_store_made_in_anothers_callback_survives_it() -> None:
@@ -106,40 +100,34 @@ def test_what_a_thread_sends_after_disconnect_and_connect_is_sent() -> None:
             assert store.send(n).result(8).state in SENT
 
 
-def test_what_is_sent_after_a_new_token_was_set_is_that_users() -> None:
-    async def main() -> None:
-        async with peer(echo) as url, quick(url, access_token="ada") as store:
-            await store.wait_connected(8)
-            store.disconnect()
-            await store.wait_for(lambda s: s.status is END, 8)
-            before = store.send("from ada")
-            store.set_access_token(None)
-            after = store.send("from nobody")
-            store.connect()
-            assert (await after).state in SENT
-            assert before.state == "dropped"
-
-    run(main)
+async def test_what_is_sent_after_a_new_token_was_set_is_that_users() -> None:
+    async with peer(echo) as url, quick(url, access_token="ada") as store:
+        await store.wait_connected(8)
+        store.disconnect()
+        await store.wait_for(lambda s: s.status is END, 8)
+        before = store.send("from ada")
+        store.set_access_token(None)
+        after = store.send("from nobody")
+        store.connect()
+        assert (await after).state in SENT
+        assert before.state == "dropped"
 
 
-def test_what_waits_for_one_url_does_not_reach_another() -> None:
-    async def main() -> None:
-        async with peer(echo) as one, peer(echo) as two:
-            try:
-                ws_config.ws_url = one
-                async with quick("/x") as store:
-                    await store.wait_connected(8)
-                    store.disconnect()
-                    await store.wait_for(lambda s: s.status is END, 8)
-                    receipt = store.send("for one")
-                    ws_config.ws_url = two
-                    store.connect()
-                    await store.wait_connected(8)
-                    assert receipt.state == "dropped"
-            finally:
-                ws_config.ws_url = None
-
-    run(main)
+async def test_what_waits_for_one_url_does_not_reach_another() -> None:
+    async with peer(echo) as one, peer(echo) as two:
+        try:
+            ws_config.ws_url = one
+            async with quick("/x") as store:
+                await store.wait_connected(8)
+                store.disconnect()
+                await store.wait_for(lambda s: s.status is END, 8)
+                receipt = store.send("for one")
+                ws_config.ws_url = two
+                store.connect()
+                await store.wait_connected(8)
+                assert receipt.state == "dropped"
+        finally:
+            ws_config.ws_url = None
 
 
 def test_a_thread_that_sends_faster_than_the_loop_waits_for_room() -> None:
@@ -177,33 +165,30 @@ def test_connecting_while_it_closes_leaves_nothing_connecting() -> None:
             assert store.state.value.status is END
 
 
-def test_a_provider_that_swallows_its_cancellation_leaves_no_connection() -> None:
-    async def main() -> None:
-        opened: list[ServerConnection] = []
+async def test_a_provider_that_swallows_its_cancellation_leaves_no_connection() -> None:
+    opened: list[ServerConnection] = []
 
-        async def handler(ws: ServerConnection) -> None:
-            opened.append(ws)
-            await ws.wait_closed()
+    async def handler(ws: ServerConnection) -> None:
+        opened.append(ws)
+        await ws.wait_closed()
 
-        asked = asyncio.Event()
+    asked = asyncio.Event()
 
-        async def provider() -> str:
-            asked.set()
-            try:
-                await asyncio.Future()
-            except asyncio.CancelledError:
-                return "cached"
-            raise AssertionError
+    async def provider() -> str:
+        asked.set()
+        try:
+            await asyncio.Future()
+        except asyncio.CancelledError:
+            return "cached"
+        raise AssertionError
 
-        async with peer(handler) as url:
-            store = quick(url, access_token=provider)
-            await asked.wait()
-            store.disconnect()
-            await asyncio.wait_for(store.aclose(), 8)
-            assert store.state.value.status is END
-        assert opened == []
-
-    run(main)
+    async with peer(handler) as url:
+        store = quick(url, access_token=provider)
+        await asked.wait()
+        store.disconnect()
+        await asyncio.wait_for(store.aclose(), 8)
+        assert store.state.value.status is END
+    assert opened == []
 
 
 def test_a_finaliser_that_disposes_does_not_deadlock() -> None:
@@ -311,18 +296,15 @@ def test_a_flush_that_a_closing_loop_swallowed_is_made_up_for() -> None:
         gc.collect()
 
 
-def test_waiting_often_for_a_failed_store_grows_nothing() -> None:
-    async def main() -> None:
-        async with quick("ws://127.0.0.1:9", max_reconnect_attempts=0) as store:
-            for _ in range(20):
-                with pytest.raises(HeimdallError):
-                    await store.wait_connected(1)
-            depth, step = 0, store.state.value.error.__traceback__  # type: ignore[union-attr]
-            while step is not None:
-                depth, step = depth + 1, step.tb_next
-            assert depth < 15
-
-    run(main)
+async def test_waiting_often_for_a_failed_store_grows_nothing() -> None:
+    async with quick("ws://127.0.0.1:9", max_reconnect_attempts=0) as store:
+        for _ in range(20):
+            with pytest.raises(HeimdallError):
+                await store.wait_connected(1)
+        depth, step = 0, store.state.value.error.__traceback__  # type: ignore[union-attr]
+        while step is not None:
+            depth, step = depth + 1, step.tb_next
+        assert depth < 15
 
 
 def test_impossible_values_are_refused_in_words() -> None:
@@ -333,13 +315,10 @@ def test_impossible_values_are_refused_in_words() -> None:
 
 
 @pytest.mark.parametrize("headers", [3, "ab", {"X-A": "a\r\nb"}])
-def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
-    async def main() -> None:
-        async with quick("ws://127.0.0.1:9", additional_headers=headers) as store:
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
-            assert "additional_headers" in str(state.error)
-
-    run(main)
+async def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
+    async with quick("ws://127.0.0.1:9", additional_headers=headers) as store:
+        state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
+        assert "additional_headers" in str(state.error)
 
 
 def test_a_finaliser_that_needs_the_background_thread_while_it_is_started(

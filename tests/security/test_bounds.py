@@ -49,60 +49,51 @@ async def ended(store: WebSocketStore[Any]) -> ConnectionState:
     [([999], True), ([1000], True), ([1001], False), ([500, 500], True), ([500, 501], False),
      ([0, 1000, 0], True), ([1] * 1001, False)],
 )  # fmt: skip
-def test_t13_a_message_is_bounded_also_as_the_sum_of_its_fragments(
+async def test_t13_a_message_is_bounded_also_as_the_sum_of_its_fragments(
     pieces: list[int], fits: bool
 ) -> None:
-    async def main() -> None:
-        parts = [b"x" * size for size in pieces]
-        async with SocketPeer() as peer:
-            store = quick(peer.url, max_size=1000, message_type=str, auto_reconnect=False)
-            async with store:
-                hot = record(store.messages)
-                link = await peer.accepted(8)
-                link.fragments(*parts)
-                link.send("end")
-                if fits:
-                    await until(store, lambda: "end" in hot)
-                    assert [len(message) for message in hot] == [sum(pieces), 3]
-                else:
-                    close = (await ended(store)).close
-                    assert close is not None
-                    assert (close.code, close.who, hot) == (1009, "client", [])
-
-    run(main)
-
-
-def test_t13_an_announced_size_is_refused_before_the_message_is_read() -> None:
-    async def main() -> None:
-        step = Garbage(build_frame(TEXT, b"x", length=2**40), hold=True)
-        async with SocketPeer(step) as peer, quick(peer.url, auto_reconnect=False) as store:
-            close = (await ended(store)).close
-            assert close is not None
-            assert close.code == 1009
-
-    run(main)
-
-
-def test_t14_fragments_are_bounded_and_an_open_one_costs_no_more() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, quick(peer.url, auto_reconnect=False) as store:
+    parts = [b"x" * size for size in pieces]
+    async with SocketPeer() as peer:
+        store = quick(peer.url, max_size=1000, message_type=str, auto_reconnect=False)
+        async with store:
+            hot = record(store.messages)
             link = await peer.accepted(8)
-            link.fragments(*[b""] * 4000, finish=False)
-            for _ in range(100):
-                link.ping()
-            link.fragments(*[b""] * 200, finish=False)
-            close = (await ended(store)).close
-            assert close is not None
-            assert close.code in (1002, 1009)
-        async with SocketPeer() as peer, quick(peer.url, auto_reconnect=False) as store:
-            link = await peer.accepted(8)
-            link.frame(TEXT, b"x", fin=False)
-            await link.flood(build_frame(CONT, b"", fin=False), 5000)
-            close = (await ended(store)).close
-            assert close is not None
-            assert (close.code, close.reason) == (1009, "too many fragments")
+            link.fragments(*parts)
+            link.send("end")
+            if fits:
+                await until(store, lambda: "end" in hot)
+                assert [len(message) for message in hot] == [sum(pieces), 3]
+            else:
+                close = (await ended(store)).close
+                assert close is not None
+                assert (close.code, close.who, hot) == (1009, "client", [])
 
-    run(main)
+
+async def test_t13_an_announced_size_is_refused_before_the_message_is_read() -> None:
+    step = Garbage(build_frame(TEXT, b"x", length=2**40), hold=True)
+    async with SocketPeer(step) as peer, quick(peer.url, auto_reconnect=False) as store:
+        close = (await ended(store)).close
+        assert close is not None
+        assert close.code == 1009
+
+
+async def test_t14_fragments_are_bounded_and_an_open_one_costs_no_more() -> None:
+    async with SocketPeer() as peer, quick(peer.url, auto_reconnect=False) as store:
+        link = await peer.accepted(8)
+        link.fragments(*[b""] * 4000, finish=False)
+        for _ in range(100):
+            link.ping()
+        link.fragments(*[b""] * 200, finish=False)
+        close = (await ended(store)).close
+        assert close is not None
+        assert close.code in (1002, 1009)
+    async with SocketPeer() as peer, quick(peer.url, auto_reconnect=False) as store:
+        link = await peer.accepted(8)
+        link.frame(TEXT, b"x", fin=False)
+        await link.flood(build_frame(CONT, b"", fin=False), 5000)
+        close = (await ended(store)).close
+        assert close is not None
+        assert (close.code, close.reason) == (1009, "too many fragments")
 
 
 DEFLATE = Handshake(
@@ -173,20 +164,17 @@ def test_t15_a_burst_that_inflates_to_64_mib_is_not_held_at_once(early: bool) ->
 # T16 to T19: JSON and types
 
 
-def test_t16_json_of_a_hundred_thousand_levels_costs_one_report() -> None:
-    async def main() -> None:
-        deep = ("[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000)
-        async with SocketPeer() as peer, quick(peer.url) as store:
-            errors = record(store.errors)
-            link = await peer.accepted(8)
-            for text in (*deep, '"end"'):
-                link.send(text)
-            await until(store, lambda: store.last_message.value == "end")
-            assert len(errors) == len(deep)
-            assert all(isinstance(error, InvalidMessage) for error in errors)
-            assert store.state.value.session == 1
-
-    run(main)
+async def test_t16_json_of_a_hundred_thousand_levels_costs_one_report() -> None:
+    deep = ("[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000)
+    async with SocketPeer() as peer, quick(peer.url) as store:
+        errors = record(store.errors)
+        link = await peer.accepted(8)
+        for text in (*deep, '"end"'):
+            link.send(text)
+        await until(store, lambda: store.last_message.value == "end")
+        assert len(errors) == len(deep)
+        assert all(isinstance(error, InvalidMessage) for error in errors)
+        assert store.state.value.session == 1
 
 
 class Reading(BaseModel):
@@ -247,16 +235,13 @@ def test_t18_a_message_with_very_many_errors_is_described_briefly_and_soon(kind:
 
 
 @pytest.mark.parametrize("value", ["x" * MIB, ["x" * MIB], {"x" * MIB: 1}])
-def test_t18_a_large_bad_value_is_not_quoted(value: Any) -> None:
-    async def main() -> None:
-        async with SocketPeer(Accept(first_messages=[{"celsius": value}])) as peer:
-            store = quick(peer.url, message_type=Reading, max_size=2 * MIB)
-            async with store:
-                errors = record(store.errors)
-                await until(store, lambda: bool(errors))
-                assert len(str(errors[0])) < 300
-
-    run(main)
+async def test_t18_a_large_bad_value_is_not_quoted(value: Any) -> None:
+    async with SocketPeer(Accept(first_messages=[{"celsius": value}])) as peer:
+        store = quick(peer.url, message_type=Reading, max_size=2 * MIB)
+        async with store:
+            errors = record(store.errors)
+            await until(store, lambda: bool(errors))
+            assert len(str(errors[0])) < 300
 
 
 def test_t19_an_unknown_tag_is_plain_json_and_no_name_of_the_wire_becomes_code() -> None:

@@ -96,59 +96,50 @@ def test_t20_one_record_of_the_log_is_one_line(caplog: pytest.LogCaptureFixture)
     assert not any(each.exc_info for each in caplog.records)
 
 
-def test_t20_a_close_reason_is_one_line_of_bounded_length() -> None:
-    async def main() -> None:
-        step = CloseWith(1011, EVIL)
-        async with SocketPeer(step) as peer, quick(peer.url, auto_reconnect=False) as store:
-            close = (await ended(store)).close
-            assert close is not None
-            assert close.reason == "x??CRITICAL forged?[2J????y"
-
-    run(main)
+async def test_t20_a_close_reason_is_one_line_of_bounded_length() -> None:
+    step = CloseWith(1011, EVIL)
+    async with SocketPeer(step) as peer, quick(peer.url, auto_reconnect=False) as store:
+        close = (await ended(store)).close
+        assert close is not None
+        assert close.reason == "x??CRITICAL forged?[2J????y"
 
 
-def test_t21_an_origin_is_sent_only_where_one_is_given() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            for origin in (None, "https://app.example"):
-                async with quick(peer.url, origin=origin) as store:
-                    await store.wait_connected(8)
-            assert [dial.headers.get("origin") for dial in peer.dials] == [
-                None, "https://app.example",
-            ]  # fmt: skip
-
-    run(main)
+async def test_t21_an_origin_is_sent_only_where_one_is_given() -> None:
+    async with SocketPeer() as peer:
+        for origin in (None, "https://app.example"):
+            async with quick(peer.url, origin=origin) as store:
+                await store.wait_connected(8)
+        assert [dial.headers.get("origin") for dial in peer.dials] == [
+            None, "https://app.example",
+        ]  # fmt: skip
 
 
-def test_t22_keys_and_masks_do_not_follow_the_seed_of_random() -> None:
-    async def main() -> None:
-        arrived: list[bytes] = []
+async def test_t22_keys_and_masks_do_not_follow_the_seed_of_random() -> None:
+    arrived: list[bytes] = []
 
-        class Tap(SocketPeer):
-            def _accept(self, side: Any) -> None:
-                take = side.data_received
+    class Tap(SocketPeer):
+        def _accept(self, side: Any) -> None:
+            take = side.data_received
 
-                def keep(data: bytes) -> None:
-                    arrived.append(data)
-                    take(data)
+            def keep(data: bytes) -> None:
+                arrived.append(data)
+                take(data)
 
-                side.data_received = keep
-                super()._accept(side)
+            side.data_received = keep
+            super()._accept(side)
 
-        async with Tap() as peer:
-            for _ in range(2):
-                random.seed(1)
-                # Without pings: one may come in front of the frame, in the same segment.
-                async with quick(peer.url, compression=None, ping_interval=None) as store:
-                    await store.wait_connected(8)
-                    link = await peer.accepted(8)
-                    await store.send("x" * 100)
-                    await link.receive(8)
-            keys = {dial.headers["sec-websocket-key"] for dial in peer.dials}
-            masks = {data[2:6] for data in arrived if data[:2] == b"\x81\xe4"}
-            assert (len(keys), len(masks)) == (2, 2)
-
-    run(main)
+    async with Tap() as peer:
+        for _ in range(2):
+            random.seed(1)
+            # Without pings: one may come in front of the frame, in the same segment.
+            async with quick(peer.url, compression=None, ping_interval=None) as store:
+                await store.wait_connected(8)
+                link = await peer.accepted(8)
+                await store.send("x" * 100)
+                await link.receive(8)
+        keys = {dial.headers["sec-websocket-key"] for dial in peer.dials}
+        masks = {data[2:6] for data in arrived if data[:2] == b"\x81\xe4"}
+        assert (len(keys), len(masks)) == (2, 2)
 
 
 # T23 to T25: time
@@ -164,16 +155,13 @@ HOLDS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("how", HOLDS)
-def test_t23_a_server_can_not_hold_a_store(how: str) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        times: Any = {"open_timeout": 0.2, "close_timeout": 0.2, "auto_reconnect": False}
-        async with SocketPeer(HOLDS[how]) as peer, quick(peer.url, **times) as store:
-            before = loop.time()
-            await ended(store)
-            assert loop.time() - before < 10.0
-
-    run(main)
+async def test_t23_a_server_can_not_hold_a_store(how: str) -> None:
+    loop = asyncio.get_running_loop()
+    times: Any = {"open_timeout": 0.2, "close_timeout": 0.2, "auto_reconnect": False}
+    async with SocketPeer(HOLDS[how]) as peer, quick(peer.url, **times) as store:
+        before = loop.time()
+        await ended(store)
+        assert loop.time() - before < 10.0
 
 
 RETRY_AFTER: dict[str, tuple[str, float | None]] = {
@@ -192,74 +180,62 @@ RETRY_AFTER: dict[str, tuple[str, float | None]] = {
 
 
 @pytest.mark.parametrize("name", RETRY_AFTER)
-def test_t24_a_server_can_not_postpone_the_next_attempt_beyond_the_bound(name: str) -> None:
-    async def main() -> None:
-        text, wait = RETRY_AFTER[name]
-        began = time.time()
-        async with SocketPeer(HttpAnswer(503, [("Retry-After", text)])) as peer:
-            options: Any = {"max_retry_after": 5.0, "reconnect_delay": 1.0}
-            async with quick(peer.url, **options) as store:
-                state = await ended(store)
-                assert state.retry_at is not None
-                asked = max(1.0, wait or 0.0)
-                assert state.retry_at - began >= asked
-                assert state.retry_at - time.time() <= asked * 1.2
-
-    run(main)
-
-
-def test_t24_a_retry_after_of_a_mebibyte_ends_the_attempt_and_not_the_store() -> None:
-    async def main() -> None:
-        step = HttpAnswer(503, [("Retry-After", "9" * MIB)])
-        async with SocketPeer(step) as peer, quick(peer.url) as store:
+async def test_t24_a_server_can_not_postpone_the_next_attempt_beyond_the_bound(name: str) -> None:
+    text, wait = RETRY_AFTER[name]
+    began = time.time()
+    async with SocketPeer(HttpAnswer(503, [("Retry-After", text)])) as peer:
+        options: Any = {"max_retry_after": 5.0, "reconnect_delay": 1.0}
+        async with quick(peer.url, **options) as store:
             state = await ended(store)
-            assert state.status in (Status.WAITING, Status.FAILED)
-            assert len(str(state.error)) < 200
-
-    run(main)
-
-
-def test_t25_slow_async_handlers_do_not_keep_the_loop_from_its_work() -> None:
-    async def main() -> None:
-        done: list[Any] = []
-        answered, over = asyncio.Event(), asyncio.Event()
-
-        async def slow(message: Any) -> None:
-            await answered.wait()
-            done.append(message)
-            if len(done) == 30:
-                over.set()
-
-        async with SocketPeer(Accept(first_messages=range(30))) as peer:
-            client = create_websocket(peer.url, on_message=slow, ping_interval=0.05)
-            async with client:
-                link = await peer.accepted(8)
-                link.ping(b"alive?")
-                await link.wait_for(lambda: any(f.payload == b"alive?" for f in link.frames))
-                assert done == []
-                answered.set()
-                await asyncio.wait_for(over.wait(), 8)
-
-    run(main)
+            assert state.retry_at is not None
+            asked = max(1.0, wait or 0.0)
+            assert state.retry_at - began >= asked
+            assert state.retry_at - time.time() <= asked * 1.2
 
 
-def test_t25_a_burst_of_small_messages_leaves_the_loop_responsive() -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        lags: list[float] = []
+async def test_t24_a_retry_after_of_a_mebibyte_ends_the_attempt_and_not_the_store() -> None:
+    step = HttpAnswer(503, [("Retry-After", "9" * MIB)])
+    async with SocketPeer(step) as peer, quick(peer.url) as store:
+        state = await ended(store)
+        assert state.status in (Status.WAITING, Status.FAILED)
+        assert len(str(state.error)) < 200
 
-        def tick(since: float) -> None:
-            lags.append(time.process_time() - since)
-            if len(hot) < 20_001:
-                loop.call_later(0.005, tick, time.process_time())
 
-        async with SocketPeer() as peer, quick(peer.url) as store:
-            hot = record(store.messages)
+async def test_t25_slow_async_handlers_do_not_keep_the_loop_from_its_work() -> None:
+    done: list[Any] = []
+    answered, over = asyncio.Event(), asyncio.Event()
+
+    async def slow(message: Any) -> None:
+        await answered.wait()
+        done.append(message)
+        if len(done) == 30:
+            over.set()
+
+    async with SocketPeer(Accept(first_messages=range(30))) as peer:
+        client = create_websocket(peer.url, on_message=slow, ping_interval=0.05)
+        async with client:
             link = await peer.accepted(8)
-            loop.call_soon(tick, time.process_time())  # no clock: others may use the machine
-            await link.flood(build_frame(TEXT, b"1"), 20_000)
-            link.send("2")
-            await until(store, lambda: store.last_message.value == 2)
-            assert max(lags) < 1.0
+            link.ping(b"alive?")
+            await link.wait_for(lambda: any(f.payload == b"alive?" for f in link.frames))
+            assert done == []
+            answered.set()
+            await asyncio.wait_for(over.wait(), 8)
 
-    run(main)
+
+async def test_t25_a_burst_of_small_messages_leaves_the_loop_responsive() -> None:
+    loop = asyncio.get_running_loop()
+    lags: list[float] = []
+
+    def tick(since: float) -> None:
+        lags.append(time.process_time() - since)
+        if len(hot) < 20_001:
+            loop.call_later(0.005, tick, time.process_time())
+
+    async with SocketPeer() as peer, quick(peer.url) as store:
+        hot = record(store.messages)
+        link = await peer.accepted(8)
+        loop.call_soon(tick, time.process_time())  # no clock: others may use the machine
+        await link.flood(build_frame(TEXT, b"1"), 20_000)
+        link.send("2")
+        await until(store, lambda: store.last_message.value == 2)
+        assert max(lags) < 1.0

@@ -25,7 +25,6 @@ from heimdall_reactive.testing import Accept, HttpAnswer, redirect
 from heimdall_reactive.transports.websockets_dial import _default_context
 from tests.peers import quick
 from tests.socket_peer import SocketPeer
-from tests.support import run
 
 from .canary import CANARY
 
@@ -54,19 +53,16 @@ CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("url", "options"), CREDENTIALS)
-def test_t07_no_credential_travels_in_clear_and_no_socket_is_opened_for_it(
+async def test_t07_no_credential_travels_in_clear_and_no_socket_is_opened_for_it(
     url: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def main() -> None:
-        opened: list[Any] = []
-        loop = asyncio.get_running_loop()
-        monkeypatch.setattr(loop, "create_connection", lambda *a, **k: opened.append(a))
-        monkeypatch.setattr(loop, "getaddrinfo", lambda *a, **k: opened.append(a))
-        async with quick(url, **options) as store:
-            assert isinstance((await end_of(store)).error, InsecureToken)
-        assert opened == []
-
-    run(main)
+    opened: list[Any] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "create_connection", lambda *a, **k: opened.append(a))
+    monkeypatch.setattr(loop, "getaddrinfo", lambda *a, **k: opened.append(a))
+    async with quick(url, **options) as store:
+        assert isinstance((await end_of(store)).error, InsecureToken)
+    assert opened == []
 
 
 @pytest.mark.parametrize(
@@ -107,50 +103,41 @@ def test_t07_two_authorization_headers_are_refused() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("where", ["port", "host", "scheme", "path"])
-def test_t08_a_redirect_leads_to_no_other_origin(status: int, where: str) -> None:
-    async def main() -> None:
-        async with SocketPeer() as other, SocketPeer() as peer:
-            target = {
-                "port": other.url, "host": other.url.replace("127.0.0.1", "localhost"),
-                "scheme": peer.url.replace("ws:", "wss:"), "path": "/moved",
-            }[where]  # fmt: skip
-            peer.script(redirect(target, status))
-            headers = {"X-Api-Key": CANARY}
-            async with quick(peer.url, access_token=CANARY, additional_headers=headers) as store:
-                if where == "path":
-                    await store.wait_connected(8)
-                    assert [dial.path for dial in peer.dials] == ["/", "/moved"]
-                else:
-                    assert isinstance((await end_of(store)).error, RedirectRefused)
-                    assert (len(peer.dials), other.dials) == (1, [])
-
-    run(main)
+async def test_t08_a_redirect_leads_to_no_other_origin(status: int, where: str) -> None:
+    async with SocketPeer() as other, SocketPeer() as peer:
+        target = {
+            "port": other.url, "host": other.url.replace("127.0.0.1", "localhost"),
+            "scheme": peer.url.replace("ws:", "wss:"), "path": "/moved",
+        }[where]  # fmt: skip
+        peer.script(redirect(target, status))
+        headers = {"X-Api-Key": CANARY}
+        async with quick(peer.url, access_token=CANARY, additional_headers=headers) as store:
+            if where == "path":
+                await store.wait_connected(8)
+                assert [dial.path for dial in peer.dials] == ["/", "/moved"]
+            else:
+                assert isinstance((await end_of(store)).error, RedirectRefused)
+                assert (len(peer.dials), other.dials) == (1, [])
 
 
 @pytest.mark.leaky
-def test_t09_a_redirect_from_tls_to_clear_text_is_refused(certificate: Path) -> None:
-    async def main() -> None:
-        async with SocketPeer() as clear, SocketPeer(ssl=serving(certificate)) as peer:
-            peer.always(redirect(clear.url.replace("127.0.0.1", "localhost")))
-            url = peer.url.replace("127.0.0.1", "localhost")
-            async with quick(url, ssl=trusting(certificate), access_token=CANARY) as store:
-                assert isinstance((await end_of(store)).error, RedirectRefused)
-                assert clear.dials == []
-
-    run(main)
+async def test_t09_a_redirect_from_tls_to_clear_text_is_refused(certificate: Path) -> None:
+    async with SocketPeer() as clear, SocketPeer(ssl=serving(certificate)) as peer:
+        peer.always(redirect(clear.url.replace("127.0.0.1", "localhost")))
+        url = peer.url.replace("127.0.0.1", "localhost")
+        async with quick(url, ssl=trusting(certificate), access_token=CANARY) as store:
+            assert isinstance((await end_of(store)).error, RedirectRefused)
+            assert clear.dials == []
 
 
-def test_t10_the_next_attempt_goes_to_the_configured_url() -> None:
-    async def main() -> None:
-        async with (
-            SocketPeer(redirect("/moved", 307), HttpAnswer(503)) as peer,
-            quick(peer.url + "/home", access_token=CANARY) as store,
-        ):
-            await store.wait_connected(8)
-            assert [dial.path for dial in peer.dials] == ["/home", "/moved", "/home"]
-            assert peer.dials[2].token == CANARY
-
-    run(main)
+async def test_t10_the_next_attempt_goes_to_the_configured_url() -> None:
+    async with (
+        SocketPeer(redirect("/moved", 307), HttpAnswer(503)) as peer,
+        quick(peer.url + "/home", access_token=CANARY) as store,
+    ):
+        await store.wait_connected(8)
+        assert [dial.path for dial in peer.dials] == ["/home", "/moved", "/home"]
+        assert peer.dials[2].token == CANARY
 
 
 # T11 and T12: who is on the other side
@@ -168,23 +155,20 @@ def trusting(certificate: Path) -> ssl.SSLContext:
 
 @pytest.mark.leaky
 @pytest.mark.parametrize("case", ["good", "unknown", "wrong name"])
-def test_t11_a_certificate_that_is_not_accepted_stops_the_store(
+async def test_t11_a_certificate_that_is_not_accepted_stops_the_store(
     certificate: Path, case: str
 ) -> None:
-    async def main() -> None:
-        context = None if case == "unknown" else trusting(certificate)
-        async with SocketPeer(ssl=serving(certificate)) as peer:
-            host = "127.0.0.1" if case == "wrong name" else "localhost"
-            url = peer.url.replace("127.0.0.1", host)
-            async with quick(url, ssl=context, access_token=CANARY) as store:
-                if case == "good":
-                    await store.wait_connected(8)
-                    return
-                assert isinstance((await end_of(store)).error, CertificateError)
-                assert store.stats.attempts == 1
-                assert not any(dial.request for dial in peer.dials)
-
-    run(main)
+    context = None if case == "unknown" else trusting(certificate)
+    async with SocketPeer(ssl=serving(certificate)) as peer:
+        host = "127.0.0.1" if case == "wrong name" else "localhost"
+        url = peer.url.replace("127.0.0.1", host)
+        async with quick(url, ssl=context, access_token=CANARY) as store:
+            if case == "good":
+                await store.wait_connected(8)
+                return
+            assert isinstance((await end_of(store)).error, CertificateError)
+            assert store.stats.attempts == 1
+            assert not any(dial.request for dial in peer.dials)
 
 
 def test_t11_a_context_that_is_not_given_verifies_and_wants_tls_1_2_or_newer() -> None:
@@ -206,16 +190,13 @@ def test_t11_a_context_that_verifies_nothing_gets_no_token() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_t12_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+async def test_t12_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def main() -> None:
-        async with SocketPeer() as proxy, SocketPeer(Accept()) as peer:
-            for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"):
-                monkeypatch.setenv(name, proxy.url.replace("ws:", "http:"))
-            url = peer.url.replace("127.0.0.1", host)
-            async with quick(url, access_token=CANARY) as store:
-                await store.wait_connected(8)
-            assert proxy.dials == []
-
-    run(main)
+    async with SocketPeer() as proxy, SocketPeer(Accept()) as peer:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"):
+            monkeypatch.setenv(name, proxy.url.replace("ws:", "http:"))
+        url = peer.url.replace("127.0.0.1", host)
+        async with quick(url, access_token=CANARY) as store:
+            await store.wait_connected(8)
+        assert proxy.dials == []

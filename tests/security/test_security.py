@@ -49,7 +49,7 @@ def test_every_requirement_has_a_row_and_every_test_of_a_row_exists() -> None:
     rows = re.findall(r"^\| (T\d+) \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert [name for name, _ in rows] == [f"T{n}" for n in range(1, 26)]
     source = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
-    defined = set(re.findall(r"^def (test_\w+)", source, re.MULTILINE))
+    defined = set(re.findall(r"^(?:async )?def (test_\w+)", source, re.MULTILINE))
     named = {test for _, row in rows for test in re.findall(r"`(test_\w+)`", row)}
     assert named <= defined
     assert {test for test in defined if re.match(r"test_t\d\d_", test)} <= named
@@ -87,27 +87,21 @@ def test_t01_no_configuration_of_the_logs_brings_the_headers_to_light() -> None:
 
 
 @pytest.mark.parametrize("placement", ["header", "subprotocol", "first_message", "unsafe_query"])
-def test_t02_no_object_of_a_store_shows_the_token(placement: Any) -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            url = peer.url.replace("ws://", "ws://ada:pass@") if placement != "header" else peer.url
-            async with quick(url, access_token=CANARY, token_placement=placement) as store:
-                await store.wait_connected(8)
-                search(store)
+async def test_t02_no_object_of_a_store_shows_the_token(placement: Any) -> None:
+    async with SocketPeer() as peer:
+        url = peer.url.replace("ws://", "ws://ada:pass@") if placement != "header" else peer.url
+        async with quick(url, access_token=CANARY, token_placement=placement) as store:
+            await store.wait_connected(8)
             search(store)
+        search(store)
 
-    run(main)
 
-
-def test_t03_an_error_comes_without_its_frames_and_causes() -> None:
-    async def main() -> None:
-        step = HttpAnswer(401, body=CANARY.encode())
-        async with SocketPeer(step) as peer, quick(peer.url, access_token=CANARY) as store:
-            error = (await end_of(store)).error
-            assert error is not None
-            assert (error.__cause__, error.__context__, error.__traceback__) == (None,) * 3
-
-    run(main)
+async def test_t03_an_error_comes_without_its_frames_and_causes() -> None:
+    step = HttpAnswer(401, body=CANARY.encode())
+    async with SocketPeer(step) as peer, quick(peer.url, access_token=CANARY) as store:
+        error = (await end_of(store)).error
+        assert error is not None
+        assert (error.__cause__, error.__context__, error.__traceback__) == (None,) * 3
 
 
 def test_t03_what_a_peer_says_is_kept_without_the_token_and_its_pieces() -> None:
@@ -120,17 +114,14 @@ def test_t03_what_a_peer_says_is_kept_without_the_token_and_its_pieces() -> None
     assert Mask()("reason") == "reason"
 
 
-def test_t04_the_token_is_in_no_url_but_by_an_unsafe_name() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            for placement in ("header", "subprotocol", "first_message", "unsafe_query"):
-                options: Any = {"token_placement": placement}
-                async with quick(peer.url, access_token=CANARY, **options) as store:
-                    await store.wait_connected(8)
-            found = [CANARY in dial.path for dial in peer.dials]
-            assert found == [False, False, False, True]
-
-    run(main)
+async def test_t04_the_token_is_in_no_url_but_by_an_unsafe_name() -> None:
+    async with SocketPeer() as peer:
+        for placement in ("header", "subprotocol", "first_message", "unsafe_query"):
+            options: Any = {"token_placement": placement}
+            async with quick(peer.url, access_token=CANARY, **options) as store:
+                await store.wait_connected(8)
+        found = [CANARY in dial.path for dial in peer.dials]
+        assert found == [False, False, False, True]
 
 
 @settings(max_examples=60, deadline=None)

@@ -110,17 +110,14 @@ def test_a_delay_makes_everything_late_but_does_not_add_up() -> None:
     with_client(test, Delay(0.05, jitter=0.02))
 
 
-def test_a_trickle_is_slow_in_the_handshake_too_if_asked() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.next(Trickle(20))
-            async with dial(proxy, open_timeout=10) as client:  # it would take twice that
-                assert await echoed(client, "x") > 0.15
-            proxy.next(Trickle(100, handshake=True))
-            with pytest.raises(TimeoutError):
-                await dial(proxy, open_timeout=0.1)
-
-    run(main)
+async def test_a_trickle_is_slow_in_the_handshake_too_if_asked() -> None:
+    async with proxied() as proxy:
+        proxy.next(Trickle(20))
+        async with dial(proxy, open_timeout=10) as client:  # it would take twice that
+            assert await echoed(client, "x") > 0.15
+        proxy.next(Trickle(100, handshake=True))
+        with pytest.raises(TimeoutError):
+            await dial(proxy, open_timeout=0.1)
 
 
 def test_a_flipped_bit_is_not_noticed_in_a_payload_but_in_a_header() -> None:
@@ -167,128 +164,104 @@ def test_garbage_breaks_an_open_connection(hold: bool) -> None:
     with_client(test, ping_interval=0.05, ping_timeout=1)
 
 
-def test_garbage_answers_an_upgrade() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.next(Garbage(b"SSH-2.0-OpenSSH\r\n", when="handshake"))
-            with pytest.raises(InvalidMessage):
-                await dial(proxy)
-            assert proxy.log[0].status is None
-            assert proxy.log[0].to_server == 0
-
-    run(main)
+async def test_garbage_answers_an_upgrade() -> None:
+    async with proxied() as proxy:
+        proxy.next(Garbage(b"SSH-2.0-OpenSSH\r\n", when="handshake"))
+        with pytest.raises(InvalidMessage):
+            await dial(proxy)
+        assert proxy.log[0].status is None
+        assert proxy.log[0].to_server == 0
 
 
 @pytest.mark.parametrize("fault", [NoAnswer(), BlackHole(handshake=True)])
-def test_a_dial_that_is_never_answered_runs_out_of_time(fault: Fault) -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.always(fault)
-            for _ in range(2):
-                with pytest.raises(TimeoutError):
-                    await dial(proxy, open_timeout=0.1)
-            proxy.always(None)
-            async with dial(proxy):
-                pass
-            assert proxy.accepted == 3
-
-    run(main)
-
-
-def test_muted_close_frames_never_complete_the_closing_handshake() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
-            proxy.next(MuteClose())
-            async with dial(proxy) as client:
-                link = await peer.accepted(8)
-                link.close(4000)
-                link.send("after it")  # a server must not; but so it is seen that nothing is cut
-                assert await client.recv() == "after it"
-                await client.close()
-                assert client.close_code == 1006
-                await link.ended(8)
-                assert link.close_code is None
-
-    run(main)
-
-
-def test_a_closed_port_refuses_and_comes_back_under_its_number() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            async with dial(proxy) as client:
-                url = proxy.url
-                proxy.always(RefuseConnection())
-                with pytest.raises(ConnectionRefusedError):
-                    await dial(proxy)
-                await echoed(client, "open connections live on")
-            proxy.always(None)
-            async with dial(proxy) as client:
-                await echoed(client, "again")
-            proxy.now(RefuseConnection(0.05))
-            with pytest.raises(ConnectionRefusedError):
-                await dial(proxy)
-            assert not proxy.listening
-            await proxy.wait_for(lambda: proxy.listening)
-            async with dial(proxy):
-                assert proxy.url == url
-            assert proxy.accepted == 3
-
-    run(main)
-
-
-def test_a_port_that_drops_every_syn_hangs_the_dial() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.always(DropSyn())
+async def test_a_dial_that_is_never_answered_runs_out_of_time(fault: Fault) -> None:
+    async with proxied() as proxy:
+        proxy.always(fault)
+        for _ in range(2):
             with pytest.raises(TimeoutError):
                 await dial(proxy, open_timeout=0.1)
-            proxy.always(None)
-            async with dial(proxy) as client:
-                await echoed(client, "again")
-
-    run(main)
-
-
-def test_a_server_that_is_gone_resets_its_clients() -> None:
-    async def main() -> None:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            async with FaultProxy(taken.getsockname()) as proxy:
-                with pytest.raises((InvalidMessage, OSError)) as failure:
-                    await dial(proxy)
-                assert causes(failure.value, ConnectionResetError, EOFError)
-                await proxy.wait_for(lambda: not proxy.live)
-                assert proxy.log[0].ended == "unreachable"
-
-    run(main)
+        proxy.always(None)
+        async with dial(proxy):
+            pass
+        assert proxy.accepted == 3
 
 
-def test_a_reset_of_the_server_passes_through() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, FaultProxy(peer.url) as proxy, dial(proxy) as client:
-            (await peer.accepted(8)).reset()
-            with pytest.raises(ConnectionClosedError) as closed:
-                await client.recv()
-            assert causes(closed.value, ConnectionResetError)
-            assert proxy.log[0].ended == "server"
-
-    run(main)
-
-
-def test_a_slow_reader_slows_the_sender_through_the_proxy() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
-            async with dial(proxy, max_queue=1):
-                link = await peer.accepted(8)
-                flood = asyncio.create_task(link.flood(build_frame(2, bytes(60_000))))
-                await proxy.wait_for(lambda: proxy.log[0].to_client > 200_000)
-                with pytest.raises(WaitTimeout):
-                    await grown(proxy, 50_000_000)
-                assert not flood.done()
+async def test_muted_close_frames_never_complete_the_closing_handshake() -> None:
+    async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
+        proxy.next(MuteClose())
+        async with dial(proxy) as client:
+            link = await peer.accepted(8)
+            link.close(4000)
+            link.send("after it")  # a server must not; but so it is seen that nothing is cut
+            assert await client.recv() == "after it"
+            await client.close()
+            assert client.close_code == 1006
             await link.ended(8)
-            assert await flood > 10
+            assert link.close_code is None
 
-    run(main)
+
+async def test_a_closed_port_refuses_and_comes_back_under_its_number() -> None:
+    async with proxied() as proxy:
+        async with dial(proxy) as client:
+            url = proxy.url
+            proxy.always(RefuseConnection())
+            with pytest.raises(ConnectionRefusedError):
+                await dial(proxy)
+            await echoed(client, "open connections live on")
+        proxy.always(None)
+        async with dial(proxy) as client:
+            await echoed(client, "again")
+        proxy.now(RefuseConnection(0.05))
+        with pytest.raises(ConnectionRefusedError):
+            await dial(proxy)
+        assert not proxy.listening
+        await proxy.wait_for(lambda: proxy.listening)
+        async with dial(proxy):
+            assert proxy.url == url
+        assert proxy.accepted == 3
+
+
+async def test_a_port_that_drops_every_syn_hangs_the_dial() -> None:
+    async with proxied() as proxy:
+        proxy.always(DropSyn())
+        with pytest.raises(TimeoutError):
+            await dial(proxy, open_timeout=0.1)
+        proxy.always(None)
+        async with dial(proxy) as client:
+            await echoed(client, "again")
+
+
+async def test_a_server_that_is_gone_resets_its_clients() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        async with FaultProxy(taken.getsockname()) as proxy:
+            with pytest.raises((InvalidMessage, OSError)) as failure:
+                await dial(proxy)
+            assert causes(failure.value, ConnectionResetError, EOFError)
+            await proxy.wait_for(lambda: not proxy.live)
+            assert proxy.log[0].ended == "unreachable"
+
+
+async def test_a_reset_of_the_server_passes_through() -> None:
+    async with SocketPeer() as peer, FaultProxy(peer.url) as proxy, dial(proxy) as client:
+        (await peer.accepted(8)).reset()
+        with pytest.raises(ConnectionClosedError) as closed:
+            await client.recv()
+        assert causes(closed.value, ConnectionResetError)
+        assert proxy.log[0].ended == "server"
+
+
+async def test_a_slow_reader_slows_the_sender_through_the_proxy() -> None:
+    async with SocketPeer() as peer, FaultProxy(peer.url) as proxy:
+        async with dial(proxy, max_queue=1):
+            link = await peer.accepted(8)
+            flood = asyncio.create_task(link.flood(build_frame(2, bytes(60_000))))
+            await proxy.wait_for(lambda: proxy.log[0].to_client > 200_000)
+            with pytest.raises(WaitTimeout):
+                await grown(proxy, 50_000_000)
+            assert not flood.done()
+        await link.ended(8)
+        assert await flood > 10
 
 
 async def grown(proxy: FaultProxy, limit: int) -> None:
@@ -302,19 +275,16 @@ def moved(passage: Passage, seen: int) -> bool:
     return passage.to_client > seen
 
 
-def test_history_is_bounded_and_everything_ends_with_the_proxy() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, FaultProxy(peer.url, history=2) as proxy:
-            clients = [await dial(proxy) for _ in range(3)]
-            assert [passage.number for passage in proxy.log] == [2, 3]
-            assert len(proxy.live) == 3
-            proxy.now(BlackHole())
-        assert not proxy.live
-        assert {passage.ended for passage in proxy.log} == {"exit"}
-        for client in clients:
-            await client.close()
-
-    run(main)
+async def test_history_is_bounded_and_everything_ends_with_the_proxy() -> None:
+    async with SocketPeer() as peer, FaultProxy(peer.url, history=2) as proxy:
+        clients = [await dial(proxy) for _ in range(3)]
+        assert [passage.number for passage in proxy.log] == [2, 3]
+        assert len(proxy.live) == 3
+        proxy.now(BlackHole())
+    assert not proxy.live
+    assert {passage.ended for passage in proxy.log} == {"exit"}
+    for client in clients:
+        await client.close()
 
 
 def test_what_cannot_be_is_said_at_once() -> None:

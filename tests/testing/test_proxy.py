@@ -20,7 +20,6 @@ from heimdall_reactive.testing import (
     Reset,
 )
 from tests.peers import peer
-from tests.support import run
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -42,43 +41,37 @@ def dial(proxy: FaultProxy, **options: Any) -> connect:
     return connect(proxy.url + "/v1/ws", **options)
 
 
-def test_an_unharmed_connection_passes_and_is_on_record() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            async with dial(proxy, additional_headers={"X-Key": "canary"}) as client:
-                await client.send("a" * 70_000)
-                assert await client.recv() == "a" * 70_000
-                (passage,) = proxy.live
-                assert passage.ended is None
-            await proxy.wait_for(lambda: not proxy.live)
-            (passage,) = proxy.log
-            assert passage.number == 1
-            assert passage.request.startswith(b"GET /v1/ws HTTP/1.1\r\n")
-            assert b"X-Key: canary" in passage.request
-            assert "canary" not in repr(passage)
-            assert passage.status == 101
-            assert min(passage.to_client, passage.to_server) > 70_000
-            assert passage.ended == "server"  # it closes TCP first, as RFC 6455 wants it
-            assert proxy.accepted == 1
-
-    run(main)
+async def test_an_unharmed_connection_passes_and_is_on_record() -> None:
+    async with proxied() as proxy:
+        async with dial(proxy, additional_headers={"X-Key": "canary"}) as client:
+            await client.send("a" * 70_000)
+            assert await client.recv() == "a" * 70_000
+            (passage,) = proxy.live
+            assert passage.ended is None
+        await proxy.wait_for(lambda: not proxy.live)
+        (passage,) = proxy.log
+        assert passage.number == 1
+        assert passage.request.startswith(b"GET /v1/ws HTTP/1.1\r\n")
+        assert b"X-Key: canary" in passage.request
+        assert "canary" not in repr(passage)
+        assert passage.status == 101
+        assert min(passage.to_client, passage.to_server) > 70_000
+        assert passage.ended == "server"  # it closes TCP first, as RFC 6455 wants it
+        assert proxy.accepted == 1
 
 
-def test_a_reset_reaches_the_client_as_one() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.next(Reset(handshake=True))
-            with pytest.raises((InvalidMessage, OSError)) as failure:
-                await dial(proxy)
-            assert causes(failure.value, ConnectionResetError, EOFError)
-            async with dial(proxy) as client:
-                assert proxy.now(Reset()) == 1
-                with pytest.raises(ConnectionClosedError) as closed:
-                    await client.recv()
-                assert causes(closed.value, ConnectionResetError)
-            assert [passage.ended for passage in proxy.log] == ["Reset", "Reset"]
-
-    run(main)
+async def test_a_reset_reaches_the_client_as_one() -> None:
+    async with proxied() as proxy:
+        proxy.next(Reset(handshake=True))
+        with pytest.raises((InvalidMessage, OSError)) as failure:
+            await dial(proxy)
+        assert causes(failure.value, ConnectionResetError, EOFError)
+        async with dial(proxy) as client:
+            assert proxy.now(Reset()) == 1
+            with pytest.raises(ConnectionClosedError) as closed:
+                await client.recv()
+            assert causes(closed.value, ConnectionResetError)
+        assert [passage.ended for passage in proxy.log] == ["Reset", "Reset"]
 
 
 def causes(error: BaseException | None, *kinds: type[BaseException]) -> bool:
@@ -90,19 +83,16 @@ def causes(error: BaseException | None, *kinds: type[BaseException]) -> bool:
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 5, 7])
-def test_a_cut_is_at_the_byte(after: int) -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.next(Cut(after=after))
-            reader, writer = await asyncio.open_connection("127.0.0.1", port(proxy))
-            writer.write(REQUEST + MASKED_HELLO + MASKED_HELLO)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert b" 101 " in head
-            assert await reader.read() == b"\x81\x05hello\x81\x05hello"[:after]
-            writer.close()
-            await writer.wait_closed()
-
-    run(main)
+async def test_a_cut_is_at_the_byte(after: int) -> None:
+    async with proxied() as proxy:
+        proxy.next(Cut(after=after))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port(proxy))
+        writer.write(REQUEST + MASKED_HELLO + MASKED_HELLO)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in head
+        assert await reader.read() == b"\x81\x05hello\x81\x05hello"[:after]
+        writer.close()
+        await writer.wait_closed()
 
 
 REQUEST = (
@@ -116,49 +106,40 @@ def port(proxy: FaultProxy) -> int:
     return int(proxy.url.rpartition(":")[2])
 
 
-def test_a_cut_may_be_inside_the_handshake() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.next(Cut(after=12, handshake=True))
-            reader, writer = await asyncio.open_connection("127.0.0.1", port(proxy))
-            writer.write(REQUEST)
-            assert await reader.read() == b"HTTP/1.1 101"
-            writer.close()
-            await writer.wait_closed()
-
-    run(main)
+async def test_a_cut_may_be_inside_the_handshake() -> None:
+    async with proxied() as proxy:
+        proxy.next(Cut(after=12, handshake=True))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port(proxy))
+        writer.write(REQUEST)
+        assert await reader.read() == b"HTTP/1.1 101"
+        writer.close()
+        await writer.wait_closed()
 
 
-def test_a_black_hole_keeps_tcp_open_and_nothing_passes() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            async with dial(proxy) as client:
-                proxy.now(BlackHole())
-                await client.send("lost")
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(client.recv(), 0.1)
-                (passage,) = proxy.live
-                assert passage.ended is None
-                sent = passage.to_server
-            assert passage.to_server == sent
-            assert client.close_code == 1006
-
-    run(main)
+async def test_a_black_hole_keeps_tcp_open_and_nothing_passes() -> None:
+    async with proxied() as proxy:
+        async with dial(proxy) as client:
+            proxy.now(BlackHole())
+            await client.send("lost")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.recv(), 0.1)
+            (passage,) = proxy.live
+            assert passage.ended is None
+            sent = passage.to_server
+        assert passage.to_server == sent
+        assert client.close_code == 1006
 
 
-def test_an_answer_stands_for_the_server() -> None:
-    async def main() -> None:
-        async with proxied() as proxy:
-            proxy.next(HttpAnswer(503, [("Retry-After", "7")], b"later"), times=2)
-            for _ in range(2):
-                with pytest.raises(InvalidStatus) as refused:
-                    await dial(proxy)
-                assert refused.value.response.status_code == 503
-                assert refused.value.response.headers["Retry-After"] == "7"
-                assert refused.value.response.body == b"later"
-            async with dial(proxy):
-                pass
-            assert [passage.status for passage in proxy.log] == [503, 503, 101]
-            assert proxy.log[0].request.startswith(b"GET /v1/ws ")
-
-    run(main)
+async def test_an_answer_stands_for_the_server() -> None:
+    async with proxied() as proxy:
+        proxy.next(HttpAnswer(503, [("Retry-After", "7")], b"later"), times=2)
+        for _ in range(2):
+            with pytest.raises(InvalidStatus) as refused:
+                await dial(proxy)
+            assert refused.value.response.status_code == 503
+            assert refused.value.response.headers["Retry-After"] == "7"
+            assert refused.value.response.body == b"later"
+        async with dial(proxy):
+            pass
+        assert [passage.status for passage in proxy.log] == [503, 503, 101]
+        assert proxy.log[0].request.startswith(b"GET /v1/ws ")

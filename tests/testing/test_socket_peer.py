@@ -32,7 +32,6 @@ from heimdall_reactive.testing import (
     redirect,
 )
 from tests.socket_peer import EndlessHeader, Handshake, SocketLink, SocketPeer, build_frame
-from tests.support import run
 
 
 def dial(peer: SocketPeer, **options: Any) -> connect:
@@ -43,37 +42,34 @@ def dial(peer: SocketPeer, **options: Any) -> connect:
     return connect(peer.url + "/v1/ws", **options)
 
 
-def test_messages_go_both_ways_and_the_closing_handshake_is_answered() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer:
-            headers = {"Authorization": "Bearer canary"}
-            async with dial(peer, additional_headers=headers) as client:
-                link = await peer.accepted(8)
-                assert peer.link is link
-                link.send({"a": 1})
-                link.send("hi")
-                link.send(b"\x00")
-                link.fragments(b"fr", b"ag")
-                assert [await client.recv() for _ in range(4)] == ['{"a":1}', "hi", b"\x00", "frag"]
-                for message in ("[1]", "text", b"\xff", "l" * 70_000):
-                    await client.send(message)
-                assert [await link.receive(1) for _ in range(4)] == [
-                    [1], "text", b"\xff", "l" * 70_000,
-                ]  # fmt: skip
-                await (await client.ping())
-                assert link.pings == 1
-                await client.close(4001, "bye")
-            await link.ended(8)
-            assert (link.close_code, link.close_reason, client.close_code) == (4001, "bye", 4001)
-            assert all(frame.masked for frame in link.frames)
-            assert [frame.opcode for frame in link.frames] == [1, 1, 2, 1, 9, 8]
-            (record,) = peer.dials
-            assert (record.path, record.token) == ("/v1/ws", "canary")
-            assert "canary" not in repr(record)
-            with pytest.raises(ConnectionError):
-                await link.receive(1)
-
-    run(main)
+async def test_messages_go_both_ways_and_the_closing_handshake_is_answered() -> None:
+    async with SocketPeer() as peer:
+        headers = {"Authorization": "Bearer canary"}
+        async with dial(peer, additional_headers=headers) as client:
+            link = await peer.accepted(8)
+            assert peer.link is link
+            link.send({"a": 1})
+            link.send("hi")
+            link.send(b"\x00")
+            link.fragments(b"fr", b"ag")
+            assert [await client.recv() for _ in range(4)] == ['{"a":1}', "hi", b"\x00", "frag"]
+            for message in ("[1]", "text", b"\xff", "l" * 70_000):
+                await client.send(message)
+            assert [await link.receive(1) for _ in range(4)] == [
+                [1], "text", b"\xff", "l" * 70_000,
+            ]  # fmt: skip
+            await (await client.ping())
+            assert link.pings == 1
+            await client.close(4001, "bye")
+        await link.ended(8)
+        assert (link.close_code, link.close_reason, client.close_code) == (4001, "bye", 4001)
+        assert all(frame.masked for frame in link.frames)
+        assert [frame.opcode for frame in link.frames] == [1, 1, 2, 1, 9, 8]
+        (record,) = peer.dials
+        assert (record.path, record.token) == ("/v1/ws", "canary")
+        assert "canary" not in repr(record)
+        with pytest.raises(ConnectionError):
+            await link.receive(1)
 
 
 @pytest.mark.parametrize(
@@ -95,26 +91,20 @@ def test_messages_go_both_ways_and_the_closing_handshake_is_answered() -> None:
     ],
     ids=repr,
 )
-def test_a_step_fails_the_dial(step: Any, error: type[Exception]) -> None:
-    async def main() -> None:
-        async with SocketPeer(step) as peer:
-            with pytest.raises(error):
-                await dial(peer, open_timeout=0.15 if error is TimeoutError else 10)
-            async with dial(peer):
-                assert peer.links[-1].number == 2
-            assert [record.number for record in peer.dials] == [1, 2]
-
-    run(main)
+async def test_a_step_fails_the_dial(step: Any, error: type[Exception]) -> None:
+    async with SocketPeer(step) as peer:
+        with pytest.raises(error):
+            await dial(peer, open_timeout=0.15 if error is TimeoutError else 10)
+        async with dial(peer):
+            assert peer.links[-1].number == 2
+        assert [record.number for record in peer.dials] == [1, 2]
 
 
-def test_a_redirect_leads_elsewhere() -> None:
-    async def main() -> None:
-        async with SocketPeer() as there:
-            async with SocketPeer(redirect(there.url + "/other")) as here, dial(here):
-                assert not here.links
-            assert [record.path for record in there.dials] == ["/other"]
-
-    run(main)
+async def test_a_redirect_leads_elsewhere() -> None:
+    async with SocketPeer() as there:
+        async with SocketPeer(redirect(there.url + "/other")) as here, dial(here):
+            assert not here.links
+        assert [record.path for record in there.dials] == ["/other"]
 
 
 @pytest.mark.parametrize(
@@ -130,18 +120,15 @@ def test_a_redirect_leads_elsewhere() -> None:
     ],
     ids=repr,
 )
-def test_a_step_ends_an_accepted_connection(step: Any, code: int) -> None:
-    async def main() -> None:
-        async with (
-            SocketPeer(step) as peer,
-            dial(peer, ping_interval=0.05, ping_timeout=1) as client,
-        ):
-            with pytest.raises(ConnectionClosedError) as closed:
-                await client.recv()
-            ends = (closed.value.rcvd, closed.value.sent)
-            assert code in [end.code for end in ends if end is not None] or code == 1006
-
-    run(main)
+async def test_a_step_ends_an_accepted_connection(step: Any, code: int) -> None:
+    async with (
+        SocketPeer(step) as peer,
+        dial(peer, ping_interval=0.05, ping_timeout=1) as client,
+    ):
+        with pytest.raises(ConnectionClosedError) as closed:
+            await client.recv()
+        ends = (closed.value.rcvd, closed.value.sent)
+        assert code in [end.code for end in ends if end is not None] or code == 1006
 
 
 def half_a_frame(link: SocketLink) -> None:
@@ -168,79 +155,64 @@ DEEDS: list[tuple[str, Callable[[SocketLink], object], int]] = [
 
 
 @pytest.mark.parametrize(("name", "deed", "code"), DEEDS, ids=[deed[0] for deed in DEEDS])
-def test_a_deed_ends_the_connection(
+async def test_a_deed_ends_the_connection(
     name: str, deed: Callable[[SocketLink], object], code: int
 ) -> None:
-    async def main() -> None:
-        async with (
-            SocketPeer() as peer,
-            dial(peer, max_size=1000, ping_interval=0.05, ping_timeout=1) as client,
-        ):
-            deed(await peer.accepted(8))
-            with pytest.raises(ConnectionClosed) as closed:
-                await client.recv()
-            ends = [end.code for end in (closed.value.rcvd, closed.value.sent) if end is not None]
-            assert code in (ends or [1006])
-
-    run(main)
+    async with (
+        SocketPeer() as peer,
+        dial(peer, max_size=1000, ping_interval=0.05, ping_timeout=1) as client,
+    ):
+        deed(await peer.accepted(8))
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        ends = [end.code for end in (closed.value.rcvd, closed.value.sent) if end is not None]
+        assert code in (ends or [1006])
 
 
-def test_a_deflate_bomb_is_defused() -> None:
-    async def main() -> None:
-        step = Handshake(headers=[("Sec-WebSocket-Extensions", "permessage-deflate")])
-        packer = zlib.compressobj(wbits=-15)
-        bomb = packer.compress(bytes(8 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH)
-        async with SocketPeer(step) as peer, dial(peer, compression="deflate") as client:
-            (await peer.accepted(8)).frame(2, bomb.removesuffix(b"\0\0\xff\xff"), rsv=4)
-            with pytest.raises(ConnectionClosed) as closed:
-                await client.recv()
-            assert closed.value.sent is not None
-            assert closed.value.sent.code == 1009
-
-    run(main)
+async def test_a_deflate_bomb_is_defused() -> None:
+    step = Handshake(headers=[("Sec-WebSocket-Extensions", "permessage-deflate")])
+    packer = zlib.compressobj(wbits=-15)
+    bomb = packer.compress(bytes(8 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    async with SocketPeer(step) as peer, dial(peer, compression="deflate") as client:
+        (await peer.accepted(8)).frame(2, bomb.removesuffix(b"\0\0\xff\xff"), rsv=4)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.sent is not None
+        assert closed.value.sent.code == 1009
 
 
-def test_a_peer_that_never_pongs_is_found_out_and_one_that_does_is_not() -> None:
-    async def main() -> None:
-        options = {"ping_interval": 0.02, "ping_timeout": 0.1}
-        async with SocketPeer() as peer, dial(peer, **options) as client:
-            link = await peer.accepted(8)
-            await link.wait_for(lambda: link.pings > 3)
-            link.mute_pong()
-            with pytest.raises(ConnectionClosedError, match="keepalive ping timeout"):
-                await client.recv()
-            await link.wait_for(lambda: link.close_code == 1011)
-
-    run(main)
+async def test_a_peer_that_never_pongs_is_found_out_and_one_that_does_is_not() -> None:
+    options = {"ping_interval": 0.02, "ping_timeout": 0.1}
+    async with SocketPeer() as peer, dial(peer, **options) as client:
+        link = await peer.accepted(8)
+        await link.wait_for(lambda: link.pings > 3)
+        link.mute_pong()
+        with pytest.raises(ConnectionClosedError, match="keepalive ping timeout"):
+            await client.recv()
+        await link.wait_for(lambda: link.close_code == 1011)
 
 
-def test_a_muted_close_leaves_the_client_to_its_own_time() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(8)
-            link.mute_close()
-            await client.close()
-            assert client.close_code == 1006
-            assert link.close_code == 1000
-
-    run(main)
+async def test_a_muted_close_leaves_the_client_to_its_own_time() -> None:
+    async with SocketPeer() as peer, dial(peer) as client:
+        link = await peer.accepted(8)
+        link.mute_close()
+        await client.close()
+        assert client.close_code == 1006
+        assert link.close_code == 1000
 
 
-def test_a_silence_holds_everything_back_in_order() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(8)
-            link.silence()
-            link.send("one")
-            link.send("two")
-            await client.send("up")
-            with pytest.raises(TimeoutError):
-                await link.receive(0.05)
-            link.resume()
-            assert [await client.recv(), await client.recv()] == ["one", "two"]
-            assert await link.receive(1) == "up"
-
-    run(main)
+async def test_a_silence_holds_everything_back_in_order() -> None:
+    async with SocketPeer() as peer, dial(peer) as client:
+        link = await peer.accepted(8)
+        link.silence()
+        link.send("one")
+        link.send("two")
+        await client.send("up")
+        with pytest.raises(TimeoutError):
+            await link.receive(0.05)
+        link.resume()
+        assert [await client.recv(), await client.recv()] == ["one", "two"]
+        assert await link.receive(1) == "up"
 
 
 async def endless(client: ClientConnection) -> None:
@@ -248,86 +220,68 @@ async def endless(client: ClientConnection) -> None:
         await client.send(bytes(1 << 20))
 
 
-def test_a_stall_fills_the_buffers_of_the_client() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(8)
-            link.stall()
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(endless(client), 0.2)
-            link.resume()
-            assert await link.receive(1) == bytes(1 << 20)
-
-    run(main)
+async def test_a_stall_fills_the_buffers_of_the_client() -> None:
+    async with SocketPeer() as peer, dial(peer) as client:
+        link = await peer.accepted(8)
+        link.stall()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(endless(client), 0.2)
+        link.resume()
+        assert await link.receive(1) == bytes(1 << 20)
 
 
-def test_a_flood_goes_as_fast_as_the_client_takes_it() -> None:
-    async def main() -> None:
-        async with SocketPeer() as peer, dial(peer) as client:
-            link = await peer.accepted(8)
-            assert await link.flood(build_frame(1, b"drop"), 500) == 500
-            link.send("the last")
-            assert [await client.recv() for _ in range(501)][-1] == "the last"
-
-    run(main)
+async def test_a_flood_goes_as_fast_as_the_client_takes_it() -> None:
+    async with SocketPeer() as peer, dial(peer) as client:
+        link = await peer.accepted(8)
+        assert await link.flood(build_frame(1, b"drop"), 500) == 500
+        link.send("the last")
+        assert [await client.recv() for _ in range(501)][-1] == "the last"
 
 
-def test_the_peer_answers_by_itself_if_told_how() -> None:
-    async def main() -> None:
-        first = Accept(first_messages=["welcome"], then=lambda link: link.send("and"))
+async def test_the_peer_answers_by_itself_if_told_how() -> None:
+    first = Accept(first_messages=["welcome"], then=lambda link: link.send("and"))
 
-        def answer(link: SocketLink, message: Any) -> None:
-            link.send([message])
+    def answer(link: SocketLink, message: Any) -> None:
+        link.send([message])
 
-        async with SocketPeer(first, on_message=answer) as peer, dial(peer) as client:
-            await client.send("ping")
-            assert [await client.recv() for _ in range(3)] == ["welcome", "and", '["ping"]']
-            assert repr(peer) == "<SocketPeer 1 dials, 1 live>"
-            peer.always(Refuse(429))
-            with pytest.raises(InvalidStatus):
-                await dial(peer)
-
-    run(main)
+    async with SocketPeer(first, on_message=answer) as peer, dial(peer) as client:
+        await client.send("ping")
+        assert [await client.recv() for _ in range(3)] == ["welcome", "and", '["ping"]']
+        assert repr(peer) == "<SocketPeer 1 dials, 1 live>"
+        peer.always(Refuse(429))
+        with pytest.raises(InvalidStatus):
+            await dial(peer)
 
 
-def test_a_script_may_be_replaced_and_waiting_has_an_end() -> None:
-    async def main() -> None:
-        async with SocketPeer(Refuse(500), Refuse(500)) as peer:
-            peer.script(Refuse(403))
-            with pytest.raises(InvalidStatus, match="403"):
-                await dial(peer)
-            with pytest.raises(TimeoutError):
-                await peer.accepted(0.01)
-            waiting = asyncio.create_task(peer.accepted())
-            await peer.wait_for(lambda: len(peer.dials) == 1)
+async def test_a_script_may_be_replaced_and_waiting_has_an_end() -> None:
+    async with SocketPeer(Refuse(500), Refuse(500)) as peer:
+        peer.script(Refuse(403))
+        with pytest.raises(InvalidStatus, match="403"):
+            await dial(peer)
+        with pytest.raises(TimeoutError):
+            await peer.accepted(0.01)
+        waiting = asyncio.create_task(peer.accepted())
+        await peer.wait_for(lambda: len(peer.dials) == 1)
+    with pytest.raises(WaitTimeout):
+        await waiting
+
+
+async def test_a_plain_request_on_a_tls_port_and_the_other_way_round() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    async with SocketPeer(ssl=context) as peer:
+        assert peer.url.startswith("wss://")
+        with pytest.raises((InvalidMessage, OSError)):
+            await connect(peer.url.replace("wss", "ws"), proxy=None, open_timeout=1)
+    async with SocketPeer() as peer:
+        with pytest.raises(ssl.SSLError):
+            await connect(peer.url.replace("ws", "wss"), proxy=None, open_timeout=1)
+
+
+async def test_a_client_that_never_speaks_tls_leaves_nothing_behind() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    async with SocketPeer(ssl=context) as peer:
+        _, writer = await asyncio.open_connection("127.0.0.1", peer.port)
         with pytest.raises(WaitTimeout):
-            await waiting
-
-    run(main)
-
-
-def test_a_plain_request_on_a_tls_port_and_the_other_way_round() -> None:
-    async def main() -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        async with SocketPeer(ssl=context) as peer:
-            assert peer.url.startswith("wss://")
-            with pytest.raises((InvalidMessage, OSError)):
-                await connect(peer.url.replace("wss", "ws"), proxy=None, open_timeout=1)
-        async with SocketPeer() as peer:
-            with pytest.raises(ssl.SSLError):
-                await connect(peer.url.replace("ws", "wss"), proxy=None, open_timeout=1)
-
-    run(main)
-
-
-def test_a_client_that_never_speaks_tls_leaves_nothing_behind() -> None:
-    async def main() -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        async with SocketPeer(ssl=context) as peer:
-            _, writer = await asyncio.open_connection("127.0.0.1", peer.port)
-            with pytest.raises(WaitTimeout):
-                await peer.wait_for(lambda: peer.dials, timeout=0.05)
-        writer.close()
-        await writer.wait_closed()
-
-    run(main)
+            await peer.wait_for(lambda: peer.dials, timeout=0.05)
+    writer.close()
+    await writer.wait_closed()

@@ -245,15 +245,12 @@ async def outcome(case: Case, transport: Transport) -> Outcome:
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=case.name, marks=MARKS.get(case.name, ())) for case in CASES]
 )
-def test_a_case_comes_to_the_same_over_both_transports(case: Case) -> None:
-    async def main() -> None:
-        seen = await outcome(case, "websockets")
-        goes_on = case.code == 1000 and case not in CLOSES
-        assert seen.messages == [*case.messages, *(["last"] if goes_on else [])]
-        assert seen.sent == case.code
-        assert await outcome(case, "picows") == seen
-
-    run(main)
+async def test_a_case_comes_to_the_same_over_both_transports(case: Case) -> None:
+    seen = await outcome(case, "websockets")
+    goes_on = case.code == 1000 and case not in CLOSES
+    assert seen.messages == [*case.messages, *(["last"] if goes_on else [])]
+    assert seen.sent == case.code
+    assert await outcome(case, "picows") == seen
 
 
 def test_pings_are_answered_in_order_and_only_before_the_end() -> None:
@@ -268,10 +265,7 @@ def test_pings_are_answered_in_order_and_only_before_the_end() -> None:
 
 
 @pytest.mark.parametrize("case", DIFFERENT, ids=[case.name for case in DIFFERENT])
-def test_a_difference_between_the_transports_is_still_one(case: Case) -> None:
-    async def main() -> None:
-        seen = await outcome(case, "websockets")
-        assert (seen.sent, seen.messages[:-1]) == (case.code, case.messages)
-        assert (await outcome(case, "picows")).sent == 1002
-
-    run(main)
+async def test_a_difference_between_the_transports_is_still_one(case: Case) -> None:
+    seen = await outcome(case, "websockets")
+    assert (seen.sent, seen.messages[:-1]) == (case.code, case.messages)
+    assert (await outcome(case, "picows")).sent == 1002

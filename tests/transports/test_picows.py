@@ -22,7 +22,7 @@ from heimdall_reactive.transports.picows_splitting import PIECE, PicowsSplitter
 from heimdall_reactive.transports.picows_wire import PicowsWire
 from tests.peers import peer, quick
 from tests.socket_peer import SocketPeer, build_frame
-from tests.support import fate, record, run, until
+from tests.support import fate, record, until
 
 TEXT, BINARY, CONT, CLOSE, PING = 1, 2, 0, 8, 9
 LIMIT = 100_000
@@ -280,28 +280,22 @@ def test_the_name_is_an_option_and_the_other_names_are_not() -> None:
         use_websocket("ws://127.0.0.1:9", transport="pico")  # type: ignore[call-overload] # pyright: ignore
 
 
-def test_frames_behind_the_handshake_are_the_first() -> None:
-    async def main() -> None:
-        big = "b" * 200_000
-        async with (
-            SocketPeer(Accept(first_messages=["a", big, "c"])) as served,
-            quick(served.url, transport="picows", message_type=str, immediate=False) as store,
-        ):
-            got = record(store.messages)
-            store.connect()
-            await until(store, lambda: len(got) == 3)
-            assert got == ["a", big, "c"]
-
-    run(main)
+async def test_frames_behind_the_handshake_are_the_first() -> None:
+    big = "b" * 200_000
+    async with (
+        SocketPeer(Accept(first_messages=["a", big, "c"])) as served,
+        quick(served.url, transport="picows", message_type=str, immediate=False) as store,
+    ):
+        got = record(store.messages)
+        store.connect()
+        await until(store, lambda: len(got) == 3)
+        assert got == ["a", big, "c"]
 
 
-def test_the_event_loop_reads_into_the_buffer_of_picows() -> None:
-    async def main() -> None:
-        async with SocketPeer() as served, use_websocket(served.url, transport="picows") as store:
-            await store.wait_connected(8)
-            session: Any = store._core.connection.sessions.current
-            wire = session.wire
-            assert isinstance(wire, PicowsWire)
-            assert isinstance(wire.transport.get_protocol(), asyncio.BufferedProtocol)
-
-    run(main)
+async def test_the_event_loop_reads_into_the_buffer_of_picows() -> None:
+    async with SocketPeer() as served, use_websocket(served.url, transport="picows") as store:
+        await store.wait_connected(8)
+        session: Any = store._core.connection.sessions.current
+        wire = session.wire
+        assert isinstance(wire, PicowsWire)
+        assert isinstance(wire.transport.get_protocol(), asyncio.BufferedProtocol)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from heimdall_reactive.transports.taken import abort, taken
-from tests.support import run
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
 
@@ -42,27 +41,24 @@ async def connected(sock: socket.socket) -> tuple[Any, socket.socket]:
 
 
 @LINUX
-def test_what_the_peers_host_has_acknowledged_is_counted() -> None:
-    async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            writer, accepted = await connected(server)
-            before, _ = taken(writer.transport, 100.0)
-            writer.write(b"x" * 1000)
-            await writer.drain()
-            assert len(accepted.recv(1000, socket.MSG_WAITALL)) == 1000
-            while (after := taken(writer.transport, 100.0)[0]) == before:  # noqa: ASYNC110
-                await asyncio.sleep(0)  # nobody tells of an acknowledgement
-            _, at = taken(writer.transport, 100.0)
-            assert after - before == 1000
-            assert 90.0 < at <= 100.0
-            later = taken(writer.transport, 200.0)
-            assert later[0] == after
-            assert later[1] > 190.0
-            accepted.close()
-            writer.close()
-            await writer.wait_closed()
-
-    run(main)
+async def test_what_the_peers_host_has_acknowledged_is_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        writer, accepted = await connected(server)
+        before, _ = taken(writer.transport, 100.0)
+        writer.write(b"x" * 1000)
+        await writer.drain()
+        assert len(accepted.recv(1000, socket.MSG_WAITALL)) == 1000
+        while (after := taken(writer.transport, 100.0)[0]) == before:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # nobody tells of an acknowledgement
+        _, at = taken(writer.transport, 100.0)
+        assert after - before == 1000
+        assert 90.0 < at <= 100.0
+        later = taken(writer.transport, 200.0)
+        assert later[0] == after
+        assert later[1] > 190.0
+        accepted.close()
+        writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -77,17 +73,14 @@ def test_elsewhere_it_is_how_much_less_waits(closed: bool) -> None:
     assert taken(buffer, 8.0) == (-100, 8.0)
 
 
-def test_a_connection_that_is_dropped_is_reset() -> None:
-    async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            writer, accepted = await connected(server)
-            abort(writer.transport)
-            loop = asyncio.get_running_loop()
-            with pytest.raises(ConnectionResetError):
-                await loop.run_in_executor(None, accepted.recv, 1)
-            accepted.close()
-
-    run(main)
+async def test_a_connection_that_is_dropped_is_reset() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        writer, accepted = await connected(server)
+        abort(writer.transport)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ConnectionResetError):
+            await loop.run_in_executor(None, accepted.recv, 1)
+        accepted.close()
 
 
 @pytest.mark.parametrize("sock", [None, object()])

@@ -213,19 +213,16 @@ async def read(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
 
 
-def test_a_wire_forgets_what_is_secret_and_has_the_stores_pings() -> None:
-    async def main() -> None:
-        options = StoreOptions(ping_interval=7.0, ping_timeout=3.0)
-        async with raw_peer(read) as url:
-            host = url.removeprefix("ws://").rstrip("/")
-            wire: Any = await dial(f"ws://ada:{SECRET}@{host}/?t={SECRET}", [], None, options)
-            uri = wire.protocol.uri
-            assert (uri.username, uri.password, uri.query, wire.request) == (None, None, "", None)
-            assert wire.protocol.available_subprotocols is None
-            assert (wire.ping_interval, wire.ping_timeout) == (7.0, 3.0)
-            wire.kill()
-
-    run(main)
+async def test_a_wire_forgets_what_is_secret_and_has_the_stores_pings() -> None:
+    options = StoreOptions(ping_interval=7.0, ping_timeout=3.0)
+    async with raw_peer(read) as url:
+        host = url.removeprefix("ws://").rstrip("/")
+        wire: Any = await dial(f"ws://ada:{SECRET}@{host}/?t={SECRET}", [], None, options)
+        uri = wire.protocol.uri
+        assert (uri.username, uri.password, uri.query, wire.request) == (None, None, "", None)
+        assert wire.protocol.available_subprotocols is None
+        assert (wire.ping_interval, wire.ping_timeout) == (7.0, 3.0)
+        wire.kill()
 
 
 # Redirects

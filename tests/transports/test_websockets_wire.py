@@ -60,50 +60,41 @@ def test_websockets_still_has_what_the_wire_overrides() -> None:
         assert callable(getattr(ClientConnection, name))
 
 
-def test_fragments_and_whole_messages_keep_their_order_also_in_one_segment() -> None:
-    async def main() -> None:
-        burst = b"".join(
-            (
-                frame(TEXT, b'"a', fin=False),
-                frame(PING, b"p"),
-                frame(CONT, b'bc"'),
-                frame(TEXT, b"1"),
-                frame(BINARY, b"x", fin=False),
-                frame(CONT, b"y"),
-                frame(TEXT, b"2"),
-            )
+async def test_fragments_and_whole_messages_keep_their_order_also_in_one_segment() -> None:
+    burst = b"".join(
+        (
+            frame(TEXT, b'"a', fin=False),
+            frame(PING, b"p"),
+            frame(CONT, b'bc"'),
+            frame(TEXT, b"1"),
+            frame(BINARY, b"x", fin=False),
+            frame(CONT, b"y"),
+            frame(TEXT, b"2"),
         )
-        async with raw_peer(writing(burst)) as url, quick(url) as store:
-            hot = record(store.messages)
-            await until(store, lambda: len(hot) == 4)
-            assert hot == ["abc", 1, b"xy", 2]
-
-    run(main)
-
-
-def test_a_frame_right_behind_the_handshake_comes_after_the_announcement() -> None:
-    async def main() -> None:
-        async with raw_peer(writing(frame(TEXT, b"1"))) as url, quick(url) as store:
-            seen: list[Any] = []
-            store.is_connected.subscribe(seen.append)
-            store.messages.subscribe(seen.append)
-            await until(store, lambda: 1 in seen and len(seen) == 3)
-            assert seen == [False, True, 1]
-            assert type(seen[2]) is int
-
-    run(main)
+    )
+    async with raw_peer(writing(burst)) as url, quick(url) as store:
+        hot = record(store.messages)
+        await until(store, lambda: len(hot) == 4)
+        assert hot == ["abc", 1, b"xy", 2]
 
 
-def test_nothing_is_read_behind_a_failure_also_in_the_same_segment() -> None:
-    async def main() -> None:
-        burst = frame(TEXT, b"1") + frame(TEXT, b'"\xff"') + frame(TEXT, b"2")
-        async with raw_peer(writing(burst)) as url, quick(url, max_reconnect_attempts=0) as store:
-            seen = record(store.messages)
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
-            assert state.close is not None
-            assert (state.close.code, seen) == (1007, [1])
+async def test_a_frame_right_behind_the_handshake_comes_after_the_announcement() -> None:
+    async with raw_peer(writing(frame(TEXT, b"1"))) as url, quick(url) as store:
+        seen: list[Any] = []
+        store.is_connected.subscribe(seen.append)
+        store.messages.subscribe(seen.append)
+        await until(store, lambda: 1 in seen and len(seen) == 3)
+        assert seen == [False, True, 1]
+        assert type(seen[2]) is int
 
-    run(main)
+
+async def test_nothing_is_read_behind_a_failure_also_in_the_same_segment() -> None:
+    burst = frame(TEXT, b"1") + frame(TEXT, b'"\xff"') + frame(TEXT, b"2")
+    async with raw_peer(writing(burst)) as url, quick(url, max_reconnect_attempts=0) as store:
+        seen = record(store.messages)
+        state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
+        assert state.close is not None
+        assert (state.close.code, seen) == (1007, [1])
 
 
 class Count:
@@ -126,64 +117,55 @@ class Count:
     def on_closed(self, close: CloseInfo) -> None: ...
 
 
-def test_what_comes_before_the_announcement_is_held_and_bounded() -> None:
-    async def main() -> None:
-        stuck = asyncio.Event()
+async def test_what_comes_before_the_announcement_is_held_and_bounded() -> None:
+    stuck = asyncio.Event()
 
-        async def flood(reader: Reader, writer: Writer) -> None:
-            try:
-                while True:
-                    writer.write(frame(TEXT, b"x" * 1000) * 100)
-                    await asyncio.wait_for(writer.drain(), 0.3)
-            except TimeoutError:
-                stuck.set()
-            while await reader.read(4096):
-                pass
+    async def flood(reader: Reader, writer: Writer) -> None:
+        try:
+            while True:
+                writer.write(frame(TEXT, b"x" * 1000) * 100)
+                await asyncio.wait_for(writer.drain(), 0.3)
+        except TimeoutError:
+            stuck.set()
+        while await reader.read(4096):
+            pass
 
-        async with raw_peer(flood) as url:
-            wire = await dial(url, [], None, StoreOptions(compression=None))
-            await asyncio.wait_for(stuck.wait(), 8)  # the peer can write no more
-            count = Count()
-            wire.start(count)
-            held = count.frames
-            assert 0 < held < 1000
-            count.got.clear()
-            await asyncio.wait_for(count.got.wait(), 8)
-            assert count.frames > held
-            wire.kill()
-
-    run(main)
+    async with raw_peer(flood) as url:
+        wire = await dial(url, [], None, StoreOptions(compression=None))
+        await asyncio.wait_for(stuck.wait(), 8)  # the peer can write no more
+        count = Count()
+        wire.start(count)
+        held = count.frames
+        assert 0 < held < 1000
+        count.got.clear()
+        await asyncio.wait_for(count.got.wait(), 8)
+        assert count.frames > held
+        wire.kill()
 
 
-def test_messages_and_the_close_of_one_segment_arrive_in_order() -> None:
-    async def main() -> None:
-        burst = b"".join(frame(TEXT, b"%d" % n) for n in range(5))
-        burst += frame(CLOSE, (4401).to_bytes(2, "big") + b"expired")
-        async with raw_peer(writing(burst)) as url, quick(url, access_token="t") as store:
-            seen: list[Any] = []
-            store.messages.subscribe(seen.append)
-            store.is_connected.skip(1).subscribe(seen.append)
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
-            assert seen == [True, 0, 1, 2, 3, 4, False]
-            assert state.close is not None
-            assert (state.close.code, state.close.reason) == (4401, "expired")
-
-    run(main)
+async def test_messages_and_the_close_of_one_segment_arrive_in_order() -> None:
+    burst = b"".join(frame(TEXT, b"%d" % n) for n in range(5))
+    burst += frame(CLOSE, (4401).to_bytes(2, "big") + b"expired")
+    async with raw_peer(writing(burst)) as url, quick(url, access_token="t") as store:
+        seen: list[Any] = []
+        store.messages.subscribe(seen.append)
+        store.is_connected.skip(1).subscribe(seen.append)
+        state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
+        assert seen == [True, 0, 1, 2, 3, 4, False]
+        assert state.close is not None
+        assert (state.close.code, state.close.reason) == (4401, "expired")
 
 
-def test_too_many_fragments_close_with_1009() -> None:
-    async def main() -> None:
-        burst = frame(TEXT, b"x", fin=False) + frame(CONT, b"x", fin=False) * 4100
-        async with (
-            raw_peer(writing(burst)) as url,
-            quick(url, auto_reconnect=False, close_timeout=0.1) as store,
-        ):
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            assert state.close is not None
-            assert (state.close.code, state.close.who) == (1009, "client")
-            assert state.close.reason == "too many fragments"
-
-    run(main)
+async def test_too_many_fragments_close_with_1009() -> None:
+    burst = frame(TEXT, b"x", fin=False) + frame(CONT, b"x", fin=False) * 4100
+    async with (
+        raw_peer(writing(burst)) as url,
+        quick(url, auto_reconnect=False, close_timeout=0.1) as store,
+    ):
+        state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        assert state.close is not None
+        assert (state.close.code, state.close.who) == (1009, "client")
+        assert state.close.reason == "too many fragments"
 
 
 class Notes:
@@ -209,23 +191,20 @@ class Notes:
         self.ended.set()
 
 
-def test_what_came_before_the_end_of_a_socket_is_pushed_when_the_wire_starts() -> None:
-    async def main() -> None:
-        burst = frame(TEXT, b"1") + frame(BINARY, b"2", fin=False) + frame(CONT, b"3")
-        async with raw_peer(writing(burst)) as url:
-            wire: Any = await dial(url, [], None, StoreOptions(compression=None))
-            while not wire._unread:  # noqa: ASYNC110 - nobody is told of it
-                await asyncio.sleep(0.001)
-            wire.transport.abort()
-            await wire.wait_closed()
-            notes = Notes()
-            wire.start(notes)
-            assert notes.told == [
-                (b"1", True), (b"23", False),
-                CloseInfo(1006, "the socket ended without a close frame"),
-            ]  # fmt: skip
-
-    run(main)
+async def test_what_came_before_the_end_of_a_socket_is_pushed_when_the_wire_starts() -> None:
+    burst = frame(TEXT, b"1") + frame(BINARY, b"2", fin=False) + frame(CONT, b"3")
+    async with raw_peer(writing(burst)) as url:
+        wire: Any = await dial(url, [], None, StoreOptions(compression=None))
+        while not wire._unread:  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.001)
+        wire.transport.abort()
+        await wire.wait_closed()
+        notes = Notes()
+        wire.start(notes)
+        assert notes.told == [
+            (b"1", True), (b"23", False),
+            CloseInfo(1006, "the socket ended without a close frame"),
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize("fin", [True, False], ids=["whole", "in fragments"])
@@ -251,18 +230,15 @@ def test_a_receiver_that_raises_closes_with_1011_and_gets_nothing_more(
     assert "secret" not in caplog.text
 
 
-def test_the_first_reason_for_which_we_fail_a_connection_is_told() -> None:
-    async def main() -> None:
-        async with raw_peer(writing()) as url:
-            wire = await dial(url, [], None, StoreOptions(close_timeout=0.1))
-            notes = Notes()
-            wire.start(notes)
-            wire.fail(4000, "first")
-            wire.fail(4001, "second")
-            await asyncio.wait_for(notes.ended.wait(), 8)
-            assert notes.told == [CloseInfo(4000, "first", "client")]
-
-    run(main)
+async def test_the_first_reason_for_which_we_fail_a_connection_is_told() -> None:
+    async with raw_peer(writing()) as url:
+        wire = await dial(url, [], None, StoreOptions(close_timeout=0.1))
+        notes = Notes()
+        wire.start(notes)
+        wire.fail(4000, "first")
+        wire.fail(4001, "second")
+        await asyncio.wait_for(notes.ended.wait(), 8)
+        assert notes.told == [CloseInfo(4000, "first", "client")]
 
 
 @pytest.mark.parametrize(
@@ -277,74 +253,64 @@ def test_the_first_reason_for_which_we_fail_a_connection_is_told() -> None:
         (b"\x81\x7f" + (2**40).to_bytes(8, "big"), 1009),
     ],
 )
-def test_garbage_ends_in_time_also_where_the_peer_keeps_tcp_open(garbage: bytes, code: int) -> None:
-    async def main() -> None:
-        async with (
-            raw_peer(writing(garbage)) as url,
-            quick(url, auto_reconnect=False, close_timeout=0.1) as store,
-        ):
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            assert state.close is not None
-            assert (state.close.code, state.close.who) == (code, "client")
+async def test_garbage_ends_in_time_also_where_the_peer_keeps_tcp_open(
+    garbage: bytes, code: int
+) -> None:
+    async with (
+        raw_peer(writing(garbage)) as url,
+        quick(url, auto_reconnect=False, close_timeout=0.1) as store,
+    ):
+        state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        assert state.close is not None
+        assert (state.close.code, state.close.who) == (code, "client")
 
-    run(main)
 
-
-def test_a_close_frame_with_tcp_held_open_is_seen_in_time() -> None:
-    async def main() -> None:
-        close = frame(CLOSE, (1001).to_bytes(2, "big"))
-        async with (
-            raw_peer(writing(close)) as url,
-            quick(url, auto_reconnect=False, close_timeout=0.1, ping_interval=None) as store,
-        ):
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
-            assert state.close is not None
-            assert (state.close.code, state.close.who) == (1001, "server")
-
-    run(main)
+async def test_a_close_frame_with_tcp_held_open_is_seen_in_time() -> None:
+    close = frame(CLOSE, (1001).to_bytes(2, "big"))
+    async with (
+        raw_peer(writing(close)) as url,
+        quick(url, auto_reconnect=False, close_timeout=0.1, ping_interval=None) as store,
+    ):
+        state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 8)
+        assert state.close is not None
+        assert (state.close.code, state.close.who) == (1001, "server")
 
 
 @pytest.mark.parametrize("flood", [False, True], ids=["silent", "full write buffer"])
-def test_a_peer_that_answers_no_ping_is_noticed(flood: bool) -> None:
-    async def main() -> None:
-        async def mute(reader: Reader, writer: Writer) -> None:
-            await asyncio.Future()
+async def test_a_peer_that_answers_no_ping_is_noticed(flood: bool) -> None:
+    async def mute(reader: Reader, writer: Writer) -> None:
+        await asyncio.Future()
 
-        async with (
-            raw_peer(mute) as url,
-            quick(url, auto_reconnect=False, ping_interval=0.2, ping_timeout=0.2) as store,
-        ):
-            await store.wait_connected(8)
-            receipts = [store.send(b"x" * 2**20) for _ in range(12)] if flood else []
-            state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
-            assert state.close is not None
-            assert (state.close.code, state.close.who) == (1006, "network")
-            assert "ping" in state.close.reason
-            if flood:  # a full buffer stops the writing, and what waits stays in order
-                assert receipts[-1].state == "queued"
-                assert store.stats.queued > 0
-
-    run(main)
+    async with (
+        raw_peer(mute) as url,
+        quick(url, auto_reconnect=False, ping_interval=0.2, ping_timeout=0.2) as store,
+    ):
+        await store.wait_connected(8)
+        receipts = [store.send(b"x" * 2**20) for _ in range(12)] if flood else []
+        state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
+        assert state.close is not None
+        assert (state.close.code, state.close.who) == (1006, "network")
+        assert "ping" in state.close.reason
+        if flood:  # a full buffer stops the writing, and what waits stays in order
+            assert receipts[-1].state == "queued"
+            assert store.stats.queued > 0
 
 
-def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
-    async def main() -> None:
-        async def chatty(reader: Reader, writer: Writer) -> None:
-            for _ in range(10):
-                writer.write(frame(TEXT, b"1"))
-                await asyncio.sleep(0.1)  # a second in all: longer than the time-out
-            writer.write(frame(TEXT, b"2"))
-            await asyncio.Future()
+async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
+    async def chatty(reader: Reader, writer: Writer) -> None:
+        for _ in range(10):
+            writer.write(frame(TEXT, b"1"))
+            await asyncio.sleep(0.1)  # a second in all: longer than the time-out
+        writer.write(frame(TEXT, b"2"))
+        await asyncio.Future()
 
-        async with (
-            raw_peer(chatty) as url,
-            quick(url, auto_reconnect=False, ping_interval=0.1, ping_timeout=0.6) as store,
-        ):
-            hot = record(store.messages)
-            await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
-            assert hot[-1] == 2
-
-    run(main)
+    async with (
+        raw_peer(chatty) as url,
+        quick(url, auto_reconnect=False, ping_interval=0.1, ping_timeout=0.6) as store,
+    ):
+        hot = record(store.messages)
+        await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
+        assert hot[-1] == 2
 
 
 def test_writing_goes_on_when_the_peer_reads_again() -> None:
@@ -370,78 +336,69 @@ def test_writing_goes_on_when_the_peer_reads_again() -> None:
     run(main)
 
 
-def test_a_slow_observer_does_not_cost_the_connection_its_keep_alive() -> None:
-    async def main() -> None:
-        async def flood(ws: ServerConnection) -> None:
-            for n in range(2000):
-                await ws.send(f"{n}")
-            await ws.wait_closed()
+async def test_a_slow_observer_does_not_cost_the_connection_its_keep_alive() -> None:
+    async def flood(ws: ServerConnection) -> None:
+        for n in range(2000):
+            await ws.send(f"{n}")
+        await ws.wait_closed()
 
-        async with (
-            peer(flood, ping_interval=0.1, ping_timeout=1) as url,
-            quick(url, ping_interval=0.1, ping_timeout=1) as store,
-        ):
-            hot = record(store.messages)
-            late: list[Any] = []
+    async with (
+        peer(flood, ping_interval=0.1, ping_timeout=1) as url,
+        quick(url, ping_interval=0.1, ping_timeout=1) as store,
+    ):
+        hot = record(store.messages)
+        late: list[Any] = []
 
-            async def consume() -> None:
-                while len(late) < 40:  # for longer than the time-out
-                    await asyncio.sleep(0.03)
-                    late.append(store.last_message.value)
+        async def consume() -> None:
+            while len(late) < 40:  # for longer than the time-out
+                await asyncio.sleep(0.03)
+                late.append(store.last_message.value)
 
-            await consume()
-            await until(store, lambda: len(hot) == 2000)
-            assert hot == list(range(2000))
-            assert store.state.value.session == 1
-
-    run(main)
+        await consume()
+        await until(store, lambda: len(hot) == 2000)
+        assert hot == list(range(2000))
+        assert store.state.value.session == 1
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [(b"", ConnectError), (b"garbage\r\n\r\n", ConnectError), (None, ConnectTimeout)],
 )
-def test_an_upgrade_that_is_not_answered_properly_is_a_failed_attempt(
+async def test_an_upgrade_that_is_not_answered_properly_is_a_failed_attempt(
     answer: bytes | None, error: type[Exception]
 ) -> None:
-    async def main() -> None:
-        async def handler(reader: Reader, writer: Writer) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            if answer is None:
-                await reader.read()
-            else:
-                writer.write(answer)
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
 
-        async with (
-            raw_peer(handler, upgrade=False) as url,
-            quick(url, max_reconnect_attempts=0, open_timeout=0.2) as store,
-        ):
-            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
-            assert isinstance(state.error, error)
-
-    run(main)
+    async with (
+        raw_peer(handler, upgrade=False) as url,
+        quick(url, max_reconnect_attempts=0, open_timeout=0.2) as store,
+    ):
+        state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
+        assert isinstance(state.error, error)
 
 
-def test_closing_is_quick_under_a_flood() -> None:
-    async def main() -> None:
-        async def flood(reader: Reader, writer: Writer) -> None:
-            try:
-                while True:
-                    writer.write(frame(TEXT, b"1") * 100)
-                    await writer.drain()
-                    await asyncio.sleep(0)  # on some loops drain() does not let others run
-            except ConnectionError:
-                return
+async def test_closing_is_quick_under_a_flood() -> None:
+    async def flood(reader: Reader, writer: Writer) -> None:
+        try:
+            while True:
+                writer.write(frame(TEXT, b"1") * 100)
+                await writer.drain()
+                await asyncio.sleep(0)  # on some loops drain() does not let others run
+        except ConnectionError:
+            return
 
-        async with raw_peer(flood) as url:
-            store = quick(url, close_timeout=0.2)
-            await store.wait_connected(8)
-            loop = asyncio.get_running_loop()
-            before = loop.time()
-            await store.aclose()
-            assert loop.time() - before < 4.0  # without a deadline of its own it never ends
-
-    run(main)
+    async with raw_peer(flood) as url:
+        store = quick(url, close_timeout=0.2)
+        await store.wait_connected(8)
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await store.aclose()
+        assert loop.time() - before < 4.0  # without a deadline of its own it never ends
 
 
 def test_a_proxy_of_the_environment_is_not_used_for_loopback(
@@ -474,45 +431,38 @@ def test_the_token_is_in_no_log_and_no_repr(caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.leaky
-def test_a_certificate_is_verified_and_an_unknown_one_is_not_retried(certificate: Path) -> None:
-    async def main() -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
-        async with peer(lambda ws: ws.wait_closed(), ssl=context) as url:
-            secure = url.replace("ws://127.0.0.1", "wss://localhost")
-            async with quick(secure) as store:
-                state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
-                assert isinstance(state.error, CertificateError)
-                assert store.stats.attempts == 1
-            async with quick(secure, ssl=trusting, access_token="t") as store:
-                await store.wait_connected(8)
-
-    run(main)
-
-
-def test_a_port_that_nobody_listens_on_is_retried() -> None:
-    async def main() -> None:
-        async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
-            state = await store.wait_for(lambda s: s.attempt == 2, 8)
-            assert str(state.error) == "no connection: Connection refused"
-
-    run(main)
+async def test_a_certificate_is_verified_and_an_unknown_one_is_not_retried(
+    certificate: Path,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+    async with peer(lambda ws: ws.wait_closed(), ssl=context) as url:
+        secure = url.replace("ws://127.0.0.1", "wss://localhost")
+        async with quick(secure) as store:
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
+            assert isinstance(state.error, CertificateError)
+            assert store.stats.attempts == 1
+        async with quick(secure, ssl=trusting, access_token="t") as store:
+            await store.wait_connected(8)
 
 
-def test_a_socket_that_was_reset_says_so() -> None:
-    async def main() -> None:
-        async def reset(reader: Reader, writer: Writer) -> None:
-            await reader.readexactly(1)
-            linger = struct.pack("ii", 1, 0)
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            writer.transport.abort()
+async def test_a_port_that_nobody_listens_on_is_retried() -> None:
+    async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
+        state = await store.wait_for(lambda s: s.attempt == 2, 8)
+        assert str(state.error) == "no connection: Connection refused"
 
-        async with raw_peer(reset) as url:
-            wire = await dial(url, [], None, StoreOptions())
-            notes = Notes()
-            wire.start(notes)
-            await asyncio.wait_for(notes.ended.wait(), 8)
-            assert notes.told == [CloseInfo(1006, "the connection was reset")]
 
-    run(main)
+async def test_a_socket_that_was_reset_says_so() -> None:
+    async def reset(reader: Reader, writer: Writer) -> None:
+        await reader.readexactly(1)
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    async with raw_peer(reset) as url:
+        wire = await dial(url, [], None, StoreOptions())
+        notes = Notes()
+        wire.start(notes)
+        await asyncio.wait_for(notes.ended.wait(), 8)
+        assert notes.told == [CloseInfo(1006, "the connection was reset")]

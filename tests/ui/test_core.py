@@ -525,52 +525,43 @@ def test_values_are_the_newest_where_the_iteration_is_slow() -> None:
     assert run(main) == [0, 5]
 
 
-def test_a_cancelled_iteration_detaches() -> None:
-    async def main() -> None:
-        subject, begun = BehaviorSubject(0), asyncio.Event()
+async def test_a_cancelled_iteration_detaches() -> None:
+    subject, begun = BehaviorSubject(0), asyncio.Event()
 
-        async def follow() -> None:
-            async for _ in values(subject):
-                begun.set()
+    async def follow() -> None:
+        async for _ in values(subject):
+            begun.set()
 
-        task = asyncio.create_task(follow())
-        await begun.wait()
-        assert len(subject.observers) == 1
-        task.cancel()
-        await asyncio.wait([task])
-        assert not subject.observers
-
-    run(main)
+    task = asyncio.create_task(follow())
+    await begun.wait()
+    assert len(subject.observers) == 1
+    task.cancel()
+    await asyncio.wait([task])
+    assert not subject.observers
 
 
-def test_values_raise_what_the_source_failed_of_after_what_waits() -> None:
-    async def main() -> None:
-        following = values(reactivex.concat(reactivex.of(1), reactivex.throw(OSError("gone"))))
-        assert await anext(following) == 1
-        with pytest.raises(OSError, match="gone"):
-            await anext(following)
-
-    run(main)
+async def test_values_raise_what_the_source_failed_of_after_what_waits() -> None:
+    following = values(reactivex.concat(reactivex.of(1), reactivex.throw(OSError("gone"))))
+    assert await anext(following) == 1
+    with pytest.raises(OSError, match="gone"):
+        await anext(following)
 
 
-def test_values_come_from_a_store_on_another_thread(stage: Stage) -> None:
-    async def main() -> None:
-        with stage.store() as store:
-            before = observers(store)  # not behind the wait, whose own may just be leaving
-            await store.wait_connected()
-            seen = []
-            async with aclosing(values(store.last_message, buffer=100)) as messages:
-                async for message in messages:
-                    if message is None:  # the first value: what is sent now will be seen
-                        await asyncio.to_thread(stage.burst, 50)
-                        continue
-                    seen.append(message["n"])
-                    if len(seen) == 50:
-                        break
-            assert seen == list(range(50))
-            assert observers(store) == before
-
-    run(main)
+async def test_values_come_from_a_store_on_another_thread(stage: Stage) -> None:
+    with stage.store() as store:
+        before = observers(store)  # not behind the wait, whose own may just be leaving
+        await store.wait_connected()
+        seen = []
+        async with aclosing(values(store.last_message, buffer=100)) as messages:
+            async for message in messages:
+                if message is None:  # the first value: what is sent now will be seen
+                    await asyncio.to_thread(stage.burst, 50)
+                    continue
+                seen.append(message["n"])
+                if len(seen) == 50:
+                    break
+        assert seen == list(range(50))
+        assert observers(store) == before
 
 
 # badge

@@ -9,7 +9,6 @@ import pytest
 
 from heimdall_reactive import use_websocket
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import run
 
 from .support import observers
 
@@ -26,30 +25,27 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_it_sends_shows_the_echo_the_countdown_and_heals() -> None:
-    async def main() -> None:
-        with serve_in_thread(require_token=False, echo=True) as server:
-            store = use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.4)
-            app = Heimdall(store, server)
-            with store:
-                async with app.run_test(size=(60, 15)) as pilot:
-                    status, box = app.query_one("#status", Label), app.query_one(Input)
-                    await until(lambda: str(status.visual) == "connected" and not box.disabled)
-                    assert status.has_class("good")
-                    for n in range(7):
-                        box.value = f"hello {n}"
-                        box.focus()
-                        await pilot.press("enter")
-                        assert box.value == ""
-                    lines = app.query_one(Log).lines
-                    await until(lambda: '{"text": "hello 6"}' in lines)
-                    await until(lambda: str(app.query_one("#fate", Label).visual) == "delivered")
-                    await pilot.click("Button")
-                    await until(lambda: str(status.visual).startswith("again in 1 s"))
-                    assert box.disabled
-                    assert status.has_class("busy")
-                    await until(lambda: not box.disabled)
-                    assert str(status.visual) == "connected"
-                assert observers(store) == 0
-
-    run(main)
+async def test_it_sends_shows_the_echo_the_countdown_and_heals() -> None:
+    with serve_in_thread(require_token=False, echo=True) as server:
+        store = use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.4)
+        app = Heimdall(store, server)
+        with store:
+            async with app.run_test(size=(60, 15)) as pilot:
+                status, box = app.query_one("#status", Label), app.query_one(Input)
+                await until(lambda: str(status.visual) == "connected" and not box.disabled)
+                assert status.has_class("good")
+                for n in range(7):
+                    box.value = f"hello {n}"
+                    box.focus()
+                    await pilot.press("enter")
+                    assert box.value == ""
+                lines = app.query_one(Log).lines
+                await until(lambda: '{"text": "hello 6"}' in lines)
+                await until(lambda: str(app.query_one("#fate", Label).visual) == "delivered")
+                await pilot.click("Button")
+                await until(lambda: str(status.visual).startswith("again in 1 s"))
+                assert box.disabled
+                assert status.has_class("busy")
+                await until(lambda: not box.disabled)
+                assert str(status.visual) == "connected"
+            assert observers(store) == 0

@@ -69,38 +69,35 @@ async def shown(stage: Stage, loop: Loop, page: Callable[[WebSocketStore[Any]], 
 
 
 @LOOPS
-def test_a_page_lives_with_its_store_and_leaves_it(stage: Stage, loop: Loop) -> None:
-    async def main() -> None:
-        labels: list[ui.label] = []
+async def test_a_page_lives_with_its_store_and_leaves_it(stage: Stage, loop: Loop) -> None:
+    labels: list[ui.label] = []
 
-        def page(store: WebSocketStore[Any]) -> None:
-            labels.append(label := ui.label())
-            bind_text(label, store.last_message, lambda message: f"message {message}")
-            labels.append(status := ui.label())
-            bind_text(status, store.state, lambda state: state.status)
-            bind_enabled(ui.input("say"), store.is_connected)
+    def page(store: WebSocketStore[Any]) -> None:
+        labels.append(label := ui.label())
+        bind_text(label, store.last_message, lambda message: f"message {message}")
+        labels.append(status := ui.label())
+        bind_text(status, store.state, lambda state: state.status)
+        bind_enabled(ui.input("say"), store.is_connected)
 
-        async with shown(stage, loop, page) as (user, store):
-            assert labels[0].text == "message None"  # with the first paint
-            assert observers(store) == 3
-            box = next(iter(user.find(ui.input).elements))
-            stage.say(7)
-            await until(lambda: labels[0].text == "message {'n': 7}")
-            stage.go_offline(store)
-            await until(lambda: labels[1].text == "waiting")
-            assert not box.enabled
-            await until(lambda: labels[1].text == "connected")
-            await until(lambda: box.enabled)
-            stage.say(8)
-            await until(lambda: labels[0].text == "message {'n': 8}")
-            assert user.client is not None
-            user.client.delete()
-            assert observers(store) == 0
-            stage.say(9)
-            await until(lambda: store.last_message.value == {"n": 9})
-            assert labels[0].text == "message {'n': 8}"
-
-    run(main)
+    async with shown(stage, loop, page) as (user, store):
+        assert labels[0].text == "message None"  # with the first paint
+        assert observers(store) == 3
+        box = next(iter(user.find(ui.input).elements))
+        stage.say(7)
+        await until(lambda: labels[0].text == "message {'n': 7}")
+        stage.go_offline(store)
+        await until(lambda: labels[1].text == "waiting")
+        assert not box.enabled
+        await until(lambda: labels[1].text == "connected")
+        await until(lambda: box.enabled)
+        stage.say(8)
+        await until(lambda: labels[0].text == "message {'n': 8}")
+        assert user.client is not None
+        user.client.delete()
+        assert observers(store) == 0
+        stage.say(9)
+        await until(lambda: store.last_message.value == {"n": 9})
+        assert labels[0].text == "message {'n': 8}"
 
 
 @LOOPS
@@ -156,128 +153,113 @@ def test_setters_run_on_the_loop_of_nicegui_only(stage: Stage) -> None:
     assert on == {threading.get_ident()}
 
 
-def test_an_error_in_one_element_leaves_the_others(stage: Stage) -> None:
-    async def main() -> None:
-        labels: list[ui.label] = []
-        errors: list[object] = []
+async def test_an_error_in_one_element_leaves_the_others(stage: Stage) -> None:
+    labels: list[ui.label] = []
+    errors: list[object] = []
 
-        def page(store: WebSocketStore[Any]) -> None:
-            store.errors.subscribe(errors.append)
-            bind_text(ui.label(), store.last_message, lambda message: message["n"])
-            labels.append(label := ui.label())
-            bind_text(label, store.last_message)
+    def page(store: WebSocketStore[Any]) -> None:
+        store.errors.subscribe(errors.append)
+        bind_text(ui.label(), store.last_message, lambda message: message["n"])
+        labels.append(label := ui.label())
+        bind_text(label, store.last_message)
 
-        store = stage.store("thread")
-        await store.wait_connected(5)
-        async with user_simulation(lambda: page(store)) as user:
-            await user.open("/")
-            await until(lambda: len(errors) == 1)  # None has no "n"
-            stage.say(3)
-            await user.should_see("3")
-            await until(lambda: labels[0].text == "{'n': 3}")
-            assert store.connected
-            assert len(errors) == 1
-        await store.aclose()
-
-    run(main)
+    store = stage.store("thread")
+    await store.wait_connected(5)
+    async with user_simulation(lambda: page(store)) as user:
+        await user.open("/")
+        await until(lambda: len(errors) == 1)  # None has no "n"
+        stage.say(3)
+        await user.should_see("3")
+        await until(lambda: labels[0].text == "{'n': 3}")
+        assert store.connected
+        assert len(errors) == 1
+    await store.aclose()
 
 
-def test_a_refreshed_part_of_a_page_leaves_no_observer(stage: Stage) -> None:
-    async def main() -> None:
-        seen: list[Any] = []
+async def test_a_refreshed_part_of_a_page_leaves_no_observer(stage: Stage) -> None:
+    seen: list[Any] = []
 
-        def page(store: WebSocketStore[Any]) -> None:
-            @ui.refreshable
-            def part() -> None:
-                bind_text(ui.label(), store.last_message)
-                bind(store.last_message, seen.append, scope())  # owned by where it stands
+    def page(store: WebSocketStore[Any]) -> None:
+        @ui.refreshable
+        def part() -> None:
+            bind_text(ui.label(), store.last_message)
+            bind(store.last_message, seen.append, scope())  # owned by where it stands
 
-            part()
-            ui.button("again", on_click=part.refresh)
+        part()
+        ui.button("again", on_click=part.refresh)
 
-        async with shown(stage, "thread", page) as (user, store):
-            for _ in range(5):
-                user.find("again").click()
-            await until(lambda: len(seen) == 6)
-            assert observers(store) == 2
-            stage.say(1)
-            await until(lambda: seen[-1] == {"n": 1})
-            assert len(seen) == 7
-
-    run(main)
+    async with shown(stage, "thread", page) as (user, store):
+        for _ in range(5):
+            user.find("again").click()
+        await until(lambda: len(seen) == 6)
+        assert observers(store) == 2
+        stage.say(1)
+        await until(lambda: seen[-1] == {"n": 1})
+        assert len(seen) == 7
 
 
-def test_an_element_takes_its_bindings_along(stage: Stage) -> None:
-    async def main() -> None:
-        parts: list[Any] = []
+async def test_an_element_takes_its_bindings_along(stage: Stage) -> None:
+    parts: list[Any] = []
 
-        def page(store: WebSocketStore[Any]) -> None:
-            with ui.card() as card:
-                bind_text(ui.label(), store.last_message)
-                bind_visibility(ui.label("on"), store.is_connected)
-            with ui.row() as row:
-                bind_value(ui.switch(), store.is_connected)
-            lone = ui.label()
-            parts.extend((card, row, lone, bind_text(lone, store.last_message)))
+    def page(store: WebSocketStore[Any]) -> None:
+        with ui.card() as card:
+            bind_text(ui.label(), store.last_message)
+            bind_visibility(ui.label("on"), store.is_connected)
+        with ui.row() as row:
+            bind_value(ui.switch(), store.is_connected)
+        lone = ui.label()
+        parts.extend((card, row, lone, bind_text(lone, store.last_message)))
 
-        async with shown(stage, "thread", page) as (_, store):
-            card, row, lone, binding = parts
-            assert observers(store) == 4
-            card.delete()
-            assert observers(store) == 2
-            row.clear()
-            assert observers(store) == 1
-            binding.dispose()
-            assert observers(store) == 0
-            lone.delete()
-
-    run(main)
+    async with shown(stage, "thread", page) as (_, store):
+        card, row, lone, binding = parts
+        assert observers(store) == 4
+        card.delete()
+        assert observers(store) == 2
+        row.clear()
+        assert observers(store) == 1
+        binding.dispose()
+        assert observers(store) == 0
+        lone.delete()
 
 
-def test_two_tabs_share_a_store_and_each_leaves_alone(stage: Stage) -> None:
-    async def main() -> None:
-        labels: list[ui.label] = []
+async def test_two_tabs_share_a_store_and_each_leaves_alone(stage: Stage) -> None:
+    labels: list[ui.label] = []
 
-        def page(store: WebSocketStore[Any]) -> None:
-            labels.append(label := ui.label())
-            bind_text(label, store.last_message)
+    def page(store: WebSocketStore[Any]) -> None:
+        labels.append(label := ui.label())
+        bind_text(label, store.last_message)
 
-        async with shown(stage, "thread", page) as (user, store):
-            first = user.client
-            await user.open("/")
-            assert observers(store) == 2
-            stage.say(1)
-            await until(lambda: {label.text for label in labels} == {"{'n': 1}"})
-            assert first is not None
-            first.delete()
-            assert observers(store) == 1
-            stage.say(2)
-            await until(lambda: labels[1].text == "{'n': 2}")
-            assert labels[0].text == "{'n': 1}"
-
-    run(main)
+    async with shown(stage, "thread", page) as (user, store):
+        first = user.client
+        await user.open("/")
+        assert observers(store) == 2
+        stage.say(1)
+        await until(lambda: {label.text for label in labels} == {"{'n': 1}"})
+        assert first is not None
+        first.delete()
+        assert observers(store) == 1
+        stage.say(2)
+        await until(lambda: labels[1].text == "{'n': 2}")
+        assert labels[0].text == "{'n': 1}"
 
 
-def test_every_message_in_order_and_equal_ones_too(stage: Stage) -> None:
-    async def main() -> None:
-        newest: list[Any] = []
-        every: list[Any] = []
+async def test_every_message_in_order_and_equal_ones_too(stage: Stage) -> None:
+    newest: list[Any] = []
+    every: list[Any] = []
 
-        def page(store: WebSocketStore[Any]) -> None:
-            bind(store.last_message, newest.append, scope())
-            bind(store.messages, every.append, scope(), buffer=1000)
+    def page(store: WebSocketStore[Any]) -> None:
+        bind(store.last_message, newest.append, scope())
+        bind(store.messages, every.append, scope(), buffer=1000)
 
-        async with shown(stage, "thread", page):
-            for n in range(500):
-                stage.say(n)
-            await until(lambda: len(every) == 500)
-            assert every == [{"n": n} for n in range(500)]
-            count = len(newest)
-            stage.say(499)
-            await until(lambda: len(newest) == count + 1)
-            assert newest[-2:] == [{"n": 499}, {"n": 499}]
-
-    run(main)
+    async with shown(stage, "thread", page):
+        for n in range(500):
+            stage.say(n)
+        await until(lambda: len(every) == 500)
+        assert every == [{"n": n} for n in range(500)]
+        count = len(newest)
+        stage.say(499)
+        await until(lambda: len(newest) == count + 1)
+        assert newest[-2:] == [{"n": 499}, {"n": 499}]
 
 
 def test_a_setter_may_create_elements_and_notify(stage: Stage) -> None:
@@ -332,30 +314,24 @@ def test_a_loop_that_is_gone_ends_the_bindings(stage: Stage) -> None:
     store.close()
 
 
-def test_without_a_page_there_is_no_scope() -> None:
-    async def main() -> None:
-        async with user_simulation(lambda: ui.label("a page")):
-            with pytest.raises(RuntimeError, match="slot"):
-                scope()
-
-    run(main)
+async def test_without_a_page_there_is_no_scope() -> None:
+    async with user_simulation(lambda: ui.label("a page")):
+        with pytest.raises(RuntimeError, match="slot"):
+            scope()
 
 
 # The example
 
 
-def test_the_example_shows_a_drop_and_heals() -> None:
-    async def main() -> None:
-        with serve_in_thread(require_token=False, echo=True) as server:
-            store = use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.3)
-            async with store, user_simulation(lambda: nicegui_app.page(store, server)) as user:
-                await user.open("/")
-                await drive(user, server)
-                assert user.client is not None
-                user.client.delete()
-                assert observers(store) == 0
-
-    run(main)
+async def test_the_example_shows_a_drop_and_heals() -> None:
+    with serve_in_thread(require_token=False, echo=True) as server:
+        store = use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.3)
+        async with store, user_simulation(lambda: nicegui_app.page(store, server)) as user:
+            await user.open("/")
+            await drive(user, server)
+            assert user.client is not None
+            user.client.delete()
+            assert observers(store) == 0
 
 
 async def drive(user: User, server: DevServer) -> None:

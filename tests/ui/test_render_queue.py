@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from heimdall_reactive.bindings.render_queue import RenderQueue, render_queue_of
-from tests.support import run
 
 
 class Tree:
@@ -18,24 +17,21 @@ class Tree:
     def __exit__(self, *_: object) -> None: ...
 
 
-def test_a_call_that_raises_in_a_render_leaves_the_others_their_turn() -> None:
-    async def main() -> None:
-        tree, ran = Tree(), asyncio.Event()
-        problems: list[str] = []
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: problems.append(type(context["exception"]).__name__)
-        )
+async def test_a_call_that_raises_in_a_render_leaves_the_others_their_turn() -> None:
+    tree, ran = Tree(), asyncio.Event()
+    problems: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: problems.append(type(context["exception"]).__name__)
+    )
 
-        def fail() -> None:
-            raise ValueError
+    def fail() -> None:
+        raise ValueError
 
-        hop = render_queue_of(tree)
-        hop(fail)
-        hop(ran.set)
-        await asyncio.wait_for(ran.wait(), 8)
-        assert problems == ["ValueError"]
-
-    run(main)
+    hop = render_queue_of(tree)
+    hop(fail)
+    hop(ran.set)
+    await asyncio.wait_for(ran.wait(), 8)
+    assert problems == ["ValueError"]
 
 
 def test_every_call_to_a_closed_event_loop_raises() -> None:

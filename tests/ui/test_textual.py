@@ -89,44 +89,38 @@ async def connected(stage: Stage, loop: Loop = "thread") -> AsyncIterator[WebSoc
 
 
 @LOOPS
-def test_a_widget_lives_with_its_store_and_leaves_it(stage: Stage, loop: Loop) -> None:
-    async def main() -> None:
-        async with connected(stage, loop) as store:
-            panel, before = Panel(store), observers(store)
-            async with Page(panel).run_test():
-                assert panel.first == (-1, True)
-                assert observers(store) == before + 2
-                stage.say(7)
-                await until(lambda: panel.number == 7)
-                stage.go_offline(store)
-                await until(lambda: not panel.online)
-                assert panel.render() == "7 offline"
-                await until(lambda: panel.online)
-                stage.say(8)
-                await until(lambda: panel.painted[-1] == 8)
-                await panel.remove()
-                assert observers(store) == before
-                stage.say(9)
-                await until(lambda: store.last_message.value == {"n": 9})
-                assert panel.number == 8
-
-    run(main)
+async def test_a_widget_lives_with_its_store_and_leaves_it(stage: Stage, loop: Loop) -> None:
+    async with connected(stage, loop) as store:
+        panel, before = Panel(store), observers(store)
+        async with Page(panel).run_test():
+            assert panel.first == (-1, True)
+            assert observers(store) == before + 2
+            stage.say(7)
+            await until(lambda: panel.number == 7)
+            stage.go_offline(store)
+            await until(lambda: not panel.online)
+            assert panel.render() == "7 offline"
+            await until(lambda: panel.online)
+            stage.say(8)
+            await until(lambda: panel.painted[-1] == 8)
+            await panel.remove()
+            assert observers(store) == before
+            stage.say(9)
+            await until(lambda: store.last_message.value == {"n": 9})
+            assert panel.number == 8
 
 
 @LOOPS
-def test_the_end_of_the_app_is_the_end_of_all_its_bindings(stage: Stage, loop: Loop) -> None:
-    async def main() -> None:
-        async with connected(stage, loop) as store:
-            seen = record(store.messages)
-            before = observers(store)
-            app = Page(Panel(store), mounted=lambda app: app.bind_subject(store.state, bool))
-            async with app.run_test():
-                assert observers(store) == before + 3
-            assert observers(store) == before
-            stage.say(1)
-            await until(lambda: seen == [{"n": 1}])
-
-    run(main)
+async def test_the_end_of_the_app_is_the_end_of_all_its_bindings(stage: Stage, loop: Loop) -> None:
+    async with connected(stage, loop) as store:
+        seen = record(store.messages)
+        before = observers(store)
+        app = Page(Panel(store), mounted=lambda app: app.bind_subject(store.state, bool))
+        async with app.run_test():
+            assert observers(store) == before + 3
+        assert observers(store) == before
+        stage.say(1)
+        await until(lambda: seen == [{"n": 1}])
 
 
 class Around(Bound, Static):
@@ -163,59 +157,48 @@ async def running(app: App[None]) -> AsyncIterator[None]:
 
 
 @LOOPS
-def test_a_store_that_is_made_in_on_mount_connects(stage: Stage, loop: Loop) -> None:
-    async def main() -> None:
-        stores: list[WebSocketStore[Any]] = []
+async def test_a_store_that_is_made_in_on_mount_connects(stage: Stage, loop: Loop) -> None:
+    stores: list[WebSocketStore[Any]] = []
 
-        def mounted(app: Page) -> None:
-            store = stage.store(loop)
-            stores.append(store)
-            app.bind_subject(store.state, lambda _: None)
-            app.mount(Panel(store))
+    def mounted(app: Page) -> None:
+        store = stage.store(loop)
+        stores.append(store)
+        app.bind_subject(store.state, lambda _: None)
+        app.mount(Panel(store))
 
-        app = Page(mounted=mounted)
-        async with running(app):
-            await until(lambda: bool(stores) and bool(app.query(Panel)))
-            panel = app.query_one(Panel)
-            await until(lambda: panel.online)
-            stage.say(7)
-            await until(lambda: panel.painted[-1:] == [7])
-        [store] = stores
-        assert observers(store) == 0
-        await store.aclose()
-
-    run(main)
+    app = Page(mounted=mounted)
+    async with running(app):
+        await until(lambda: bool(stores) and bool(app.query(Panel)))
+        panel = app.query_one(Panel)
+        await until(lambda: panel.online)
+        stage.say(7)
+        await until(lambda: panel.painted[-1:] == [7])
+    [store] = stores
+    assert observers(store) == 0
+    await store.aclose()
 
 
 @LOOPS
-def test_the_end_of_a_widget_of_a_running_app_is_noticed(stage: Stage, loop: Loop) -> None:
-    async def main() -> None:
-        async with connected(stage, loop) as store:
-            before, panel, around = observers(store), Panel(store), Around(store)
-            async with running(Page(panel, around)):
-                await until(lambda: panel.online and observers(store) == before + 3)
-                await panel.remove()
-                assert observers(store) == before + 1
-                await around.query_one(Within).remove()
-                assert observers(store) == before + 1  # the parent owns it
-                await around.remove()
-                assert observers(store) == before
-
-    run(main)
-
-
-@LOOPS
-def test_the_end_of_a_running_app_ends_its_bindings(stage: Stage, loop: Loop) -> None:
-    async def main() -> None:
-        async with connected(stage, loop) as store:
-            before, panel = observers(store), Panel(store)
-            async with running(
-                Page(panel, mounted=lambda app: app.bind_subject(store.state, bool))
-            ):
-                await until(lambda: panel.online and observers(store) == before + 3)
+async def test_the_end_of_a_widget_of_a_running_app_is_noticed(stage: Stage, loop: Loop) -> None:
+    async with connected(stage, loop) as store:
+        before, panel, around = observers(store), Panel(store), Around(store)
+        async with running(Page(panel, around)):
+            await until(lambda: panel.online and observers(store) == before + 3)
+            await panel.remove()
+            assert observers(store) == before + 1
+            await around.query_one(Within).remove()
+            assert observers(store) == before + 1  # the parent owns it
+            await around.remove()
             assert observers(store) == before
 
-    run(main)
+
+@LOOPS
+async def test_the_end_of_a_running_app_ends_its_bindings(stage: Stage, loop: Loop) -> None:
+    async with connected(stage, loop) as store:
+        before, panel = observers(store), Panel(store)
+        async with running(Page(panel, mounted=lambda app: app.bind_subject(store.state, bool))):
+            await until(lambda: panel.online and observers(store) == before + 3)
+        assert observers(store) == before
 
 
 def test_a_widget_that_fails_in_on_mount_leaves_its_store(stage: Stage) -> None:
@@ -313,26 +296,23 @@ def test_an_error_in_one_widget_leaves_the_others(stage: Stage) -> None:
 
 
 @LOOPS
-def test_equal_messages_are_shown_again_and_a_buffer_gives_all_in_order(
+async def test_equal_messages_are_shown_again_and_a_buffer_gives_all_in_order(
     stage: Stage, loop: Loop
 ) -> None:
-    async def main() -> None:
-        newest: list[Any] = []
-        everything: list[Any] = []
+    newest: list[Any] = []
+    everything: list[Any] = []
 
-        def mounted(app: Page) -> None:
-            app.bind_subject(store.last_message, newest.append)
-            app.bind_subject(store.messages, everything.append, buffer=500)
+    def mounted(app: Page) -> None:
+        app.bind_subject(store.last_message, newest.append)
+        app.bind_subject(store.messages, everything.append, buffer=500)
 
-        async with connected(stage, loop) as store, Page(mounted=mounted).run_test():
-            for times in (1, 2):
-                stage.say(5)
-                await until(lambda n=times: newest.count({"n": 5}) == n)  # type: ignore[misc]
-            await asyncio.to_thread(stage.burst, 400)
-            await until(lambda: len(everything) == 402)
-        assert everything[2:] == [{"n": n} for n in range(400)]
-
-    run(main)
+    async with connected(stage, loop) as store, Page(mounted=mounted).run_test():
+        for times in (1, 2):
+            stage.say(5)
+            await until(lambda n=times: newest.count({"n": 5}) == n)  # type: ignore[misc]
+        await asyncio.to_thread(stage.burst, 400)
+        await until(lambda: len(everything) == 402)
+    assert everything[2:] == [{"n": n} for n in range(400)]
 
 
 def test_a_store_outlives_the_app_it_was_made_under(stage: Stage) -> None:
