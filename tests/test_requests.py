@@ -110,7 +110,7 @@ async def test_a_store_that_closes_or_gives_up_fails_its_requests() -> None:
     peer.links[0].close(1000)
     with pytest.raises(RequestLost):
         await ended
-    assert store.state.value.status is Status.DISCONNECTED
+    assert store.state.value.status is Status.WAITING
     closing = store.request({"id": 2}, match=answers(2))
     await store.aclose()
     with pytest.raises((StoreClosed, SendError, RequestLost)):

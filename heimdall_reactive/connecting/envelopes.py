@@ -163,7 +163,8 @@ class EnvelopeSession(Session):
             reason = f"the protocol's prepare or encode raised {type(raised).__name__}"
             self.report(SendError(f"not sent: {reason}", "rejected"))
             raise Unsendable(reason) from None
-        self._key = self._key_of(value)
+        asks = frame.on_key is not None or self._protocol.acknowledges
+        self._key = self._key_of(value) if asks else None
         if frame.on_key is not None and self._key is not None:
             frame.on_key(self._key)
         if self._pace is not None:

@@ -118,7 +118,8 @@ async def test_a_feed_that_can_never_be_read_is_no_quiet_one() -> None:
 
 def test_what_came_before_the_server_said_goodbye_is_handed_out() -> None:
     with serve_in_thread(require_token=False) as server:
-        feed = Feed(endpoint=f"{server.url}/v1/ws", id="n", options=QUICK)
+        options: Any = {**QUICK, "reconnect_rules": {"close 1000": "end"}}
+        feed = Feed(endpoint=f"{server.url}/v1/ws", id="n", options=options)
         with Reader(feed) as reader:
             reader.store.wait_connected(5).result()
             server.send_raw('{"n": 1}')

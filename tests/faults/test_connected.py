@@ -40,6 +40,7 @@ CLOSE_TIMEOUT = 0.2
 # The next connection has them too, and must not be lost where the machine is busy.
 PINGS = MappingProxyType({"ping_interval": 0.2, "ping_timeout": 1.0})
 BEATS = MappingProxyType({"heartbeat": Heartbeat(interval=0.1, timeout=1.0)})
+STATIC = MappingProxyType({"access_token": "stale"})
 ASKED = MappingProxyType({"access_token": lambda: "fresh"})
 SLOW_CLOSE = MappingProxyType({"close_timeout": 60.0})
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -149,19 +150,23 @@ ROWS = [
     mute("silent but pongs", lambda on: None),
     mute("fragment never finished", lambda on: on.link.fragments(b"x", finish=False)),
     Row("close without a code", lambda on: on.link.close(None), 1005, "server"),
-    close(1000, ENDS),
+    close(1000),
+    close(1000, ENDS, " by a rule", reconnect_rules={"close 1000": "end"}),
     close(1001),
-    close(1008, FAILS),
+    close(1008),
+    close(1008, FAILS, " to a static token", **STATIC),
     close(1008, HEALS, " to a provider's token", **ASKED),
     close(1011),
     close(1012),
     close(1013),
-    close(4401, FAILS),
+    close(4401),
+    close(4401, FAILS, " to a static token", **STATIC),
     close(4401, HEALS, " to a provider's token", **ASKED),
-    close(4403, FAILS),
-    held(1000, ENDS),
+    close(4403),
+    close(4403, FAILS, " to a static token", **STATIC),
+    held(1000, HEALS),
     held(1001, HEALS),
-    held(4401, FAILS),
+    held(4401, HEALS),
     broken("close code 999", 1002, lambda link: link.close(999)),
     broken("close code 1005", 1002, lambda link: link.close(1005)),
     broken("close code of one byte", 1002, lambda link: link.frame(8, b"\x03")),

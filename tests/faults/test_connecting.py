@@ -79,6 +79,7 @@ def stops(name: str, fault: Any, error: type[Exception], cause: str) -> Row:
     return Row(name, fault, error, cause, FAILS)
 
 
+STATIC: dict[str, Any] = {"access_token": "stale"}
 ASKED: dict[str, Any] = {"access_token": lambda: "fresh"}
 WHAT = b"what is this?"
 TRICKLING = Handshake(bytes_per_second=20)
@@ -102,8 +103,10 @@ ROWS = [
     http(501, HEALS),
     http(520, HEALS),
     http(522, HEALS),
-    http(401, FAILS),
-    http(403, FAILS),
+    http(401, HEALS),
+    http(403, HEALS),
+    http(401, FAILS, " to a static token", **STATIC),
+    http(403, HEALS, " to a static token", **STATIC),
     http(401, HEALS, " to a provider's token", **ASKED),
     http(403, HEALS, " to a provider's token", **ASKED),
     http(400, FAILS),

@@ -395,8 +395,11 @@ def test_the_badge_in_textual_shows_what_the_server_says_as_it_is() -> None:
     from examples.textual_app import Heimdall
 
     async def main() -> None:
-        peer = ScriptedPeer()
-        async with store_of(peer) as store, Heimdall(store, DevServer()).run_test() as pilot:
+        peer, rules = ScriptedPeer(), {"close 4403": "stop"}
+        async with (
+            store_of(peer, reconnect_rules=rules) as store,
+            Heimdall(store, DevServer()).run_test() as pilot,
+        ):
             (await peer.accepted()).close(4403, "[/b] no [red]")
             status = pilot.app.query_one("#status", Label)
             async with asyncio.timeout(5):
