@@ -174,3 +174,15 @@ def test_the_drawings_are_drawn_and_name_what_exists() -> None:
         for owner, member in re.findall(r"\b([A-Z]\w+)\.(\w+)", texts):
             assert re.search(rf"^class {owner}\b", source, re.MULTILINE), owner
             assert re.search(rf"^    def {member}\b", source, re.MULTILINE), member
+
+
+def test_each_example_of_a_protocol_has_its_page() -> None:
+    spec = importlib.util.spec_from_file_location("_protocols", DOCS / "_protocols.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for path, text in module.pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run docs/_protocols.py"
+    examples = {path.stem for path in (ROOT / "examples" / "protocols").glob("*.py")}
+    assert set(module.rows()) == examples - {"__init__", "order_book"}
