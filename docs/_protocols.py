@@ -50,8 +50,8 @@ def page(row: re.Match[str]) -> str:
         f"{intro}\n\n## The protocol\n\n{fence}\n{code}\n```\n\n"
         f"## A program\n\n{fence}\n{use}\n```\n\n"
         f"The whole file is `examples/protocols/{file}.py`, and its test, with a drop in the "
-        f"middle, is `tests/protocols/test_{file}.py`. [Services with logins and ids](../protocols.md) "
-        "explains the methods.\n"
+        f"middle, is `tests/protocols/test_{file}.py`. "
+        "[Services with logins and ids](../protocols.md) explains the methods.\n"
     )
 
 

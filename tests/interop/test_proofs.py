@@ -6,14 +6,17 @@ Each of these servers answers a ping in its own way while its handler does not r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import getpass
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heimdall_reactive import WaitTimeout
 from tests.peers import quick
+from tests.protocols.programs import free_port, node, program, running
 
 
 class Handler:
@@ -93,3 +96,41 @@ async def test_a_handler_that_does_not_read_is_waited_for_and_not_cut(serving: S
         assert {receipt.state for receipt in receipts} == {"delivered"}
         assert store.state.value.session == 1
     assert handler.got == ['"0"', '"1"', '"2"']
+
+
+@contextmanager
+def mosquitto(folder: Path) -> Iterator[str]:
+    """Run the broker on its own WebSocket, open to everybody of this machine."""
+    settings, port = folder / "mosquitto.conf", free_port()
+    settings.write_text(
+        f"user {getpass.getuser()}\nallow_anonymous true\nlistener 0 {folder / 'socket'}\n"
+        f"listener {port} 127.0.0.1\nprotocol websockets\nsocket_domain ipv4\n"
+    )
+    with running([program("mosquitto", "mosquitto"), "-c", settings], " running"):
+        yield f"ws://127.0.0.1:{port}"
+
+
+async def test_a_node_server_that_is_paused_is_waited_for_and_not_cut() -> None:
+    with node("ws.cjs", "ws") as url:
+        options: Any = {"ping_interval": None, "ping_timeout": 0.2}
+        async with quick(url, **options) as store:
+            await store.wait_connected(5)
+            receipt = store.send('"hello"')
+            with pytest.raises(WaitTimeout):
+                await receipt.delivered(0.7)
+            await receipt.delivered(10)
+            assert receipt.state == "delivered"
+            assert store.state.value.session == 1
+
+
+async def test_mosquitto_proves_by_pongs_what_it_has_read(tmp_path: Path) -> None:
+    """It answers the first of several pings only: at most one is under way."""
+    with mosquitto(tmp_path) as url:
+        options: Any = {"subprotocols": ["mqtt"], "message_type": bytes}
+        async with quick(url, **options) as store:
+            await store.wait_connected(5)
+            connect = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab"
+            receipts = [store.send(connect), *(store.send(b"\xc0\x00") for _ in range(100))]
+            for receipt in receipts:
+                await receipt.delivered(10)
+            assert (store.stats.delivered, store.state.value.session) == (101, 1)
