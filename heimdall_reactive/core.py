@@ -156,6 +156,7 @@ class StoreCore:
             self._read_exactly()
         self._pending: dict[Hashable, Request[Any]] = {}
         self._bind()
+        self.runtime.start()
 
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
         """Return what the store has of its own; its end is the connection's.

@@ -101,8 +101,14 @@ class Runtime:
             self.loop = loop
             if loop is running_loop():
                 self.owner = threading.get_ident()
-            else:
-                loop.call_soon_threadsafe(self._adopt)
+
+    def start(self) -> None:
+        """Learn which thread runs the loop; from now on `bound` and `moved` may be called.
+
+        Not when it is made: that thread would call `bound` before whoever makes it is ready.
+        """
+        if self.owner == NOBODY:
+            self.post(self._adopt)
 
     def here(self) -> bool:
         """Return whether this thread is the loop's, and the loop still works."""

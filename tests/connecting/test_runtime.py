@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -99,6 +100,25 @@ def test_a_call_knows_where_it_is() -> None:
     assert by.get(timeout=8) == (True, "heimdall-reactive")
     assert not runtime.here()
     runtime.release()
+
+
+def test_another_threads_loop_sees_a_store_that_is_whole() -> None:
+    found: list[str] = []
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: found.append(str(context)))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            use_websocket("ws://localhost:9/", loop=loop, immediate=False).close()
+    finally:
+        sys.setswitchinterval(before)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert found == []
 
 
 # A loop that is closed
