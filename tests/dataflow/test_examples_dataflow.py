@@ -61,7 +61,7 @@ def test_each_promise_rests_on_tests_that_exist() -> None:
     there = "\n".join(file.read_text(encoding="utf-8") for file in files)
     assert len(named) > 10
     for name in named:
-        assert re.search(rf"^def {name}\(", there, re.MULTILINE), name
+        assert re.search(rf"^(?:async )?def {name}\(", there, re.MULTILINE), name
 
 
 @pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.name)

@@ -346,7 +346,7 @@ def test_a_widget_that_fails_to_mount_leaves_nothing_behind(stage: Stage) -> Non
             with pytest.raises(LookupError, match="broken"):
                 async with Page(Broken(store)).run_test():
                     pass
-            assert observers(store) == before
+            assert observers(store) <= before  # whoever waited for the connection may go yet
 
     run(main)
 
