@@ -282,6 +282,7 @@ async def test_200_planned_reconnections_lose_nothing_repeat_nothing_and_keep_th
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
             assert (connected, gaps) == ([True], [])
         running.cancel()
+        await asyncio.wait({running})
 
 
 async def _some(store: WebSocketStore[Any], count: int) -> AsyncIterator[Any]:
@@ -313,6 +314,7 @@ async def test_what_is_lost_where_sockets_are_dropped_at_random_is_told_as_a_gap
             assert gaps
             assert [n for n in lost if not _told(feed.sent_at[n - 1], gaps)] == []
         running.cancel()
+        await asyncio.wait({running})
 
 
 def _told(sent_at: float, gaps: list[Gap]) -> bool:
