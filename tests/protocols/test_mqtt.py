@@ -158,6 +158,38 @@ async def test_messages_of_a_drop_are_delivered_after_it(
         assert protocol.packets >= packets
 
 
+async def test_publications_that_are_sent_again_come_once_for_whoever_drops_repeats(
+    broker: Broker,
+) -> None:
+    """QoS 1 is at least once: mosquitto passes a repeat on, and the number in it tells."""
+    again: Any = {"resend": True, "max_reconnect_attempts": None, "stable_after": 0.0}
+    again |= {"access_token": PASSWORD, "message_type": Any, "reconnect_delay": 0.01}
+    async with (
+        FaultProxy(broker.url) as proxy,
+        store_of(broker.url, Mqtt("reader", "garden")) as reader,
+        use_websocket(proxy.url, protocol=Mqtt("writer", "garden"), **again) as writer,
+    ):
+        got, ended = list[str](), asyncio.Event()
+        reader.channel("count").subscribe(lambda packet: got.append(packet.payload))
+        reader.channel("end").subscribe(lambda _: ended.set())
+        await reader.request(("publish", "other", ""), timeout=5)  # behind the subscriptions
+        await writer.wait_connected(5)
+        receipts = []
+        for n in range(200):
+            receipts.append(writer.send(("publish", "count", str(n))))
+            if n % 50 == 25:
+                proxy.now(Reset())
+                await writer.wait_for(lambda state: not state.is_connected, 5)
+                await writer.wait_connected(5)
+        for receipt in receipts:
+            await receipt.delivered(10)
+        assert max(receipt.attempts for receipt in receipts) > 1
+        assert (writer.stats.delivered, writer.stats.in_doubt) == (200, 0)
+        await writer.request(("publish", "end", ""), timeout=5)
+        await asyncio.wait_for(ended.wait(), 5)
+    assert list(dict.fromkeys(got)) == [str(n) for n in range(200)]
+
+
 async def test_a_wrong_password_fails(broker: Broker) -> None:
     async with store_of(broker.url, Mqtt("reader", "garden"), "wrong") as store:
         state = await store.wait_for(lambda state: state.status is Status.FAILED, 5)

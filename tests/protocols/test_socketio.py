@@ -109,6 +109,33 @@ async def test_events_and_acknowledgements_go_on_after_a_drop() -> None:
         assert {getattr(error, "state", error) for error in errors} <= {"in_doubt"}
 
 
+class Acknowledged(SocketIO, overlaps=False):
+    """An event is delivered when the server's handler has returned."""
+
+    acknowledges = True
+
+
+async def test_events_that_are_sent_again_and_dropped_by_number_come_once_and_in_order() -> None:
+    service = Service()
+    again: Any = {"resend": True, "max_reconnect_attempts": None, "stable_after": 0.0}
+    async with serving(service) as url:
+        options: Any = {"access_token": TOKEN, "reconnect_delay": 0.01, "message_type": Any}
+        async with use_websocket(url, protocol=Acknowledged(), **options, **again) as store:
+            await store.wait_connected(5)
+            receipts = []
+            for n in range(200):
+                receipts.append(store.send(["note", n]))
+                if n % 50 == 25:
+                    service.drop()
+                    await store.wait_for(lambda state: not state.is_connected, 5)
+                    await store.wait_connected(5)
+            for receipt in receipts:
+                await receipt.delivered(10)
+            assert max(receipt.attempts for receipt in receipts) > 1
+            assert (store.stats.delivered, store.stats.in_doubt) == (200, 0)
+    assert list(dict.fromkeys(service.notes)) == list(range(200))
+
+
 @pytest.fixture
 def npm_server() -> Iterator[str]:
     with node("socketio.cjs", "socket.io") as url:
