@@ -20,6 +20,7 @@ from .effects import (
     HandOver,
     OpenSession,
     Report,
+    ResetRetries,
     StartAttempt,
     StartSession,
     StartStable,
@@ -85,7 +86,7 @@ def unusable_beside(machine: Machine, _: Any) -> MachineStep:
 def switch(machine: Machine, event: Ready) -> MachineStep:
     assert machine.planned is not None
     now = replace(machine, phase=Phase.HANDING_OVER, planned=None, lost_at=event.wall)
-    return now, (CancelTimers(), HandOver(*machine.planned))
+    return now, (CancelTimers(), ResetRetries(), HandOver(*machine.planned))
 
 
 def handed_over(machine: Machine, event: HandedOver) -> MachineStep:

@@ -272,7 +272,9 @@ def test_the_next_session_opens_beside_this_one_and_nobody_is_told_before_its_en
     assert (machine.phase, done) == (Phase.SWITCHING, [effects.OpenSession("next")])
     machine, done = walk(*HANDING_OVER)
     assert machine.phase is Phase.HANDING_OVER
-    assert done == [effects.CancelTimers(), effects.HandOver(4000, "deploy")]
+    assert done == [
+        effects.CancelTimers(), effects.ResetRetries(), effects.HandOver(4000, "deploy"),
+    ]  # fmt: skip
     assert (machine.state.status, machine.state.session) == (Status.CONNECTED, 1)
     machine, done = walk(*HANDED_OVER)
     assert kinds(done) == [effects.StartStable, effects.Tell, effects.Then]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -25,7 +26,7 @@ from heimdall_reactive import (
 from heimdall_reactive.testing import Refuse, ScriptedPeer
 from tests.peers import peer, quick
 from tests.support import fate, record, until
-from tests.virtual import loop, steady_store_of
+from tests.virtual import loop, steady_store_of, store_of
 
 ASK = {"type": "Subscribe", "channel": "gps"}
 
@@ -129,6 +130,28 @@ async def test_a_session_that_is_lost_during_the_overlap_goes_on_with_the_attemp
         service.links[1].send({"n": 1})
         await loop().idle()
         assert [gap.session for gap in gaps] == [2]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_session_that_took_over_begins_a_new_row_of_failures() -> None:
+    service = ScriptedPeer()
+    async with store_of(service, reconnect_delay=1.0) as store:
+        delays: list[float] = []
+        waits = ops.filter(lambda state: state.status is Status.WAITING)
+        store.state.pipe(waits).subscribe(
+            lambda state: delays.append(state.retry_at - loop().wall())
+        )
+        for session in range(1, 5):
+            await store.wait_for(lambda state, n=session: state.session == n)  # type: ignore[misc]
+            if session == 3:
+                store.reconnect(overlap=True)
+                continue
+            service.links[session - 1].drop()
+        await store.wait_for(lambda state: state.session == 5)
+        first, second, third = delays
+        assert 1.0 <= first <= 1.2
+        assert 2.0 <= second <= 2.4, "sessions that end before they are stable make it grow"
+        assert 1.0 <= third <= 1.2, "but a planned one is none of them"
 
 
 @pytest.mark.heimdall_virtual_time
