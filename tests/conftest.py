@@ -13,10 +13,6 @@ from typing import Final
 
 import pytest
 
-from heimdall_reactive.base.options import Transport
-from heimdall_reactive.connecting import connection
-from heimdall_reactive.transports import Dial, choose
-
 from . import eager
 from .support import descriptors, run, threads
 
@@ -35,12 +31,6 @@ def pytest_configure() -> None:
         import ctypes  # noqa: F401 - some builds of libffi keep their own file open
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of a module with `TRANSPORTS` over each of them."""
-    if transports := getattr(metafunc.module, "TRANSPORTS", ()):
-        metafunc.parametrize("transport", transports, indirect=True)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that is a coroutine by `run`; one in virtual time is the plugin's."""
@@ -50,18 +40,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
     run(lambda: test(**arguments))
     return True
-
-
-@pytest.fixture(autouse=True)
-def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Transport:
-    """Make a transport the default; return its name."""
-    default: Transport = getattr(request, "param", "websockets")
-
-    def chosen(given: Transport) -> Dial:
-        return choose(default if given == "websockets" else given)
-
-    monkeypatch.setattr(connection, "choose", chosen)
-    return default
 
 
 @pytest.fixture(autouse=True)

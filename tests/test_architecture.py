@@ -61,7 +61,6 @@ APART: dict[tuple[str, ...], str] = {
 }
 FOREIGN = {
     "websockets": {"transports", "devserver", "testing"},
-    "picows": {"transports"},
     "reactivex": {
         "source",
         "subjects",

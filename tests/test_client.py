@@ -19,8 +19,6 @@ from tests.support import SENT
 from .peers import peer
 from .support import record, until
 
-TRANSPORTS = ("websockets", "picows")
-
 
 async def echo(ws: ServerConnection) -> None:
     async for message in ws:

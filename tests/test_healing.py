@@ -33,9 +33,6 @@ from heimdall_reactive.testing import (
 from .support import fate, record
 from .virtual import URL, loop, store_of
 
-TRANSPORTS = ("websockets", "picows")
-
-
 # Heartbeat
 
 BEAT = Heartbeat(interval=10, timeout=4)

@@ -29,8 +29,6 @@ from heimdall_reactive.testing import (
 from .support import fate, record
 from .virtual import store_of
 
-TRANSPORTS = ("websockets", "picows")
-
 ENDED = (Status.DISCONNECTED, Status.FAILED)
 
 

@@ -39,8 +39,6 @@ from tests.support import SENT, fate
 from .peers import peer, quick
 from .support import descriptors, record, run, threads, until
 
-TRANSPORTS = ("websockets", "picows")
-
 
 class Tick(BaseModel):
     type: Literal["tick"] = "tick"

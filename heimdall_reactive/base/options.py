@@ -6,7 +6,7 @@ import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from pydantic import SecretStr
 
@@ -91,8 +91,7 @@ Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
-Transport: TypeAlias = Literal["websockets", "picows"] | Callable[..., Coroutine[Any, Any, Any]]
-TRANSPORTS: Final = ("websockets", "picows")
+Transport: TypeAlias = Literal["websockets"] | Callable[..., Coroutine[Any, Any, Any]]
 OutboxOverflow: TypeAlias = Literal["reject", "drop_oldest", "drop_newest", "block"]
 TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "unsafe_query"]
 
@@ -300,8 +299,8 @@ class StoreOptions:
         )
         require(
             "transport",
-            callable(self.transport) or self.transport in TRANSPORTS,
-            "'websockets', 'picows' or a callable that dials",
+            callable(self.transport) or self.transport == "websockets",
+            "'websockets' or a callable that dials",
         )
         require(
             "token_placement",

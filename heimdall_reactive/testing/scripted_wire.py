@@ -51,6 +51,11 @@ class ScriptedWire(WebSocketsWire):
         self._check("fail()")
         super().fail(code, reason)
 
+    def lose(self, reason: str) -> None:
+        """See `Wire`."""
+        self._check("lose()")
+        super().lose(reason)
+
     def probe(self, timeout: float) -> None:
         """See `Wire`."""
         self._check("probe()")

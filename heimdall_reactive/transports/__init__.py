@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
-from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions, Transport
 
@@ -111,21 +110,9 @@ class Dial(Protocol):
 
 
 def choose(transport: Transport) -> Dial:
-    """Return the dial of a transport; its library is imported only here.
-
-    Raises:
-        ConfigurationError: the library is not installed.
-    """
+    """Return the dial of a transport; its library is imported only here."""
     if transport == "websockets":
         from .websockets_dial import dial
 
         return dial
-    if transport == "picows":
-        try:
-            from .picows_dial import dial as picows_dial
-        except ImportError:
-            raise ConfigurationError(
-                "transport='picows' needs a library: pip install 'heimdall-reactive[fast]'"
-            ) from None
-        return picows_dial
     return transport

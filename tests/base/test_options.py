@@ -196,7 +196,7 @@ def test_an_option_that_cannot_work_is_refused_by_name(name: str, values: tuple[
         ("max_reconnect_attempts", "0 or more, or None forever"),
         ("reconnect_delay", "seconds of 0 or more, a Backoff, or a callable"),
         ("subprotocols", "a sequence of names, such as ['chat']"),
-        ("transport", "'websockets', 'picows' or a callable that dials"),
+        ("transport", "'websockets' or a callable that dials"),
         ("token_placement", "header, subprotocol, first_message, unsafe_query"),
     ],
 )
@@ -234,7 +234,7 @@ def test_unknown_options_are_named_in_their_order() -> None:
         {"max_reconnect_attempts": 0}, {"stable_after": 0}, {"token_placement": "subprotocol"},
         {"send_rate": (1, 0.5)}, {"send_ttl": 0.1}, {"ping_interval": 0.1}, {"max_size": 0.5},
         {"share_linger": 0}, {"max_retry_after": float("inf")}, {"subprotocols": ["chat"]},
-        {"transport": "picows"}, {"transport": dict}, {"heartbeat": Heartbeat()},
+        {"transport": dict}, {"heartbeat": Heartbeat()},
         {"outbox_overflow": "block"},
     ],
 )  # fmt: skip

@@ -29,8 +29,6 @@ from tests.peers import peer, quick, raw_peer
 from tests.support import record, run
 from tests.virtual import URL, loop
 
-TRANSPORTS = ("websockets", "picows")
-
 Refuse = Callable[[ServerConnection, Request], Response | None]
 
 

@@ -30,8 +30,6 @@ from tests.support import until
 
 from .stage import RESTING, SLACK, Stage, stage
 
-TRANSPORTS = ("websockets", "picows")
-
 HEALS = "connecting>connected>waiting>connecting>connected"
 FAILS = "connecting>connected>failed"
 ENDS = "connecting>connected>disconnected"

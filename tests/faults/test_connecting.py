@@ -37,8 +37,6 @@ from tests.support import run
 
 from .stage import RESTING, SLACK, Stage, stage
 
-TRANSPORTS = ("websockets", "picows")
-
 HEALS = "connecting>waiting>connecting>connected"
 FAILS = "connecting>failed"
 TIMEOUT = 1.5  # of the attempt that is never answered, and of the next, which succeeds

@@ -21,8 +21,6 @@ from tests.support import run
 from .stage import stage
 from .test_connecting import FAILS, HEALS, Row, check, named, stops
 
-TRANSPORTS = ("websockets", "picows")
-
 
 def contexts(certificate: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the server's context, and one that trusts it."""

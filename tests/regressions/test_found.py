@@ -21,8 +21,6 @@ from heimdall_reactive.testing import (
 from tests.support import record
 from tests.virtual import loop, store_of
 
-TRANSPORTS = ("websockets", "picows")
-
 END = Status.DISCONNECTED
 
 

@@ -27,8 +27,6 @@ from heimdall_reactive.devserver import serve_in_thread
 from tests.peers import peer, quick
 from tests.support import SENT, fate, record, run, threads
 
-TRANSPORTS = ("websockets", "picows")
-
 END = Status.DISCONNECTED
 
 

@@ -28,8 +28,6 @@ from tests.socket_peer import Handshake, SocketPeer, build_frame
 from tests.socket_peer.handshake import upgrade_answer
 from tests.support import record, run, until
 
-TRANSPORTS = ("websockets", "picows")
-
 PACKAGE = Path(__file__).parents[2] / "heimdall_reactive"
 TEXT, BINARY, CONT, PING = 1, 2, 0, 9
 MIB = 2**20

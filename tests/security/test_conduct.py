@@ -25,8 +25,6 @@ from tests.peers import quick
 from tests.socket_peer import EndlessHeader, Handshake, SocketPeer, build_frame
 from tests.support import record, run, until
 
-TRANSPORTS = ("websockets", "picows")
-
 TEXT = 1
 MIB = 2**20
 EVIL = "x\r\nCRITICAL forged\x1b[2J\u202e\x85\u2028\x00y"

@@ -28,8 +28,6 @@ from tests.socket_peer import SocketPeer
 
 from .canary import CANARY
 
-TRANSPORTS = ("websockets", "picows")
-
 CLEAR = "ws://192.0.2.1/"  # TEST-NET-1: nobody has it
 
 

@@ -34,8 +34,6 @@ from tests.support import run
 
 from .canary import CANARY, FORMS, listening, search
 
-TRANSPORTS = ("websockets", "picows")
-
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "security.md"
 

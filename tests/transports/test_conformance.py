@@ -13,7 +13,6 @@ from typing import NamedTuple
 import pytest
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.base.options import Transport
 from heimdall_reactive.testing import Accept
 from heimdall_reactive.testing.frames import CLOSE
 from tests.faults.stage import RESTING
@@ -202,14 +201,6 @@ COMPRESSED = [
          DEFLATE + "; server_no_context_takeover; client_max_window_bits=9"),
 ]  # fmt: skip
 
-DIFFERENT = [
-    Case("length with its highest bit", b"\x82\x7f\x80" + bytes(7), [], 1009),
-    Case("16 bits of length for 5 bytes", b"\x81\x7e\x00\x05short", ["short"]),
-    Case("64 bits of length for 5 bytes", b"\x81\x7f" + bytes(7) + b"\x05short", ["short"]),
-]
-"""What `picows` refuses with 1002 (RFC 6455 section 5.2), and `websockets` does not look at."""
-
-BOTH: tuple[Transport, ...] = ("websockets", "picows")
 CASES = [*FRAMES, *FRAGMENTS, *UTF8, *CLOSES, *LIMITS, *COMPRESSED]
 LENIENT = pytest.mark.xfail(
     int(version("websockets").split(".")[0]) < 17,
@@ -218,14 +209,14 @@ LENIENT = pytest.mark.xfail(
 MARKS = {"12 bit in a continuation": LENIENT}
 
 
-async def outcome(case: Case, transport: Transport) -> Outcome:
+async def outcome(case: Case) -> Outcome:
     """Let a server send a case to a store; tell all that came of it."""
     headers = [("Sec-WebSocket-Extensions", case.extension)] if case.extension else []
     step = Handshake(headers=headers) if headers else Accept()
     async with (
         SocketPeer(step) as peer,
         use_websocket(
-            peer.url, transport=transport, message_type=str | bytes, auto_reconnect=False,
+            peer.url, message_type=str | bytes, auto_reconnect=False,
             max_size=LIMIT, ping_interval=None, close_timeout=60.0,
         ) as store,
     ):  # fmt: skip
@@ -245,27 +236,18 @@ async def outcome(case: Case, transport: Transport) -> Outcome:
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=case.name, marks=MARKS.get(case.name, ())) for case in CASES]
 )
-async def test_a_case_comes_to_the_same_over_both_transports(case: Case) -> None:
-    seen = await outcome(case, "websockets")
+async def test_a_case_comes_to_what_the_suite_wants(case: Case) -> None:
+    seen = await outcome(case)
     goes_on = case.code == 1000 and case not in CLOSES
     assert seen.messages == [*case.messages, *(["last"] if goes_on else [])]
     assert seen.sent == case.code
-    assert await outcome(case, "picows") == seen
 
 
 def test_pings_are_answered_in_order_and_only_before_the_end() -> None:
     pings = b"".join(build_frame(PING, b"%d" % n) for n in range(3))
 
     async def main() -> None:
-        for transport in BOTH:
-            seen = await outcome(Case("", pings + build_close(1000) + pings), transport)
-            assert seen.pongs == [b"0", b"1", b"2"]
+        seen = await outcome(Case("", pings + build_close(1000) + pings))
+        assert seen.pongs == [b"0", b"1", b"2"]
 
     run(main)
-
-
-@pytest.mark.parametrize("case", DIFFERENT, ids=[case.name for case in DIFFERENT])
-async def test_a_difference_between_the_transports_is_still_one(case: Case) -> None:
-    seen = await outcome(case, "websockets")
-    assert (seen.sent, seen.messages[:-1]) == (case.code, case.messages)
-    assert (await outcome(case, "picows")).sent == 1002

@@ -27,8 +27,6 @@ from heimdall_reactive.transports.websockets_dial import dial
 from tests.peers import frame, peer, quick, raw_peer
 from tests.support import fate, record, run, until
 
-TRANSPORTS = ("websockets", "picows")
-
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
