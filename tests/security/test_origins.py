@@ -48,7 +48,7 @@ CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
     (CLEAR, {"additional_headers": lambda: {"X-API-Key": "k"}}),
     ("ws://ada:pass@192.0.2.1/", {}),
     ("ws://localhost:3000/", {"access_token": "t", "proxy": "http://192.0.2.1:3128"}),
-    ("ws://localhost:3000/", {"access_token": "t", "proxy": "http://[192.0.2.1"}),
+    ("ws://localhost:3000/", {"access_token": "t", "proxy": "http://[2001:db8::1]"}),
 ]
 
 
