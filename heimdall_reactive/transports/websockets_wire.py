@@ -23,6 +23,7 @@ from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.options import CloseInfo
 
 from . import Receiver
+from .answer import AnswerReader
 from .ending import cut_reason, tell_end
 from .pinging import Pinger
 from .splitting import Splits, Splitter
@@ -33,7 +34,7 @@ __all__ = ["WebSocketsWire"]
 T = TypeVar("T")
 
 MAX_FRAGMENTS: Final = 4096  # per message, as `websockets` has it; a longer one closes with 1009
-HEAD_END: Final = b"\r\n\r\n"
+MAX_LINE: Final = 8192  # bytes of a header line, as `websockets` has it, which refuses more
 CAUSES: Final[dict[type, str]] = {
     type(None): "the socket ended without a close frame",
     EOFError: "the socket ended without a close frame",
@@ -53,7 +54,8 @@ class WebSocketsWire(ClientConnection):
         self._receiver: Receiver | None = None
         self._early: list[tuple[bytes | bytearray, bool]] = []
         self._unread: list[bytes] = []
-        self._head = b""  # the last bytes of a response that is not whole yet
+        self._head = b""  # the last line of the response, which is not whole yet
+        self._answer = AnswerReader()
         self._parse = super().data_received
         limit = self.protocol.max_message_size or 0
         self._splitter: Splits = Splitter(self._parse, self._is_plain, limit)
@@ -167,19 +169,21 @@ class WebSocketsWire(ClientConnection):
             self._expect_end()
 
     def _shake_hands(self, data: bytes) -> bytes:
-        """Read the HTTP response; return what came behind it."""
-        seen, self._head = self._head + data, (self._head + data)[-3:]
-        end = seen.find(HEAD_END) + len(HEAD_END)
-        behind = len(seen) - end if end >= len(HEAD_END) else 0
-        cut = len(data) - behind
-        super().data_received(data[:cut])
-        if self.protocol.handshake_exc is not None or self.response is None:
-            if cut < len(data) and not self.protocol.reader.eof:
-                super().data_received(data[cut:])  # a body, or what is no HTTP
-            cut = len(data)
-        if self.response is None and self.protocol.handshake_exc is not None:
+        """Read the HTTP response line by line; return what came behind it."""
+        seen, self._head = self._head + data, b""
+        while self.response is None and self.protocol.handshake_exc is None:
+            end = seen.find(b"\n") + 1
+            if not end and len(seen) <= MAX_LINE:
+                self._head = seen
+                return b""
+            line, seen = (seen[:end], seen[end:]) if end else (seen, b"")
+            if line := self._answer.read(line):
+                super().data_received(line)
+        if self.protocol.handshake_exc is None:
+            return seen
+        if self.response is None:
             self.transport.abort()  # no HTTP: a peer that keeps TCP open would hide that
-        return data[cut:]
+        return b""
 
     def _read_on(self) -> None:
         unread, self._unread = self._unread, []
