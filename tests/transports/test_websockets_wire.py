@@ -451,7 +451,8 @@ async def test_a_certificate_is_verified_and_an_unknown_one_is_not_retried(
 async def test_a_port_that_nobody_listens_on_is_retried() -> None:
     async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
         state = await store.wait_for(lambda s: s.attempt == 2, 8)
-        assert str(state.error) == "no connection: Connection refused"
+        said = "no connection: Connection refused (ws://127.0.0.1:9/)"
+        assert str(state.error) == said
 
 
 async def test_a_socket_that_was_reset_says_so() -> None:
