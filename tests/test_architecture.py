@@ -19,6 +19,7 @@ FLOORS: list[set[str]] = [
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},
     {"heimdall", "tokens", "timers", "transports", "events", "pace"},
+    {"answers"},
     {"conversation", "effects", "phases", "proofs"},
     {
         "steps",
