@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from .base.endpoints import check_endpoint
 from .base.exceptions import ConfigurationError
 from .base.options import OptionsDict, options_of
 from .connecting.codec import Codec, encode
@@ -53,8 +54,9 @@ def use_websocket(
         **options: see `StoreOptions`; durations are seconds.
 
     Raises:
-        ConfigurationError: an option's value cannot work. An endpoint that cannot work makes
-            the store `failed`, with an error that says what to do.
+        ConfigurationError: an option's value cannot work, or the endpoint has another scheme, or
+            is a host without one. Any other endpoint that cannot work makes the store `failed`,
+            with an error that says what to do.
 
     Examples:
         >>> store = use_websocket("/v1/ws/updates", access_token=token)
@@ -62,6 +64,7 @@ def use_websocket(
     """
     if not isinstance(endpoint, str):
         raise ConfigurationError("the endpoint must be a str: a path, or a ws:// or wss:// URL")
+    check_endpoint(endpoint)
     checked = options_of(options)
     if checked.heartbeat is not None:
         encode(checked.heartbeat.message)  # refused here, not at the first connection

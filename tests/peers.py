@@ -43,7 +43,7 @@ async def raw_peer(
         try:
             if upgrade:
                 request = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_answer(request))
+                writer.write(answer_to(request))
             await handler(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
@@ -62,7 +62,8 @@ async def raw_peer(
         await asyncio.gather(*left, return_exceptions=True)
 
 
-def _answer(request: bytes) -> bytes:
+def answer_to(request: bytes) -> bytes:
+    """Answer an upgrade."""
     key = next(
         line.split(b":", 1)[1].strip()
         for line in request.split(b"\r\n")

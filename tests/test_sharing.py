@@ -153,7 +153,7 @@ def test_a_path_and_its_url_are_one_endpoint(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_endpoint_that_is_none_fails_both() -> None:
-    async with shared(url="ftp://x") as first, shared(url="ftp://x") as second:
+    async with shared(url="ws://h:0") as first, shared(url="ws://h:0") as second:
         for store in (first, second):
             await store.wait_for(lambda state: state.status is Status.FAILED, 8)
 
@@ -167,6 +167,7 @@ async def test_other_options_are_refused_by_name_and_without_their_values() -> N
             ({"max_size": 5}, "max_size"),
             ({"additional_headers": {"X-Key": CANARY}}, "additional_headers"),
             ({"share_linger": 3, "origin": "https://x"}, "origin, share_linger"),
+            ({"unix": "/run/s", "family": 2}, "family, unix"),
             ({"message_type": dict[str, int]}, "message_type"),
             ({"access_token": CANARY + "2"}, "access_token"),
             ({"access_token": lambda: CANARY}, "access_token"),

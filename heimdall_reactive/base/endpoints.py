@@ -10,11 +10,25 @@ from urllib.parse import urlsplit, urlunsplit
 
 from .exceptions import InvalidEndpoint, one_line
 
-__all__ = ["is_loopback", "redact", "resolve_endpoint", "ws_config"]
+__all__ = [
+    "check_endpoint",
+    "is_loopback",
+    "is_proxy",
+    "redact",
+    "resolve_endpoint",
+    "ws_config",
+]
 
 MAX_URL: Final = (
     8192  # characters; longer request lines are refused by common servers (RFC 9110 4.1)
 )
+
+SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+# `localhost`, an address, or a name with a port.
+HOST: Final = re.compile(
+    r"((localhost|\[[0-9a-fA-F:.]+\]|\d+(\.\d+){3})(:\d+)?|[\w-]+(\.[\w-]+)*\.?:\d{2,5})(/|\?|$)"
+)
+PROXY_SCHEMES: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 class WsConfig:
@@ -50,7 +64,7 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
     Raises:
         InvalidEndpoint: where no WebSocket URL comes out of it (RFC 6455 section 3).
     """
-    whole = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", endpoint)
+    whole = SCHEME.match(endpoint)
     url = endpoint if whole else f"{base.rstrip('/')}/{endpoint.lstrip('/')}"
     advice = "give a path such as '/v1/ws', or a whole ws:// or wss:// URL"
     if len(url) > MAX_URL or any(ord(c) <= 32 or ord(c) == 127 for c in url):
@@ -63,10 +77,44 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
     except ValueError:
         raise InvalidEndpoint(f"the endpoint is no URL; {advice}") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        raise InvalidEndpoint(f"{redact(url)!r} is no WebSocket URL; {advice}")
+        raise InvalidEndpoint(f"{redact(url)!r} is not a WebSocket URL; {advice}")
     if "#" in url:
         raise InvalidEndpoint(f"{redact(url)!r} has a fragment, which WebSocket URLs may not have")
     return parts.scheme + url[len(parts.scheme) :]  # in lower case, as all else here expects it
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Refuse what is certainly a mistake, whatever the base is.
+
+    Raises:
+        InvalidEndpoint: another scheme than `ws://` or `wss://`, or a host without a scheme.
+    """
+    if (scheme := SCHEME.match(endpoint)) is not None:
+        if scheme[0].lower() not in ("ws://", "wss://"):
+            url = redact(endpoint)
+            instead = (
+                repr(re.sub("^http", "ws", url)) if url.startswith("http") else "ws:// or wss://"
+            )
+            raise InvalidEndpoint(f"{url!r} is not a WebSocket URL; say {instead}")
+    elif HOST.match(endpoint):
+        host = redact(f"ws://{endpoint}").removeprefix("ws://")
+        raise InvalidEndpoint(
+            f"{host!r} is a host without a scheme; say 'ws://{host}', or '/{host}' if it is a path"
+        )
+
+
+def is_proxy(url: object) -> bool:
+    """Return whether something is the URL of a proxy: a scheme, a host, and perhaps a login."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    whole = parts.scheme in PROXY_SCHEMES and bool(parts.hostname)
+    login = parts.username is None or parts.password is not None
+    return whole and login and parts.path in ("", "/") and not (parts.query or parts.fragment)
 
 
 def redact(url: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from .exceptions import one_line
 
-__all__ = ["LEAST", "WINDOW", "Mask", "bare", "told"]
+__all__ = ["LEAST", "STARS", "WINDOW", "Mask", "bare", "told"]
 
 E = TypeVar("E", bound=BaseException)
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from pydantic import SecretStr
 
+from .checks import (
+    instance,
+    is_duration,
+    is_names,
+    is_number,
+    is_place,
+    is_rate,
+    is_text,
+    one_of,
+    optional,
+)
+from .endpoints import is_proxy
 from .exceptions import ConfigurationError
+from .headers import Headers, header_pairs
 from .rules import Action, Rules
 from .session_protocol import HEIMDALL_CHANNELS, ChannelProtocol, SessionProtocol
 
@@ -80,15 +94,15 @@ class Heartbeat:
     reply: Any = field(default_factory=lambda: {"type": "Pong"})
 
     def __post_init__(self) -> None:
-        if not (_number(self.interval, above=0) and _number(self.timeout, above=0)):
+        if not (is_duration(self.interval) and is_duration(self.timeout)):
             raise ConfigurationError("a Heartbeat needs interval and timeout above 0 seconds")
 
 
 Token: TypeAlias = str | SecretStr
 TokenProvider: TypeAlias = Callable[[], Token | Awaitable[Token | None] | None]
 TokenSource: TypeAlias = Token | TokenProvider | None
-Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
+Sockets: TypeAlias = socket.socket | Callable[[], socket.socket | Awaitable[socket.socket]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
 Transport: TypeAlias = Literal["websockets"] | Callable[..., Coroutine[Any, Any, Any]]
@@ -122,7 +136,14 @@ class OptionsDict(TypedDict, total=False):
     additional_headers: Headers | HeadersProvider | None
     subprotocols: Sequence[str] | None
     ssl: ssl_module.SSLContext | None
+    server_hostname: str | None
     proxy: str | Literal[True] | None
+    proxy_ssl: ssl_module.SSLContext | None
+    family: int
+    happy_eyeballs_delay: float | None
+    local_addr: tuple[str, int] | None
+    unix: str | os.PathLike[str] | None
+    sock: Sockets | None
     compression: Literal["deflate"] | None
     open_timeout: float
     ping_interval: float | None
@@ -173,10 +194,21 @@ class StoreOptions:
         resend: have sends that are in doubt after a loss sent again, first and in their order, for
             the same user and URL; for messages that may arrive twice. Until the proof comes they
             count as waiting.
-        additional_headers: headers of the upgrade, or a provider asked at each attempt.
+        additional_headers: headers of the upgrade, or a provider asked at each attempt. `Host`
+            replaces that of the URL; what the upgrade has anyway is refused.
         subprotocols: offered subprotocols, the preferred first.
         ssl: TLS context of `wss://`; None verifies against the system's roots.
-        proxy: True takes the environment's, never for loopback hosts; None goes directly.
+        server_hostname: name that the server's certificate must have; None is the URL's host.
+        proxy: URL of an HTTP or SOCKS proxy; True takes the environment's, never for loopback
+            hosts; None goes directly.
+        proxy_ssl: TLS context of an `https://` proxy; None verifies against the system's roots.
+        family: `socket.AF_INET` or `socket.AF_INET6` for addresses of that kind only.
+        happy_eyeballs_delay: seconds after which the next address of a host is tried beside those
+            that have not answered (RFC 8305); None tries one after the other.
+        local_addr: `(host, port)` to connect from; port 0 takes any.
+        unix: path of a Unix socket to connect to; the URL still says host and path.
+        sock: a connected socket, which lasts for one attempt, or a callable that returns one for
+            each attempt, sync or async.
         compression: `deflate` offers permessage-deflate (RFC 7692); None does not.
         open_timeout: seconds for DNS, TCP, TLS and the opening handshake together.
         ping_interval: seconds between protocol pings; None sends none.
@@ -191,7 +223,7 @@ class StoreOptions:
             seconds; None sends as fast as the socket takes.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
-        transport: what dials: `websockets`, `picows` (extra `fast`), or a callable of the
+        transport: what dials: `websockets`, or a callable of the
             protocol `transports.Dial`.
     """
 
@@ -218,7 +250,14 @@ class StoreOptions:
     additional_headers: Headers | HeadersProvider | None = None
     subprotocols: Sequence[str] | None = None
     ssl: ssl_module.SSLContext | None = None
+    server_hostname: str | None = None
     proxy: str | Literal[True] | None = True
+    proxy_ssl: ssl_module.SSLContext | None = None
+    family: int = 0
+    happy_eyeballs_delay: float | None = 0.25
+    local_addr: tuple[str, int] | None = None
+    unix: str | os.PathLike[str] | None = None
+    sock: Sockets | None = None
     compression: Literal["deflate"] | None = "deflate"
     open_timeout: float = 10.0
     ping_interval: float | None = 20.0
@@ -236,77 +275,16 @@ class StoreOptions:
     def __post_init__(self) -> None:
         if isinstance(self.access_token, str):  # masked wherever it may be printed
             object.__setattr__(self, "access_token", SecretStr(self.access_token))
-        require = partial(_require, self)
-        token: Any = self.access_token
-        if not (token is None or isinstance(token, SecretStr) or callable(token)):
-            raise ConfigurationError("access_token must be a str, a SecretStr, a provider or None")
-        for name in ("token_timeout", "open_timeout", "ping_timeout", "close_timeout"):
-            require(name, _number(getattr(self, name), above=0), "more than 0 seconds")
-        for name in ("outbox_limit", "outbox_bytes", "max_size"):
-            require(name, _number(getattr(self, name), above=0), "at least 1")
+        for name, (holds, wanted) in CHECKS.items():
+            value = getattr(self, name)
+            if not holds(value):
+                shown = "" if name in SECRET else f", not {value!r}"
+                raise ConfigurationError(f"{name} must be {wanted}{shown}")
         Rules(self.reconnect_rules)  # refuses what is not a rule
-        heart: Any = self.heartbeat
-        require("heartbeat", heart is None or isinstance(heart, Heartbeat), "a Heartbeat, or None")
-        require(
-            "outbox_overflow",
-            self.outbox_overflow in get_args(OutboxOverflow),
-            ", ".join(get_args(OutboxOverflow)),
-        )
-        words: Any = self.channel_protocol
-        require("channel_protocol", isinstance(words, ChannelProtocol), "a ChannelProtocol")
-        own: Any = self.protocol
-        require(
-            "protocol",
-            own is None or isinstance(own, SessionProtocol),
-            "an instance of a SessionProtocol, or None",
-        )
-        require(
-            "send_rate",
-            self.send_rate is None or _rate(self.send_rate),
-            "(sends, seconds), such as (5, 1.0), or None",
-        )
-        ttl = self.send_ttl
-        require(
-            "send_ttl", ttl is None or _number(ttl, above=0), "more than 0 seconds, or None forever"
-        )
-        interval = self.ping_interval
-        require(
-            "ping_interval",
-            interval is None or _number(interval, above=0),
-            "more than 0 seconds, or None for no pings",
-        )
-        for name in (
-            "stable_after", "max_retry_after", "share_linger", "token_refresh_before",
-        ):  # fmt: skip
-            require(name, _number(getattr(self, name)), "0 seconds or more")
-        attempts = self.max_reconnect_attempts
-        require(
-            "max_reconnect_attempts",
-            attempts is None or _number(attempts),
-            "0 or more, or None forever",
-        )
-        delay: Any = self.reconnect_delay
-        numeric = _number(delay) and delay < float("inf")
-        require(
-            "reconnect_delay",
-            callable(delay) or numeric,
-            "seconds of 0 or more, a Backoff, or a callable",
-        )
-        require(
-            "subprotocols",
-            not isinstance(self.subprotocols, str),
-            "a sequence of names, such as ['chat']",
-        )
-        require(
-            "transport",
-            callable(self.transport) or self.transport == "websockets",
-            "'websockets' or a callable that dials",
-        )
-        require(
-            "token_placement",
-            self.token_placement in get_args(TokenPlacement),
-            ", ".join(get_args(TokenPlacement)),
-        )
+        if not callable(self.additional_headers):
+            header_pairs(self.additional_headers, self.origin)
+        if self.unix is not None and self.sock is not None:
+            raise ConfigurationError("unix and sock exclude each other; give one of them")
 
     def __reduce__(self) -> Any:
         """Refuse to be pickled.
@@ -318,29 +296,73 @@ class StoreOptions:
 
     def __repr__(self) -> str:
         # Without what may be secret (a proxy's URL has a password): a repr ends up in logs.
-        secret = ("access_token", "additional_headers", "proxy", "principal")
-        shown = (f.name for f in fields(self) if f.name not in secret)
+        shown = (f.name for f in fields(self) if f.name not in SECRET)
         return f"StoreOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
-def _number(value: Any, above: float | None = None) -> bool:
-    """Return whether an option is a number of 0 or more, or above a bound; NaN is none."""
-    if not isinstance(value, (int, float)):
-        return False
-    return value >= 0 if above is None else value > above
-
-
-def _rate(value: Any) -> bool:
-    """Return whether an option is a number of sends of 1 or more, and seconds above 0."""
-    if not (isinstance(value, tuple) and len(value) == 2):
-        return False
-    return isinstance(value[0], int) and value[0] >= 1 and _number(value[1], above=0)
-
-
-def _require(options: StoreOptions, name: str, holds: bool, wanted: str) -> None:
-    """Refuse an option's value in one sentence."""
-    if not holds:
-        raise ConfigurationError(f"{name} must be {wanted}, not {getattr(options, name)!r}")
+_AGE: Final = (is_number, "0 seconds or more")
+_COUNT: Final = (is_duration, "at least 1")
+_FLAG: Final = (instance(bool), "True or False")
+_TIME: Final = (is_duration, "more than 0 seconds")
+_CONTEXT: Final = (optional(instance(ssl_module.SSLContext)), "an ssl.SSLContext, or None")
+_TEXT: Final = (optional(is_text), "a text without control characters, or None")
+PROXIES: Final = "a URL such as 'http://proxy.example:3128' or 'socks5h://...', True or None"
+FAMILIES: Final = (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6)
+SECRET: Final = ("access_token", "additional_headers", "proxy", "principal")
+CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "access_token": (lambda value: value is None or isinstance(value, SecretStr) or callable(value),
+                     "a str, a SecretStr, a provider or None"),
+    "token_placement": (one_of(*get_args(TokenPlacement)), ", ".join(get_args(TokenPlacement))),
+    "token_timeout": _TIME,
+    "token_refresh_before": _AGE,
+    "principal": (optional(instance(str)), "a str, or None"),
+    "allow_insecure_token": _FLAG,
+    "auto_reconnect": _FLAG,
+    "reconnect_delay": (
+        lambda value: callable(value) or (is_number(value) and value < float("inf")),
+        "seconds of 0 or more, a Backoff, or a callable",
+    ),
+    "max_reconnect_attempts": (optional(is_number), "0 or more, or None forever"),
+    "stable_after": _AGE,
+    "should_reconnect": (optional(callable), "a callable, or None"),
+    "reconnect_rules": (optional(instance(Mapping)), "a mapping of causes to actions, or None"),
+    "max_retry_after": _AGE,
+    "heartbeat": (optional(instance(Heartbeat)), "a Heartbeat, or None"),
+    "immediate": _FLAG,
+    "outbox_limit": _COUNT,
+    "outbox_bytes": _COUNT,
+    "outbox_overflow": (one_of(*get_args(OutboxOverflow)), ", ".join(get_args(OutboxOverflow))),
+    "send_ttl": (optional(is_duration), "more than 0 seconds, or None forever"),
+    "resend": _FLAG,
+    "subprotocols": (optional(is_names), "a sequence of names, such as ['chat']"),
+    "ssl": _CONTEXT,
+    "server_hostname": _TEXT,
+    "proxy": (lambda value: value is None or value is True or is_proxy(value), PROXIES),
+    "proxy_ssl": _CONTEXT,
+    "family": (lambda value: isinstance(value, int) and value in FAMILIES,
+               "socket.AF_INET, socket.AF_INET6, or 0 for both"),
+    "happy_eyeballs_delay": (optional(is_number), "0 seconds or more, or None for no race"),
+    "local_addr": (optional(is_place), "(host, port), such as ('192.0.2.1', 0), or None"),
+    "unix": (optional(instance(str, os.PathLike)), "the path of a Unix socket, or None"),
+    "sock": (
+        lambda value: value is None or isinstance(value, socket.socket) or callable(value),
+        "a connected socket, a callable that returns one, or None",
+    ),
+    "compression": (one_of("deflate", None), "'deflate', or None"),
+    "open_timeout": _TIME,
+    "ping_interval": (optional(is_duration), "more than 0 seconds, or None for no pings"),
+    "ping_timeout": _TIME,
+    "close_timeout": _TIME,
+    "max_size": _COUNT,
+    "origin": _TEXT,
+    "channel_protocol": (instance(ChannelProtocol), "a ChannelProtocol"),
+    "protocol": (optional(instance(SessionProtocol)), "an instance of a SessionProtocol, or None"),
+    "send_rate": (optional(is_rate), "(sends, seconds), such as (5, 1.0), or None"),
+    "share": _FLAG,
+    "share_linger": _AGE,
+    "transport": (lambda value: callable(value) or value == "websockets",
+                  "'websockets' or a callable that dials"),
+}  # fmt: skip
 
 
 def options_of(given: OptionsDict) -> StoreOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ MAX_HEADER: Final = 100  # characters; a date has 29
 JITTER: Final = 0.2  # share of a constant delay that may be added, so that clients disperse
 FLAP_CAP: Final = 30.0  # seconds; bounds the growing delays of an accept-then-close server
 FLAP_FLOOR: Final = 0.1  # seconds; they grow from this where the delay is shorter
+SPACING: Final = 0.1  # seconds between two attempts that a store makes by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ class Retries:
         self._rules = Rules(options.reconnect_rules)
         self._chance = chance
         self._report = report
+        self._planned = -math.inf  # when the attempt of the last decision begins; never reset
         self.reset()
 
     def reset(self) -> None:
@@ -179,6 +182,21 @@ class Retries:
             credential: what was sent. A provider is asked once more, and a static one would only
                 be refused again; where none was sent, none was refused.
         """
+        decision = self._decide(failure, credential)
+        if decision.delay is None:
+            return decision
+        return decision._replace(delay=self._spaced(decision.delay, failure.now))
+
+    def _spaced(self, delay: float, now: float) -> float:
+        """Return a delay that makes no storm of attempts, whatever the policy says."""
+        # `connect()` may have come before the attempt that was planned: nothing is owed to that.
+        least = min(SPACING, self._planned + SPACING - now)
+        if delay < least:
+            delay = least * (1 + JITTER * self._chance())
+        self._planned = now + delay
+        return delay
+
+    def _decide(self, failure: Failure, credential: Credential) -> Decision:
         action = self._look_up(failure, credential == "provider")
         if action in (Action.REFRESH, Action.REVIEW) and credential == "none":
             action = Action.RETRY

@@ -120,7 +120,8 @@ class ProtocolSession(ABC):
         number: of the session; in `handshake()` the coming one.
         attempt: number of the reconnection that opened it, 0 for a first dial.
         subprotocol: what the server chose, None where it chose nothing.
-        response_headers: of the upgrade, by lower-case name.
+        response_headers: of the upgrade, by lower-case name; those of one name are joined by ", ".
+            `ConnectionState` has them without secrets.
         has_token: whether the store has an access token, which `token()` returns.
     """
 

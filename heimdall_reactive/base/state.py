@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from .options import CloseInfo
 
-__all__ = ["MOVES", "CloseInfo", "ConnectionState", "Gap", "Status"]
+__all__ = ["MOVES", "NO_ANSWER", "CloseInfo", "ConnectionState", "Gap", "Status", "UpgradeAnswer"]
 
 
 class Status(StrEnum):
@@ -56,6 +58,21 @@ class Gap:
     session: int
 
 
+class UpgradeAnswer(NamedTuple):
+    """What the server answered to the upgrade, without secrets.
+
+    Attributes:
+        subprotocol: what it chose.
+        headers: by lower-case name.
+    """
+
+    subprotocol: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+NO_ANSWER: Final = UpgradeAnswer()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionState:
     """A snapshot of the connection: the one truth that everything else is derived from.
@@ -69,6 +86,9 @@ class ConnectionState:
         http_status: status of the last refused upgrade, None while connected.
         session: number of this or the last connection; +1 at each, 0 before the first.
         connected_at: when this connection opened, in seconds since the epoch.
+        subprotocol: what the server chose for this connection, None where it chose nothing.
+        response_headers: of the upgrade of this connection, by lower-case name. What may be
+            secret in them is `***`, such as the value of a cookie; `ProtocolSession` has it.
     """
 
     status: Status = Status.IDLE
@@ -79,6 +99,10 @@ class ConnectionState:
     http_status: int | None = None
     session: int = 0
     connected_at: float | None = None
+    subprotocol: str | None = None
+    response_headers: Mapping[str, str] = field(
+        default_factory=lambda: NO_ANSWER.headers, repr=False, compare=False
+    )
 
     @property
     def is_connected(self) -> bool:
@@ -101,9 +125,11 @@ class ConnectionState:
             http_status=None if first else self.http_status,
         )
 
-    def connected(self, now: float) -> ConnectionState:
+    def connected(self, now: float, answer: UpgradeAnswer = NO_ANSWER) -> ConnectionState:
         """Open the next session."""
-        return self._move(status=Status.CONNECTED, session=self.session + 1, connected_at=now)
+        return self._move(
+            status=Status.CONNECTED, session=self.session + 1, connected_at=now, answer=answer
+        )
 
     def waiting(
         self, attempt: int, retry_at: float, close: CloseInfo | None, error: Exception | None
@@ -113,7 +139,10 @@ class ConnectionState:
 
     def disconnecting(self) -> ConnectionState:
         """Begin the closing handshake that the user asked for."""
-        return self._move(status=Status.DISCONNECTING, connected_at=self.connected_at)
+        answer = UpgradeAnswer(self.subprotocol, self.response_headers)
+        return self._move(
+            status=Status.DISCONNECTING, connected_at=self.connected_at, answer=answer
+        )
 
     def disconnected(
         self, close: CloseInfo | None = None, error: Exception | None = None
@@ -153,6 +182,7 @@ class ConnectionState:
         http_status: int | None = None,
         session: int | None = None,
         connected_at: float | None = None,
+        answer: UpgradeAnswer = NO_ANSWER,
     ) -> ConnectionState:
         if status not in MOVES[self.status]:
             raise AssertionError(f"no move from {self.status} to {status}")
@@ -165,4 +195,6 @@ class ConnectionState:
             http_status=http_status,
             session=self.session if session is None else session,
             connected_at=connected_at,
+            subprotocol=answer.subprotocol,
+            response_headers=answer.headers,
         )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from heimdall_reactive.base.exceptions import ConfigurationError
+
 from .arguments import parse
 from .output import CommandError, Output, UsageError
 
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         out.error(str(error))
         return 2
-    except CommandError as error:
+    except (CommandError, ConfigurationError) as error:  # an endpoint or option that cannot work
         out.error(str(error))
         return 1
     except KeyboardInterrupt:

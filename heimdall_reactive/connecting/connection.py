@@ -27,12 +27,13 @@ from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Failure, Retries
 from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.starting import start_task
-from heimdall_reactive.base.state import ConnectionState, Gap
+from heimdall_reactive.base.state import NO_ANSWER, ConnectionState, Gap, UpgradeAnswer
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.protocols.heimdall import protocol_of
 from heimdall_reactive.transports import Wire, choose
 
 from . import effects, events
+from .answers import answer_of
 from .codec import Codec
 from .envelopes import EnvelopeSession
 from .expiry import Expiry
@@ -271,7 +272,7 @@ class Connection:
                 self.sessions.switch()
                 self.counters.reconnects += self.state.session > 0
             if self._is_in(number, *SHAKING):
-                self._feed(events.Ready(number, self._runtime.wall()))
+                self._feed(events.Ready(number, self._runtime.wall(), self._answer()))
 
     def _goes_on(self, number: int, upgrade: Upgrade) -> bool:
         """Tell for whom an attempt is; return whether it is still wanted."""
@@ -364,7 +365,11 @@ class Connection:
             self._feed(events.ClosedEarly(number, close, error, now))
         elif old:
             clean = session.wire.close_received
-            self._feed(events.HandedOver(number, clean, lost_at, wall))
+            self._feed(events.HandedOver(number, clean, lost_at, wall, self._answer()))
+
+    def _answer(self) -> UpgradeAnswer:
+        session = self.sessions.current
+        return NO_ANSWER if session is None else answer_of(session.wire, session.mask)
 
     def _forget_loop(self) -> None:
         self._dialling = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from pydantic import SecretStr
@@ -13,6 +13,8 @@ from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.session_protocol import ProtocolSession, Refused
 from heimdall_reactive.transports import Wire
+
+from .answers import headers_of, subprotocol_of
 
 __all__ = ["Conversation"]
 
@@ -68,8 +70,8 @@ class Conversation(ProtocolSession):
     ) -> None:
         wire = owner.wire
         self.number, self.attempt = number, attempt
-        self.subprotocol: str | None = getattr(wire, "subprotocol", None)
-        self.response_headers = _headers(wire)
+        self.subprotocol = subprotocol_of(wire)
+        self.response_headers = headers_of(wire)
         self.has_token = token is not None
         self._owner = owner
         self._wire = wire
@@ -201,9 +203,3 @@ class Conversation(ProtocolSession):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-
-
-def _headers(wire: Wire) -> Mapping[str, str]:
-    response = getattr(wire, "response", None)
-    raw = getattr(response, "headers", None)
-    return {} if raw is None else {name.lower(): value for name, value in raw.raw_items()}

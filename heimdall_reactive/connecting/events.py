@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.retry import Decision
+from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
 
 __all__ = [
     "Announced", "AttemptFailed", "Close", "Closed", "ClosedEarly", "Connect", "Dialed",
@@ -71,6 +72,7 @@ class Ready(NamedTuple):
 
     number: int
     wall: float  # seconds since the epoch
+    answer: UpgradeAnswer = NO_ANSWER
 
 
 class Announced(NamedTuple):
@@ -104,6 +106,7 @@ class HandedOver(NamedTuple):
     clean: bool  # the peer has closed it too, so that nothing of it was lost
     lost_at: float  # its last sign of life, in seconds since the epoch
     wall: float
+    answer: UpgradeAnswer = NO_ANSWER  # to the upgrade of the session that follows
 
 
 class Reported(NamedTuple):

@@ -126,7 +126,7 @@ def dialed(machine: Machine, event: Dialed) -> MachineStep:
 
 
 def ready(machine: Machine, event: Ready) -> MachineStep:
-    state, since = machine.state.connected(event.wall), machine.lost_at
+    state, since = machine.state.connected(event.wall, event.answer), machine.lost_at
     now = replace(machine, phase=Phase.ANNOUNCING, state=state, lost_at=None)
     gap = () if since is None else (TellGap(Gap(since, event.wall, state.session)),)
     return now, (StartStable(), Tell(state), *gap, Then(Announced(machine.number)))

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
@@ -21,8 +21,9 @@ from heimdall_reactive.base.exceptions import (
     InsecureToken,
     TokenError,
 )
+from heimdall_reactive.base.headers import TOKEN, Headers, header_pairs
 from heimdall_reactive.base.masking import WINDOW, Mask
-from heimdall_reactive.base.options import Headers, HeadersProvider, StoreOptions, TokenSource
+from heimdall_reactive.base.options import HeadersProvider, StoreOptions, TokenSource
 from heimdall_reactive.base.retry import Credential
 from heimdall_reactive.base.session_protocol import SessionProtocol
 
@@ -42,7 +43,6 @@ __all__ = [
 ]
 
 PIECE: Final = re.compile(r"[\s,;=&]+")  # between the pieces of a header's value
-SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 5.6.2
 MAX_TOKEN: Final = 8192  # characters; common servers refuse longer header lines
 # Headers that carry credentials (RFC 9110 11.6.2 and 11.7.2, RFC 6265; the last by custom).
 CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
@@ -98,7 +98,9 @@ async def prepare(
         InsecureToken: the token would travel in clear.
     """
     secret = await ask_token(identity.token, options.token_timeout, asker)
-    headers = await ask_headers(options.additional_headers, options.token_timeout, asker)
+    headers = await ask_headers(
+        options.additional_headers, options.token_timeout, asker, options.origin
+    )
     whose = digest(url), identity.principal or principal_of(secret) or _source_of(identity.token)
     url = url if endpoint is None else await endpoint()
     upgrade = place(url, secret, headers, options)
@@ -112,7 +114,7 @@ def credential_of(identity: Identity, options: StoreOptions) -> Credential:
     if callable(identity.token) or (identity.token is None and callable(headers)):
         return "provider"
     try:
-        named = {name.lower() for name, _ in _pairs(None if callable(headers) else headers)}
+        named = {name.lower() for name, _ in header_pairs(None if callable(headers) else headers)}
     except ConfigurationError:  # the attempt has failed of them
         named = set()
     return "none" if identity.token is None and not named & CREDENTIALS else "static"
@@ -198,7 +200,10 @@ async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -
 
 
 async def ask_headers(
-    source: Headers | HeadersProvider | None, timeout: float, asker: ProviderCalls
+    source: Headers | HeadersProvider | None,
+    timeout: float,
+    asker: ProviderCalls,
+    origin: str | None = None,
 ) -> list[tuple[str, str]]:
     """Return the additional headers for one attempt, in order.
 
@@ -206,31 +211,18 @@ async def ask_headers(
         source: headers, or a provider as in `ask_token`.
         timeout: seconds the provider may take.
         asker: asks it.
+        origin: the option of that name.
 
     Raises:
+        ConfigurationError: they cannot be sent.
         ConnectError: the provider raised or took too long.
     """
     if not callable(source):
-        return _pairs(source)
+        return header_pairs(source, origin)
     headers, failure = await asker.within(source, timeout)
     if failure is not None:
         raise ConnectError(f"the provider of additional_headers {failure}", "headers")
-    return _pairs(headers)
-
-
-def _pairs(headers: Headers | None) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    try:
-        pairs = headers.items() if isinstance(headers, Mapping) else (headers or ())
-        found = [(name, value) for name, value in pairs]
-        good = all(f"{name}{value}".isprintable() for name, value in found)
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ConfigurationError(
-            "additional_headers must be a mapping or pairs of texts without control characters"
-        )
-    return found
+    return header_pairs(headers, origin)
 
 
 def place(
@@ -255,7 +247,7 @@ def place(
         case "header" if _in_header(options):
             return Upgrade(url, [("Authorization", f"Bearer {secret}"), *headers], offered)
         case "subprotocol":
-            if not SUBPROTOCOL.fullmatch(secret):
+            if not TOKEN.fullmatch(secret):
                 raise TokenError(
                     "the access token has characters that no subprotocol may have (RFC 6455 4.1); "
                     "use token_placement='header'"
@@ -290,12 +282,14 @@ def _refuse_clear(
 ) -> None:
     """Refuse to send credentials where others may read them (RFC 6750 5.3)."""
     named = any(name.lower() in CREDENTIALS for name, _ in headers)
+    if options.unix is not None:  # it leaves this machine no more than loopback does
+        return
     if options.allow_insecure_token or not (token or parts.username or parts.password or named):
         return
     # Behind a proxy elsewhere, `localhost` is not this machine.
     hosts = [parts.hostname or ""]
     if isinstance(options.proxy, str):
-        hosts.append(_host(options.proxy))
+        hosts.append(urlsplit(options.proxy).hostname or "")
     if all(is_loopback(host) for host in hosts):
         return
     what = "access token" if token else "password" if not named else "credentials in the headers"
@@ -307,13 +301,6 @@ def _refuse_clear(
             f"the {what} would go to whoever answers, as ssl= verifies no certificate; "
             f"use a context that does, {advice}"
         )
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _refuse_twice(

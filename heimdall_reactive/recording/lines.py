@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
@@ -167,6 +168,9 @@ def _line(record: dict[str, Any]) -> bytes:
 
 def _write_state(state: ConnectionState, clean: Clean) -> dict[str, Any]:
     record = {name: getattr(state, name) for name in ConnectionState.__dataclass_fields__}
+    record["subprotocol"] = None if state.subprotocol is None else clean(state.subprotocol)
+    headers = state.response_headers.items()
+    record["response_headers"] = {name: clean(value) for name, value in headers}
     if state.close is not None:
         record["close"] = asdict(state.close) | {"reason": clean(state.close.reason)}
     if state.error is not None:
@@ -261,7 +265,14 @@ _BASE64: Final = Annotated[
 _STATUS: Final = Annotated[str, AfterValidator(lambda name: Status(name))]
 _ERROR: Final = _record(_read_error)
 _CLOSE: Final = _record(CloseInfo, reason=Text)
-_STATE: Final = _record(ConnectionState, status=_STATUS, close=_CLOSE | None, error=_ERROR | None)
+# Files of older versions have none.
+_HEADERS: Final = Annotated[
+    dict[str, Text] | None, AfterValidator(lambda headers: MappingProxyType(headers or {}))
+]
+_STATE: Final = _record(
+    ConnectionState, status=_STATUS, close=_CLOSE | None, error=_ERROR | None,
+    response_headers=_HEADERS,
+)  # fmt: skip
 _FRAME: Final = _record(_read_frame, bad_text=_BASE64, binary=_BASE64)
 _HEADER: Final = TypeAdapter(_record(Header))
 _NUMBER: Final = TypeAdapter(_record(lambda version: version, version=int))

@@ -213,9 +213,7 @@ class _Dialler(Dialler):
 
     async def open_tcp_connection(self) -> ClientConnection:
         await self._step.reach()
-        # `websockets` 16 has other names for both.
-        make = getattr(self, "factory", None) or vars(self)["protocol_factory"]
-        wire = make(parse_uri(self.uri))
+        wire = self.make_wire(parse_uri(self.uri))
         assert isinstance(wire, ScriptedWire)
         self._peer._connect(wire, self._step)
         return wire

@@ -129,6 +129,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Refuse: there are no sockets here."""
         raise ConfigurationError(NO_SOCKETS)
 
+    async def create_unix_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: there are no sockets here."""
+        raise ConfigurationError(NO_SOCKETS)
+
+    async def sock_connect(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: there are no sockets here."""
+        raise ConfigurationError(NO_SOCKETS)
+
     async def create_server(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: there are no sockets here."""
         raise ConfigurationError(NO_SOCKETS)

@@ -20,6 +20,7 @@ from websockets.protocol import State
 from heimdall_reactive.base.masking import told
 
 from . import Receiver
+from .answer import AnswerReader
 from .inflating import Inflater, TooBig, packed_limit
 from .splitting import Outlets, Push, Splitter
 from .turns import turn
@@ -31,7 +32,7 @@ MAX_PONGS: Final = 16  # pings of one segment that are answered each; of more, t
 SIP: Final = 4096  # bytes that are read where the next payload will be read in place
 LITTLE: Final = 1024  # bytes that cannot hold many frames
 PONG_HEAD: Final = b"\x8a"
-HEAD_END: Final = b"\r\n\r\n"
+MAX_LINE: Final = 8192  # bytes of a header line, as `websockets` has it, which refuses more
 
 
 class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
@@ -46,7 +47,8 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
         self._receiver: Receiver | None = None
         self._early: list[tuple[bytes | bytearray, bool]] = []
         self._unread: list[bytes] = []
-        self._head = b""  # the last bytes of a response that is not whole yet
+        self._head = b""  # the last line of the response, which is not whole yet
+        self._answer = AnswerReader()
         self._limit = self.protocol.max_message_size or 0
         self._splitter = Splitter(Outlets(self._parse, self._is_plain), self._limit)
         self._inflater: Inflater | None = None
@@ -115,7 +117,8 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
     def _feed(self, data: bytes) -> None:
         """Read frames; those that this turn of the event loop has no time for wait for the next."""
         splitter, is_late = self._splitter, None
-        if len(data) > LITTLE or splitter.behind:
+        # Without a receiver the socket has ended: nothing is called that could take long.
+        if self._receiver is not None and (len(data) > LITTLE or splitter.behind):
             turn.begin(self.loop)
             is_late = turn.is_late
         self._read(lambda push: splitter.feed(data, push, is_late))
@@ -158,21 +161,22 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
             self._expect_end()
 
     def _shake_hands(self, data: bytes) -> bytes:
-        """Read the HTTP response; return what came behind it."""
-        seen, self._head = self._head + data, (self._head + data)[-3:]
-        end = seen.find(HEAD_END) + len(HEAD_END)
-        behind = len(seen) - end if end >= len(HEAD_END) else 0
-        cut = len(data) - behind
-        super().data_received(data[:cut])
-        if self.protocol.handshake_exc is not None or self.response is None:
-            if cut < len(data) and not self.protocol.reader.eof:
-                super().data_received(data[cut:])  # a body, or what is no HTTP
-            cut = len(data)
-        if self.response is not None:
+        """Read the HTTP response line by line; return what came behind it."""
+        seen, self._head = self._head + data, b""
+        while self.response is None and self.protocol.handshake_exc is None:
+            end = seen.find(b"\n") + 1
+            if not end and len(seen) <= MAX_LINE:
+                self._head = seen
+                return b""
+            line, seen = (seen[:end], seen[end:]) if end else (seen, b"")
+            if line := self._answer.read(line):
+                super().data_received(line)
+        if self.protocol.handshake_exc is None:
             self._allow_compression()
-        if self.response is None and self.protocol.handshake_exc is not None:
+            return seen
+        if self.response is None:
             self.transport.abort()  # no HTTP: a peer that keeps TCP open would hide that
-        return data[cut:]
+        return b""
 
     def _read_on(self) -> None:
         unread, self._unread = b"".join(self._unread), []

@@ -1,42 +1,45 @@
-"""Dial with `websockets`, and map what that raises to our errors."""
+"""Dial with `websockets`, over sockets of our own."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 import logging
 import os
+import re
 import socket
 import ssl as ssl_module
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from websockets import exceptions as ws_exceptions
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.http11 import Response
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 from websockets.typing import Origin, Subprotocol
+from websockets.uri import WebSocketURI, parse_uri
 
 from heimdall_reactive.base.endpoints import is_loopback
 from heimdall_reactive.base.exceptions import (
-    CertificateError,
     ConfigurationError,
     ConnectError,
-    ConnectTimeout,
-    HandshakeRefused,
     InvalidEndpoint,
-    InvalidHandshake,
     RedirectRefused,
-    TlsError,
 )
 from heimdall_reactive.base.options import StoreOptions
-from heimdall_reactive.base.retry import seconds_to_wait
 
 from . import Wire
+from .addresses import open_socket
+from .failures import ENDED_IN_TLS, at, translate
+from .proxies import choose_proxy, open_socks, open_tunnel, shown
 from .websockets_wire import WebSocketsWire
 
 __all__ = ["Dialler", "dial", "open_wire"]
+
+REDIRECTS: Final = frozenset({300, 301, 302, 303, 307, 308})
 
 # Ours and pinned: at DEBUG `websockets` logs the request line and every header, tokens included,
 # and a root logger at DEBUG would be enough for that.
@@ -44,12 +47,6 @@ wire_logger: Final = logging.getLogger("heimdall_reactive.wire")
 wire_logger.setLevel(logging.INFO)
 # The level alone is not enough: `dictConfig` takes it away where it configures a logger above.
 wire_logger.addFilter(lambda record: record.levelno >= logging.INFO)
-
-# `websockets` 16 has one class for both.
-NO_HTTP: Final[tuple[type[Exception], ...]] = (
-    ws_exceptions.InvalidMessage,
-    getattr(ws_exceptions, "StatusLineTooLong", ws_exceptions.InvalidMessage),
-)
 
 
 async def dial(
@@ -73,10 +70,12 @@ async def open_wire(
     """Open a connection with a wire of a kind, see `Dial`; a double brings its own dialler."""
     loopback = is_loopback(urlsplit(url).hostname or "")
     secure = url.startswith("wss:")
-    tls: dict[str, Any] = {"ssl": options.ssl or _default_context()} if secure else {}
+    attempt: Awaitable[ClientConnection] | None = None
     try:
-        wire = await (dialler or Dialler)(
+        attempt = (dialler or Dialler)(
             url,
+            options=options,
+            ssl=options.ssl or default_context() if secure else None,
             additional_headers=list(headers),
             subprotocols=[Subprotocol(name) for name in subprotocols] if subprotocols else None,
             proxy=None if loopback and options.proxy is True else options.proxy,
@@ -91,11 +90,12 @@ async def open_wire(
             origin=Origin(options.origin) if options.origin else None,
             logger=wire_logger,
             create_connection=kind,
-            **tls,
         )
+        wire = await attempt
     except Exception as error:
         # `from None`: the library's errors hold the URL, the request and its token.
-        raise _translate(error, options.open_timeout) from None
+        missing = getattr(attempt, "missing", Dialler.missing)
+        raise translate(error, url, f"{missing} within {options.open_timeout} s") from None
     assert isinstance(wire, WebSocketsWire)
     wire.ping_interval, wire.ping_timeout = options.ping_interval, options.ping_timeout
     wire.request = None  # it holds the token, and so may these
@@ -105,7 +105,7 @@ async def open_wire(
 
 
 @functools.cache
-def _default_context() -> ssl_module.SSLContext:
+def default_context() -> ssl_module.SSLContext:
     # Once a process: loading the roots takes some 20 ms of the event loop.
     context = ssl_module.create_default_context()
     # Debian builds its Python to leave this to the system's OpenSSL, which may allow TLS 1.0.
@@ -114,102 +114,163 @@ def _default_context() -> ssl_module.SSLContext:
 
 
 class Dialler(connect):
-    """`connect` that follows no redirect to another origin."""
+    """`connect` that opens its sockets by itself, and follows no redirect to another origin.
+
+    Args:
+        uri: what to dial.
+        options: the store's.
+        ssl: the TLS context of a `wss://` URL.
+        **rest: see `connect`.
+
+    Attributes:
+        missing: what has not come yet, for the words of a time-out.
+    """
+
+    missing = "no answer to the opening handshake"
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        options: StoreOptions | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init__(uri, **rest)
+        self._options = options or StoreOptions()
+        self._ssl = ssl
+
+    async def open_tcp_connection(self) -> ClientConnection:
+        """Open the socket, through a proxy perhaps, and TLS; return the wire over them."""
+        uri, loop = parse_uri(self.uri), asyncio.get_running_loop()
+        wire, tls = self.make_wire(uri), self._tls(uri)
+        way = await self._find_way(uri)
+        try:
+            if isinstance(way, socket.socket):
+                await loop.create_connection(lambda: wire, sock=way, **tls)
+            elif isinstance(way, (str, os.PathLike)):
+                await loop.create_unix_connection(lambda: wire, str(way), **tls)
+            else:
+                await _enter(way, wire, tls)
+        except NotImplementedError:  # by an event loop without sockets, which has not taken ours
+            if isinstance(way, socket.socket):
+                way.close()
+            raise
+        except ConnectionError:
+            if not tls:
+                raise
+            raise at(self.uri, ConnectError(ENDED_IN_TLS, "reset")) from None
+        return wire
+
+    create_connection = open_tcp_connection  # its name in `websockets` 16
+
+    def make_wire(self, uri: WebSocketURI) -> ClientConnection:
+        """Return a wire without a socket."""
+        make = getattr(self, "factory", None) or vars(self)["protocol_factory"]  # as above
+        wire: ClientConnection = make(uri)
+        if "Host" in Headers(self.additional_headers or ()):
+            build = wire.protocol.connect
+
+            def build_without_host() -> Request:
+                request = build()
+                del request.headers["Host"]  # else the user's would be a second one
+                return request
+
+            setattr(wire.protocol, "connect", build_without_host)  # noqa: B010 - it is a method
+        return wire
+
+    def _tls(self, uri: WebSocketURI) -> dict[str, Any]:
+        if not uri.secure:
+            return {}
+        name = self._options.server_hostname or uri.host
+        return {"ssl": self._ssl or default_context(), "server_hostname": name}
+
+    async def _find_way(
+        self, uri: WebSocketURI
+    ) -> socket.socket | asyncio.Transport | str | os.PathLike[str]:
+        """Return a socket or a proxy's tunnel to the server, or the path of a Unix socket."""
+        options = self._options
+        if options.unix is not None:
+            return options.unix
+        if options.sock is not None:
+            return await _given(options.sock)
+        proxy = choose_proxy(self.proxy, uri)
+        if proxy is None:
+            return await self._open_socket(uri.host, uri.port)
+        self.missing = f"no answer from the proxy {shown(proxy)}"
+        way: socket.socket | asyncio.Transport
+        if proxy.scheme.startswith("http"):
+            tls = options.proxy_ssl or default_context()
+            way = await open_tunnel(proxy, uri, tls, self._open_socket)
+        else:
+            way = await open_socks(proxy, uri, options.local_addr, self._open_socket)
+        self.missing = Dialler.missing
+        return way
+
+    async def _open_socket(self, host: str, port: int) -> socket.socket:
+        options = self._options
+        return await open_socket(
+            host, port, family=options.family, local_addr=options.local_addr,
+            delay=options.happy_eyeballs_delay,
+        )  # fmt: skip
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Return where to go instead, or the error that ends the attempt."""
-        origin = _origin(self.uri)
+        if not isinstance(exc, ws_exceptions.InvalidStatus):
+            return exc
+        headers = exc.response.headers
+        if exc.response.status_code not in REDIRECTS or "Location" not in headers:
+            return exc
         try:
-            followed = super().process_redirect(exc)
-            elsewhere = isinstance(followed, str) and _origin(followed) != origin
-        except (ValueError, LookupError):  # a Location that is no URL, or two of them
-            return InvalidEndpoint("the server redirects to what is no WebSocket URL")
-        # From wss to ws, it is an error already.
-        if elsewhere or (followed is not exc and isinstance(followed, Exception)):
-            return RedirectRefused(
-                "the server redirects to another origin, where the token must not go; "
-                "give that server's URL as the endpoint"
-            )
-        return followed
+            # Servers and proxies that know nothing of WebSockets write their own scheme.
+            location = re.sub(r"(?i)^http(s?):", r"ws\1:", headers["Location"])
+            target = urljoin(self.uri, location)
+            elsewhere = _origin(target) != _origin(self.uri)
+            parse_uri(target)
+        except (ValueError, LookupError, ws_exceptions.WebSocketException):
+            # It is not a URL, or there are two of them.
+            wrong = InvalidEndpoint("the server redirects to what is not a WebSocket URL")
+            return at(self.uri, wrong)
+        if not elsewhere:
+            return target
+        refused = RedirectRefused(
+            "the server redirects to another origin, where the token must not go; "
+            "give that server's URL as the endpoint"
+        )
+        return at(self.uri, refused)
+
+
+async def _given(source: Any) -> socket.socket:
+    """Return the user's socket of this attempt, see `StoreOptions.sock`."""
+    sock = source() if callable(source) else source
+    if inspect.isawaitable(sock):
+        sock = await sock
+    if not isinstance(sock, socket.socket):
+        raise ConfigurationError("the callable of sock= must return a connected socket")
+    if sock.fileno() < 0:
+        raise ConfigurationError(
+            "the socket of sock= is closed, perhaps by an earlier attempt; pass a callable that "
+            "returns a connected socket for each attempt"
+        )
+    return sock
+
+
+async def _enter(tunnel: asyncio.Transport, wire: ClientConnection, tls: dict[str, Any]) -> None:
+    """Put a wire behind the tunnel of a proxy."""
+    tunnel.set_protocol(wire)
+    transport: asyncio.Transport | None = tunnel
+    if tls:
+        try:
+            context, name = tls["ssl"], tls["server_hostname"]
+            loop = asyncio.get_running_loop()
+            transport = await loop.start_tls(tunnel, wire, context, server_hostname=name)
+        except BaseException:
+            tunnel.abort()
+            raise
+    assert transport is not None
+    wire.connection_made(transport)
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "wss" else 80)
-
-
-def _translate(error: Exception, open_timeout: float) -> Exception:
-    """Map what a dial raises to our errors, in words that hold no secret."""
-    match error:
-        case ConfigurationError() | NotImplementedError():
-            return error
-        case TimeoutError():
-            return ConnectTimeout(f"no answer to the opening handshake within {open_timeout} s")
-        case ssl_module.SSLError():
-            return _no_tls(error)
-        case OSError():
-            return _no_connection(error)
-        case ws_exceptions.WebSocketException():
-            return _no_handshake(error)
-        case _:
-            return ConfigurationError(f"dialling raised {type(error).__name__}; check the options")
-
-
-def _no_handshake(error: ws_exceptions.WebSocketException) -> Exception:
-    match error:
-        case ws_exceptions.InvalidStatus():
-            return _refused(error.response)
-        case ws_exceptions.InvalidProxyStatus(response=response) if response.status_code == 407:
-            return ConfigurationError("the proxy asks for a login (HTTP 407); put it into proxy=")
-        case ws_exceptions.ProxyError():
-            return ConnectError(f"the proxy failed ({type(error).__name__})", "proxy")
-        case ws_exceptions.InvalidURI():
-            return InvalidEndpoint("the endpoint, or a redirect, is no WebSocket URL")
-        case _ if isinstance(error, NO_HTTP):
-            return ConnectError(
-                "the server closed or answered the upgrade with no HTTP response", "reset"
-            )
-        case _:
-            return InvalidHandshake(
-                f"the opening handshake failed ({type(error).__name__}); is it a WebSocket server?"
-            )
-
-
-def _no_tls(error: ssl_module.SSLError) -> ConnectError:
-    match error:
-        case ssl_module.SSLCertVerificationError():
-            return CertificateError(
-                f"the server's certificate was not accepted ({error.verify_message}); "
-                "pass ssl= with a context that trusts it"
-            )
-        case ssl_module.SSLEOFError() | ssl_module.SSLZeroReturnError():
-            return ConnectError("the server closed the socket during the TLS handshake", "reset")
-        case _:
-            return TlsError(f"TLS failed ({error.reason}); is the port a TLS port?")
-
-
-def _refused(response: Response) -> HandshakeRefused:
-    # By the server's own clock where it tells: ours may be wrong, and the wait with it.
-    now = max(_seconds(response, "Date", 0.0), default=0.0) or time.time()
-    after = max(_seconds(response, "Retry-After", now), default=None)
-    return HandshakeRefused(response.status_code, after)
-
-
-def _seconds(response: Response, name: str, now: float) -> list[float]:
-    """Read a header of seconds or dates; a proxy may have put its own beside the server's."""
-    values = (seconds_to_wait(text, now) for text in response.headers.get_all(name))
-    return [value for value in values if value is not None]
-
-
-def _no_connection(error: OSError) -> ConnectError:
-    if isinstance(error, socket.gaierror):
-        return ConnectError("the host's name is not found; check the endpoint", "unresolved")
-    # Not `strerror`: asyncio puts a sentence of its own there.
-    number = error.errno or 0
-    what = os.strerror(number) if number > 0 else type(error).__name__
-    cause = "unreachable"
-    if isinstance(error, ConnectionRefusedError):
-        cause = "refused"
-    elif isinstance(error, ConnectionError):
-        cause = "reset"
-    return ConnectError(f"no connection: {what}", cause)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import socket
 from dataclasses import FrozenInstanceError, asdict, fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -14,6 +16,7 @@ from pydantic import SecretStr
 from heimdall_reactive.base.endpoints import (
     MAX_URL,
     WsConfig,
+    check_endpoint,
     is_loopback,
     redact,
     resolve_endpoint,
@@ -89,6 +92,48 @@ def test_an_endpoint_may_be_as_long_as_servers_take_and_a_refusal_says_what_to_g
         with pytest.raises(InvalidEndpoint) as caught:
             resolve_endpoint(wrong, BASE)
         assert str(caught.value).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "advice"),
+    [
+        ("127.0.0.1:8803", "is a host without a scheme; say 'ws://127.0.0.1:8803'"),
+        (
+            "localhost:8803/ws",
+            "say 'ws://localhost:8803/ws', or '/localhost:8803/ws' if it is a path",
+        ),
+        ("localhost", "say 'ws://localhost'"),
+        ("[::1]:80/", "say 'ws://[::1]:80/'"),
+        ("10.0.0.1/ws", "say 'ws://10.0.0.1/ws'"),
+        (f"api:8000/ws?t={CANARY}", "say 'ws://api:8000/ws'"),
+        ("api.example.:443", "say 'ws://api.example.:443'"),
+        (
+            "http://h.example/ws",
+            "'http://h.example/ws' is not a WebSocket URL; say 'ws://h.example/ws'",
+        ),
+        (f"HTTPS://u:{CANARY}@h.example/?t={CANARY}", "say 'wss://h.example/'"),
+        (
+            f"ftp://h.example/?t={CANARY}",
+            "'ftp://h.example/' is not a WebSocket URL; say ws:// or wss://",
+        ),
+    ],
+)
+def test_a_host_or_another_scheme_is_refused_with_what_to_say(endpoint: str, advice: str) -> None:
+    with pytest.raises(InvalidEndpoint) as caught:
+        check_endpoint(endpoint)
+    assert advice in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "", "/v1/ws", "v1/ws", "v1.0/ws", "ws://h.example", "WSS://h.example", "/localhost:8803",
+        "chat/room:42", "ticker:9", "feed.json", "//evil.example/x", "?t=1", "localhosts/ws",
+    ],
+)  # fmt: skip
+def test_what_may_be_a_path_is_not_refused_at_once(endpoint: str) -> None:
+    check_endpoint(endpoint)
 
 
 def test_a_base_that_is_no_websocket_url_is_refused() -> None:
@@ -170,7 +215,25 @@ def test_the_keywords_are_the_fields() -> None:
         ("channel_protocol", ("heimdall", None)),
         ("protocol", ("heimdall", SessionProtocol)),
         ("subprotocols", ("chat",)),
-        ("transport", ("http", None)),
+        ("transport", ("http", None, 5)),
+        ("subprotocols", (5, b"chat", [5], ["a b"], [""], {"chat": 1})),
+        ("compression", ("zstd", True, 5)),
+        ("ssl", (True, "ca.pem")),
+        ("proxy_ssl", (True,)),
+        ("origin", (5, b"https://o.example", "https://o\r\nX: 1")),
+        ("server_hostname", (5, "h\n")),
+        ("family", ("", 5, None, socket.AF_UNIX)),
+        ("happy_eyeballs_delay", (-0.1, "0.25", float("nan"))),
+        ("local_addr", ("192.0.2.1", ("192.0.2.1",), ("192.0.2.1", "0"), (1, 0), ["192.0.2.1", 0])),
+        ("unix", (5, True)),
+        ("sock", (5, "fd")),
+        ("auto_reconnect", (None, "yes", 1)),
+        ("immediate", (None, 0)),
+        ("share", ("yes",)),
+        ("resend", (None,)),
+        ("allow_insecure_token", ("yes",)),
+        ("should_reconnect", (True, {})),
+        ("reconnect_rules", (5, ["close 1000"])),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_by_name(name: str, values: tuple[Any, ...]) -> None:
@@ -206,6 +269,32 @@ def test_a_refusal_says_what_the_option_takes(name: str, advice: str) -> None:
     assert str(caught.value) == f"{name} must be {advice}, not ''"
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        5, False, "", "proxy.example:3128", f"http://[{CANARY}", f"ftp://{CANARY}@h", "http://",
+        f"http://{CANARY}@h", f"http://h/{CANARY}", f"http://h?{CANARY}", f"http://h:{CANARY}",
+    ],
+)  # fmt: skip
+def test_a_proxy_that_cannot_be_one_is_refused_without_being_shown(proxy: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        StoreOptions(proxy=proxy)
+    assert str(caught.value) == (
+        "proxy must be a URL such as 'http://proxy.example:3128' or 'socks5h://...', True or None"
+    )
+
+
+@pytest.mark.parametrize("headers", [{"X-Tenant": 42}, {"X-Tenant": None}, [("X-Tenant", b"1")]])
+def test_headers_that_cannot_be_sent_are_refused_at_the_call(headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="additional_headers: the value of 'X-Tenant'"):
+        StoreOptions(additional_headers=headers)
+
+
+def test_two_ways_to_a_socket_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="unix and sock exclude each other"):
+        StoreOptions(unix="/run/s", sock=socket.socket)
+
+
 @pytest.mark.parametrize("token", [0, b"token", []])
 def test_a_token_that_is_none_is_refused_without_being_shown(token: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -235,7 +324,12 @@ def test_unknown_options_are_named_in_their_order() -> None:
         {"send_rate": (1, 0.5)}, {"send_ttl": 0.1}, {"ping_interval": 0.1}, {"max_size": 0.5},
         {"share_linger": 0}, {"max_retry_after": float("inf")}, {"subprotocols": ["chat"]},
         {"transport": dict}, {"heartbeat": Heartbeat()},
-        {"outbox_overflow": "block"},
+        {"outbox_overflow": "block"}, {"proxy": "socks5h://ada:pw@h:1080"}, {"proxy": None},
+        {"proxy": "http://[::1]:3128/"}, {"family": socket.AF_INET6}, {"family": 2},
+        {"happy_eyeballs_delay": None}, {"happy_eyeballs_delay": 0}, {"local_addr": ("::1", 0)},
+        {"unix": "/run/s"}, {"unix": Path("/run/s")}, {"sock": socket.socket},
+        {"compression": None},
+        {"server_hostname": "h.example"}, {"subprotocols": ()}, {"origin": "null"},
     ],
 )  # fmt: skip
 def test_options_that_work_are_taken(options: dict[str, Any]) -> None:
@@ -271,6 +365,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "ping_timeout": 20.0, "close_timeout": 10.0, "max_size": 1024 * 1024,
         "channel_protocol": HEIMDALL_CHANNELS, "share": False, "share_linger": 1.0,
         "token_refresh_before": 60.0, "transport": "websockets", "resend": False,
+        "family": 0, "happy_eyeballs_delay": 0.25,
     }  # fmt: skip
     assert asdict(Heartbeat()) == {
         "message": {"type": "Ping"}, "interval": 30.0, "timeout": 10.0, "reply": {"type": "Pong"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -185,6 +186,40 @@ def test_an_accept_then_close_server_meets_growing_delays_and_a_dial_that_fails_
     assert row(failed=failure(opened=True)).delay == 1
 
 
+@pytest.mark.parametrize("policy", [0, lambda _: 0, Backoff(initial=1e-9, cap=1e-9)])
+@pytest.mark.parametrize("opened", [False, True])
+def test_whatever_the_policy_says_attempts_are_a_tenth_of_a_second_apart(
+    policy: Any, opened: bool
+) -> None:
+    row, now, began = Row(reconnect_delay=policy, max_reconnect_attempts=None), 50.0, []
+    for _ in range(20):
+        now += 0.001  # an attempt that fails at once
+        decision = row(failed=failure(now, opened))
+        assert decision.delay is not None
+        if opened:
+            row.retries.reset()  # stable_after=0
+        now += decision.delay
+        began.append(now)
+    assert began[0] == 50.001  # the first one waits for nothing
+    assert all(later - sooner >= 0.0999 for sooner, later in pairwise(began))
+    assert now < 53
+
+
+def test_a_fresh_token_makes_no_storm_either() -> None:
+    row = Row(stable_after=0)
+    assert row(REFRESH, failure(50.0, opened=True)).delay == 0
+    row.retries.reset()
+    assert row(REFRESH, failure(50.001, opened=True)).delay == pytest.approx(0.099)
+
+
+def test_an_attempt_that_was_planned_and_is_overtaken_by_connect_delays_nothing() -> None:
+    row = Row(reconnect_delay=0.05)
+    assert Row(reconnect_delay=30)(failed=failure(1.0)).delay == 30
+    row.retries._planned = 31.0
+    assert row(failed=failure(2.0)).delay == 0.1
+    assert Row(reconnect_delay=0.2)(failed=failure(2.0)).delay == 0.2
+
+
 def test_a_callable_gets_attempt_elapsed_and_cause_and_may_stop() -> None:
     seen: list[RetryContext] = []
 
@@ -223,7 +258,8 @@ def test_a_refused_token_is_refreshed_once_and_at_once() -> None:
     row.retries.reset()
     assert row() == Decision(RETRY, 3.0, 1)
     assert row() == Decision(RETRY, 3.0, 2)
-    assert row(REFRESH) == Decision(RETRY, 0.0, 2)  # the attempt's number stays
+    late = failure(now=9.0)
+    assert row(REFRESH, late) == Decision(RETRY, 0.0, 2)  # the attempt's number stays
 
 
 def test_a_static_token_is_not_asked_for_again() -> None:

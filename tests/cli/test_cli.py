@@ -484,8 +484,9 @@ def test_failures_are_one_line_and_code_1(
         nobody = f"ws://127.0.0.1:{bound.getsockname()[1]}/"
         for arguments, words in (
             (["send", nobody, "x"], "no connection"),
-            (["send", "http://x", "x"], "is no WebSocket URL"),
-            (["watch", "http://x"], "is no WebSocket URL"),
+            (["send", "http://x", "x"], "is not a WebSocket URL"),
+            (["watch", "http://x"], "is not a WebSocket URL"),
+            (["watch", "localhost:9/ws"], "say 'ws://localhost:9/ws'"),
             (["send", server.url + "/nothing", "x", *DEMO], "HTTP 404"),
             (["send", user_url(server), "x", "--token", "w-r-o-n-g"], "HTTP 401"),
             (["watch", user_url(server), "--json", "--token", "w-r-o-n-g"], "HTTP 401"),

@@ -524,11 +524,20 @@ async def test_a_close_that_follows_a_session_ending_message_is_not_retried(kind
         assert store.stats.attempts == 1
 
 
-@pytest.mark.parametrize("endpoint", ["http://x/", "ws://", "ws://h:0/", "ws://h/#f", "ws://h/ a"])
+@pytest.mark.parametrize("endpoint", ["ws://", "ws://h:0/", "ws://h/#f", "ws://h/ a"])
 async def test_an_endpoint_that_can_not_work_fails_with_a_clear_error(endpoint: str) -> None:
     async with use_websocket(endpoint) as store:
         state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
         assert isinstance(state.error, InvalidEndpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["http://x/", "127.0.0.1:8803", "localhost:8803/ws"])
+@pytest.mark.parametrize("share", [False, True])
+async def test_an_endpoint_that_is_a_mistake_is_refused_at_the_call(
+    endpoint: str, share: bool
+) -> None:
+    with pytest.raises(InvalidEndpoint, match="say 'ws://"):
+        use_websocket(endpoint, share=share)
 
 
 async def test_a_token_is_not_sent_in_clear_to_another_host() -> None:

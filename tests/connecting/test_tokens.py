@@ -373,7 +373,7 @@ def test_a_token_is_not_given_to_whoever_answers() -> None:
     assert placed(url="wss://localhost/", ssl=context).url == "wss://localhost/"
 
 
-@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "http://[::", "no URL"])
+@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "socks5h://192.0.2.1:1080"])
 def test_behind_a_proxy_elsewhere_localhost_is_not_this_machine(proxy: str) -> None:
     with pytest.raises(InsecureToken):
         placed(url="ws://localhost/", proxy=proxy)
@@ -418,8 +418,21 @@ def test_a_token_may_travel_in_clear_on_this_machine(host: str) -> None:
 
 @pytest.mark.parametrize("headers", [5, ["AB", "CDE"], {"A": "1\r\nB: 2"}, {"A\n": "1"}, [("A",)]])
 def test_what_are_no_headers_is_refused(headers: Any) -> None:
-    with pytest.raises(ConfigurationError, match="additional_headers must be a mapping or pairs"):
+    with pytest.raises(ConfigurationError, match="additional_headers"):
         run(lambda: ask_headers(headers, 1.0, ProviderCalls()))
+
+
+@pytest.mark.parametrize("headers", [{"Upgrade": "h2c"}, {"X-Tenant": 42}, {"Origin": "https://h"}])
+def test_what_a_provider_returns_is_refused_as_what_is_given_at_once(headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"additional_headers.*{next(iter(headers))}"):
+        run(lambda: ask_headers(lambda: headers, 1.0, ProviderCalls(), "https://o.example"))
+
+
+def test_a_unix_socket_leaves_this_machine_no_more_than_loopback_does() -> None:
+    token = SecretStr(CANARY)
+    assert place("ws://h.example/", token, [], StoreOptions(unix="/run/s")).headers
+    with pytest.raises(InsecureToken):
+        place("ws://h.example/", token, [], StoreOptions())
 
 
 # What is masked

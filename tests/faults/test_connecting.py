@@ -113,7 +113,7 @@ ROWS = [
     http(302, FAILS, " without Location"),
     http(200, FAILS, " of a captive portal"),
     stops("redirect loop", [redirect("/")] * 11, InvalidHandshake, "handshake"),
-    stops("redirect to http", redirect("http://127.0.0.1:9/"), InvalidEndpoint, "endpoint"),
+    stops("redirect to http", redirect("http://127.0.0.1:9/"), RedirectRefused, "redirect"),
     stops("redirect to no URL", redirect("ws://[::"), InvalidEndpoint, "endpoint"),
     stops("two redirects", HttpAnswer(302, [("Location", "/a"), ("Location", "/b")]),
           InvalidEndpoint, "endpoint"),

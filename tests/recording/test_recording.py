@@ -720,6 +720,7 @@ STATES = st.builds(
     ConnectionState, status=st.sampled_from(Status), attempt=st.integers(0), session=st.integers(0),
     retry_at=st.none() | WALL, connected_at=st.none() | WALL, close=st.none() | CLOSES,
     error=st.none() | ERRORS, http_status=st.none() | st.integers(100, 599),
+    subprotocol=st.none() | PRINTABLE, response_headers=st.dictionaries(PRINTABLE, PRINTABLE),
 )  # fmt: skip
 FRAMES = st.builds(Frame, st.binary() | st.text().map(str.encode), st.booleans())
 VALUES = st.one_of(

@@ -314,7 +314,9 @@ def test_impossible_values_are_refused_in_words() -> None:
 
 @pytest.mark.parametrize("headers", [3, "ab", {"X-A": "a\r\nb"}])
 async def test_impossible_headers_fail_with_a_clear_error(headers: Any) -> None:
-    async with quick("ws://127.0.0.1:9", additional_headers=headers) as store:
+    with pytest.raises(ConfigurationError, match="additional_headers"):
+        quick("ws://127.0.0.1:9", additional_headers=headers)
+    async with quick("ws://127.0.0.1:9", additional_headers=lambda: headers) as store:
         state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
         assert "additional_headers" in str(state.error)
 

@@ -55,7 +55,7 @@ NEVER_SENT: dict[str, dict[str, Any]] = {
     "raising headers": {"additional_headers": raising_async_provider},
     "line break": {"access_token": f"{CANARY}\r\nX-Evil: 1"},
     "line break of a provider": {"access_token": lambda: f"{CANARY}\n"},
-    "line break in a header": {"additional_headers": {"X-Api-Key": f"{CANARY}\r\n"}},
+    "line break in a header": {"additional_headers": lambda: {"X-Api-Key": f"{CANARY}\r\n"}},
     "not ASCII": {"access_token": f"{CANARY}\u202e"},
     "no subprotocol": {"access_token": f"{CANARY}/=", "token_placement": "subprotocol"},
     "bytes of a provider": {"access_token": CANARY.encode},

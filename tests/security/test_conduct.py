@@ -79,7 +79,10 @@ def test_t20_one_record_of_the_log_is_one_line(caplog: pytest.LogCaptureFixture)
             async with use_websocket(url, access_token=sly, max_reconnect_attempts=0) as store:
                 await ended(store)
             bad: Any = {"X-Evil": EVIL}
-            async with quick(peer.url, additional_headers=bad) as store:
+            with pytest.raises(ConfigurationError) as caught:
+                quick(peer.url, additional_headers=bad)
+            seen.append(caught.value)
+            async with quick(peer.url, additional_headers=lambda: bad) as store:
                 error = (await ended(store)).error
                 assert isinstance(error, ConfigurationError)
                 seen += [error, store]

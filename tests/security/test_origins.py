@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.connecting.tokens import place
 from heimdall_reactive.testing import Accept, HttpAnswer, redirect
-from heimdall_reactive.transports.websockets_dial import _default_context
+from heimdall_reactive.transports.websockets_dial import default_context
 from tests.peers import quick
 from tests.socket_peer import SocketPeer
 
@@ -46,7 +47,7 @@ CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
     (CLEAR, {"additional_headers": lambda: {"X-API-Key": "k"}}),
     ("ws://ada:pass@192.0.2.1/", {}),
     ("ws://localhost:3000/", {"access_token": "t", "proxy": "http://192.0.2.1:3128"}),
-    ("ws://localhost:3000/", {"access_token": "t", "proxy": "http://[192.0.2.1"}),
+    ("ws://localhost:3000/", {"access_token": "t", "proxy": "http://[2001:db8::1]"}),
 ]
 
 
@@ -57,7 +58,8 @@ async def test_t07_no_credential_travels_in_clear_and_no_socket_is_opened_for_it
     opened: list[Any] = []
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "create_connection", lambda *a, **k: opened.append(a))
-    monkeypatch.setattr(loop, "getaddrinfo", lambda *a, **k: opened.append(a))
+    monkeypatch.setattr(loop, "sock_connect", lambda *a, **k: opened.append(a))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: opened.append(a))
     async with quick(url, **options) as store:
         assert isinstance((await end_of(store)).error, InsecureToken)
     assert opened == []
@@ -170,7 +172,7 @@ async def test_t11_a_certificate_that_is_not_accepted_stops_the_store(
 
 
 def test_t11_a_context_that_is_not_given_verifies_and_wants_tls_1_2_or_newer() -> None:
-    context = _default_context()
+    context = default_context()
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 

@@ -1,18 +1,17 @@
-"""What is dialled with, and what the ends of a dial are called."""
+"""What is dialled with, over which sockets, and where redirects lead."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import ssl
-import time
-from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from websockets import exceptions as ws
+from websockets.asyncio.server import ServerConnection, unix_serve
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
@@ -20,23 +19,19 @@ from heimdall_reactive import (
     CertificateError,
     ConfigurationError,
     ConnectError,
-    ConnectTimeout,
-    HandshakeRefused,
     InvalidEndpoint,
-    InvalidHandshake,
     RedirectRefused,
+    Status,
     StoreOptions,
-    TlsError,
 )
 from heimdall_reactive.transports.websockets_dial import (
     Dialler,
-    _default_context,
-    _translate,
+    default_context,
     dial,
     open_wire,
 )
 from heimdall_reactive.transports.websockets_wire import WebSocketsWire
-from tests.peers import raw_peer
+from tests.peers import answer_to, peer, quick, raw_peer
 from tests.support import run
 
 SECRET = "s3cret-canary"
@@ -45,101 +40,6 @@ SECRET = "s3cret-canary"
 def answer(status: int, **headers: str) -> Response:
     fields = Headers({name.replace("_", "-"): value for name, value in headers.items()})
     return Response(status, SECRET, fields)
-
-
-def os_error(kind: type[OSError], number: int) -> OSError:
-    return kind(number, f"of asyncio: {SECRET}")
-
-
-def tls_error(kind: type[ssl.SSLError], **fields: Any) -> ssl.SSLError:
-    error = kind(1, SECRET)
-    for name, value in fields.items():
-        setattr(error, name, value)
-    return error
-
-
-ERRORS: list[tuple[BaseException, type[Exception], str, str]] = [
-    (TimeoutError(SECRET), ConnectTimeout, "timeout",
-     "no answer to the opening handshake within 7.0 s"),
-    (socket.gaierror(-2, SECRET), ConnectError, "unresolved",
-     "the host's name is not found; check the endpoint"),
-    (os_error(ConnectionRefusedError, errno.ECONNREFUSED), ConnectError, "refused",
-     f"no connection: {os.strerror(errno.ECONNREFUSED)}"),
-    (os_error(ConnectionResetError, errno.ECONNRESET), ConnectError, "reset",
-     f"no connection: {os.strerror(errno.ECONNRESET)}"),
-    (os_error(OSError, errno.ENETUNREACH), ConnectError, "unreachable",
-     f"no connection: {os.strerror(errno.ENETUNREACH)}"),
-    (OSError(SECRET), ConnectError, "unreachable", "no connection: OSError"),
-    (os_error(OSError, -1), ConnectError, "unreachable", "no connection: OSError"),
-    (tls_error(ssl.SSLCertVerificationError, verify_message="expired"), CertificateError,
-     "certificate",
-     ("the server's certificate was not accepted (expired); "
-      "pass ssl= with a context that trusts it")),
-    (tls_error(ssl.SSLEOFError), ConnectError, "reset",
-     "the server closed the socket during the TLS handshake"),
-    (tls_error(ssl.SSLZeroReturnError), ConnectError, "reset",
-     "the server closed the socket during the TLS handshake"),
-    (tls_error(ssl.SSLError, reason="WRONG_VERSION_NUMBER"), TlsError, "tls",
-     "TLS failed (WRONG_VERSION_NUMBER); is the port a TLS port?"),
-    (ws.InvalidStatus(answer(503)), HandshakeRefused, "http 503",
-     "the server refused the WebSocket with HTTP 503"),
-    (ws.InvalidProxyStatus(answer(407)), ConfigurationError, "options",
-     "the proxy asks for a login (HTTP 407); put it into proxy="),
-    (ws.InvalidProxyStatus(answer(502)), ConnectError, "proxy",
-     "the proxy failed (InvalidProxyStatus)"),
-    (ws.ProxyError(SECRET), ConnectError, "proxy", "the proxy failed (ProxyError)"),
-    (ws.InvalidURI(SECRET, "of a redirect"), InvalidEndpoint, "endpoint",
-     "the endpoint, or a redirect, is no WebSocket URL"),
-    (ws.InvalidMessage(SECRET), ConnectError, "reset",
-     "the server closed or answered the upgrade with no HTTP response"),
-    (ws.InvalidUpgrade("Upgrade", SECRET), InvalidHandshake, "handshake",
-     "the opening handshake failed (InvalidUpgrade); is it a WebSocket server?"),
-    (LookupError(SECRET), ConfigurationError, "options",
-     "dialling raised LookupError; check the options"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("error", "kind", "cause", "text"), ERRORS, ids=lambda value: None)
-def test_the_end_of_a_dial_has_a_cause_and_words_without_a_secret(
-    error: Exception, kind: type[Exception], cause: str, text: str
-) -> None:
-    ours = _translate(error, 7.0)
-    assert type(ours) is kind
-    assert (getattr(ours, "cause", None), str(ours)) == (cause, text)
-
-
-@pytest.mark.parametrize("error", [ConfigurationError("ours"), NotImplementedError()])
-def test_what_says_enough_already_stays_as_it_is(error: Exception) -> None:
-    assert _translate(error, 7.0) is error
-
-
-NOON = 1_700_000_000.0
-LATER = formatdate(NOON + 60, usegmt=True)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ([], None),
-        ([("Retry-After", "5")], 5.0),
-        ([("Retry-After", "soon")], None),
-        ([("Retry-After", "soon"), ("Retry-After", "5"), ("Retry-After", "7")], 7.0),
-        ([("Retry-After", LATER), ("Date", formatdate(NOON, usegmt=True))], 60.0),
-        ([("Retry-After", LATER), ("Date", "yesterday"),
-          ("Date", formatdate(NOON + 20, usegmt=True))], 40.0),
-    ],
-)  # fmt: skip
-def test_retry_after_is_read_by_the_servers_own_clock(
-    headers: list[tuple[str, str]], seconds: float | None
-) -> None:
-    refused: Any = _translate(ws.InvalidStatus(Response(503, "", Headers(headers))), 7.0)
-    assert (refused.http_status, refused.retry_after) == (503, seconds)
-
-
-def test_without_a_servers_clock_ours_counts() -> None:
-    headers = Headers({"Retry-After": formatdate(time.time() + 1000, usegmt=True)})
-    refused: Any = _translate(ws.InvalidStatus(Response(503, "", headers)), 7.0)
-    assert 900 < refused.retry_after <= 1000
 
 
 # What is dialled with
@@ -173,9 +73,10 @@ def test_the_options_of_a_dial_are_those_of_the_store() -> None:
         "url": "ws://h.example/", "additional_headers": [("A", "1")], "subprotocols": ["a", "b"],
         "proxy": True, "compression": None, "open_timeout": 1.0, "ping_interval": None,
         "close_timeout": 2.0, "max_size": 3, "write_limit": (0, 0), "origin": "https://o",
-        "create_connection": WebSocketsWire,
+        "create_connection": WebSocketsWire, "ssl": None,
     }  # fmt: skip
-    logger = seen.pop("logger")
+    logger, options = seen.pop("logger"), seen.pop("options")
+    assert options.ping_interval == 4.0
     assert seen == wanted
     assert logger.name == "heimdall_reactive.wire"
     plain = dialled()
@@ -203,10 +104,10 @@ def test_tls_has_the_stores_context_or_one_that_verifies() -> None:
     seen = dialled("wss://h.example/", ssl=own)
     assert (seen["ssl"], seen["write_limit"]) == (own, (1, 0))
     default = dialled("wss://h.example/")["ssl"]
-    assert default is _default_context()
+    assert default is default_context()
     assert default.verify_mode is ssl.CERT_REQUIRED
     assert default.minimum_version >= ssl.TLSVersion.TLSv1_2
-    assert "ssl" not in dialled()
+    assert dialled()["ssl"] is None
 
 
 async def read(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -225,6 +126,154 @@ async def test_a_wire_forgets_what_is_secret_and_has_the_stores_pings() -> None:
         wire.kill()
 
 
+# Over which sockets
+
+
+async def hold(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+async def test_a_unix_socket_is_dialled_at_each_attempt(tmp_path: Path) -> None:
+    requests: list[Any] = []
+
+    async def drop_first(connection: ServerConnection) -> None:
+        requests.append(connection.request)
+        if len(requests) > 1:
+            await connection.wait_closed()
+
+    path = tmp_path / "ws.sock"
+    async with (
+        unix_serve(drop_first, str(path)),
+        quick("ws://h.example/v1?x=1", unix=path, proxy="http://127.0.0.1:9") as store,
+    ):
+        await store.wait_for(lambda state: state.session == 2, 8)
+        assert store.send("hello")
+    assert [(r.path, r.headers["Host"]) for r in requests] == [("/v1?x=1", "h.example")] * 2
+
+
+async def test_a_callable_of_sock_is_asked_at_each_attempt() -> None:
+    made: list[str] = []
+
+    async def drop_first(connection: ServerConnection) -> None:
+        if len(made) > 1:
+            await connection.wait_closed()
+
+    async with peer(drop_first) as url:
+        port = int(url.rpartition(":")[2])
+
+        async def connect() -> socket.socket:
+            made.append("socket")
+            return socket.create_connection(("127.0.0.1", port))
+
+        async with quick("ws://h.example/", sock=connect) as store:
+            await store.wait_for(lambda state: state.session == 2, 8)
+    assert made == ["socket"] * 2
+
+
+async def test_a_socket_lasts_for_one_attempt() -> None:
+    async def drop(connection: ServerConnection) -> None:
+        await connection.close(1012)
+
+    async with peer(drop) as url:
+        sock = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
+        async with quick("ws://h.example/", sock=sock) as store:
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, 8)
+    assert (state.session, state.attempt, type(state.error)) == (1, 1, ConfigurationError)
+    assert "pass a callable that returns a connected socket for each attempt" in str(state.error)
+
+
+@pytest.mark.parametrize(
+    ("made", "error"), [(5, ConfigurationError), (ConnectionRefusedError(), ConnectError)]
+)
+async def test_a_callable_of_sock_that_makes_none_fails_the_attempt(
+    made: Any, error: type[Exception]
+) -> None:
+    def make() -> Any:
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    with pytest.raises(error):
+        await dial("ws://h.example/", [], None, StoreOptions(sock=make))
+
+
+async def test_a_local_address_is_where_the_server_sees_us() -> None:
+    seen: list[Any] = []
+
+    async def note(connection: ServerConnection) -> None:
+        seen.append(connection.remote_address[0])
+
+    async with peer(note) as url, quick(url, local_addr=("127.0.0.5", 0)) as store:
+        await store.wait_for(lambda state: state.session == 1, 8)
+    assert seen[0] == "127.0.0.5"
+
+
+@pytest.mark.leaky
+async def test_server_hostname_is_what_the_certificate_must_have(certificate: Path) -> None:
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+    async with peer(hold, ssl=serving) as url:
+        url = url.replace("ws:", "wss:")
+        with pytest.raises(CertificateError):
+            await dial(url, [], None, StoreOptions(ssl=trusting))
+        async with quick(url, ssl=trusting, server_hostname="localhost") as store:
+            await store.wait_connected(8)
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
+def test_a_socket_of_ours_sends_at_once(make_loop: Any) -> None:
+    async def main() -> int:
+        async with raw_peer(read) as url:
+            wire: Any = await dial(url.replace("127.0.0.1", "localhost"), [], None, StoreOptions())
+            sock = wire.transport.get_extra_info("socket")
+            option: int = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            wire.kill()
+            return option
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(main()) != 0
+
+
+@pytest.mark.leaky
+async def test_tls_on_a_port_without_it_says_so() -> None:
+    async def close(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+
+    async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+
+    for handler, cause in ((close, "reset"), (answer_http, "tls")):
+        async with raw_peer(handler, upgrade=False) as url:
+            url = url.replace("ws:", "wss:")
+            with pytest.raises(ConnectError, match="if the port has no TLS, say ws://") as caught:
+                await dial(url, [], None, StoreOptions())
+        assert caught.value.cause == cause
+        assert url in str(caught.value)
+
+
+# Headers
+
+
+async def test_a_host_of_the_users_own_replaces_that_of_the_url() -> None:
+    lines: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        lines.extend(request.lower().split(b"\r\n"))
+        writer.write(answer_to(request))
+        await reader.read()
+
+    async with raw_peer(note, upgrade=False) as url:
+        options = StoreOptions(origin="https://o.example")
+        wire = await dial(url, [("host", "Tenant.example:80"), ("X", "1")], None, options)
+        wire.kill()
+    assert [line for line in lines if line.startswith(b"host")] == [b"host: tenant.example:80"]
+    assert lines.count(b"origin: https://o.example") == lines.count(b"x: 1") == 1
+
+
 # Redirects
 
 
@@ -240,6 +289,13 @@ async def test_a_wire_forgets_what_is_secret_and_has_the_stores_pings() -> None:
         ("wss://h.example/a", "ws://h.example/a", RedirectRefused),
         ("ws://h.example/a", "wss://h.example/a", RedirectRefused),
         ("wss://h.example/a", "wss://[h/", InvalidEndpoint),
+        ("wss://h.example/a", "ftp://h.example/a", InvalidEndpoint),
+        ("ws://h.example/a", "/b#part", InvalidEndpoint),
+        ("wss://h.example/a", "https://h.example/b", str),
+        ("wss://h.example/a", "HTTPS://h.example:443/b", str),
+        ("ws://h.example:81/a", "http://h.example:81/b", str),
+        ("wss://h.example/a", "http://h.example/b", RedirectRefused),
+        ("ws://h.example/a", "https://h.example/b", RedirectRefused),
     ],
 )
 def test_a_redirect_is_followed_on_its_own_origin_only(
@@ -260,4 +316,5 @@ def test_a_redirect_to_two_places_is_refused() -> None:
     error = ws.InvalidStatus(Response(302, "", headers))
     followed = Dialler("wss://h.example/").process_redirect(error)
     assert isinstance(followed, InvalidEndpoint)
-    assert str(followed) == "the server redirects to what is no WebSocket URL"
+    said = "the server redirects to what is not a WebSocket URL (wss://h.example/)"
+    assert str(followed) == said

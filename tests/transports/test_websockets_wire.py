@@ -19,12 +19,13 @@ from heimdall_reactive import (
     CloseInfo,
     ConnectError,
     ConnectTimeout,
+    HandshakeRefused,
     Status,
     StoreOptions,
     use_websocket,
 )
 from heimdall_reactive.transports.websockets_dial import dial
-from tests.peers import frame, peer, quick, raw_peer
+from tests.peers import answer_to, frame, peer, quick, raw_peer
 from tests.support import fate, record, run, until
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -448,7 +449,8 @@ async def test_a_certificate_is_verified_and_an_unknown_one_is_not_retried(
 async def test_a_port_that_nobody_listens_on_is_retried() -> None:
     async with use_websocket("ws://127.0.0.1:9/", reconnect_delay=0.01) as store:
         state = await store.wait_for(lambda s: s.attempt == 2, 8)
-        assert str(state.error) == "no connection: Connection refused"
+        said = "no connection: Connection refused (ws://127.0.0.1:9/)"
+        assert str(state.error) == said
 
 
 async def test_a_socket_that_was_reset_says_so() -> None:
@@ -464,3 +466,47 @@ async def test_a_socket_that_was_reset_says_so() -> None:
         wire.start(notes)
         await asyncio.wait_for(notes.ended.wait(), 8)
         assert notes.told == [CloseInfo(1006, "the connection was reset")]
+
+
+# The answer to the upgrade
+
+
+HELD = b"Content-Length: 1000000\r\n\r\n<html>"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n5\r\n<html\r\n"
+LONG = b"Content-Length: 2000000\r\n\r\n" + b"x" * 200_000
+ENDLESS = b"\r\n" + b"x" * 200_000
+
+
+@pytest.mark.parametrize(
+    "body", [HELD, CHUNKED, LONG, ENDLESS], ids=["held", "chunked", "long", "endless"]
+)
+@pytest.mark.parametrize("status", [401, 404, 503])
+async def test_the_status_of_a_refusal_decides_as_soon_as_the_headers_are_in(
+    status: int, body: bytes
+) -> None:
+    async def refuse(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d No\r\nRetry-After: 7\r\n" % status + body)
+        await reader.read()
+
+    async with raw_peer(refuse, upgrade=False) as url:
+        with pytest.raises(HandshakeRefused) as caught:
+            await dial(url, [], None, StoreOptions(open_timeout=20.0))
+    assert (caught.value.http_status, caught.value.retry_after) == (status, 7.0)
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+async def test_interim_answers_precede_the_one_that_counts(step: int) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+
+    async def switch(reader: Reader, writer: Writer) -> None:
+        answer = interim + answer_to(await reader.readuntil(b"\r\n\r\n")) + frame(1, b'"hello"')
+        for at in range(0, len(answer), step):
+            writer.write(answer[at : at + step])
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()
+
+    async with raw_peer(switch, upgrade=False) as url, quick(url) as store:
+        await until(store, lambda: store.last_message.value == "hello")
+        assert store.stats.attempts == 1

@@ -1,0 +1,66 @@
+"""What the values of options are checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from .headers import TOKEN
+
+__all__ = [
+    "Check", "instance", "is_duration", "is_names", "is_number", "is_place", "is_rate",
+    "is_text", "one_of", "optional",
+]  # fmt: skip
+
+Check: TypeAlias = Callable[[Any], bool]
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number of 0 or more; NaN is none."""
+    return isinstance(value, (int, float)) and value >= 0
+
+
+def is_duration(value: Any) -> bool:
+    """Return whether a value is a number above 0; NaN is none."""
+    return is_number(value) and value > 0
+
+
+def is_rate(value: Any) -> bool:
+    """Return whether a value is a number of sends of 1 or more, and seconds above 0."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        return False
+    return isinstance(value[0], int) and value[0] >= 1 and is_duration(value[1])
+
+
+def is_place(value: Any) -> bool:
+    """Return whether a value is a host and a port."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        return False
+    return isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def is_names(value: Any) -> bool:
+    """Return whether a value is a sequence of subprotocols (RFC 6455 section 4.1)."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return False
+    return all(isinstance(name, str) and TOKEN.fullmatch(name) for name in value)
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a value is a text without control characters."""
+    return isinstance(value, str) and value.isprintable()
+
+
+def instance(*kinds: type) -> Check:
+    """Return what checks for instances."""
+    return lambda value: isinstance(value, kinds)
+
+
+def one_of(*values: object) -> Check:
+    """Return what checks for values."""
+    return lambda value: any(type(value) is type(each) and value == each for each in values)
+
+
+def optional(holds: Check) -> Check:
+    """Return what lets None pass, too."""
+    return lambda value: value is None or holds(value)
