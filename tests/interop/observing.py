@@ -27,7 +27,7 @@ from tests.support import until
 
 from .catalogue import CATALOGUE, FOLDER, MIB, Server, Start
 
-__all__ = ["observe"]
+__all__ = ["Stage", "observe"]
 
 LIMIT: Final = 20.0  # seconds for what takes one; a busy machine takes more
 KILL: Final = signal.SIGKILL if os.name == "posix" else signal.SIGTERM
@@ -67,6 +67,11 @@ class Process:
                 os.killpg(self._running.pid, number)
         async with asyncio.timeout(LIMIT):
             await self._running.wait()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        assert self._running is not None
+        self._running.send_signal(number)
 
     async def clear(self) -> None:
         """Kill what is left, and show what it has printed."""

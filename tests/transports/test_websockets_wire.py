@@ -321,6 +321,7 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
 @pytest.mark.parametrize("reads", [True, False])
 async def test_a_peer_that_answers_no_ping_and_takes_what_we_write_lives(reads: bool) -> None:
     """A server whose handler only pushes; the time-out of the pings passes five times."""
+    dies = asyncio.Event()
 
     async def push_only(reader: Reader, writer: Writer) -> None:
         if not reads:
@@ -329,15 +330,21 @@ async def test_a_peer_that_answers_no_ping_and_takes_what_we_write_lives(reads: 
         writer.write(frame(TEXT, b"1"))
         await asyncio.sleep(1.0)
         writer.write(frame(TEXT, b"2"))
+        await dies.wait()
+        deafen(writer.get_extra_info("socket"))
         await asyncio.Future()
 
     async with (
         raw_peer(push_only) as url,
-        quick(url, ping_interval=0.2, ping_timeout=0.2) as store,
+        quick(url, auto_reconnect=False, ping_interval=0.2, ping_timeout=0.2) as store,
     ):
         hot = record(store.messages)
         await until(store, lambda: len(hot) == 2)
         assert (store.state.value.session, store.latency.value) == (1, None)
+        dies.set()
+        state = await store.wait_for(lambda s: not s.is_connected, 8)
+        assert state.close is not None
+        assert state.close.reason == "keepalive ping timeout"
 
 
 def test_writing_goes_on_when_the_peer_reads_again() -> None:
