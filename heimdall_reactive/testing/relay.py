@@ -244,7 +244,7 @@ class Relay:
 
     async def _discard(self, hold: bool, until_close: bool) -> None:
         """Ignore what the client sends until it ends; answer its close frame with a FIN."""
-        self._client.hold(False)
+        self._client.vanish(False)
         scanner = self._up.scanner
         while until_close and not scanner.closes:
             if (arrival := await self._client.read()) is None:
