@@ -212,7 +212,8 @@ class StoreOptions:
         compression: `deflate` offers permessage-deflate (RFC 7692); None does not.
         open_timeout: seconds for DNS, TCP, TLS and the opening handshake together.
         ping_interval: seconds between protocol pings; None sends none.
-        ping_timeout: seconds without a sign of life after a ping until the peer is dead.
+        ping_timeout: seconds after a ping in which nothing comes and nothing is acknowledged, until
+            the peer is given up as dead.
         close_timeout: seconds that the closing handshake may take.
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.

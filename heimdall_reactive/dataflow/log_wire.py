@@ -176,11 +176,18 @@ class LogWire:
         """Return what a pinger asks; the log acknowledges each record by itself."""
         return 0, self.heard_at
 
+    def all_taken(self) -> bool:
+        """Return what a pinger asks: here nobody tells."""
+        return False
+
     def send_ping(self, payload: bytes) -> None:
         """Send a ping of NATS; whatever comes later than its answer came after it."""
         task = self._spawn(self._ping(payload))
         self._pings.add(task)
         task.add_done_callback(self._pings.discard)
+
+    def send_pong(self) -> None:
+        """Send nothing: NATS answers each ping by itself."""
 
     async def on_disconnected(self) -> None:
         """Handle the end of the connection, from its client."""

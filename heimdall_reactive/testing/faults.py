@@ -98,7 +98,10 @@ class Cut(Placed):
 
 @dataclass(frozen=True, kw_only=True)
 class BlackHole(Placed):
-    """Nothing is read or forwarded any more, in both directions, and TCP stays open."""
+    """Nothing passes any more, in both directions, and nobody closes: a host that is gone.
+
+    On Linux the client's bytes are not acknowledged either, elsewhere they are.
+    """
 
 
 @dataclass(frozen=True)

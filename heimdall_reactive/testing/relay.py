@@ -113,7 +113,7 @@ class Relay:
                 timer.cancel()
             open_sides = [side for side in (self._client, self._server) if side.connected]
             for side in open_sides:
-                side.transport.abort()
+                side.drop()
             await asyncio.gather(*(side.lost for side in open_sides))
             self._changed()
 
@@ -244,7 +244,7 @@ class Relay:
 
     async def _discard(self, hold: bool, until_close: bool) -> None:
         """Ignore what the client sends until it ends; answer its close frame with a FIN."""
-        self._client.hold(False)
+        self._client.vanish(False)
         scanner = self._up.scanner
         while until_close and not scanner.closes:
             if (arrival := await self._client.read()) is None:
@@ -257,13 +257,13 @@ class Relay:
     def _hold(self) -> None:
         self._holds += 1
         self._shape.gate.clear()
-        self._client.hold()
+        self._client.vanish()
         self._server.hold()
 
     def _release(self) -> None:
         self._holds -= 1
         if not self._holds and not self._turn.done():
-            self._client.hold(False)
+            self._client.vanish(False)
             self._server.hold(False)
             self._shape.gate.set()
 

@@ -3,6 +3,11 @@
 A pong tells three things: the round trip, that the peer lives, and that it has all that was written
 before its ping. So the pings of the keep-alive and those that somebody waits for as a proof are the
 same, and one is under way at most. Only the keep-alive judges: a proof that comes late is no loss.
+
+Many servers answer no ping while their handler does not receive. What tells them from a dead peer
+is that their host acknowledges what we write. So where all is acknowledged and the pong is still to
+come, an unsolicited pong goes out (RFC 6455 section 5.5.3: "a unidirectional heartbeat"), which
+asks for no answer, and the time-out starts again with it.
 """
 
 from __future__ import annotations
@@ -33,8 +38,15 @@ class Pinged(Protocol):
         """Return how much of what we wrote the peer has taken, and when it last took some."""
         ...
 
+    def all_taken(self) -> bool:
+        """Return whether the peer has taken all that we wrote; False where nobody tells."""
+        ...
+
     def send_ping(self, payload: bytes) -> None:
         """Send a ping, or queue it behind what the socket does not take yet."""
+
+    def send_pong(self) -> None:
+        """Send a pong that answers nothing."""
 
     def lose(self, reason: str) -> None:
         """Give the peer up as dead."""
@@ -140,7 +152,9 @@ class Pinger:
     def _judge(self, patience: float) -> None:
         self._judged_from = self._loop.time()
         self._taken = self._wire.taken()[0]
-        self._set_timer(patience, lambda: self._look(patience))
+        # A peer that dies behind its acknowledgement is to be found within interval + time-out.
+        first = patience if self._interval is None else min(patience, self._interval)
+        self._set_timer(first, lambda: self._look(patience))
 
     def _set_timer(self, seconds: float = 0.0, call: Callable[[], None] | None = None) -> None:
         if self._timer is not None:
@@ -150,15 +164,19 @@ class Pinger:
     def _look(self, patience: float) -> None:
         """Give the peer the time-out again from its last sign of life, whatever that was.
 
-        Any byte of it is one, and so is that it has taken bytes of ours: it may be slow.
+        Any byte of it is one, and so is that it has taken bytes of ours: it may be slow. Where it
+        has taken all of them, only another byte can tell.
         """
         taken, when = self._wire.taken()
-        signs = [self._wire.heard_at, when] if taken > self._taken else [self._wire.heard_at]
+        signs = [self._judged_from, self._wire.heard_at, when if taken > self._taken else 0.0]
         self._taken = taken
         left = max(signs) + patience - self._loop.time()
         if self._wire.held:
             self._set_timer(patience, lambda: self._look(patience))
-        elif left > SLACK and max(signs) > self._judged_from:
+        elif self._wire.all_taken():
+            self._wire.send_pong()
+            self._judge(patience)
+        elif left > SLACK:
             self._set_timer(left, lambda: self._look(patience))
         else:
             self.stop()

@@ -9,13 +9,15 @@ import sys
 from contextlib import suppress
 from typing import Any, Final
 
-__all__ = ["abort", "taken"]
+__all__ = ["abort", "all_taken", "taken"]
 
 # `struct tcp_info` of Linux, in <linux/tcp.h>: eight bytes, then 32-bit numbers; since 4.1 the
-# 64-bit `tcpi_bytes_acked` follows at 120.
+# 64-bit `tcpi_bytes_acked` follows at 120, and since 4.6 `tcpi_notsent_bytes` at 144.
+UNACKED: Final = 24  # tcpi_unacked, in segments
 LAST_ACK: Final = 56  # tcpi_last_ack_recv, in milliseconds
 BYTES_ACKED: Final = 120
-SIZE: Final = BYTES_ACKED + 8
+NOT_SENT: Final = 144
+SIZE: Final = NOT_SENT + 4
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
@@ -29,17 +31,31 @@ def taken(transport: asyncio.Transport, now: float) -> tuple[int, float]:
         transport: of the connection.
         now: on the event loop's clock.
     """
+    if info := _tcp_info(transport):
+        (acked,) = struct.unpack_from("=Q", info, BYTES_ACKED)
+        (ago,) = struct.unpack_from("=I", info, LAST_ACK)
+        return acked, now - ago / 1000
+    return -transport.get_write_buffer_size(), now
+
+
+def all_taken(transport: asyncio.Transport) -> bool:
+    """Return whether the peer's host has acknowledged every byte; False where nobody tells."""
+    if transport.get_write_buffer_size() or not (info := _tcp_info(transport)):
+        return False
+    return info[UNACKED : UNACKED + 4] == info[NOT_SENT:] == bytes(4)
+
+
+def _tcp_info(transport: asyncio.Transport) -> bytes:
+    """Return `struct tcp_info` of a connection, or nothing where the platform has none."""
     sock = transport.get_extra_info("socket")
     if sys.platform == "linux" and sock is not None:
         try:
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SIZE)
+            info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SIZE)
         except OSError:  # another kind of socket, or it is closed
-            info = b""
+            return b""
         if len(info) == SIZE:
-            (acked,) = struct.unpack_from("=Q", info, BYTES_ACKED)
-            (ago,) = struct.unpack_from("=I", info, LAST_ACK)
-            return acked, now - ago / 1000
-    return -transport.get_write_buffer_size(), now
+            return info
+    return b""
 
 
 def abort(transport: asyncio.Transport) -> None:

@@ -22,7 +22,7 @@ from . import Receiver
 from .ending import cut_reason, tell_end
 from .pinging import Pinger
 from .reading import ReadingConnection
-from .taken import abort, taken
+from .taken import abort, all_taken, taken
 
 __all__ = ["WebSocketsWire"]
 
@@ -101,6 +101,9 @@ class WebSocketsWire(ReadingConnection):
 
     def taken(self) -> tuple[int, float]:
         return taken(self.transport, self.loop.time())
+
+    def all_taken(self) -> bool:
+        return all_taken(self.transport)
 
     def hold(self, on: bool) -> None:
         self.held = on
@@ -197,6 +200,11 @@ class WebSocketsWire(ReadingConnection):
     def send_ping(self, payload: bytes) -> None:
         if self.protocol.state is State.OPEN:
             self.protocol.send_ping(payload)
+            self._send_quietly()
+
+    def send_pong(self) -> None:
+        if self.protocol.state is State.OPEN:
+            self.protocol.send_pong(b"")
             self._send_quietly()
 
     def _cancel_timers(self) -> None:

@@ -143,7 +143,6 @@ ROWS = [
     ends("RST in a frame", in_frame(Reset(after=45)), RESET),
     dead("half-open", now(BlackHole())),
     dead("half-open in a frame", in_frame(BlackHole(after=45))),
-    dead("alive in TCP, never pongs", lambda on: on.link.mute_pong()),
     dead("half-open behind a full buffer", hole_behind_a_full_buffer, "SendError"),
     mute("silent but pongs", lambda on: None),
     mute("fragment never finished", lambda on: on.link.fragments(b"x", finish=False)),

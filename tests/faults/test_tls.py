@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from heimdall_reactive import (
     ConnectTimeout,
     RedirectRefused,
     TlsError,
+    WaitTimeout,
 )
 from heimdall_reactive.testing import BlackHole, Cut, Fault, FaultProxy, Reset, redirect
 from tests.socket_peer import SocketPeer
 from tests.support import run
 
-from .stage import stage
+from .stage import SLACK, stage
 from .test_connecting import FAILS, HEALS, Row, check, named, stops
 
 
@@ -55,6 +57,27 @@ def test_a_fault_in_the_handshake_of_tls_heals(
                 await on.converses()
 
     run(main)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
+async def test_a_peer_that_answers_no_ping_is_told_from_one_that_is_gone_within_tls(
+    certificate: Path,
+) -> None:
+    context, trusting = contexts(certificate)
+    options = {"ssl": trusting, "ping_interval": 0.2, "ping_timeout": 0.3}
+    async with SocketPeer(ssl=context) as peer, FaultProxy(("127.0.0.1", peer.port)) as proxy:
+        url = proxy.url.replace("ws://127.0.0.1", "wss://localhost")
+        async with stage(peer, url, **options) as on:
+            link = await peer.accepted(8)
+            link.mute_pong()
+            await on.settles("connecting>connected")
+            with pytest.raises(WaitTimeout):  # three times the time-out
+                await on.store.wait_for(lambda state: not state.is_connected, 1.0)
+            await on.converses()
+            proxy.now(BlackHole())
+            state = await on.store.wait_for(lambda state: not state.is_connected, SLACK)
+            assert state.close is not None
+            assert state.close.reason == "keepalive ping timeout"
 
 
 async def test_wss_to_a_plaintext_port_stops() -> None:

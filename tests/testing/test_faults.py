@@ -97,6 +97,17 @@ def test_a_stall_does_not_end_a_black_hole() -> None:
     with_client(test)
 
 
+async def test_a_cut_ends_a_black_hole() -> None:
+    async with proxied() as proxy:
+        async with dial(proxy) as client:
+            proxy.now(BlackHole())
+            await client.send("lost")
+            proxy.now(Cut())
+            with pytest.raises(ConnectionClosedError):
+                await client.recv()
+        await proxy.wait_for(lambda: not proxy.live)
+
+
 def test_a_delay_makes_everything_late_but_does_not_add_up() -> None:
     async def test(proxy: FaultProxy, client: ClientConnection) -> None:
         began = await clock()

@@ -42,6 +42,7 @@ from heimdall_reactive.testing import (
     run,
 )
 from heimdall_reactive.testing.scripted_wire import ScriptedWire
+from heimdall_reactive.testing.sockets import deafen
 from heimdall_reactive.transports import Wire
 from heimdall_reactive.transports.websockets_dial import dial
 from tests import support
@@ -549,8 +550,8 @@ async def real(mute: bool, options: StoreOptions) -> AsyncIterator[tuple[Wire, A
 
     async def hold(reader: Reader, writer: Writer) -> None:
         far.set_result(Mute(writer))
-        while await reader.read(4096):
-            pass
+        deafen(writer.get_extra_info("socket"))
+        await reader.read()
 
     async with raw_peer(hold) if mute else served(serve) as url:
         wire = await dial(url, [], None, options)

@@ -18,14 +18,22 @@ class Line:
         self.held = False
         self.heard_at = self.loop.time()
         self.acked: tuple[int, float] = 0, 0.0
+        self.acknowledges = False  # its host does, all and at once
         self.sent: list[tuple[float, bytes]] = []
+        self.pulses: list[float] = []
         self.lost: list[tuple[float, str]] = []
 
     def taken(self) -> tuple[int, float]:
         return self.acked
 
+    def all_taken(self) -> bool:
+        return self.acknowledges
+
     def send_ping(self, payload: bytes) -> None:
         self.sent.append((self.loop.time(), payload))
+
+    def send_pong(self) -> None:
+        self.pulses.append(self.loop.time())
 
     def lose(self, reason: str) -> None:
         self.lost.append((self.loop.time(), reason))
@@ -170,3 +178,36 @@ async def test_a_peer_that_takes_what_we_write_is_not_lost_by_a_late_pong() -> N
     line.acked = 9000, 11.0  # its host answers, and takes nothing more
     await asyncio.sleep(60)
     assert line.lost == [(13, LOST)]
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize(
+    ("interval", "pulses", "lost"),
+    [(10.0, [4, 8, 12], 16), (4.0, [4, 8, 12], 16), (3.0, [3, 6, 9, 12], 16), (None, [], 0)],
+)
+async def test_a_peer_that_acknowledges_and_answers_no_ping_is_asked_by_pongs(
+    interval: float | None, pulses: list[float], lost: float
+) -> None:
+    """One ping is under way, and the host that falls silent is lost within interval + time-out."""
+    line, told = Line(), list[float]()
+    line.acknowledges = True
+    pinger = pinger_of(line, told, interval)
+    await asyncio.sleep(13)
+    line.acknowledges = False  # behind the acknowledgement of the pong at 12
+    await asyncio.sleep(60)
+    assert line.pulses == pulses
+    assert line.lost == ([(lost, LOST)] if lost else [])
+    pinger.stop()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_pong_that_comes_at_last_ends_the_asking() -> None:
+    line, told = Line(), list[float]()
+    line.acknowledges = True
+    pinger = pinger_of(line, told)
+    await asyncio.sleep(9)
+    pinger.on_pong(b"1")
+    assert told == [9.0]
+    await asyncio.sleep(1.5)
+    assert (line.sent, line.pulses, line.lost) == ([(0, b"1"), (10, b"2")], [4, 8], [])
+    pinger.stop()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive.transports.taken import abort, taken
+from heimdall_reactive.testing.sockets import deafen, hear
+from heimdall_reactive.transports.taken import abort, all_taken, taken
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
 
@@ -88,3 +89,34 @@ def test_what_has_no_real_socket_is_dropped_too(sock: Any) -> None:
     buffer: Any = Buffer(0, sock)
     abort(buffer)
     assert buffer.aborted
+
+
+@LINUX
+async def test_all_is_taken_when_the_last_byte_is_acknowledged() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        writer, accepted = await connected(server)
+        writer.write(b"x")
+        while not all_taken(writer.transport):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        deafen(accepted)
+        writer.write(b"y")
+        assert not all_taken(writer.transport)
+        hear(accepted)
+        assert accepted.recv(2, socket.MSG_WAITALL) == b"xy"  # the kernel has sent it again
+        accepted.close()
+        writer.transport.abort()
+
+
+@LINUX
+async def test_not_all_is_taken_while_something_waits() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        writer, accepted = await connected(server)
+        writer.write(b"x" * 2**24)
+        assert not all_taken(writer.transport)
+        accepted.close()
+        writer.transport.abort()
+
+
+def test_elsewhere_nobody_knows_whether_all_was_taken() -> None:
+    buffer: Any = Buffer(0)
+    assert not all_taken(buffer)

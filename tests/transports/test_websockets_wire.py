@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 import struct
+import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ from heimdall_reactive import (
     StoreOptions,
     use_websocket,
 )
+from heimdall_reactive.testing.sockets import deafen
 from heimdall_reactive.transports.websockets_dial import dial
 from tests.peers import answer_to, frame, peer, quick, raw_peer
 from tests.support import fate, record, run, until
@@ -276,12 +278,13 @@ async def test_a_close_frame_with_tcp_held_open_is_seen_in_time() -> None:
 
 
 @pytest.mark.parametrize("flood", [False, True], ids=["silent", "full write buffer"])
-async def test_a_peer_that_answers_no_ping_is_noticed(flood: bool) -> None:
-    async def mute(reader: Reader, writer: Writer) -> None:
+async def test_a_peer_that_is_gone_is_noticed(flood: bool) -> None:
+    async def gone(reader: Reader, writer: Writer) -> None:
+        deafen(writer.get_extra_info("socket"))
         await asyncio.Future()
 
     async with (
-        raw_peer(mute) as url,
+        raw_peer(gone) as url,
         quick(url, auto_reconnect=False, ping_interval=0.2, ping_timeout=0.2) as store,
     ):
         await store.wait_connected(8)
@@ -301,6 +304,7 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
             writer.write(frame(TEXT, b"1"))
             await asyncio.sleep(0.1)  # a second in all: longer than the time-out
         writer.write(frame(TEXT, b"2"))
+        deafen(writer.get_extra_info("socket"))
         await asyncio.Future()
 
     async with (
@@ -310,6 +314,36 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
         hot = record(store.messages)
         await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
         assert hot[-1] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_peer_that_answers_no_ping_and_takes_what_we_write_lives(reads: bool) -> None:
+    """A server whose handler only pushes; the time-out of the pings passes five times."""
+    dies = asyncio.Event()
+
+    async def push_only(reader: Reader, writer: Writer) -> None:
+        if not reads:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(1.0)
+        writer.write(frame(TEXT, b"1"))
+        await asyncio.sleep(1.0)
+        writer.write(frame(TEXT, b"2"))
+        await dies.wait()
+        deafen(writer.get_extra_info("socket"))
+        await asyncio.Future()
+
+    async with (
+        raw_peer(push_only) as url,
+        quick(url, auto_reconnect=False, ping_interval=0.2, ping_timeout=0.2) as store,
+    ):
+        hot = record(store.messages)
+        await until(store, lambda: len(hot) == 2)
+        assert (store.state.value.session, store.latency.value) == (1, None)
+        dies.set()
+        state = await store.wait_for(lambda s: not s.is_connected, 8)
+        assert state.close is not None
+        assert state.close.reason == "keepalive ping timeout"
 
 
 def test_writing_goes_on_when_the_peer_reads_again() -> None:
