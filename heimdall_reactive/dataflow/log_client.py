@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +12,7 @@ from heimdall_reactive import ConfigurationError
 from .nats_client import (
     TOO_LARGE,
     LogError,
+    OnRefusal,
     RecordTooLarge,
     close_client,
     dial,
@@ -21,8 +22,9 @@ from .nats_client import (
 from .records import Kind, Record, channel_of, checked_stream, read_record, subject
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.js import JetStreamContext
+
+    from .checked_client import CheckedClient
 
 __all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log"]
 
@@ -81,7 +83,7 @@ class Log:
     """
 
     def __init__(
-        self, client: Client, stream: str, servers: Sequence[str], options: dict[str, Any]
+        self, client: CheckedClient, stream: str, servers: Sequence[str], options: dict[str, Any]
     ) -> None:
         self.client = client
         self.stream = stream
@@ -148,18 +150,22 @@ class Log:
                 found.append(channel_of(name))
         return found
 
-    async def dial(self, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
+    async def dial(self, on_end: OnRefusal | None = None) -> CheckedClient:
         """Open another connection with the same options, one that does not heal.
 
         Args:
-            on_closed: called when it has ended, for whatever reason.
+            on_end: told why it is of no more use: it has ended, or the server refuses something.
 
         Raises:
             LogError: no server can be reached, or none lets us in.
         """
-        return await dial(self._servers, {
-            **self._options, "allow_reconnect": False, "closed_cb": on_closed,
-        })  # fmt: skip
+
+        async def on_closed() -> None:
+            if on_end is not None:
+                await on_end("the connection ended")
+
+        options = {**self._options, "allow_reconnect": False, "closed_cb": on_closed}
+        return await dial(self._servers, options, on_end)
 
     async def aclose(self) -> None:
         """Close the connection. Idempotent."""

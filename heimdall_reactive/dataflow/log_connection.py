@@ -27,7 +27,7 @@ from heimdall_reactive.transports import Wire
 from .log_client import Log, LogError, connect_log
 from .log_place import Place
 from .log_wire import LogWire, SendIds
-from .nats_client import told
+from .nats_client import LogDenied, told
 from .records import FEED, Kind, Record, subject
 
 __all__ = ["LogConnection", "LogEnd"]
@@ -102,31 +102,40 @@ class LogConnection(Connection):
 
     async def _dial_log(self, *_: Any, **__: Any) -> Wire:
         wire: list[LogWire] = []
+        refusals: list[str] = []
 
         async def on_disconnected() -> None:
             for one in wire:
                 await one.on_disconnected()
 
+        async def on_refusal(why: str) -> None:
+            refusals.append(why)
+            limit.reschedule(0)  # what it refuses it does not answer
+
         try:
-            async with asyncio.timeout(self._options.open_timeout):
+            async with asyncio.timeout(self._options.open_timeout) as limit:
                 log = await connect_log(
                     self._end.servers, self._end.stream, create=False,
                     **self._end.client, allow_reconnect=False, disconnected_cb=on_disconnected,
                 )  # fmt: skip
+                log.client.on_refusal = on_refusal
                 try:
                     consumer = await self._consume(log)
                 except BaseException:
                     await log.aclose()
                     raise
         except TimeoutError:
+            if refusals:
+                raise ConnectError(f"the log refuses: {refusals[0]}", "refused") from None
             raise ConnectTimeout("the log did not answer in time") from None
+        except LogDenied as error:
+            raise ConfigurationError(f"{error} in client=") from None
         except LogError as error:
-            if "credentials" in str(error):
-                raise ConfigurationError(f"{error} in client=") from None
             raise ConnectError(str(error), "refused") from None
         channel = self._end.send_channel
         calls = self._reader.on_record, self._turn_down
         wire.append(LogWire(log, consumer, *calls, channel, self._ids, self._options, self._spawn))
+        log.client.on_refusal = wire[0].on_refusal
         return wire[0]
 
     def _turn_down(self, reason: str) -> None:

@@ -186,6 +186,10 @@ class LogWire:
         """Handle the end of the connection, from its client."""
         self.lose("the connection to the log ended")
 
+    async def on_refusal(self, why: str) -> None:
+        """Handle what the log refuses: a request that nobody would ever answer."""
+        self.lose(why)
+
     # Reading
 
     async def _begin(self) -> None:

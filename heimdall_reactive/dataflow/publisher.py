@@ -41,7 +41,7 @@ SHORTEST_WAIT: Final = 0.1  # seconds until the log is opened again
 LONGEST_WAIT: Final = 1.0  # seconds between two dials
 DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
 
-Dial: TypeAlias = "Callable[[Callable[[], Awaitable[None]]], Awaitable[Client]]"
+Dial: TypeAlias = "Callable[[Callable[[str], Awaitable[None]]], Awaitable[Client]]"
 Settled: TypeAlias = Callable[[Record, Ack | None], None]
 
 
@@ -58,7 +58,8 @@ class LogPublisher:
     """Writes records in the order in which they are put.
 
     Args:
-        dial: opens a connection that does not heal, and calls what it is given when it ends.
+        dial: opens a connection that does not heal, and calls what it is given when it ends, or
+            when the log refuses something on it.
         stream: name of the stream.
         limit: records that may wait; `put` waits beyond.
         max_bytes: bytes of them.
@@ -148,7 +149,7 @@ class LogPublisher:
             self._failure = ""
             try:
                 async with asyncio.timeout(DIAL_TIMEOUT):
-                    client = await self._dial(self._closing_of(self.stats.connections))
+                    client = await self._dial(self._ending_of(self.stats.connections))
             except Exception as error:  # `nats-py` raises this and that at a half-started server
                 raise_if_cancelled()
                 delay = self._longer(delay)
@@ -226,14 +227,14 @@ class LogPublisher:
 
     # What the log says
 
-    def _closing_of(self, number: int) -> Callable[[], Awaitable[None]]:
-        """Return what is called when a connection has ended: an earlier one may be late."""
+    def _ending_of(self, number: int) -> Callable[[str], Awaitable[None]]:
+        """Return what is told why a connection has ended: an earlier one may be late."""
 
-        async def on_closed() -> None:
+        async def on_end(why: str) -> None:
             if number + 1 == self.stats.connections:
-                self._fail("the connection ended")
+                self._fail(why)
 
-        return on_closed
+        return on_end
 
     async def _on_reply(self, message: Msg) -> None:
         number = int(message.subject.rpartition(".")[2])

@@ -28,10 +28,10 @@ class FakeLog:
         self.stored: list[str] = []
         self.reachable = True
 
-    async def dial(self, on_closed: Callable[[], Awaitable[None]]) -> Any:
+    async def dial(self, on_end: Callable[[str], Awaitable[None]]) -> Any:
         if not self.reachable:
             raise LogError("no connection")
-        return FakeClient(self, on_closed)
+        return FakeClient(self, on_end)
 
     def take(self, own: str) -> dict[str, Any]:
         if duplicate := own in self.stored:
@@ -43,9 +43,9 @@ class FakeLog:
 class FakeClient:
     max_payload = 10_000
 
-    def __init__(self, log: FakeLog, on_closed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, log: FakeLog, on_end: Callable[[str], Awaitable[None]]) -> None:
         self._log = log
-        self._on_closed = on_closed
+        self._on_end = on_end
         self._reply: Callable[[Msg], Awaitable[None]] | None = None
         self._open = True
 
@@ -59,7 +59,7 @@ class FakeClient:
         fate = next(self._log.fates, "fine") if self._open else "gone"
         if fate == "cut":
             self._open = False
-            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._on_closed())
+            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._on_end("cut"))
         if not self._open:
             return  # it went into a buffer, or was lost on the wire
         answer: dict[str, Any] = {"error": {"err_code": 10077, "description": "busy"}}
