@@ -23,6 +23,7 @@ from .records import Kind, Record, channel_of, checked_stream, read_record, subj
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
+    from nats.js.api import StreamConfig
 
     from .checked_client import CheckedClient
 
@@ -200,7 +201,9 @@ async def connect_log(
             `tls_hostname`, `nkeys_seed` and all others. They are never logged.
 
     Raises:
-        ConfigurationError: `nats-py` is not installed, or name or stream cannot work.
+        ConfigurationError: `nats-py` is not installed, the name cannot be one of a stream, or the
+            stream that is there acknowledges nothing, does not keep its records, or does not take
+            the subjects.
         LogError: no server can be reached, or none lets us in, or it has no JetStream.
     """
     checked_stream(stream)
@@ -239,7 +242,38 @@ async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
             ))  # fmt: skip
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise LogError(f"the log gives no stream {log.stream!r}: {told(error)}") from None
-    if info.config.no_ack:
+    _check(log.stream, info.config)
+
+
+def _check(stream: str, config: StreamConfig) -> None:
+    """Refuse a stream of somebody else's making that cannot be what the log is here.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if config.no_ack:
+        raise ConfigurationError(f"the stream {stream!r} acknowledges nothing (no_ack); use another")
+    if config.retention not in (None, "limits"):
         raise ConfigurationError(
-            f"the stream {log.stream!r} acknowledges nothing (no_ack); use another"
+            f"the stream {stream!r} drops what its consumers have read, or nobody waits for "
+            f"(retention={config.retention}); use another, or make it again with retention=limits"
         )
+    if config.mirror is not None:
+        return  # it has the subjects of another
+    kinds: tuple[Kind, ...] = ("in", "gap", "out")
+    wanted = [subject(stream, kind) for kind in kinds]
+    if missing := [one for one in wanted if not any(_takes(p, one) for p in config.subjects or ())]:
+        raise ConfigurationError(
+            f"the stream {stream!r} does not take {', '.join(missing)}; "
+            f"add them to its subjects, or {stream}.> for all three"
+        )
+
+
+def _takes(pattern: str, name: str) -> bool:
+    """Return whether a pattern of subjects has all that another stands for."""
+    tokens, wanted = pattern.split("."), name.split(".")
+    if tokens[-1] == ">":
+        tokens, wanted = tokens[:-1], wanted[: len(tokens) - 1]
+    return len(tokens) == len(wanted) and all(
+        token in ("*", other) for token, other in zip(tokens, wanted, strict=True)
+    )

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heimdall_reactive import Status
-from heimdall_reactive.dataflow import Feed, Ingest, LogError, connect_log, use_log
+from heimdall_reactive.dataflow import Feed, Ingest, Log, LogError, connect_log, use_log
 
 from .conftest import served
 from .feed_server import FeedServer
@@ -124,7 +125,11 @@ async def test_a_store_says_which_permission_it_lacks(
 
 async def test_a_server_that_is_full_is_named(tmp_path: Path) -> None:
     with served(tmp_path, config="max_connections: 1") as server:
-        async with await connect_log(server.url, "S"):
+        log: Log | None = None
+        while log is None:  # the server may not have noticed yet that the fixture has looked
+            with suppress(LogError):
+                log = await connect_log(server.url, "S")
+        async with log:
             assert "max" in await refused(server.url)
 
 
