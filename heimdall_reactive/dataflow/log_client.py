@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .checked_client import CheckedClient
 
-__all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log"]
+__all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log", "provide"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,27 +211,40 @@ async def connect_log(
     client = await dial(servers, options)
     log = Log(client, stream, servers, options)
     try:
-        await _provide(log, settings or StreamSettings(), create)
+        await provide(log.js, stream, (settings or StreamSettings()) if create else None)
     except BaseException:
         await log.aclose()
         raise
     return log
 
 
-async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
+async def provide(js: JetStreamContext, stream: str, settings: StreamSettings | None) -> bool:
+    """Look at a stream, and make it where it does not exist; return whether it was made.
+
+    Args:
+        js: JetStream on some connection.
+        stream: name of the stream.
+        settings: how it is made; None refuses that.
+
+    Raises:
+        ConfigurationError: the stream that is there cannot be used.
+        LogError: there is none, or the log did not answer.
+    """
     import nats.errors
     import nats.js.errors
     from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
+    made = False
     try:
         try:
-            info = await log.js.stream_info(log.stream)
+            info = await js.stream_info(stream)
         except nats.js.errors.NotFoundError:
-            if not create:
-                raise LogError(f"the log has no stream {log.stream!r}") from None
-            info = await log.js.add_stream(StreamConfig(
-                name=log.stream,
-                subjects=[f"{log.stream}.>"],
+            if settings is None:
+                raise LogError(f"the log has no stream {stream!r}") from None
+            made = True
+            info = await js.add_stream(StreamConfig(
+                name=stream,
+                subjects=[f"{stream}.>"],
                 retention=RetentionPolicy.LIMITS,
                 storage=StorageType.FILE,
                 discard=DiscardPolicy.OLD,
@@ -241,8 +254,9 @@ async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
                 num_replicas=settings.replicas,
             ))  # fmt: skip
     except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise LogError(f"the log gives no stream {log.stream!r}: {told(error)}") from None
-    _check(log.stream, info.config)
+        raise LogError(f"the log gives no stream {stream!r}: {told(error)}") from None
+    _check(stream, info.config)
+    return made
 
 
 def _check(stream: str, config: StreamConfig) -> None:
@@ -252,7 +266,9 @@ def _check(stream: str, config: StreamConfig) -> None:
         ConfigurationError: it is one.
     """
     if config.no_ack:
-        raise ConfigurationError(f"the stream {stream!r} acknowledges nothing (no_ack); use another")
+        raise ConfigurationError(
+            f"the stream {stream!r} acknowledges nothing (no_ack); use another"
+        )
     if config.retention not in (None, "limits"):
         raise ConfigurationError(
             f"the stream {stream!r} drops what its consumers have read, or nobody waits for "
