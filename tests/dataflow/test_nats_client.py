@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from heimdall_reactive import Status
+from heimdall_reactive.cli import main
 from heimdall_reactive.dataflow import Feed, Ingest, Log, LogError, connect_log, use_log
 
 from .conftest import served
@@ -95,6 +96,61 @@ async def test_of_several_servers_one_that_lets_us_in_is_enough(
             async with await connect_log(servers, "S", tls=trusting(certificate), **login) as log:
                 assert log.client.connected_url is not None
                 assert log.client.connected_url.port == locked.port
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_the_log_is_reached_with_tls_and_a_user_through_every_door(
+    locked: NatsServer, certificate: Path, tmp_path: Path, own: bool,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """`own`: with a certificate of the client, too, which this server does not ask for."""
+    login: dict[str, Any] = {"user": "all", "password": "s3cret", "tls": trusting(certificate)}
+    ca, name = str(certificate.with_suffix(".crt")), f"DOORS-{own}"
+    monkeypatch.setenv("LOG_USER", "all")
+    monkeypatch.setenv("LOG_PASSWORD", "s3cret")
+    async with FeedServer() as server:
+        arguments = [
+            "ingest", f"cli={server.url}/live/cli", "--log", url(locked), "--stream", name,
+            "--nats-ca", ca, "--nats-user-env", "LOG_USER", "--nats-password-env", "LOG_PASSWORD",
+            "--id", "seq", "--seconds", "1", "--ready-file", str(tmp_path / "ready"),
+            *(["--nats-cert", str(certificate)] if own else []),
+        ]  # fmt: skip
+        command = asyncio.create_task(asyncio.to_thread(main, arguments))
+        await until(lambda: server.clients("cli") == 1 and (tmp_path / "ready").exists())
+        server.tell("cli")
+        feed = Feed(endpoint=f"{server.url}/live/c", channel="c", id="seq")
+        async with (
+            Ingest(url(locked), name, [feed], **login) as ingest,
+            use_log(name, "c", servers=url(locked), client=login) as store,
+        ):
+            await store.wait_connected(5)
+            await ingest.ready()
+            server.tell("c")
+            await until(lambda: (store.last_message.value or {}).get("seq") == 1)
+        assert await command == 0
+    assert "ready: 1 connected" in capsys.readouterr().out
+    assert not (tmp_path / "ready").exists()
+    files = {"caFile": ca, **({"certificateFile": str(certificate)} if own else {})}
+    rows = await asyncio.to_thread(
+        spark_rows, url(locked), {**files, "user": "all", "stream": name}
+    )
+    assert {"cli", "c"} <= {row["_channel"] for row in rows}
+
+
+def spark_rows(servers: str, options: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what a batch job of Spark reads, without Spark."""
+    pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
+    from heimdall_reactive.dataflow.spark import HeimdallDataSource
+
+    given = {"servers": servers, "model": "json", "passwordEnv": "LOG_PASSWORD"}
+    made = HeimdallDataSource({**given, **options})
+    reader: Any = made.reader(made.schema())
+    return [
+        row
+        for part in reader.partitions()
+        for batch in reader.read(part)
+        for row in batch.to_pylist()
+    ]
 
 
 async def test_an_ingest_says_which_permission_it_lacks(

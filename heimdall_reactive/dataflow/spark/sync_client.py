@@ -51,17 +51,17 @@ class SyncClient:
 
     Raises:
         LogError: no server answers, or it has no such stream.
-        ConfigurationError: the token is not where it should be.
+        ConfigurationError: a secret or a certificate is not where it should be.
     """
 
     def __init__(self, options: LogOptions) -> None:
         self._options = options
-        token = options.secret.read()
+        login = options.login()
         self._thread = LoopThread("heimdall-log")
         self._call = self._thread.call
         self._log_or_none: Log | None = None
         try:
-            self._log_or_none = self._call(self._connect(token))
+            self._log_or_none = self._call(self._connect(login))
         except BaseException:
             self.close()
             raise
@@ -127,13 +127,8 @@ class SyncClient:
 
     # Below: on the loop.
 
-    async def _connect(self, token: str | None) -> Log:
-        options: dict[str, Any] = {"token": token} if token else {}
-        if self._options.credentials:
-            options["user_credentials"] = self._options.credentials
-        return await connect_log(
-            self._options.servers, self._options.stream, create=False, **options
-        )
+    async def _connect(self, login: dict[str, Any]) -> Log:
+        return await connect_log(self._options.servers, self._options.stream, create=False, **login)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Try something until it works or the time is over."""
