@@ -83,20 +83,23 @@ class SparkOptions:
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a token is to be found, on the machine that needs it.
+    """Where a secret is to be found, on the machine that needs it.
 
     Attributes:
         env: name of an environment variable.
         file: path of a file that holds it.
+        what: it is called.
     """
 
     env: str = ""
     file: str = ""
+    what: str = "access token"
 
     @classmethod
-    def of(cls, given: SparkOptions, name: str = "accessToken") -> Secret:
-        """Read `accessTokenEnv` and `accessTokenFile`, or those of another name."""
-        return cls(given.text(f"{name}Env", ""), given.text(f"{name}File", ""))
+    def of(cls, given: SparkOptions, what: str = "access token") -> Secret:
+        """Read `accessTokenEnv` and `accessTokenFile`, or those of another secret."""
+        name = "accessToken" if what == "access token" else what
+        return cls(given.text(f"{name}Env", ""), given.text(f"{name}File", ""), what)
 
     def read(self) -> str | None:
         """Return the secret, None where none was asked for.
@@ -114,7 +117,7 @@ class Secret:
         else:
             return None
         if not token:
-            raise ConfigurationError(f"there is no secret in {place} on this machine")
+            raise ConfigurationError(f"there is no {self.what} in {place} on this machine")
         return token
 
 

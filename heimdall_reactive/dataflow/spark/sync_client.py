@@ -15,6 +15,7 @@ from nats.js.errors import NotFoundError
 
 from heimdall_reactive.connecting.loop_thread import LoopThread
 from heimdall_reactive.dataflow.log_client import Log, connect_log
+from heimdall_reactive.dataflow.nats_client import told
 from heimdall_reactive.dataflow.records import Record
 
 from .exceptions import LogUnavailable
@@ -141,9 +142,8 @@ class SyncClient:
             except BROKEN as error:
                 if loop.time() >= deadline:
                     raise LogUnavailable(
-                        f"the log did not answer in {self._options.timeout} s "
-                        f"({type(error).__name__}): is it up, and does the stream "
-                        f"{self._options.stream!r} take the subjects?"
+                        f"the log did not answer in {self._options.timeout} s ({told(error)}): is "
+                        f"it up, and does the stream {self._options.stream!r} take the subjects?"
                     ) from None
                 await asyncio.sleep(PAUSE)
 
