@@ -133,10 +133,13 @@ class LogConnection(Connection):
         except LogError as error:
             raise ConnectError(str(error), "refused") from None
         channel = self._end.send_channel
-        calls = self._reader.on_record, self._turn_down
+        calls = self._reader.on_record, self._turn_down, self._tell_lost
         wire.append(LogWire(log, consumer, *calls, channel, self._ids, self._options, self._spawn))
         log.client.on_refusal = wire[0].on_refusal
         return wire[0]
+
+    def _tell_lost(self, what: str) -> None:
+        self._listener.on_error(StoreError(what))
 
     def _turn_down(self, reason: str) -> None:
         """Settle the send that is under way: the log will never take it."""
@@ -153,7 +156,7 @@ class LogConnection(Connection):
             info = await log.js.stream_info(log.stream)
             stream = info.state
             if lost := self._place.enter(stream.first_seq, stream.last_seq, str(info.created)):
-                self._listener.on_error(StoreError(lost))
+                self._tell_lost(lost)
             where = self._place.policy()
             made = await log.js.add_consumer(log.stream, ConsumerConfig(
                 deliver_policy=DeliverPolicy(where.pop("deliver_policy")),

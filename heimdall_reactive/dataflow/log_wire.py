@@ -19,8 +19,9 @@ from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.pinging import Pinger
 
 from .log_client import Log, LogError
+from .log_place import lost_unread
 from .nats_client import RecordTooLarge
-from .pulling import RAN_OUT, ask, place_of, status_of
+from .pulling import RAN_OUT, ask, left_behind, place_of, status_of
 from .records import Record, read_record
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class LogWire:
         consumer: name of the ephemeral consumer.
         take: takes each record before its frame is pushed; returns whether it is to be pushed.
         turn_down: is told why what was written last will never be in the log.
+        tell_lost: is told what the stream dropped before it was read.
         channel: where what is written goes.
         ids: of what is written.
         options: the store's.
@@ -90,6 +92,7 @@ class LogWire:
         consumer: str,
         take: Callable[[Record], bool],
         turn_down: Callable[[str], None],
+        tell_lost: Callable[[str], None],
         channel: str,
         ids: SendIds,
         options: StoreOptions,
@@ -102,6 +105,7 @@ class LogWire:
         self._consumer = consumer
         self._take = take
         self._turn_down = turn_down
+        self._tell_lost = tell_lost
         self._channel = channel
         self._ids = ids
         self._options = options
@@ -233,7 +237,18 @@ class LogWire:
         with suppress(ValueError):  # another program's, under a subject of its own
             self._push(read_record(message.subject, message.data, message.headers, place.stream))
         if self._left == 0 and self._open:
+            if left_behind(message):
+                await self._look_for_lost(place.stream + 1)
             await self._pull()
+
+    async def _look_for_lost(self, wanted: int) -> None:
+        """Tell what the stream has dropped since it was asked: a consumer skips that silently."""
+        import nats.errors
+
+        with suppress(nats.errors.Error, TimeoutError, OSError):  # the next look tells
+            first = (await self._log.js.stream_info(self._log.stream)).state.first_seq
+            if first > wanted and self._open:
+                self._tell_lost(lost_unread(wanted, first - 1))
 
     async def _on_status(self, status: str) -> None:
         """Handle what the log says of our request: a sign of life, its end, or the consumer's."""
