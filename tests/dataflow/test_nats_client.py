@@ -192,12 +192,13 @@ async def test_a_server_that_is_full_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["tls=", "tls://"])
 async def test_no_secret_is_sent_in_clear_where_tls_was_asked_for(how: str) -> None:
     heard: list[bytes] = []
+    ended = asyncio.Event()
 
     async def pretend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'INFO {"auth_required": true, "max_payload": 1000, "headers": true}\r\n')
-        heard.append(await reader.read(1000))
+        heard.append(await reader.read())
         writer.close()
-        await writer.wait_closed()
+        ended.set()
 
     async with await asyncio.start_server(pretend, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
@@ -205,6 +206,7 @@ async def test_no_secret_is_sent_in_clear_where_tls_was_asked_for(how: str) -> N
         scheme = "nats" if how == "tls=" else "tls"
         login = {"user": "me", "password": "s3cret"}
         said = await refused(f"{scheme}://127.0.0.1:{port}", **login, **tls)
+        await ended.wait()
     assert "the server does not ask for TLS" in said
     assert b"s3cret" not in b"".join(heard)
 
