@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heimdall_reactive import ConfigurationError, Status
-from heimdall_reactive.dataflow import connect_log, use_log
+from heimdall_reactive.dataflow import Record, connect_log, use_log
 
-from .nats_server import NatsServer
+from .conftest import served
+from .nats_server import PROGRAMS, NatsServer, version
 
 pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
 
@@ -52,3 +54,16 @@ async def test_a_stream_that_takes_all_subjects_may_name_them_in_any_way(
     await make(log_server, stream, subjects=[one.replace("S.", f"{stream}.") for one in subjects])
     async with await connect_log(log_server.url, stream) as log:
         assert log.stream == stream
+
+
+@pytest.mark.parametrize("program", PROGRAMS or [""], ids=version)
+async def test_an_id_from_before_a_purge_is_a_repeat(tmp_path: Path, program: str) -> None:
+    with served(tmp_path, program=program) as server:
+        async with await connect_log(server.url, "S") as log:
+            assert not (await log.publish(Record("c", b"1", "1"))).duplicate
+            await log.js.purge_stream("S")
+            assert (await log.publish(Record("c", b"1", "1"))).duplicate
+            assert (await log.js.stream_info("S")).state.messages == 0
+            await log.js.delete_stream("S")
+        async with await connect_log(server.url, "S") as log:
+            assert not (await log.publish(Record("c", b"1", "1"))).duplicate
