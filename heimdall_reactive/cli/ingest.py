@@ -110,6 +110,7 @@ async def ingest(options: argparse.Namespace, out: Output) -> int:
     from heimdall_reactive.dataflow import Ingest
 
     feeds, login = _feeds(options), _login(options)
+    _check_ready_file(options.ready_file)
     try:
         with _told(out), _log(options, out) as servers:
             made = Ingest(
@@ -158,14 +159,15 @@ async def _run(running: Ingest, options: argparse.Namespace, out: Output) -> Non
 
 async def _tell_ready(running: Ingest, file: str | None, out: Output) -> None:
     """Print when the copy has caught up, and when it has fallen behind."""
-    path = None if file is None else Path(file)
     try:
         while True:
-            await running.ready()
+            try:
+                await running.ready()
+            except Exception:  # it has ended, and `run` raises the same
+                return
             stats = running.stats
             out.line(f"{clock()}  ready: {stats.connected} connected, lag {stats.lag:.1f} s")
-            if path is not None:
-                path.touch()
+            _show_ready(file, True)
             while running.is_ready(BEHIND):  # noqa: ASYNC110 - no event tells of it
                 await asyncio.sleep(LOOK)
             stats = running.stats
@@ -173,13 +175,25 @@ async def _tell_ready(running: Ingest, file: str | None, out: Output) -> None:
                 f"{clock()}  not ready: {stats.connected} of {stats.feeds} connected, "
                 f"lag {stats.lag:.1f} s, {stats.publisher.waiting} waiting for the log"
             )
-            if path is not None:
-                path.unlink(missing_ok=True)
-    except HeimdallError:
-        pass  # it has ended, which `run` tells
+            _show_ready(file, False)
     finally:
-        if path is not None:
-            path.unlink(missing_ok=True)
+        _show_ready(file, False)
+
+
+def _check_ready_file(file: str | None) -> None:
+    """Refuse a file that cannot be made, and remove one that a killed copy has left."""
+    try:
+        for ready in (True, False):
+            _show_ready(file, ready)
+    except OSError as error:
+        raise UsageError(f"--ready-file {file} cannot be made: {error.strerror}") from None
+
+
+def _show_ready(file: str | None, ready: bool) -> None:
+    if file is not None and ready:
+        Path(file).touch()
+    elif file is not None:
+        Path(file).unlink(missing_ok=True)
 
 
 async def _show_every(running: Ingest, seconds: float | None, out: Output) -> None:

@@ -425,6 +425,7 @@ def test_an_endpoint_may_have_a_channel_before_it(text: str, named: tuple[str, s
         (["--nats-creds", "/nowhere"], "no file '/nowhere'"),
         (["--nats-ca", __file__], "no certificate can be read from"),
         (["--nats-user-env", "HOME"], "a user needs a password"),
+        (["--ready-file", "/nowhere/ready"], "cannot be made: No such file"),
         (["--nats-key", __file__], "needs a certificate"),
         (["--nats-token-env", "HOME", "--nats-nkey", __file__], "give one of"),
         (["--log", "nats://a:4222,nats://me:pw@b"], "which the list of processes shows"),
