@@ -98,52 +98,79 @@ async def test_of_several_servers_one_that_lets_us_in_is_enough(
                 assert log.client.connected_url.port == locked.port
 
 
-@pytest.mark.parametrize("own", [False, True])
-async def test_the_log_is_reached_with_tls_and_a_user_through_every_door(
-    locked: NatsServer, certificate: Path, tmp_path: Path, own: bool,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    """`own`: with a certificate of the client, too, which this server does not ask for."""
-    login: dict[str, Any] = {"user": "all", "password": "s3cret", "tls": trusting(certificate)}
-    ca, name = str(certificate.with_suffix(".crt")), f"DOORS-{own}"
-    monkeypatch.setenv("LOG_USER", "all")
-    monkeypatch.setenv("LOG_PASSWORD", "s3cret")
+async def go_through_every_door(
+    servers: str, folder: Path, login: dict[str, Any], arguments: list[str], spark: dict[str, str]
+) -> None:
+    """Write by the command and by an `Ingest`, and read by `use_log` and by the reader of Spark."""
+    ready = folder / "ready"
     async with FeedServer() as server:
         arguments = [
-            "ingest", f"cli={server.url}/live/cli", "--log", url(locked), "--stream", name,
-            "--nats-ca", ca, "--nats-user-env", "LOG_USER", "--nats-password-env", "LOG_PASSWORD",
-            "--id", "seq", "--seconds", "1", "--ready-file", str(tmp_path / "ready"),
-            *(["--nats-cert", str(certificate)] if own else []),
+            "ingest", f"cli={server.url}/live/cli", "--log", servers, "--stream", "DOORS",
+            "--id", "seq", "--seconds", "1", "--ready-file", str(ready), *arguments,
         ]  # fmt: skip
         command = asyncio.create_task(asyncio.to_thread(main, arguments))
-        await until(lambda: server.clients("cli") == 1 and (tmp_path / "ready").exists())
+        await until(lambda: server.clients("cli") == 1 and ready.exists())
         server.tell("cli")
         feed = Feed(endpoint=f"{server.url}/live/c", channel="c", id="seq")
         async with (
-            Ingest(url(locked), name, [feed], **login) as ingest,
-            use_log(name, "c", servers=url(locked), client=login) as store,
+            Ingest(servers, "DOORS", [feed], **login) as ingest,
+            use_log("DOORS", "c", servers=servers, client=login) as store,
         ):
             await store.wait_connected(5)
             await ingest.ready()
             server.tell("c")
             await until(lambda: (store.last_message.value or {}).get("seq") == 1)
         assert await command == 0
-    assert "ready: 1 connected" in capsys.readouterr().out
-    assert not (tmp_path / "ready").exists()
-    files = {"caFile": ca, **({"certificateFile": str(certificate)} if own else {})}
-    rows = await asyncio.to_thread(
-        spark_rows, url(locked), {**files, "user": "all", "stream": name}
-    )
+    assert not ready.exists()
+    rows = await asyncio.to_thread(spark_rows, {"servers": servers, **spark})
     assert {"cli", "c"} <= {row["_channel"] for row in rows}
 
 
-def spark_rows(servers: str, options: dict[str, str]) -> list[dict[str, Any]]:
+async def test_tls_and_a_user_open_every_door(
+    locked: NatsServer, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LOG_USER", "all")
+    monkeypatch.setenv("LOG_PASSWORD", "s3cret")
+    ca = str(certificate.with_suffix(".crt"))
+    await go_through_every_door(
+        url(locked),
+        tmp_path,
+        {"user": "all", "password": "s3cret", "tls": trusting(certificate)},
+        ["--nats-ca", ca, "--nats-user-env", "LOG_USER", "--nats-password-env", "LOG_PASSWORD"],
+        {"caFile": ca, "user": "all", "passwordEnv": "LOG_PASSWORD"},
+    )
+    out = capsys.readouterr().out
+    assert "ready: 1 connected" in out
+    assert "s3cret" not in out
+
+
+async def test_a_certificate_of_the_client_and_a_token_open_every_door(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_TOKEN", "s3cret")
+    own, ca = str(certificate), str(certificate.with_suffix(".crt"))
+    tls = f'tls {{cert_file: "{own}", key_file: "{own}", ca_file: "{ca}", verify: true}}'
+    with served(tmp_path / "server", "--auth", "s3cret", config=tls) as server:
+        without = await refused(url(server), tls=trusting(certificate), token="s3cret")
+        assert "TLS failed" in without or "ended the connection" in without
+        context = trusting(certificate)
+        context.load_cert_chain(own)
+        await go_through_every_door(
+            url(server),
+            tmp_path,
+            {"token": "s3cret", "tls": context},
+            ["--nats-ca", ca, "--nats-cert", own, "--nats-token-env", "LOG_TOKEN"],
+            {"caFile": ca, "certificateFile": own, "accessTokenEnv": "LOG_TOKEN"},
+        )
+
+
+def spark_rows(options: dict[str, str]) -> list[dict[str, Any]]:
     """Return what a batch job of Spark reads, without Spark."""
     pytest.importorskip("pyspark", reason="pip install 'heimdall-reactive[spark]'")
     from heimdall_reactive.dataflow.spark import HeimdallDataSource
 
-    given = {"servers": servers, "model": "json", "passwordEnv": "LOG_PASSWORD"}
-    made = HeimdallDataSource({**given, **options})
+    made = HeimdallDataSource({"stream": "DOORS", "model": "json", **options})
     reader: Any = made.reader(made.schema())
     return [
         row
