@@ -23,7 +23,8 @@ def new_key(kind: int) -> bytes:
 
 
 def public(seed: bytes) -> str:
-    return str(nkeys.from_seed(bytearray(seed)).public_key.decode())
+    key: Any = nkeys.from_seed(bytearray(seed)).public_key  # bytes, whatever its annotation says
+    return str(key.decode())
 
 
 def operator_config(credentials: Path) -> str:
