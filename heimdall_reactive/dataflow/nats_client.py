@@ -40,6 +40,12 @@ RETRY_WAIT: Final = 0.5  # seconds between two dials of one server
 DEAD_TIMEOUT: Final = 0.2  # seconds for the end of a connection whose socket is gone
 TOO_LARGE: Final = {10054}  # codes of the log: no repetition will make it take this record
 CANCELS: Final = 20  # times that a task of the client is cancelled, each given 50 ms
+NAMES: Final = {
+    "ConnectionClosedError": "the connection is closed",
+    "NoRespondersError": "nobody answers",
+    "NoStreamResponseError": "no stream takes it, or it has no leader",
+    "ServiceUnavailableError": "its server has no JetStream (-js), or no leader",
+}
 SIGNED: Final = ("user_credentials", "nkeys_seed", "nkeys_seed_str")  # options that need `nkeys`
 
 OnRefusal: TypeAlias = Callable[[str], Awaitable[None]]
@@ -187,12 +193,14 @@ async def close_client(client: Client, timeout: float = 2.0) -> None:
     tasks |= {one._wait_for_msgs_task for one in inner._subs.values()}
     transport, flusher = inner._transport, inner._flusher_task
     dead = flusher is not None and flusher.done()
-    with suppress(Exception):  # what it fails of has no one to tell
-        async with asyncio.timeout(DEAD_TIMEOUT if dead else timeout):
-            await client.close()
-    if transport is not None:
-        transport.close()
-    await _end_all({task for task in tasks if task is not None})
+    try:
+        with suppress(Exception):  # what it fails of has no one to tell
+            async with asyncio.timeout(DEAD_TIMEOUT if dead else timeout):
+                await client.close()
+    finally:  # also where the caller is cancelled
+        if transport is not None:
+            transport.close()
+        await _end_all({task for task in tasks if task is not None})
 
 
 async def _end_all(tasks: set[asyncio.Task[Any]]) -> None:
@@ -228,7 +236,8 @@ def told(error: BaseException) -> str:
         case socket.gaierror():
             return "its name is not known"
         case _:
-            return _said(error) or type(error).__name__
+            name = type(error).__name__
+            return _said(error) or NAMES.get(name, name)
 
 
 def _said(error: BaseException) -> str:

@@ -238,6 +238,24 @@ async def test_no_secret_is_sent_in_clear_where_tls_was_asked_for(how: str) -> N
     assert b"s3cret" not in b"".join(heard)
 
 
+async def test_a_server_without_jetstream_is_named(tmp_path: Path) -> None:
+    accounts = "accounts {plain {users: [{user: me, password: s3cret}]}}"
+    with served(tmp_path, config=accounts) as server:
+        said = await refused(server.url, user="me", password="s3cret")
+        assert "not enabled" in said or "no JetStream" in said
+
+
+async def test_a_close_that_is_cancelled_leaves_nothing(log_server: NatsServer) -> None:
+    """The fixture of every test looks for tasks and sockets that are left."""
+    for turns in range(1, 8):
+        log = await connect_log(log_server.url, "S")
+        closing = asyncio.create_task(log.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+
+
 @pytest.mark.parametrize("how", ["credentials", "nkey"])
 async def test_keys_open_the_log_to_an_ingest_and_a_store(tmp_path: Path, how: str) -> None:
     pytest.importorskip("nkeys", reason="pip install 'heimdall-reactive[nats]'")
