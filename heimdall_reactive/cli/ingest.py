@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import re
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from heimdall_reactive import HeimdallError
+from heimdall_reactive import ConfigurationError, HeimdallError
 from heimdall_reactive.base.starting import start_task
 
 from .output import CommandError, Output, UsageError
@@ -34,6 +33,8 @@ INGEST_TEXT: Final = (
     "so redundant copies lose nothing while one of them is connected. Messages that were missed "
     "are written as records with their bounds. For a first look, --log embedded needs no server."
 )
+BEHIND: Final = 10.0  # seconds of lag with which a copy that was ready is not any more
+LOOK: Final = 0.5  # seconds between two looks at that
 _COUNTS: Final = (
     "feeds", "read", "written", "duplicates", "repeats", "gaps", "missed", "dropped", "refused",
     "sent",
@@ -52,12 +53,11 @@ def describe_ingest(
         help="the log's server; commas between several (default: %(default)s). 'embedded' starts "
         "one on loopback and stops it at the end; it keeps the log in DIR for the next time, or "
         "in a temporary directory")  # fmt: skip
-    add("--nats-creds", metavar="FILE", help="credentials of a NATS user (JWT and seed)")
-    add("--nats-token-env", metavar="NAME", help="environment variable with a token for NATS")
     add("--stream", metavar="NAME", required=True, help="made where it does not exist")
     add("--subscribe", metavar="CHANNEL", action="append", default=[],
         help="subscribe a channel of the server on every socket; may be repeated")  # fmt: skip
     add("--name", metavar="NAME", help="of this copy (default: host, process and a random part)")
+    _describe_login(parser)
     _describe_ids(parser, count)
     group = parser.add_argument_group("copies that share the endpoints")
     add = group.add_argument
@@ -69,6 +69,23 @@ def describe_ingest(
         help="seconds that copies get to bring what one of them missed (default: 3)")  # fmt: skip
     parser.add_argument("--every", type=seconds, metavar="N", help="print counters every N seconds")
     parser.add_argument("--seconds", type=seconds, metavar="N", help="end after N seconds")
+    parser.add_argument("--ready-file", metavar="FILE", help="a file that exists while this copy "
+                        "has caught up, for a probe of its readiness")  # fmt: skip
+
+
+def _describe_login(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what opens the log; secrets stand in files or variables")
+    for name, metavar, text in (
+        ("ca", "FILE", "authorities that its certificate must be of (PEM)"),
+        ("cert", "FILE", "certificate of this client (PEM)"),
+        ("key", "FILE", "key of that certificate, where it is in a file of its own"),
+        ("creds", "FILE", "credentials of a user (JWT and seed)"),
+        ("nkey", "FILE", "seed of a user"),
+        ("user-env", "NAME", "environment variable with the name of a user"),
+        ("password-env", "NAME", "environment variable with the user's password"),
+        ("token-env", "NAME", "environment variable with a token"),
+    ):
+        group.add_argument(f"--nats-{name}", metavar=metavar, help=text)
 
 
 def _describe_ids(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
@@ -93,6 +110,7 @@ async def ingest(options: argparse.Namespace, out: Output) -> int:
     from heimdall_reactive.dataflow import Ingest
 
     feeds, login = _feeds(options), _login(options)
+    _check_ready_file(options.ready_file)
     try:
         with _told(out), _log(options, out) as servers:
             made = Ingest(
@@ -128,12 +146,54 @@ def _log(options: argparse.Namespace, out: Output) -> Iterator[str]:
 
 async def _run(running: Ingest, options: argparse.Namespace, out: Output) -> None:
     showing = start_task(_show_every(running, options.every, out))
+    telling = start_task(_tell_ready(running, options.ready_file, out))
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(options.seconds):
                 await running.run()
     finally:
         showing.cancel()
+        telling.cancel()
+        await asyncio.wait([showing, telling])
+
+
+async def _tell_ready(running: Ingest, file: str | None, out: Output) -> None:
+    """Print when the copy has caught up, and when it has fallen behind."""
+    try:
+        while True:
+            try:
+                await running.ready()
+            except Exception:  # it has ended, and `run` raises the same
+                return
+            stats = running.stats
+            out.line(f"{clock()}  ready: {stats.connected} connected, lag {stats.lag:.1f} s")
+            _show_ready(file, True)
+            while running.is_ready(BEHIND):  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(LOOK)
+            stats = running.stats
+            out.line(
+                f"{clock()}  not ready: {stats.connected} of {stats.feeds} connected, "
+                f"lag {stats.lag:.1f} s, {stats.publisher.waiting} waiting for the log"
+            )
+            _show_ready(file, False)
+    finally:
+        _show_ready(file, False)
+
+
+def _check_ready_file(file: str | None) -> None:
+    """Refuse a file that cannot be made, and remove one that a killed copy has left."""
+    try:
+        for ready in (True, False):
+            _show_ready(file, ready)
+    except OSError as error:
+        raise UsageError(f"--ready-file {file} cannot be made: {error.strerror}") from None
+
+
+def _show_ready(file: str | None, ready: bool) -> None:
+    if file is not None and ready:
+        Path(file).touch()
+    elif file is not None:
+        Path(file).unlink(missing_ok=True)
 
 
 async def _show_every(running: Ingest, seconds: float | None, out: Output) -> None:
@@ -145,7 +205,8 @@ async def _show_every(running: Ingest, seconds: float | None, out: Output) -> No
 def _show(stats: IngestStats, out: Output) -> None:
     counts = asdict(stats)
     shown = ", ".join(f"{name} {counts[name]}" for name in _COUNTS if counts[name])
-    out.line(f"{clock()}  {shown or 'nothing was read'}; waiting {stats.publisher.waiting}")
+    lag = f", lag {stats.lag:.1f} s" if stats.publisher.waiting else ""
+    out.line(f"{clock()}  {shown or 'nothing was read'}; waiting {stats.publisher.waiting}{lag}")
 
 
 def _embedded(options: argparse.Namespace) -> bool:
@@ -180,18 +241,25 @@ def _named(text: str) -> tuple[str, str]:
 
 
 def _login(options: argparse.Namespace) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if _embedded(options) and (options.nats_creds or options.nats_token_env):
-        raise UsageError("an embedded log takes no --nats-creds and no --nats-token-env")
-    if options.nats_creds is not None:
-        if not Path(options.nats_creds).is_file():
-            raise UsageError(f"there is no file {options.nats_creds!r}")
-        found["user_credentials"] = options.nats_creds
-    if options.nats_token_env is not None:
-        token = os.environ.get(options.nats_token_env)
-        if not token:
-            raise UsageError(f"the environment variable {options.nats_token_env!r} is not set")
-        found["token"] = token
+    from heimdall_reactive.dataflow.login import from_environment, has_secret, login_of
+
+    if has_secret(options.log):
+        raise UsageError(
+            "--log holds a secret, which the list of processes shows: give --nats-user-env and "
+            "--nats-password-env, or --nats-token-env, the names of environment variables"
+        )
+    try:
+        found = login_of(
+            ca=options.nats_ca or "", certificate=options.nats_cert or "",
+            key=options.nats_key or "", credentials=options.nats_creds or "",
+            nkey=options.nats_nkey or "", token=from_environment(options.nats_token_env),
+            user=from_environment(options.nats_user_env),
+            password=from_environment(options.nats_password_env),
+        )  # fmt: skip
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None
+    if found and _embedded(options):
+        raise UsageError("an embedded log takes no --nats-creds and no other login")
     return found
 
 

@@ -13,6 +13,7 @@ from heimdall_reactive.base.starting import start_task
 
 from .gaps import Missed, holes
 from .log_client import Log, LogError
+from .nats_client import told
 from .records import Kind, Record, read_record, subject
 from .tasks import end, raise_if_cancelled
 
@@ -249,7 +250,7 @@ async def ids_since(
     try:
         return await _ids(log, subject(log.stream, kind, channel), begin, last)
     except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise LogError(f"the log did not show its ids: {type(error).__name__}") from None
+        raise LogError(f"the log did not show its ids: {told(error)}") from None
 
 
 async def _ids(log: Log, name: str, begin: int, last: int | None) -> dict[str, float] | None:

@@ -82,6 +82,16 @@ class FeedWorker:
             self._stats.sent = self._outbound.stats.sent
         return self._stats
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether its socket is open."""
+        return self._reader is not None and self._reader.store.connected
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which a message has waited to be put into the log, at most."""
+        return 0.0 if self._reader is None else self._reader.lag
+
     def retire(self, past: HolderStats) -> None:
         """Add its counters to those of the past, and count there what is still to come."""
         now = self.stats

@@ -9,9 +9,10 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 from heimdall_reactive import ConfigurationError, HeimdallError
@@ -23,25 +24,37 @@ from .feed_worker import FeedWorker
 from .feeds import Feed
 from .ids import NoMessageId
 from .leases import Leases
-from .log_client import Log, StreamSettings, connect_log
+from .log_client import Log, StreamSettings, connect_log, provide
+from .nats_client import OnRefusal, close_client
 from .publisher import LogPublisher
 from .tasks import end
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
 
 __all__ = ["Ingest", "IngestStats"]
 
 logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
+LOOK: Final = 0.05  # seconds between two looks whether a copy has caught up
+PROVIDE_TIMEOUT: Final = 2.0  # seconds for a log to say whether it has the stream
+
 
 @dataclass(slots=True)
 class IngestStats(HolderStats):
-    """Counters of an ingest since it began: those of its feeds together, and two more.
+    """Counters of an ingest since it began: those of its feeds together, and some more.
 
     Attributes:
         feeds: sockets that it holds now.
+        connected: those of them that are open.
+        lag: seconds for which the oldest message that came has waited for the log, at most: what
+            this copy would take with it if it were killed now.
         publisher: counters of the writing.
     """
 
     feeds: int = 0
+    connected: int = 0
+    lag: float = 0.0
     publisher: PublisherStats = field(default_factory=PublisherStats)
 
 
@@ -127,13 +140,47 @@ class Ingest:
         """The counters as they are now."""
         parts = [self._past, *(holder.stats for holder in self._held.values())]
         sums = {f.name: sum(getattr(part, f.name) for part in parts) for f in fields(HolderStats)}
-        written = PublisherStats() if self._publisher is None else replace(self._publisher.stats)
-        return IngestStats(feeds=len(self._held), publisher=written, **sums)
+        lag = max((holder.lag for holder in self._held.values()), default=0.0)
+        written = PublisherStats()
+        if self._publisher is not None:
+            lag, written = max(lag, self._publisher.lag), replace(self._publisher.stats)
+        return IngestStats(
+            feeds=len(self._held),
+            connected=sum(holder.is_connected for holder in self._held.values()),
+            lag=lag,
+            publisher=written,
+            **sums,
+        )
 
     @property
     def channels(self) -> list[str]:
         """The channels of the feeds that this copy holds now."""
         return sorted(self._feeds[number].channel for number in self._held)
+
+    def is_ready(self, lag: float = 1.0) -> bool:
+        """Return whether this copy has caught up: what a probe of its readiness asks.
+
+        The log can be written, each feed that it holds is connected, and no message has waited
+        longer than `lag` seconds. A copy that holds no feed, because others do, is ready too.
+        """
+        if self._publisher is None or self._ended.is_set():
+            return False
+        if self._leases is not None and not self._leases.copies:
+            return False  # it does not know yet what it holds
+        now = self.stats
+        return self._publisher.is_open and now.connected == now.feeds and now.lag <= lag
+
+    async def ready(self, lag: float = 1.0) -> None:
+        """Wait until this copy `is_ready`: then another one may be restarted.
+
+        Raises:
+            HeimdallError: it has ended before, for this reason; as `run` does.
+        """
+        while not self.is_ready(lag):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._ended.wait()
+                raise self._failure or HeimdallError("the ingest has ended")
 
     async def start(self) -> None:
         """Connect to the log, and begin to read.
@@ -146,7 +193,7 @@ class Ingest:
         self._log = log = await connect_log(
             servers, stream, settings=settings, name=self.name, **options
         )
-        self._publisher = LogPublisher(log.dial, log.stream)
+        self._publisher = LogPublisher(self._dial, log.stream)
         self._publisher.start()
         if self._replicas is None:
             for number in range(len(self._feeds)):
@@ -227,6 +274,19 @@ class Ingest:
         if self._log is not None:
             await self._log.aclose()
         self._ended.set()
+
+    async def _dial(self, on_end: OnRefusal) -> Client:
+        """Open a connection to write on; make the stream again where somebody has deleted it."""
+        assert self._log is not None
+        client = await self._log.dial(on_end)
+        stream, settings = self._log.stream, self._connecting[2] or StreamSettings()
+        try:
+            if await provide(client.jetstream(timeout=PROVIDE_TIMEOUT), stream, settings):
+                logger.error("the stream %r was deleted with all records; it is made again", stream)
+        except BaseException:
+            await close_client(client)
+            raise
+        return client
 
     # Who holds what
 

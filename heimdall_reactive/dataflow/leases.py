@@ -19,6 +19,7 @@ from heimdall_reactive.base.starting import start_task
 
 from .assignment import Slot, plan
 from .log_client import Log, LogError
+from .nats_client import told
 from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Leases:
             except Exception as error:  # of the log: the next turn finds out what is left
                 raise_if_cancelled()
                 bucket = None
-                why = error if isinstance(error, LogError) else type(error).__name__
+                why = error if isinstance(error, LogError) else told(error)
                 logger.warning("the leases could not be renewed: %s", why)
             raise_if_cancelled()
             await asyncio.sleep(self._ttl / 4)

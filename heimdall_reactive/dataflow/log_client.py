@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +12,7 @@ from heimdall_reactive import ConfigurationError
 from .nats_client import (
     TOO_LARGE,
     LogError,
+    OnRefusal,
     RecordTooLarge,
     close_client,
     dial,
@@ -21,10 +22,12 @@ from .nats_client import (
 from .records import Kind, Record, channel_of, checked_stream, read_record, subject
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.js import JetStreamContext
+    from nats.js.api import StreamConfig
 
-__all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log"]
+    from .checked_client import CheckedClient
+
+__all__ = ["Ack", "Log", "LogError", "StreamSettings", "connect_log", "provide"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ class Log:
     """
 
     def __init__(
-        self, client: Client, stream: str, servers: Sequence[str], options: dict[str, Any]
+        self, client: CheckedClient, stream: str, servers: Sequence[str], options: dict[str, Any]
     ) -> None:
         self.client = client
         self.stream = stream
@@ -148,18 +151,22 @@ class Log:
                 found.append(channel_of(name))
         return found
 
-    async def dial(self, on_closed: Callable[[], Awaitable[None]] | None = None) -> Client:
+    async def dial(self, on_end: OnRefusal | None = None) -> CheckedClient:
         """Open another connection with the same options, one that does not heal.
 
         Args:
-            on_closed: called when it has ended, for whatever reason.
+            on_end: told why it is of no more use: it has ended, or the server refuses something.
 
         Raises:
             LogError: no server can be reached, or none lets us in.
         """
-        return await dial(self._servers, {
-            **self._options, "allow_reconnect": False, "closed_cb": on_closed,
-        })  # fmt: skip
+
+        async def on_closed() -> None:
+            if on_end is not None:
+                await on_end("the connection ended")
+
+        options = {**self._options, "allow_reconnect": False, "closed_cb": on_closed}
+        return await dial(self._servers, options, on_end)
 
     async def aclose(self) -> None:
         """Close the connection. Idempotent."""
@@ -194,7 +201,9 @@ async def connect_log(
             `tls_hostname`, `nkeys_seed` and all others. They are never logged.
 
     Raises:
-        ConfigurationError: `nats-py` is not installed, or name or stream cannot work.
+        ConfigurationError: `nats-py` is not installed, the name cannot be one of a stream, or the
+            stream that is there acknowledges nothing, does not keep its records, or does not take
+            the subjects.
         LogError: no server can be reached, or none lets us in, or it has no JetStream.
     """
     checked_stream(stream)
@@ -202,27 +211,40 @@ async def connect_log(
     client = await dial(servers, options)
     log = Log(client, stream, servers, options)
     try:
-        await _provide(log, settings or StreamSettings(), create)
+        await provide(log.js, stream, (settings or StreamSettings()) if create else None)
     except BaseException:
         await log.aclose()
         raise
     return log
 
 
-async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
+async def provide(js: JetStreamContext, stream: str, settings: StreamSettings | None) -> bool:
+    """Look at a stream, and make it where it does not exist; return whether it was made.
+
+    Args:
+        js: JetStream on some connection.
+        stream: name of the stream.
+        settings: how it is made; None refuses that.
+
+    Raises:
+        ConfigurationError: the stream that is there cannot be used.
+        LogError: there is none, or the log did not answer.
+    """
     import nats.errors
     import nats.js.errors
     from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
+    made = False
     try:
         try:
-            info = await log.js.stream_info(log.stream)
+            info = await js.stream_info(stream)
         except nats.js.errors.NotFoundError:
-            if not create:
-                raise LogError(f"the log has no stream {log.stream!r}") from None
-            info = await log.js.add_stream(StreamConfig(
-                name=log.stream,
-                subjects=[f"{log.stream}.>"],
+            if settings is None:
+                raise LogError(f"the log has no stream {stream!r}") from None
+            made = True
+            info = await js.add_stream(StreamConfig(
+                name=stream,
+                subjects=[f"{stream}.>"],
                 retention=RetentionPolicy.LIMITS,
                 storage=StorageType.FILE,
                 discard=DiscardPolicy.OLD,
@@ -232,8 +254,42 @@ async def _provide(log: Log, settings: StreamSettings, create: bool) -> None:
                 num_replicas=settings.replicas,
             ))  # fmt: skip
     except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise LogError(f"the log gives no stream {log.stream!r}: {told(error)}") from None
-    if info.config.no_ack:
+        raise LogError(f"the log gives no stream {stream!r}: {told(error)}") from None
+    _check(stream, info.config)
+    return made
+
+
+def _check(stream: str, config: StreamConfig) -> None:
+    """Refuse a stream of somebody else's making that cannot be what the log is here.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if config.no_ack:
         raise ConfigurationError(
-            f"the stream {log.stream!r} acknowledges nothing (no_ack); use another"
+            f"the stream {stream!r} acknowledges nothing (no_ack); use another"
         )
+    if config.retention not in (None, "limits"):
+        raise ConfigurationError(
+            f"the stream {stream!r} drops what its consumers have read, or nobody waits for "
+            f"(retention={config.retention}); use another, or make it again with retention=limits"
+        )
+    if config.mirror is not None:
+        return  # it has the subjects of another
+    kinds: tuple[Kind, ...] = ("in", "gap", "out")
+    wanted = [subject(stream, kind) for kind in kinds]
+    if missing := [one for one in wanted if not any(_takes(p, one) for p in config.subjects or ())]:
+        raise ConfigurationError(
+            f"the stream {stream!r} does not take {', '.join(missing)}; "
+            f"add them to its subjects, or {stream}.> for all three"
+        )
+
+
+def _takes(pattern: str, name: str) -> bool:
+    """Return whether a pattern of subjects has all that another stands for."""
+    tokens, wanted = pattern.split("."), name.split(".")
+    if tokens[-1] == ">":
+        tokens, wanted = tokens[:-1], wanted[: len(tokens) - 1]
+    return len(tokens) == len(wanted) and all(
+        token in ("*", other) for token, other in zip(tokens, wanted, strict=True)
+    )

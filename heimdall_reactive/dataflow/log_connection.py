@@ -27,7 +27,7 @@ from heimdall_reactive.transports import Wire
 from .log_client import Log, LogError, connect_log
 from .log_place import Place
 from .log_wire import LogWire, SendIds
-from .nats_client import told
+from .nats_client import LogDenied, told
 from .records import FEED, Kind, Record, subject
 
 __all__ = ["LogConnection", "LogEnd"]
@@ -102,32 +102,44 @@ class LogConnection(Connection):
 
     async def _dial_log(self, *_: Any, **__: Any) -> Wire:
         wire: list[LogWire] = []
+        refusals: list[str] = []
 
         async def on_disconnected() -> None:
             for one in wire:
                 await one.on_disconnected()
 
+        async def on_refusal(why: str) -> None:
+            refusals.append(why)
+            limit.reschedule(0)  # what it refuses it does not answer
+
         try:
-            async with asyncio.timeout(self._options.open_timeout):
+            async with asyncio.timeout(self._options.open_timeout) as limit:
                 log = await connect_log(
                     self._end.servers, self._end.stream, create=False,
                     **self._end.client, allow_reconnect=False, disconnected_cb=on_disconnected,
                 )  # fmt: skip
+                log.client.on_refusal = on_refusal
                 try:
                     consumer = await self._consume(log)
                 except BaseException:
                     await log.aclose()
                     raise
         except TimeoutError:
+            if refusals:
+                raise ConnectError(f"the log refuses: {refusals[0]}", "refused") from None
             raise ConnectTimeout("the log did not answer in time") from None
+        except LogDenied as error:
+            raise ConfigurationError(f"{error} in client=") from None
         except LogError as error:
-            if "credentials" in str(error):
-                raise ConfigurationError(f"{error} in client=") from None
             raise ConnectError(str(error), "refused") from None
         channel = self._end.send_channel
-        calls = self._reader.on_record, self._turn_down
+        calls = self._reader.on_record, self._turn_down, self._tell_lost
         wire.append(LogWire(log, consumer, *calls, channel, self._ids, self._options, self._spawn))
+        log.client.on_refusal = wire[0].on_refusal
         return wire[0]
+
+    def _tell_lost(self, what: str) -> None:
+        self._listener.on_error(StoreError(what))
 
     def _turn_down(self, reason: str) -> None:
         """Settle the send that is under way: the log will never take it."""
@@ -144,7 +156,7 @@ class LogConnection(Connection):
             info = await log.js.stream_info(log.stream)
             stream = info.state
             if lost := self._place.enter(stream.first_seq, stream.last_seq, str(info.created)):
-                self._listener.on_error(StoreError(lost))
+                self._tell_lost(lost)
             where = self._place.policy()
             made = await log.js.add_consumer(log.stream, ConsumerConfig(
                 deliver_policy=DeliverPolicy(where.pop("deliver_policy")),

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from heimdall_reactive import ConfigurationError
 
-__all__ = ["Place", "Start", "checked_start"]
+__all__ = ["Place", "Start", "checked_start", "lost_unread"]
 
 Start: TypeAlias = Literal["new", "first", "last"] | int | datetime
 """`new`: what is written from now on; `first`: all that is kept; `last`: the newest record of each
@@ -33,6 +33,11 @@ def checked_start(start: Any) -> Start:
     raise ConfigurationError(
         f"start must be 'new', 'first', 'last', a sequence of 1 or more, or a time, not {start!r}"
     )
+
+
+def lost_unread(first: int, last: int) -> str:
+    """Return what is told of sequences that the stream dropped before they were read."""
+    return f"the stream keeps {first} to {last} no more; raise its max_age or max_bytes"
 
 
 @dataclass(slots=True)
@@ -77,9 +82,7 @@ class Place:
             self.start, self.position = "first", 0
             return f"{text}; it is read from its beginning"
         if wanted < first:
-            return (
-                f"the stream keeps {wanted} to {first - 1} no more; raise its max_age or max_bytes"
-            )
+            return lost_unread(wanted, first - 1)
         return ""
 
     def policy(self) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.pinging import Pinger
 
 from .log_client import Log, LogError
+from .log_place import lost_unread
 from .nats_client import RecordTooLarge
-from .pulling import RAN_OUT, ask, place_of, status_of
+from .pulling import RAN_OUT, ask, left_behind, place_of, status_of
 from .records import Record, read_record
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ __all__ = ["LogWire", "SendIds"]
 
 BATCH: Final = 512  # records that are asked for at once
 PATIENCE: Final = 30.0  # seconds that a request for records stands
-BEAT: Final = 5.0  # seconds between the log's signs of life while there is nothing new
+# Seconds between the signs of life of the consumer while there is nothing new. In a cluster it may
+# die while the stream and the server that we are connected to live: nobody else tells.
+BEAT: Final = 1.0
 SILENT: Final = 3  # of these without any: a request to a consumer that is gone is not answered
 
 LEAVE_TIMEOUT: Final = 1.0  # seconds for the log to forget the consumer, which it does anyway
@@ -73,6 +76,7 @@ class LogWire:
         consumer: name of the ephemeral consumer.
         take: takes each record before its frame is pushed; returns whether it is to be pushed.
         turn_down: is told why what was written last will never be in the log.
+        tell_lost: is told what the stream dropped before it was read.
         channel: where what is written goes.
         ids: of what is written.
         options: the store's.
@@ -88,6 +92,7 @@ class LogWire:
         consumer: str,
         take: Callable[[Record], bool],
         turn_down: Callable[[str], None],
+        tell_lost: Callable[[str], None],
         channel: str,
         ids: SendIds,
         options: StoreOptions,
@@ -100,6 +105,7 @@ class LogWire:
         self._consumer = consumer
         self._take = take
         self._turn_down = turn_down
+        self._tell_lost = tell_lost
         self._channel = channel
         self._ids = ids
         self._options = options
@@ -182,9 +188,7 @@ class LogWire:
 
     def send_ping(self, payload: bytes) -> None:
         """Send a ping of NATS; whatever comes later than its answer came after it."""
-        task = self._spawn(self._ping(payload))
-        self._pings.add(task)
-        task.add_done_callback(self._pings.discard)
+        self._start_ping(self._ping(payload))
 
     def send_pong(self) -> None:
         """Send nothing: NATS answers each ping by itself."""
@@ -192,6 +196,10 @@ class LogWire:
     async def on_disconnected(self) -> None:
         """Handle the end of the connection, from its client."""
         self.lose("the connection to the log ended")
+
+    async def on_refusal(self, why: str) -> None:
+        """Handle what the log refuses: a request that nobody would ever answer."""
+        self.lose(why)
 
     # Reading
 
@@ -202,9 +210,15 @@ class LogWire:
 
     async def _watch(self) -> None:
         while self._open:
-            await asyncio.sleep(BEAT)
-            if not self.held and self.loop.time() - self._beat_at > SILENT * BEAT:
-                self.lose("the log has forgotten the consumer")
+            await asyncio.sleep(BEAT / 2)
+            if self._is_silent():
+                # What has come by now is handled first: this program may have been slow.
+                await asyncio.wait([self._start_ping(self._flush())])
+                if self._is_silent():
+                    self.lose("the consumer in the log has died")
+
+    def _is_silent(self) -> bool:
+        return not self.held and self.loop.time() - self._beat_at > SILENT * BEAT
 
     async def _pull(self) -> None:
         self._left = BATCH
@@ -230,7 +244,18 @@ class LogWire:
         with suppress(ValueError):  # another program's, under a subject of its own
             self._push(read_record(message.subject, message.data, message.headers, place.stream))
         if self._left == 0 and self._open:
+            if left_behind(message):
+                await self._look_for_lost(place.stream + 1)
             await self._pull()
+
+    async def _look_for_lost(self, wanted: int) -> None:
+        """Tell what the stream has dropped since it was asked: a consumer skips that silently."""
+        import nats.errors
+
+        with suppress(nats.errors.Error, TimeoutError, OSError):  # the next look tells
+            first = (await self._log.js.stream_info(self._log.stream)).state.first_seq
+            if first > wanted and self._open:
+                self._tell_lost(lost_unread(wanted, first - 1))
 
     async def _on_status(self, status: str) -> None:
         """Handle what the log says of our request: a sign of life, its end, or the consumer's."""
@@ -271,15 +296,26 @@ class LogWire:
             receiver.on_writable()
 
     async def _ping(self, payload: bytes) -> None:
+        if await self._flush() and self._pinger is not None and self._open:
+            self._pinger.on_pong(payload)
+
+    async def _flush(self) -> bool:
+        """Have a ping of NATS answered; return whether it was."""
         import nats.errors
 
         try:
             await self._client.flush()
         except (nats.errors.Error, TimeoutError, OSError):
-            return  # the pinger's own time-out tells
+            return False  # the pinger's own time-out tells
         self.heard_at = self.loop.time()
-        if self._pinger is not None and self._open:
-            self._pinger.on_pong(payload)
+        return True
+
+    def _start_ping(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
+        """Run something that a session's end does not cancel at once, see `_leave`."""
+        task = self._spawn(work)
+        self._pings.add(task)
+        task.add_done_callback(self._pings.discard)
+        return task
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends with the session."""

@@ -28,6 +28,7 @@ from heimdall_reactive import (
 from heimdall_reactive.base.starting import start_task
 
 from .log_client import Log
+from .nats_client import told
 from .records import Record, read_record, subject
 from .tasks import end, raise_if_cancelled
 
@@ -140,7 +141,7 @@ class Outbound:
                 return
             except Exception as error:  # of the log, or of the user's `ack`: it comes again
                 raise_if_cancelled()
-                logger.warning("outbound of %r: %s", channel, type(error).__name__)
+                logger.warning("outbound of %r: %s", channel, told(error))
                 await asyncio.sleep(AGAIN)
 
     async def _serve(self, channel: str) -> None:

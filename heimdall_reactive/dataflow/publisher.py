@@ -17,10 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from heimdall_reactive.base.exceptions import HeimdallError
 from heimdall_reactive.base.starting import start_task
 
 from .counters import PublisherStats
-from .log_client import Ack, LogError
+from .log_client import Ack
 from .nats_client import TOO_LARGE, close_client
 from .records import Record
 from .tasks import end, raise_if_cancelled
@@ -36,12 +37,13 @@ logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 LIMIT: Final = 20_000  # records that may wait for an acknowledgement
 MAX_BYTES: Final = 64 * 2**20  # of them
 WINDOW: Final = 1_000  # records on their way at a time
-ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged
+ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged, at least
+SLOWER: Final = 4  # times the usual time of an acknowledgement, and at most times the time-out
 SHORTEST_WAIT: Final = 0.1  # seconds until the log is opened again
 LONGEST_WAIT: Final = 1.0  # seconds between two dials
 DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
 
-Dial: TypeAlias = "Callable[[Callable[[], Awaitable[None]]], Awaitable[Client]]"
+Dial: TypeAlias = "Callable[[Callable[[str], Awaitable[None]]], Awaitable[Client]]"
 Settled: TypeAlias = Callable[[Record, Ack | None], None]
 
 
@@ -50,6 +52,7 @@ class _Unacknowledged:
     record: Record
     size: int
     settled: Settled | None
+    added_at: float
     sends: int = 0
     sent_at: float = 0.0
 
@@ -58,12 +61,14 @@ class LogPublisher:
     """Writes records in the order in which they are put.
 
     Args:
-        dial: opens a connection that does not heal, and calls what it is given when it ends.
+        dial: opens a connection that does not heal, and calls what it is given when it ends, or
+            when the log refuses something on it.
         stream: name of the stream.
         limit: records that may wait; `put` waits beyond.
         max_bytes: bytes of them.
         window: records on their way at a time.
-        ack_timeout: seconds until the oldest of those must have been acknowledged.
+        ack_timeout: seconds until the oldest of those must have been acknowledged, at least. A
+            log that is only slow gets more, up to four times as much.
         pause: seconds until the log is opened again, the first time; it grows while it fails.
         close: ends a connection that `dial` opened, whatever has become of it.
 
@@ -89,7 +94,8 @@ class LogPublisher:
         self._limit = limit
         self._max_bytes = max_bytes
         self._window = window
-        self._ack_timeout = ack_timeout
+        self._ack_timeout = self._patience = ack_timeout
+        self._usual = 0.0  # seconds that an acknowledgement takes
         self._pause = pause
         self._close = close
         self._waiting: deque[_Unacknowledged] = deque()  # not sent on this connection
@@ -99,9 +105,21 @@ class LogPublisher:
         self._bytes = 0
         self._numbers = 0
         self._failure = ""
+        self._open = False
         self._changed = asyncio.Event()
         self._freed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a connection that works, as far as is known."""
+        return self._open and not self._failure
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which the oldest record has waited for its acknowledgement; 0 for none."""
+        oldest = next(iter(self._unacked.values()), None) or next(iter(self._waiting), None)
+        return 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest.added_at
 
     def start(self) -> None:
         """Begin to send; on the running event loop."""
@@ -120,7 +138,8 @@ class LogPublisher:
 
     def add(self, record: Record, settled: Settled | None = None) -> None:
         """Add a record, beyond the limit if need be."""
-        entry = _Unacknowledged(record, record.size(), settled)
+        now = asyncio.get_running_loop().time()
+        entry = _Unacknowledged(record, record.size(), settled, now)
         self._waiting.append(entry)
         self._bytes += entry.size
         self._count()
@@ -142,29 +161,35 @@ class LogPublisher:
 
     async def _run(self) -> None:
         delay = 0.0
+        failing: _Unacknowledged | None = None
         while True:
             raise_if_cancelled()
             await asyncio.sleep(delay)
             self._failure = ""
             try:
                 async with asyncio.timeout(DIAL_TIMEOUT):
-                    client = await self._dial(self._closing_of(self.stats.connections))
+                    client = await self._dial(self._ending_of(self.stats.connections))
             except Exception as error:  # `nats-py` raises this and that at a half-started server
                 raise_if_cancelled()
                 delay = self._longer(delay)
-                why = error if isinstance(error, LogError) else repr(error)
+                why = error if isinstance(error, HeimdallError) else repr(error)
                 logger.warning("%s; dialling again in %.1f s", why, delay)
                 continue
             self.stats.connections += 1
+            self._open = True
             before = self.stats.acknowledged
             try:
                 await self._send_on(client)
             finally:
+                self._open = False
                 self._take_back()
                 with suppress(Exception):  # it is dropped, whatever it says
                     await self._close(client)
-            # A log that takes nothing is not asked without a pause.
-            delay = 0.0 if self.stats.acknowledged > before else self._longer(delay)
+            # A log that does not take the next record is not asked without a pause, although it
+            # may have taken others behind it.
+            failed = self._waiting[0] if self._waiting else None
+            progress = self.stats.acknowledged > before and failed is not failing
+            delay, failing = 0.0 if progress else self._longer(delay), failed
             logger.warning(
                 "the log failed (%s): %d records are sent again", self._failure, len(self._waiting)
             )
@@ -179,12 +204,12 @@ class LogPublisher:
             await client.subscribe(f"{inbox}.*", cb=self._on_reply)
             while not self._failure:
                 raise_if_cancelled()
-                async with asyncio.timeout(self._ack_timeout):  # a client may wait forever
+                async with asyncio.timeout(self._patience):  # a client may wait forever
                     while self._waiting and len(self._unacked) < self._window and not self._failure:
                         await self._send(client, inbox)
                 self._changed.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._ack_timeout / 4):
+                    async with asyncio.timeout(self._patience / 4):
                         await self._changed.wait()
                 self._look_for_silence()
         except Exception as error:
@@ -221,19 +246,21 @@ class LogPublisher:
         oldest = next(iter(self._unacked.values()), None)
         if oldest is not None:
             late = asyncio.get_running_loop().time() - oldest.sent_at
-            if late > self._ack_timeout:
-                self._fail(f"no acknowledgement in {self._ack_timeout:g} s")
+            if late > self._patience:
+                self._fail(f"no acknowledgement in {self._patience:.3g} s")
+                most = SLOWER * self._ack_timeout
+                self._patience = max(self._patience, min(2 * self._patience, most))
 
     # What the log says
 
-    def _closing_of(self, number: int) -> Callable[[], Awaitable[None]]:
-        """Return what is called when a connection has ended: an earlier one may be late."""
+    def _ending_of(self, number: int) -> Callable[[str], Awaitable[None]]:
+        """Return what is told why a connection has ended: an earlier one may be late."""
 
-        async def on_closed() -> None:
+        async def on_end(why: str) -> None:
             if number + 1 == self.stats.connections:
-                self._fail("the connection ended")
+                self._fail(why)
 
-        return on_closed
+        return on_end
 
     async def _on_reply(self, message: Msg) -> None:
         number = int(message.subject.rpartition(".")[2])
@@ -241,7 +268,8 @@ class LogPublisher:
         if entry is None:
             return  # of an earlier connection
         if message.headers and message.headers.get("Status") == "503":
-            self._fail("there is no such stream, or it has no leader")
+            name = entry.record.subject(self._stream)
+            self._fail(f"no stream takes {name}, or it has no leader")
             return
         answer = json.loads(message.data)
         error: dict[str, Any] | None = answer.get("error")
@@ -255,6 +283,10 @@ class LogPublisher:
             self._fail(f"{error.get('description')} ({error.get('err_code')})")
 
     def _acknowledge(self, entry: _Unacknowledged, ack: Ack) -> None:
+        took = asyncio.get_running_loop().time() - entry.sent_at
+        self._usual += (took - self._usual) / 8
+        wanted = max(self._ack_timeout, 2 * took, SLOWER * self._usual)
+        self._patience = min(wanted, SLOWER * self._ack_timeout)
         self.stats.acknowledged += 1
         self.stats.duplicates += ack.duplicate
         self._free(entry)

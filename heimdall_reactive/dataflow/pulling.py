@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-__all__ = ["RAN_OUT", "RecordPlace", "ask", "place_of", "status_of"]
+__all__ = ["RAN_OUT", "RecordPlace", "ask", "left_behind", "place_of", "status_of"]
 
 RAN_OUT: Final = ("404", "408")  # the consumer is there, the request is not any more
 
@@ -63,3 +63,9 @@ def place_of(message: Msg) -> RecordPlace:
     parts = message.reply.split(".")
     at = 5 if len(parts) == 9 else 7
     return RecordPlace(int(parts[at]), int(parts[at + 1]), int(parts[at + 2]) / 1e9)
+
+
+def left_behind(message: Msg) -> int:
+    """Return how many records of the consumer were to come after a record, when it was sent."""
+    parts = message.reply.split(".")
+    return int(parts[8 if len(parts) == 9 else 10])

@@ -85,6 +85,8 @@ class Reader:
         self._session_gaps: deque[tuple[int, Gap, int]] = deque()
         self._back = self._begun = 0  # times that it should go back, and has dialled for it
         self._stale = False  # what comes is behind a hole, until the next session
+        # How many messages had come, and when, as it was looked when those before were handed out.
+        self._looked = 0, time.monotonic()
         self._runner: asyncio.Runner | None = None
         self._closed = False
         self.store = open_feed(feed, self._resumed, loop)
@@ -102,6 +104,11 @@ class Reader:
         self._stats.repeats = self._ids.repeats
         self._stats.dropped = self._stream.stats.dropped - self._refetched
         return self._stats
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which a message has waited here, at most; 0 where none waits."""
+        return time.monotonic() - self._looked[1] if self._stream.stats.waiting else 0.0
 
     @property
     def seen(self) -> tuple[tuple[str, str], ...]:
@@ -125,6 +132,9 @@ class Reader:
                 out first.
             Exception: what a rule for ids or offsets raised, in the same way.
         """
+        now = self._stream.stats
+        if (handed := now.delivered + now.dropped) >= self._looked[0]:
+            self._looked = handed + now.waiting, time.monotonic()
         events = self._events
         if not events and (failure := self._failure) is not None:
             self._failure = None

@@ -71,10 +71,12 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[NatsServer]:
+def served(
+    folder: Path, *options: str, config: str = "", program: str | None = BINARY
+) -> Iterator[NatsServer]:
     """Run a server; skip the test where something for it is missing."""
     pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
-    if BINARY is None:
+    if not program:
         pytest.skip(MISSING)
-    with NatsServer(folder, *options) as server:
+    with NatsServer(folder, *options, config=config, program=program) as server:
         yield server

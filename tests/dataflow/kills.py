@@ -71,12 +71,19 @@ class Copy:
                  *options: str) -> None:  # fmt: skip
         self._command = [
             sys.executable, "-m", "heimdall_reactive", "ingest", *feeds, "--nats", nats.url,
-            "--stream", stream, "--name", name, "--id", "seq", *options,
+            "--stream", stream, "--name", name, "--id", "seq",
+            "--ready-file", str(log.with_suffix(".ready")), *options,
         ]  # fmt: skip
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has caught up, as it says itself."""
+        return self._log.with_suffix(".ready").exists()
+
     def start(self) -> None:
+        self._log.with_suffix(".ready").unlink(missing_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -157,7 +164,7 @@ class _Stage:
 async def two_copies(
     nats: NatsServer, stream: str, folder: Path, times: Times, channels: int = 8, rate: float = 250
 ) -> Outcome:
-    """Kill each of two redundant copies, and restart it; then the log."""
+    """Kill each of two redundant copies when both have caught up, and restart it; then the log."""
     names = [f"c{number}" for number in range(channels)]
     async with FeedServer() as server:
         stage = _Stage(server, nats, stream, names, rate)
@@ -165,13 +172,13 @@ async def two_copies(
         try:
             for copy in copies:
                 copy.start()
-            await stage.listeners(2)
+            await _all_ready(copies)
             for copy in copies:
                 await asyncio.sleep(times.up)
                 copy.kill()
                 await asyncio.sleep(times.down)
                 copy.start()
-                await stage.listeners(2)
+                await _all_ready(copies)
             await asyncio.sleep(times.up)
             nats.kill()
             await asyncio.sleep(times.down)
@@ -185,6 +192,10 @@ async def two_copies(
             for copy in copies:
                 copy.kill()
         return await stage.outcome()
+
+
+async def _all_ready(copies: list[Copy], timeout: float = 45.0) -> None:
+    await until(lambda: all(copy.is_ready for copy in copies), timeout)
 
 
 async def chaos(

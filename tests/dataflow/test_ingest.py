@@ -189,6 +189,67 @@ async def test_a_log_that_is_killed_gets_everything_in_order(
         assert gaps == []
 
 
+async def test_a_stream_that_is_deleted_is_made_again(
+    log_server: NatsServer, stream: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FeedServer() as server, await connect_log(log_server.url, stream) as log:
+        settings = StreamSettings(max_age=60)
+        async with ingest(log_server, stream, feed(server), settings=settings) as running:
+            await listening(server, 1)
+            server.tell("c", 3)
+            await until(lambda: running.stats.written == 3)
+            await log.js.delete_stream(stream)
+            server.tell("c", 3)
+            await until(lambda: running.stats.written == 6)
+        assert [one.id for one in await records(log)] == ["4", "5", "6"]
+        assert (await log.js.stream_info(stream)).config.max_age == 60
+        assert "was deleted with all records; it is made again" in caplog.text
+
+
+async def test_a_copy_is_ready_when_all_that_it_read_is_in_the_log(
+    mortal_server: NatsServer, stream: str
+) -> None:
+    async with FeedServer() as server:
+        running = ingest(mortal_server, stream, feed(server), feed(server, "d"))
+        assert not running.is_ready()
+        async with running:
+            async with asyncio.timeout(5):
+                await running.ready()
+            assert running.stats.connected == running.stats.feeds == 2
+            mortal_server.kill()
+            await until(lambda: not running.is_ready())
+            server.tell("c", 6000)  # more than a stream holds: also what waits before the log
+            await until(lambda: running.stats.lag > 0.3)
+            mortal_server.start()
+            async with asyncio.timeout(10):
+                await running.ready(lag=0.2)
+            assert running.stats.written == 6000
+        with pytest.raises(HeimdallError, match="has ended"):
+            await running.ready()
+
+
+async def test_a_copy_whose_feed_is_away_is_not_ready(log_server: NatsServer, stream: str) -> None:
+    async with FeedServer() as server:
+        away = Feed(endpoint="ws://127.0.0.1:1/", channel="away", options=QUICK)
+        async with ingest(log_server, stream, feed(server), away) as running:
+            await listening(server, 1)
+            await until(lambda: running.stats.connected == 1)
+            assert not running.is_ready()
+
+
+async def test_a_copy_without_a_feed_to_hold_is_ready(log_server: NatsServer, stream: str) -> None:
+    async with FeedServer() as server:
+        options: dict[str, Any] = {"replicas": 1, "lease": 1.0}
+        async with (
+            ingest(log_server, stream, feed(server), **options) as a,
+            ingest(log_server, stream, feed(server), **options) as b,
+            asyncio.timeout(10),
+        ):
+            await a.ready()
+            await b.ready()
+            assert a.stats.feeds + b.stats.feeds == 1
+
+
 async def test_a_message_that_the_log_can_not_take_is_told(
     log_server: NatsServer, stream: str
 ) -> None:
@@ -362,6 +423,12 @@ def test_an_endpoint_may_have_a_channel_before_it(text: str, named: tuple[str, s
         (["--resume", "?from="], "{offset}"),
         (["--nats-token-env", "NOT_SET_HERE"], "'NOT_SET_HERE' is not set"),
         (["--nats-creds", "/nowhere"], "no file '/nowhere'"),
+        (["--nats-ca", __file__], "no certificate can be read from"),
+        (["--nats-user-env", "HOME"], "a user needs a password"),
+        (["--ready-file", "/nowhere/ready"], "cannot be made: No such file"),
+        (["--nats-key", __file__], "needs a certificate"),
+        (["--nats-token-env", "HOME", "--nats-nkey", __file__], "give one of"),
+        (["--log", "nats://a:4222,nats://me:pw@b"], "which the list of processes shows"),
         (["--replicas", "0"], "is not a number above 0"),
     ],
 )

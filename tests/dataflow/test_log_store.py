@@ -220,6 +220,33 @@ def test_the_end_of_a_users_session_in_the_log_is_not_the_end_of_the_store(
     run(main, timeout=30)
 
 
+@pytest.mark.parametrize("how", ["purge", "bound"])
+async def test_what_a_connected_but_slow_reader_has_missed_is_reported(
+    log_server: NatsServer, how: str
+) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store(start="first", immediate=False) as store:
+        errors = record(store.errors)
+        await one.write(*range(1200))
+        stream = store.stream(maxsize=10, overflow="block")
+        store.connect()
+        assert [(await anext(stream))["n"] for _ in range(5)] == list(range(5))
+        if how == "purge":
+            await one.log.js.purge_stream(one.log.stream)
+        else:
+            config = (await one.log.js.stream_info(one.log.stream)).config
+            config.max_msgs = 100
+            await one.log.js.update_stream(config)
+        await one.write(1200)
+        async with asyncio.timeout(10):
+            while (await anext(stream))["n"] != 1200:
+                pass
+        first = 1201 if how == "purge" else 1102
+        assert [str(error) for error in errors] == [
+            f"the stream keeps 513 to {first - 1} no more; raise its max_age or max_bytes"
+        ]
+
+
 async def test_records_that_the_stream_keeps_no_more_are_reported(
     mortal_server: NatsServer,
 ) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nats.aio.msg import Msg
@@ -23,15 +24,17 @@ Fate = str  # what happens to one publish: "fine", "cut", "lost ack", "error" or
 class FakeLog:
     """A log with de-duplication whose connections fail as a script says; after it, never."""
 
-    def __init__(self, fates: list[Fate]) -> None:
+    def __init__(self, fates: list[Fate], slow: float = 0.0, never: str = "") -> None:
         self.fates = iter(fates)
+        self.slow = slow  # seconds until it answers
+        self.never = never  # the record that no stream of it takes
         self.stored: list[str] = []
         self.reachable = True
 
-    async def dial(self, on_closed: Callable[[], Awaitable[None]]) -> Any:
+    async def dial(self, on_end: Callable[[str], Awaitable[None]]) -> Any:
         if not self.reachable:
             raise LogError("no connection")
-        return FakeClient(self, on_closed)
+        return FakeClient(self, on_end)
 
     def take(self, own: str) -> dict[str, Any]:
         if duplicate := own in self.stored:
@@ -43,11 +46,11 @@ class FakeLog:
 class FakeClient:
     max_payload = 10_000
 
-    def __init__(self, log: FakeLog, on_closed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, log: FakeLog, on_end: Callable[[str], Awaitable[None]]) -> None:
         self._log = log
-        self._on_closed = on_closed
+        self._on_end = on_end
         self._reply: Callable[[Msg], Awaitable[None]] | None = None
-        self._open = True
+        self._open = self._listens = True
 
     def new_inbox(self) -> str:
         return "_INBOX.x"
@@ -56,30 +59,40 @@ class FakeClient:
         self._reply = cb
 
     async def publish(self, subject: str, data: bytes, reply: str, headers: dict[str, str]) -> None:
+        own = headers["Nats-Msg-Id"].rpartition(".")[2]
+        if own == self._log.never:
+            answer_later = asyncio.get_running_loop().call_later
+            answer_later(0.01, self._answer, reply, {}, {"Status": "503"})
+            return
         fate = next(self._log.fates, "fine") if self._open else "gone"
         if fate == "cut":
             self._open = False
-            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._on_closed())
+            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._on_end("cut"))
         if not self._open:
             return  # it went into a buffer, or was lost on the wire
         answer: dict[str, Any] = {"error": {"err_code": 10077, "description": "busy"}}
         if fate == "large":
             answer = {"error": {"err_code": 10054, "description": "too large"}}
         elif fate != "error":
-            answer = self._log.take(headers["Nats-Msg-Id"].rpartition(".")[2])
+            answer = self._log.take(own)
         else:
             self._open = False  # a log that refuses one must not get those behind it
         if fate != "lost ack":
-            asyncio.get_running_loop().call_soon(self._answer, reply, answer)
+            asyncio.get_running_loop().call_later(self._log.slow, self._answer, reply, answer)
 
-    def _answer(self, reply: str, answer: dict[str, Any]) -> None:
+    def _answer(
+        self, reply: str, answer: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> None:
+        if not self._listens:
+            return
         assert self._reply is not None
         nobody: Any = None
-        message = Msg(_client=nobody, subject=reply, data=json.dumps(answer).encode())
+        data = json.dumps(answer).encode()
+        message = Msg(_client=nobody, subject=reply, data=data, headers=headers)
         asyncio.ensure_future(self._reply(message))  # noqa: RUF006
 
     async def close(self) -> None:
-        self._open = False
+        self._open = self._listens = False
 
 
 def publisher_of(log: FakeLog, **options: Any) -> LogPublisher:
@@ -166,3 +179,54 @@ async def test_what_was_not_acknowledged_at_the_end_is_counted() -> None:
         await publisher.put(record(number))
     await until(lambda: len(log.stored) == 3)
     assert await publisher.aclose() == 3
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_log_that_is_only_slow_gets_a_record_twice_and_not_without_end() -> None:
+    log = FakeLog([], slow=8.0)
+    publisher = publisher_of(log, ack_timeout=5.0)
+    publisher.start()
+    for number in range(3):
+        await publisher.put(record(number))
+        async with asyncio.timeout(60):
+            await publisher.flush()
+    assert log.stored == ["0", "1", "2"]
+    assert publisher.stats.repeated == 1
+    await publisher.aclose()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_record_that_no_stream_takes_is_tried_with_pauses_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = FakeLog([], never="0")
+    publisher = publisher_of(log)
+    publisher.start()
+    for number in range(200):
+        await publisher.put(record(number))
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(2)
+    assert sorted(log.stored, key=int) == [str(number) for number in range(1, 200)]
+    assert publisher.stats.connections < 20
+    assert "no stream takes s.in.c" in caplog.text
+    assert await publisher.aclose() == 1
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_the_lag_is_that_of_the_oldest_record() -> None:
+    log = FakeLog([])
+    log.reachable = False
+    publisher = publisher_of(log)
+    assert publisher.lag == 0.0
+    publisher.start()
+    await publisher.put(record(1))
+    await asyncio.sleep(3)
+    await publisher.put(record(2))
+    assert publisher.lag == pytest.approx(3.0)
+    assert not publisher.is_open
+    log.reachable = True
+    async with asyncio.timeout(5):
+        await publisher.flush()
+    assert publisher.lag == 0.0
+    assert publisher.is_open
+    await publisher.aclose()

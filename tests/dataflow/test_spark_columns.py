@@ -45,6 +45,20 @@ def kinds(model: str) -> dict[str, str]:
     return {field.name: field.dataType.simpleString() for field in schema_of(model).fields}
 
 
+def test_older_records_without_a_new_required_field_are_told_in_rows_and_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    older = [record({"key": "k"}), record({"key": "k"})]
+    made = rows(HERE + "Tick", *older)
+    assert [row["key"] for row in made] == [None, None]
+    assert all("value" in row["_error"] for row in made)
+    assert "none of 2 records is of the model" in caplog.text
+    assert "has it a new field without a default?" in caplog.text
+    caplog.clear()
+    rows(HERE + "Tick", *older, record({"key": "k", "value": 1}))
+    assert caplog.text == ""
+
+
 def test_each_kind_of_field_has_its_column() -> None:
     own = kinds(HERE + "All")
     assert list(own)[-6:] == ABOUT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -194,9 +195,45 @@ def test_a_log_that_is_away_is_named(mortal_server: NatsServer, stream: str, job
     fill(mortal_server.url, stream, 2)
     job = jobs(mortal_server, stream, timeout=0.5)
     start = job.reader.initialOffset()
+    job.reader.prepareForTriggerAvailableNow()
     mortal_server.kill()
     with pytest.raises(LogUnavailable, match=r"did not answer in 0\.5 s"):
         job.batch(start)
+
+
+def test_a_job_waits_for_a_log_that_is_away_for_longer_than_the_timeout(
+    mortal_server: NatsServer, stream: str, jobs: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(mortal_server.url, stream, 2)
+    job = jobs(mortal_server, stream, timeout=0.5)
+    start = job.reader.initialOffset()
+    mortal_server.kill()
+    for _ in range(2):
+        assert job.reader.latestOffset(start, ReadAllAvailable()) == start
+        assert job.reader.reportLatestOffset() is None
+    assert "did not answer in 0.5 s" in caplog.text
+    mortal_server.start()
+    fill(mortal_server.url, stream, 2, first=2)
+    values: list[int] = []
+    while not values:
+        values, start = job.batch(start)
+    assert sorted(values) == [2, 3]
+
+
+def test_what_spark_shows_of_an_error_begins_with_the_reason(
+    log_server: NatsServer, stream: str, jobs: Any
+) -> None:
+    fill(log_server.url, stream, 20)
+    job = jobs(log_server, stream, startingOffsets="earliest")
+    start = job.reader.initialOffset()
+    end = job.reader.latestOffset(start, ReadAllAvailable())
+    parts = job.reader.partitions(start, end)
+    asyncio.run(_purge(log_server.url, stream, keep_from=11))
+    for call in (lambda: job.batch(start), lambda: list(job.reader.read(parts[0]))):
+        with pytest.raises(DataLost) as caught:
+            call()
+        shown = "".join(traceback.format_exception(caught.value))  # as Spark's worker makes it
+        assert shown.startswith("heimdall_reactive.dataflow.spark.exceptions.DataLost: the stream")
 
 
 def test_a_stream_that_does_not_exist_is_named(log_server: NatsServer, jobs: Any) -> None:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.dataflow.login import login_of
 from heimdall_reactive.dataflow.records import checked_stream
 
 __all__ = ["LogOptions", "Secret", "SparkOptions"]
@@ -82,23 +83,26 @@ class SparkOptions:
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a token is to be found, on the machine that needs it.
+    """Where a secret is to be found, on the machine that needs it.
 
     Attributes:
         env: name of an environment variable.
         file: path of a file that holds it.
+        what: it is called.
     """
 
     env: str = ""
     file: str = ""
+    what: str = "access token"
 
     @classmethod
-    def of(cls, given: SparkOptions) -> Secret:
-        """Read `accessTokenEnv` and `accessTokenFile`."""
-        return cls(given.text("accessTokenEnv", ""), given.text("accessTokenFile", ""))
+    def of(cls, given: SparkOptions, what: str = "access token") -> Secret:
+        """Read `accessTokenEnv` and `accessTokenFile`, or those of another secret."""
+        name = "accessToken" if what == "access token" else what
+        return cls(given.text(f"{name}Env", ""), given.text(f"{name}File", ""), what)
 
     def read(self) -> str | None:
-        """Return the token, None where none was asked for.
+        """Return the secret, None where none was asked for.
 
         Raises:
             ConfigurationError: it is not where it should be, on this machine.
@@ -113,7 +117,7 @@ class Secret:
         else:
             return None
         if not token:
-            raise ConfigurationError(f"there is no access token in {place} on this machine")
+            raise ConfigurationError(f"there is no {self.what} in {place} on this machine")
         return token
 
 
@@ -125,7 +129,10 @@ class LogOptions:
         servers: URLs of the servers, without secrets.
         stream: name of the stream.
         secret: where the token of the log is.
-        credentials: path of a credentials file of NATS, empty for none.
+        user: its name, empty for none.
+        password: where the user's password is.
+        files: paths of the CA, certificate, key, credentials and nkey, by their names in
+            `login_of`; empty for none.
         timeout: seconds without any progress until a read or write fails.
         window: records that are under way at a time.
     """
@@ -133,12 +140,15 @@ class LogOptions:
     servers: tuple[str, ...]
     stream: str
     secret: Secret
-    credentials: str
+    user: str
+    password: Secret
+    files: Mapping[str, str]
     timeout: float
     window: int
 
     NAMES = (
-        "servers", "stream", "accessTokenEnv", "accessTokenFile", "credentialsFile",
+        "servers", "stream", "accessTokenEnv", "accessTokenFile", "user", "passwordEnv",
+        "passwordFile", "caFile", "certificateFile", "keyFile", "credentialsFile", "nkeyFile",
         "timeout", "window",
     )  # fmt: skip
 
@@ -150,10 +160,25 @@ class LogOptions:
             if "@" in urlsplit(url if "://" in url else f"nats://{url}").netloc:
                 raise ConfigurationError(
                     "the URLs in servers may hold no user, password or token, Spark shows them; "
-                    "give accessTokenEnv, accessTokenFile or credentialsFile"
+                    "give accessTokenEnv or accessTokenFile, user with passwordEnv or "
+                    "passwordFile, credentialsFile, or nkeyFile"
                 )
         stream = checked_stream(given.text("stream"))
         return cls(
-            servers, stream, Secret.of(given), given.text("credentialsFile", ""),
+            servers, stream, Secret.of(given), given.text("user", ""),
+            Secret.of(given, "password"),
+            {name: given.text(f"{name}File", "")
+             for name in ("ca", "certificate", "key", "credentials", "nkey")},
             given.seconds("timeout", 30.0), given.whole("window", 1000),
+        )  # fmt: skip
+
+    def login(self) -> dict[str, Any]:
+        """Return the options of `nats.connect`, from files and variables of this machine.
+
+        Raises:
+            ConfigurationError: something is not where it should be.
+        """
+        return login_of(
+            **self.files, token=self.secret.read(), user=self.user or None,
+            password=self.password.read(),
         )  # fmt: skip

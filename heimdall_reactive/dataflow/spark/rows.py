@@ -5,6 +5,7 @@ No field of a pydantic model begins with an underscore: the columns that we add 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,8 @@ from .columns import Column, Unfit, column_of, columns_of, text_column
 from .exceptions import RecordRejected
 
 __all__ = ["JSON", "Rows", "schema_of"]
+
+logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
 JSON: Final = "json"
 """The `model` of messages that are taken as they are: one column of text."""
@@ -111,6 +114,7 @@ class Rows:
 
     def __init__(self, schema: StructType, model: str, mode: str, raw: bool) -> None:
         self._model, self._strict, self._keep = load(model), mode == "FAILFAST", raw
+        self._name, self._warned = model or "ServerMessage", False
         known = {field.name: field.dataType for field in schema_of(model).fields}
         for field in schema.fields:
             if known.get(field.name) != field.dataType:
@@ -128,6 +132,12 @@ class Rows:
             RecordRejected: one is not of the model, in mode `FAILFAST`.
         """
         rows = [self._row(record) for record in records]
+        if not self._warned and len(rows) > 1 and all(row["_error"] for row in rows):
+            self._warned = True
+            logger.warning(
+                "none of %d records is of the model %s (%s): has it a new field without a default?",
+                len(rows), self._name, rows[0]["_error"],
+            )  # fmt: skip
         try:
             return self._arrow(rows)
         except UNFIT:  # a value that is not of its field's type: a validator can do that

@@ -14,6 +14,7 @@ from pyspark.sql.datasource import (
 
 from heimdall_reactive.dataflow.records import Record
 
+from .exceptions import reason_first
 from .writing import Message, WriteOptions, messages
 
 __all__ = ["BatchWriter", "StreamWriter"]
@@ -38,7 +39,8 @@ class Writes:
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
         """Send the rows of a task, on an executor; return when all of them have arrived."""
-        return Written(_send(self._options, messages(self._options, iterator)))
+        with reason_first():
+            return Written(_send(self._options, messages(self._options, iterator)))
 
 
 class StreamWriter(Writes, DataSourceStreamArrowWriter):

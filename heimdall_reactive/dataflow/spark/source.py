@@ -6,8 +6,9 @@ needs is imported there, since the client of the log is half the time of an impo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +30,7 @@ from pyspark.sql.types import StructType
 
 from heimdall_reactive.dataflow.records import subject
 
+from .exceptions import LogUnavailable, reason_first
 from .reading import Part, ReadOptions, check_kept, parts, sequence_of
 from .rows import Rows, schema_of
 from .sink import BatchWriter, StreamWriter
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from .sync_client import LogState, SyncClient
 
 __all__ = ["HeimdallDataSource", "each_batch", "register"]
+
+
+logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 
 
 def register(spark: SparkSession) -> None:
@@ -115,7 +120,7 @@ class Reads:
     def _batches(self, part: Part) -> Iterator[pa.RecordBatch]:
         options = self._options
         rows = Rows(self._schema, options.model, options.mode, options.raw)
-        with _open(options) as door:
+        with reason_first(), _open(options) as door:
             for name in part.subjects:
                 for records in door.read(name, part.start, part.end):
                     yield rows.batch(records)
@@ -127,6 +132,7 @@ class Reads:
 class BatchReader(Reads, DataSourceReader):
     """Read a range of the log once."""
 
+    @reason_first()
     def partitions(self) -> list[InputPartition]:
         """Return the parts of the range."""
         options = self._options
@@ -150,6 +156,7 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Leave the connection at home: the reader is sent to the executors."""
         return {**self.__dict__, "_door": None}
 
+    @reason_first()
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802
         """Return where a job without a checkpoint begins."""
         state = self._state()
@@ -159,13 +166,21 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Return how much one batch may hold."""
         return ReadMaxRows(self._options.most) if self._options.most else ReadAllAvailable()
 
+    @reason_first()
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
         """Ignore whatever comes from now on."""
         self._until = self._state().last + 1
 
+    @reason_first()
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802
-        """Return where the next batch ends."""
-        state = self._state()
+        """Return where the next batch ends; where it starts while the log is away."""
+        try:
+            state = self._state()
+        except LogUnavailable as error:
+            if self._until is not None:
+                raise  # a job that reads all there is would end as if it had
+            logger.warning("%s; the job waits for it", error)
+            return start
         self._check(start, state)
         begin = start["seq"] if start["created"] == state.created else 1
         begin = max(begin, min(state.first, state.last + 1))
@@ -174,11 +189,15 @@ class StreamReader(Reads, DataSourceStreamReader, SupportsTriggerAvailableNow):
             end = min(end, begin + limit.max_rows)
         return _offset(end, state.created) if end > begin else start
 
-    def reportLatestOffset(self) -> dict[str, Any]:  # noqa: N802
-        """Return the end of the log, for the progress of the query."""
-        state = self._state()
+    def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802
+        """Return the end of the log, for the progress of the query; None while it is away."""
+        try:
+            state = self._state()
+        except LogUnavailable:
+            return None
         return _offset(state.last + 1, state.created)
 
+    @reason_first()
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
         """Return the parts of a batch."""
         state = self._state(subject(self._options.log.stream, "in"))

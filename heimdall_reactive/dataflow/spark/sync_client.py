@@ -15,6 +15,7 @@ from nats.js.errors import NotFoundError
 
 from heimdall_reactive.connecting.loop_thread import LoopThread
 from heimdall_reactive.dataflow.log_client import Log, connect_log
+from heimdall_reactive.dataflow.nats_client import told
 from heimdall_reactive.dataflow.records import Record
 
 from .exceptions import LogUnavailable
@@ -51,17 +52,17 @@ class SyncClient:
 
     Raises:
         LogError: no server answers, or it has no such stream.
-        ConfigurationError: the token is not where it should be.
+        ConfigurationError: a secret or a certificate is not where it should be.
     """
 
     def __init__(self, options: LogOptions) -> None:
         self._options = options
-        token = options.secret.read()
+        login = options.login()
         self._thread = LoopThread("heimdall-log")
         self._call = self._thread.call
         self._log_or_none: Log | None = None
         try:
-            self._log_or_none = self._call(self._connect(token))
+            self._log_or_none = self._call(self._connect(login))
         except BaseException:
             self.close()
             raise
@@ -127,13 +128,8 @@ class SyncClient:
 
     # Below: on the loop.
 
-    async def _connect(self, token: str | None) -> Log:
-        options: dict[str, Any] = {"token": token} if token else {}
-        if self._options.credentials:
-            options["user_credentials"] = self._options.credentials
-        return await connect_log(
-            self._options.servers, self._options.stream, create=False, **options
-        )
+    async def _connect(self, login: dict[str, Any]) -> Log:
+        return await connect_log(self._options.servers, self._options.stream, create=False, **login)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Try something until it works or the time is over."""
@@ -146,9 +142,8 @@ class SyncClient:
             except BROKEN as error:
                 if loop.time() >= deadline:
                     raise LogUnavailable(
-                        f"the log did not answer in {self._options.timeout} s "
-                        f"({type(error).__name__}): is it up, and does the stream "
-                        f"{self._options.stream!r} take the subjects?"
+                        f"the log did not answer in {self._options.timeout} s ({told(error)}): is "
+                        f"it up, and does the stream {self._options.stream!r} take the subjects?"
                     ) from None
                 await asyncio.sleep(PAUSE)
 
