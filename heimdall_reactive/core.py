@@ -89,7 +89,8 @@ class StoreCore:
 
     __slots__ = (
         "__weakref__", "_bounded_hold", "_claimed", "_complete_store", "_finish_store",
-        "_holding", "_other_user", "_pending", "_plain", "_principal", "_token_mark", "_wake_up",
+        "_holding", "_other_user", "_pending", "_plain", "_principal", "_sent_in_turn",
+        "_token_mark", "_wake_up",
         "bus", "channels", "connection", "journal", "life", "name", "options", "outbox",
         "publisher", "reporter", "runtime", "values",
     )  # fmt: skip
@@ -131,6 +132,7 @@ class StoreCore:
         self.connection = supervise(
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
+        self._sent_in_turn = False
         self._wake_up = WakeUp(self.connection.flush, self.runtime.post)
         self.journal = Journal(self.name, self.runtime.wall)
         self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
@@ -228,21 +230,40 @@ class StoreCore:
         blocks = self.options.outbox_overflow == "block"
         if blocks or (self.values.is_connected._value and not self.runtime.here()):
             self._wait_for_room(len(frame.data), None if blocks else SEND_PATIENCE)
-        return self.outbox.put(frame)
+        receipt = self.outbox.put(frame)
+        receipt._hasten = self.flush_now
+        return receipt
 
     def _wait_for_room(self, size: int, seconds: float | None) -> None:
         if not self.runtime.here() and running_loop() is None:
             self.outbox.wait_for_room(size, seconds)
 
     def flush(self) -> None:
-        """Have what waits written: here, or soon on the event loop."""
+        """Have what waits written: here, or soon on the event loop.
+
+        The first send of a turn of the event loop goes out at once, and those that follow in the
+        same turn together at its end: a system call for each takes most of their time.
+        """
+        if not self.runtime.here():
+            if self.runtime.loop.is_closed():
+                self._wake_up.reset()
+            self._wake_up.call()
+        elif not self._sent_in_turn:
+            self.flush_now()
+            if self.connection.batches:
+                self._sent_in_turn = True
+                self.runtime.loop.call_soon(self._end_turn)
+
+    def flush_now(self) -> None:
+        """Have what waits written in this turn, where this thread is the event loop's."""
         if self.runtime.here():
             self.channels.catch_up()
             self.connection.flush()
-            return
-        if self.runtime.loop.is_closed():
-            self._wake_up.reset()
-        self._wake_up.call()
+
+    def _end_turn(self) -> None:
+        self._sent_in_turn = False
+        if len(self.outbox):
+            self.flush_now()
 
     def set_access_token(self, identity: Identity) -> None:
         """Use another identity from the next attempt on; connect now after a failure."""
@@ -349,6 +370,7 @@ class StoreCore:
 
     def _on_moved(self) -> None:
         self._wake_up.reset()
+        self._sent_in_turn = False
         self._bind()
         self.channels.on_moved()
         self.runtime.post(self.connection.abandon)

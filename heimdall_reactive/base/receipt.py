@@ -49,7 +49,9 @@ class Receipt:
         attempts: how often it was written to a socket; more than once with `resend=True`.
     """
 
-    __slots__ = ("_error", "_future", "_number", "_proof", "_proofs", "_state", "attempts")
+    __slots__ = (
+        "_error", "_future", "_hasten", "_number", "_proof", "_proofs", "_state", "attempts",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._state: ReceiptState = "queued"
@@ -57,6 +59,7 @@ class Receipt:
         self._future: Future[Receipt] | None = None  # settled when it is written, or is not
         self._proofs: Proving | None = None  # of the session that has written it
         self._number = 0  # in that session
+        self._hasten: Callable[[], None] | None = None  # writes what waits for the turn's end
         self._proof: Future[Receipt] | None = None  # settled when its state is final
         self.attempts = 0
 
@@ -110,6 +113,13 @@ class Receipt:
         return self._wait().__await__()
 
     async def _wait(self) -> Receipt:
+        if self._state == "queued" and self._hasten is not None:
+            self._hasten()
+        if self._state != "queued":  # a future for what is known would take most of the time
+            if self._was_written:
+                return self
+            assert self._error is not None
+            raise self._error
         future = self._waiter()
         await _until_done(future)
         return future.result()
@@ -187,10 +197,14 @@ class Receipt:
             else:
                 self._proof.set_exception(error)
 
+    @property
+    def _was_written(self) -> bool:
+        return self._error is None or self._proofs is not None
+
     def _resolve(self, future: Future[Receipt]) -> None:
         if future.done():
             return
-        if self._error is None or self._proofs is not None:  # it was written, at least
+        if self._was_written:
             future.set_result(self)
         else:
             future.set_exception(self._error)

@@ -120,9 +120,16 @@ class Connection:
         Args:
             mark: what was queued before it is dropped; None drops all that waits.
         """
+        self.flush()  # what was sent in this turn of the event loop was sent before
         # Before the step: a receipt's callback may connect, and this command still wins.
         self._outbox.clear("disconnect() was called", mark)
         self._feed(events.Disconnect())
+
+    @property
+    def batches(self) -> bool:
+        """Whether there is a session that writes sends together."""
+        session = self.sessions.current
+        return session is not None and session.batches
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
@@ -137,6 +144,7 @@ class Connection:
 
     async def aclose(self) -> None:
         """Disconnect, and return when no task, socket or timer is left."""
+        self.flush()
         self._outbox.clear("disconnect() was called")
         self._feed(events.Close())
         self._expiry.stop()
@@ -165,6 +173,7 @@ class Connection:
             overlap: whether the next one is opened first; where one is under way already, this
                 one is not needed.
         """
+        self.flush()
         if overlap and self._protocol.overlaps:
             self._feed(events.Renew(code, reason))
         else:

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from heimdall_reactive.base.exceptions import SendError
 from heimdall_reactive.base.messages import Frame
@@ -15,6 +15,9 @@ from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
 __all__ = ["Outbox", "Unsendable", "Writer"]
+
+
+BATCH: Final = 64 * 1024  # bytes that are written at once
 
 
 class Unsendable(Exception):
@@ -34,12 +37,24 @@ class Writer(Protocol):
         """Whether the next send may go now: `writable`, and in time."""
         ...
 
+    @property
+    def batches(self) -> bool:
+        """Whether `write_all` is there for more than one frame."""
+        ...
+
     def write(self, frame: Frame) -> None:
         """Send one frame; only while `may_write`.
 
         Raises:
             Unsendable: the protocol has no form for it.
         """
+
+    def write_all(self, frames: Sequence[Frame]) -> int:
+        """Send frames in one system call; return how many have begun to go out, the first ones."""
+        ...
+
+    def wrote_all(self, entries: Sequence[QueuedSend]) -> None:
+        """Settle the receipts of what has just begun to go out, now or when it is known."""
 
     def wrote(self, entry: QueuedSend) -> None:
         """Settle the receipt of what was just written, now or when it is known."""
@@ -197,7 +212,10 @@ class Outbox:
         self._flushing = True
         try:
             while (self._ahead or self._entries) and wire.may_write:
-                self._write_next(wire)
+                if self._ahead or not wire.batches:
+                    self._write_next(wire)
+                else:
+                    self._write_batch(wire)
         finally:
             self._flushing = False
 
@@ -223,6 +241,27 @@ class Outbox:
             self.put_back((entry,))
             raise
         wire.wrote(entry)
+
+    def _write_batch(self, wire: Writer) -> None:
+        """Write what fits into one system call; what the wire does not begin with waits again."""
+        self.expire()
+        batch: list[QueuedSend] = []
+        with self._lock:
+            most = self._bytes - BATCH
+            while self._entries and (not batch or self._bytes > most):
+                batch.append(self._take())
+            if 2 * len(self._entries) <= self.limit:
+                self._tell_room()
+        if not batch:
+            return
+        try:
+            begun = wire.write_all([entry.frame for entry in batch])
+        except BaseException:
+            self.put_back(batch)
+            raise
+        if begun < len(batch):
+            self.put_back(batch[begun:])
+        wire.wrote_all(batch[:begun])
 
     def _next(self) -> QueuedSend | None:
         """Remove and return the next send that has not expired."""

@@ -46,7 +46,7 @@ class Proofs:
     Attributes:
         sent: number of the newest send.
         delivered: how many are proved.
-        in_flight: the receipt of what the operating system has not taken yet.
+        in_flight: numbers and receipts of what the operating system has not taken yet.
         doubt: why those that are not proved are in doubt, once the session has ended.
     """
 
@@ -66,7 +66,7 @@ class Proofs:
         self._keeper = keeper
         self._proved = 0  # number up to which the peer has all that needs no answer of its own
         self._marked = 0  # number up to which the next pong proves it
-        self.in_flight: Receipt | None = None
+        self.in_flight: list[tuple[int, Receipt]] = []
         self._kept: dict[int, QueuedSend] = {}
         self._unanswered: dict[int, Receipt | None] = {}  # those with an answer of their own
         self._numbers: dict[Hashable, int] = {}  # by the keys of their answers
@@ -125,27 +125,31 @@ class Proofs:
             self._unanswered[number] = receipt
             if len(self._unanswered) > MOST:
                 self._give_up_oldest()
+        self.in_flight.append((number, receipt))
         if landed:
-            receipt._on_written(self, number)
-        else:
-            self.in_flight = receipt
+            self.land(number)
 
     def _give_up_oldest(self) -> None:
         receipt = self._unanswered.pop(next(iter(self._unanswered)))
         if receipt is not None:
             receipt._on_doubt(SendError(UNANSWERED, "in_doubt"))
 
-    def land(self) -> None:
-        """Settle what was in flight as written: the operating system has taken it."""
-        receipt, self.in_flight = self.in_flight, None
-        if receipt is not None:
-            receipt._on_written(self, self.sent)
+    def land(self, last: int | None = None) -> None:
+        """Settle what is in flight as written: the operating system has taken it.
+
+        Args:
+            last: number of the last that was taken; None stands for all.
+        """
+        while self.in_flight and (last is None or self.in_flight[0][0] <= last):
+            number, receipt = self.in_flight.pop(0)
+            receipt._on_written(self, number)
 
     def turn_down(self) -> Receipt | None:
         """Return the receipt of what was in flight; nothing of that has left, and never will."""
-        receipt, self.in_flight = self.in_flight, None
-        self.sent -= receipt is not None
-        return receipt
+        if not self.in_flight:
+            return None
+        self.sent -= 1
+        return self.in_flight.pop()[1]
 
     def on_ping(self) -> None:
         """Note what was written so far."""
@@ -181,7 +185,7 @@ class Proofs:
             return 0, []
         again = list(self._kept.values())
         self.doubt = DOUBT
-        flying, self.in_flight = self.in_flight, None
+        flying, self.in_flight = self.in_flight, []
         late = [*self._unanswered.values(), *(receipt for _, receipt in self._waiting)]
         self._unanswered = dict.fromkeys(self._unanswered)  # their numbers stay unproved
         self._waiting = []
@@ -190,18 +194,17 @@ class Proofs:
             entry.receipt._on_requeued()
         if self._keeper is not None:
             return 0, again
-        if flying is not None:
-            flying.settle("in_doubt", SendError(DOUBT, "in_doubt"))
-        for receipt in late:
-            if receipt is not None:
-                receipt._on_proof()
+        for _, receipt in flying:
+            receipt.settle("in_doubt", SendError(DOUBT, "in_doubt"))
+        for unproved in late:
+            if unproved is not None:
+                unproved._on_proof()
         return self.unproved, again
 
     # Parts
 
     def _prove(self, number: int) -> None:
-        if self.in_flight is not None and number == self.sent:
-            self.land()  # what the peer has, the operating system had taken
+        self.land(number)  # what the peer has, the operating system had taken
         before, self._proved = self._proved, max(number, self._proved)
         numbers = range(before + 1, self._proved + 1)
         self._count(len(numbers) - sum(each in numbers for each in self._unanswered))

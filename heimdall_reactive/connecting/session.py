@@ -7,7 +7,7 @@ message to the listener (the store). Way of a command: `flush` empties the outbo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -94,6 +94,8 @@ class Session:
             outbox.counters, self._ask_proof, self._call, outbox if resend else None
         )
         self._resends = resend
+        self._batches = type(self) is Session and getattr(wire, "batches", False)
+        self._landed = 0  # of the last frames that were written together
         self._gap: Gap | None = None  # held until the first message
         self._recovered = False
         self._pulse: Pulse | None = None
@@ -112,7 +114,7 @@ class Session:
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire and the pace take it."""
-        if self._proofs.in_flight is not None and self.wire.writable:
+        if self._proofs.in_flight and self.wire.writable:
             self._proofs.land()
         talk = self.conversation
         if talk is None or (talk.flush() and talk.is_ready):
@@ -235,6 +237,26 @@ class Session:
         self.wire.write(frame)
         self._counters.sent += 1
         self._counters.sent_bytes += len(frame.data)
+
+    @property
+    def batches(self) -> bool:
+        """Whether sends may go out together: nothing counts or records each of them."""
+        return self._batches and self._pace is None and "write" not in vars(self)
+
+    def write_all(self, frames: Sequence[Frame]) -> int:
+        """Send frames in one system call, and count those that have begun to go out."""
+        begun: int
+        begun, self._landed = self.wire.write_all(frames)  # type: ignore[attr-defined]
+        self._counters.sent += begun
+        self._counters.sent_bytes += sum(len(frame.data) for frame in frames[:begun])
+        return begun
+
+    def wrote_all(self, entries: Sequence[QueuedSend]) -> None:
+        """Count sends; what the wire could not hand on at once is in flight until it has."""
+        last = self._proofs.sent + self._landed
+        for entry in entries:
+            self._proofs.write(entry, landed=False)
+        self._proofs.land(last)
 
     def wrote(self, entry: QueuedSend) -> None:
         """Count a send; what the wire could not hand on at once is in flight until it has."""

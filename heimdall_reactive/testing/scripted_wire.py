@@ -26,6 +26,11 @@ class ScriptedWire(WebSocketsWire):
         self._started = False
         self._killed = False
 
+    @property
+    def batches(self) -> bool:
+        """No: there is no socket, and a test may count on each frame."""
+        return False
+
     def start(self, receiver: Receiver) -> None:
         """See `Wire`."""
         self._check("start()")

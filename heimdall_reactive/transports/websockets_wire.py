@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from websockets.frames import CloseCode
@@ -23,6 +23,7 @@ from .ending import cut_reason, tell_end
 from .pinging import Pinger
 from .reading import ReadingConnection
 from .taken import abort, all_taken, taken
+from .writing import can_batch, hand_over, serialize
 
 __all__ = ["WebSocketsWire"]
 
@@ -78,6 +79,20 @@ class WebSocketsWire(ReadingConnection):
         else:
             self.protocol.send_binary(frame.data)
         self.send_data()
+
+    @property
+    def batches(self) -> bool:
+        """Whether `write_all` is there for more than one frame."""
+        return can_batch(self.transport)
+
+    def write_all(self, frames: Sequence[messages.Frame]) -> tuple[int, int]:
+        """Send messages in one system call; only while `writable`.
+
+        Returns:
+            How many have begun to go out, the first ones, and how many of these the operating
+            system has taken; the others were not sent.
+        """
+        return hand_over(self.transport, serialize(frames, self.protocol.extensions))
 
     def end(self, code: int, reason: str = "") -> None:
         if self.protocol.state is State.OPEN:

@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -28,10 +29,13 @@ def frame(data: bytes = b"x") -> Frame:
 class Paper:
     """Where an outbox writes: takes `room` frames, and then no more."""
 
+    batches = False
+
     def __init__(self, room: float = float("inf")) -> None:
         self.room = room
         self.written: list[bytes] = []
         self.receipts: list[Receipt] = []
+        self.calls = 0  # of `write_all`
 
     @property
     def writable(self) -> bool:
@@ -49,6 +53,17 @@ class Paper:
     def wrote(self, entry: QueuedSend) -> None:
         self.receipts.append(entry.receipt)
         entry.receipt.settle("written")
+
+    def write_all(self, frames: Sequence[Frame]) -> int:
+        begun = frames[: int(min(self.room, len(frames)))]
+        for each in begun:
+            self.write(each)
+        self.calls += 1
+        return len(begun)
+
+    def wrote_all(self, entries: Sequence[QueuedSend]) -> None:
+        for entry in entries:
+            self.wrote(entry)
 
 
 def take(box: Outbox) -> bytes:
@@ -101,6 +116,57 @@ def test_a_send_that_was_put_back_takes_its_bytes_again() -> None:
     assert box.put(frame(b"x" * 5)).state == "rejected"
     box.flush(paper)
     assert box.put(frame(b"x" * 10)).state == "queued"  # and gives them back once
+
+
+# Together
+
+
+class Batching(Paper):
+    batches = True
+
+
+def test_sends_go_out_together_and_what_was_not_begun_waits_again() -> None:
+    box, paper = Outbox(10, 100), Batching(2)
+    receipts = [box.put(frame(data)) for data in (b"a", b"b", b"c", b"d")]
+    box.flush(paper)
+    assert (paper.written, paper.calls, paper.receipts) == ([b"a", b"b"], 1, receipts[:2])
+    assert [receipt.state for receipt in receipts[2:]] == ["queued"] * 2
+    paper.room = 9
+    box.flush(paper)
+    assert (paper.written, paper.calls) == ([b"a", b"b", b"c", b"d"], 2)
+
+
+def test_a_system_call_takes_no_more_than_64_kib_but_for_one_larger_send() -> None:
+    box, paper = Outbox(100, 1 << 20), Batching()
+    sizes = [30_000, 30_000, 30_000, 200_000, 10]
+    for size in sizes:
+        box.put(frame(b"x" * size))
+    box.flush(paper)
+    assert [len(data) for data in paper.written] == sizes
+    assert paper.calls == 3
+
+
+def test_what_is_put_ahead_goes_out_before_sends_that_go_together() -> None:
+    box, paper = Outbox(10, 100), Batching()
+    box.put(frame(b"a"))
+    box.put(frame(b"b"))
+    box.put_ahead("c", frame(b"c"))
+    box.flush(paper)
+    assert (paper.written, paper.calls) == ([b"c", b"a", b"b"], 1)
+
+
+def test_a_batch_whose_write_raises_waits_again_as_a_whole() -> None:
+    class Torn(Batching):
+        def write_all(self, frames: Sequence[Frame]) -> int:
+            raise OSError
+
+    box, paper = Outbox(10, 100), Batching()
+    receipts = [box.put(frame(data)) for data in (b"a", b"b")]
+    with pytest.raises(OSError):
+        box.flush(Torn())
+    assert [receipt.state for receipt in receipts] == ["queued"] * 2
+    box.flush(paper)
+    assert paper.written == [b"a", b"b"]
 
 
 # Ahead of the sends: channels
