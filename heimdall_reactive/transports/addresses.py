@@ -14,9 +14,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from heimdall_reactive.base.starting import start_task
 
-__all__ = ["Lookups", "look_up", "open_socket"]
+__all__ = ["NoAddressError", "look_up", "open_socket"]
 
 THREADS: Final = 16  # look-ups that run at the same time; further ones wait for one of them to end
+
+
+class NoAddressError(OSError):
+    """There is nothing to connect to or from, in our own words."""
 
 
 class Address(NamedTuple):
@@ -135,7 +139,7 @@ async def look_up(host: str, port: int, family: int = 0) -> list[Address]:
         _lookups.ask(name, tell)
     except RuntimeError as error:  # the process may have no further thread
         if threading.main_thread().is_alive():
-            raise OSError(f"no thread to look the name up: {error}") from None
+            raise NoAddressError(f"no thread to look the name up: {error}") from None
         # Python 3.12.0 and 3.12.1 start none once the main thread has ended.
         _settle(answer, _resolve(name))
     try:
@@ -170,6 +174,7 @@ async def open_socket(
     family: int = 0,
     local_addr: tuple[str, int] | None = None,
     delay: float | None = 0.25,
+    resolved: Callable[[], object] | None = None,
 ) -> socket.socket:
     """Connect to the first address of a host that answers (RFC 8305, "Happy Eyeballs").
 
@@ -183,12 +188,15 @@ async def open_socket(
         local_addr: where to connect from; None leaves it to the operating system.
         delay: seconds until the next address is tried beside those that have not answered yet;
             None tries one after the other.
+        resolved: is called between the look-up and the first attempt.
 
     Raises:
         OSError: no address answers; where several failed, the most telling failure.
     """
     waiting = deque(_alternate(await look_up(host, port, family)))
     local = [] if local_addr is None else await look_up(*local_addr, family)
+    if resolved is not None:
+        resolved()
     if len(waiting) == 1:
         return await _connect(waiting[0], local, local_addr is not None)
     running: set[asyncio.Task[socket.socket]] = set()
@@ -209,7 +217,7 @@ async def open_socket(
                     failures.append(error)
     finally:
         await _give_up(running)
-    raise min(failures, key=_telling, default=OSError("the name has no address"))
+    raise min(failures, key=_telling, default=NoAddressError("the name has no address"))
 
 
 def _alternate(addresses: Sequence[Address]) -> list[Address]:
@@ -235,7 +243,9 @@ async def _connect(address: Address, local: Sequence[Address], bound: bool) -> s
 
 
 def _bind(sock: socket.socket, local: Sequence[Address]) -> None:
-    failure = OSError("local_addr has no address of the family of the server's")
+    failure: OSError = NoAddressError(
+        "local_addr is not of the same family as the server's address"
+    )
     for address in local:
         if address.family == sock.family:
             try:

@@ -24,6 +24,8 @@ from heimdall_reactive.base.exceptions import (
 )
 from heimdall_reactive.base.retry import seconds_to_wait
 
+from .addresses import NoAddressError
+
 __all__ = ["ENDED_IN_TLS", "at", "translate", "unconnected"]
 
 E = TypeVar("E", bound=Exception)
@@ -117,6 +119,8 @@ def unconnected(error: OSError) -> ConnectError:
     # Not `strerror`: asyncio puts a sentence of its own there.
     number = error.errno or 0
     what = os.strerror(number) if number > 0 else type(error).__name__
+    if isinstance(error, NoAddressError):
+        what = str(error)
     cause = "unreachable"
     if isinstance(error, ConnectionRefusedError):
         cause = "refused"

@@ -208,10 +208,12 @@ class Dialler(connect):
         return way
 
     async def _open_socket(self, host: str, port: int) -> socket.socket:
-        options = self._options
+        options, answer = self._options, self.missing
+        self.missing = f"no address of {host!r}"
         return await open_socket(
             host, port, family=options.family, local_addr=options.local_addr,
             delay=options.happy_eyeballs_delay,
+            resolved=lambda: setattr(self, "missing", answer),
         )  # fmt: skip
 
     def process_redirect(self, exc: Exception) -> Exception | str:

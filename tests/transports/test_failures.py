@@ -25,6 +25,7 @@ from heimdall_reactive import (
     InvalidHandshake,
     TlsError,
 )
+from heimdall_reactive.transports.addresses import NoAddressError
 from heimdall_reactive.transports.failures import translate
 
 SECRET = "s3cret-canary"
@@ -58,6 +59,8 @@ ERRORS: list[tuple[BaseException, type[Exception], str, str]] = [
     (os_error(OSError, errno.ENETUNREACH), ConnectError, "unreachable",
      f"no connection: {os.strerror(errno.ENETUNREACH)}"),
     (OSError(SECRET), ConnectError, "unreachable", "no connection: OSError"),
+    (NoAddressError("the name has no address"), ConnectError, "unreachable",
+     "no connection: the name has no address"),
     (os_error(OSError, -1), ConnectError, "unreachable", "no connection: OSError"),
     (tls_error(ssl.SSLCertVerificationError, verify_message="expired"), CertificateError,
      "certificate",

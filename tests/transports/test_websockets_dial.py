@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from heimdall_reactive import (
     CertificateError,
     ConfigurationError,
     ConnectError,
+    ConnectTimeout,
     InvalidEndpoint,
     RedirectRefused,
     Status,
@@ -233,6 +235,23 @@ def test_a_socket_of_ours_sends_at_once(make_loop: Any) -> None:
 
     with asyncio.Runner(loop_factory=make_loop) as runner:
         assert runner.run(main()) != 0
+
+
+async def test_a_name_server_that_does_not_answer_is_told_from_a_mute_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = threading.Event()
+    options = StoreOptions(open_timeout=0.2, proxy=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", lambda *_: answer.wait(20) and [])
+        with pytest.raises(ConnectTimeout) as caught:
+            await dial("ws://h.example/", [], None, options)
+        answer.set()
+    assert str(caught.value) == "no address of 'h.example' within 0.2 s (ws://h.example/)"
+    async with raw_peer(read, upgrade=False) as url:
+        with pytest.raises(ConnectTimeout) as caught:
+            await dial(url, [], None, options)
+    assert str(caught.value) == f"no answer to the opening handshake within 0.2 s ({url})"
 
 
 @pytest.mark.leaky
