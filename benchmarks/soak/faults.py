@@ -6,8 +6,9 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
+from heimdall_reactive import WebSocketStore
 from heimdall_reactive.testing import (
     BlackHole,
     CloseWith,
@@ -27,14 +28,28 @@ from .server import SoakServer
 from .store import SoakStore
 from .words import HEADER
 
-__all__ = ["Mischief", "blame", "restarts", "slowed"]
+__all__ = ["Mischief", "Victim", "blame", "restarts", "slowed"]
 
-CODES: Final = (1001, 1011, 1012, 4401)
+CODES: Final = (1000, 1001, 1011, 1012, 4401)
 JUNK: Final = (b"\xff\xff\xff\xff", b"\x81\x02\xc3\x28", b"\x83\x00", b"\x81\xfe\x00", b"oh no\r\n")
 PAUSE: Final = 0.8  # seconds on average between two faults of a store
 RESTART: Final = 6.0  # seconds on average between two restarts of the server
 ZOMBIES: Final = 6  # connections held open by a fault, of one store, before they are cut
 SLOW: Final = (BlackHole, Stall, Delay, Trickle)
+
+
+class Victim(Protocol):
+    """A store that is harmed."""
+
+    store: WebSocketStore[str]
+
+    @property
+    def may_bulk(self) -> bool:
+        """Whether its outbox has room for large sends."""
+        ...
+
+    def send_bulk(self) -> None:
+        """Send more than the buffers of two sockets take."""
 
 
 class Mischief:
@@ -45,21 +60,28 @@ class Mischief:
         proxy: in front of the server.
         chance: the source of randomness.
         kinds: counts the faults.
+        pause: seconds on average between two faults.
     """
 
     def __init__(
-        self, store: SoakStore, proxy: FaultProxy, chance: random.Random, kinds: Counter[str]
+        self,
+        store: Victim,
+        proxy: FaultProxy,
+        chance: random.Random,
+        kinds: Counter[str],
+        pause: float = PAUSE,
     ) -> None:
         self._store = store
         self._proxy = proxy
         self._chance = chance
         self._kinds = kinds
+        self._pause = pause
 
     async def run(self) -> None:
         """Go on until it is cancelled."""
         deeds = self._deeds()
         while True:
-            await asyncio.sleep(self._chance.expovariate(1 / PAUSE))
+            await asyncio.sleep(self._chance.expovariate(1 / self._pause))
             name = self._chance.choice(list(deeds))
             self._kinds[name] += 1
             deeds[name]()
