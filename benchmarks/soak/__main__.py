@@ -170,11 +170,11 @@ class Soak:
             sessions = sum(ledger.down.sessions for ledger in self.ledgers)
             judged = [ledger.broken for ledger in self.ledgers]
             judged += [guest.broken_so_far for guest in self.guests]
-            broken = sum(judged, Counter[str]()).total()
+            broken = dict(sum(judged, Counter[str]()))
             faults = self.report.faults.total()
             print(
                 f"{time.monotonic() - self._began:6.0f} s  {sessions} connections  {faults} faults"
-                f"  {up} sends  {down} messages  {machine.rss():.0f} MiB  {broken} broken",
+                f"  {up} sends  {down} messages  {machine.rss():.0f} MiB  {broken}",
                 flush=True,
             )
 

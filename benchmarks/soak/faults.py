@@ -39,9 +39,15 @@ SLOW: Final = (BlackHole, Stall, Delay, Trickle)
 
 
 class Victim(Protocol):
-    """A store that is harmed."""
+    """A store that is harmed.
+
+    Attributes:
+        store: the store.
+        steady: whether it is never told to disconnect: what is in doubt then is not sent again.
+    """
 
     store: WebSocketStore[str]
+    steady: bool
 
     @property
     def may_bulk(self) -> bool:
@@ -79,7 +85,9 @@ class Mischief:
 
     async def run(self) -> None:
         """Go on until it is cancelled."""
-        deeds = self._deeds()
+        deeds = dict(self._deeds())
+        if self._store.steady:
+            del deeds["disconnect"]
         while True:
             await asyncio.sleep(self._chance.expovariate(1 / self._pause))
             name = self._chance.choice(list(deeds))

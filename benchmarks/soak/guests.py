@@ -55,6 +55,7 @@ class Guest:
         kind: as given.
         store: that faults strike; of those who share, the one that stays.
         may_bulk: whether it may send large messages.
+        steady: whether it is never told to disconnect.
         sends: judges its sends.
         found: counts for the report.
         broken: broken promises.
@@ -66,7 +67,8 @@ class Guest:
         self.kind = kind
         self.found: Counter[str] = Counter()
         self.broken: Counter[str] = Counter()
-        self.sends = Sends(resend=kind == "sends again")
+        self.steady = kind == "sends again"
+        self.sends = Sends(resend=self.steady)
         self._index = index
         self._url = url
         self._server = server
