@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -73,14 +74,19 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "NAT forgets, and drops": ordered(forget="drop"),
     "NAT forgets, and resets": ordered(forget="reset"),
     "link down, 10 s": Fault(lambda lab: lab.set_link(False), 10, lambda lab: lab.set_link(True)),
+    "the server's process stands still, 30 s": Fault(
+        lambda lab: lab.serving.signal(signal.SIGSTOP), 30,
+        lambda lab: lab.serving.signal(signal.SIGCONT),
+    ),
     "another address": Fault(Lab.move, 0.0, Lab.come_back),
-}
+}  # fmt: skip
 
 
 def measure(lab: Lab, fault: Fault, warm: float, found: Mapping[str, Figures]) -> None:
     """Strike once, and judge every client."""
     with ExitStack() as stack:
         server = stack.enter_context(Process(lab.server, "ends", "server", SERVER, ""))
+        lab.serving = server
         clients = {
             name: stack.enter_context(Process(
                 lab.client, "ends", kind, f"ws://{SERVER}:{PORT}/{index}", json.dumps(options)
@@ -122,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fault", choices=FAULTS, action="append", help="only these")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="has the results; those of others stay"
+    )
     options = parser.parse_args(arguments)
     if lacking := missing():
         print(f"not run: it needs {lacking}")
@@ -143,7 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     print(table(cases))
     if options.json:
-        result = {"machine": machine.describe(), "began": began, "cases": cases}
+        old = json.loads(options.json.read_text("utf-8")) if options.json.exists() else {}
+        known = {**old.get("cases", {}), **cases}
+        ordered_ones = {fault: known[fault] for fault in FAULTS if fault in known}
+        result = {"machine": machine.describe(), "began": began, "cases": ordered_ones}
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     stores = [name for name, (kind, _) in CLIENTS.items() if kind == "store"]
     wrong = [

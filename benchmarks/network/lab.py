@@ -78,6 +78,10 @@ class Process:
         self.tell(line)
         return self.answer()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def order(self, order: Order) -> None:
         """Give the router an order; return when it obeys."""
         self.tell(json.dumps(vars(order)))
@@ -99,11 +103,13 @@ class Lab:
 
     Attributes:
         router: takes orders.
+        serving: the server of this round.
         client: the namespace of clients.
         server: the namespace of servers.
     """
 
     router: Process
+    serving: Process
 
     def __init__(self, seed: int = 0) -> None:
         self.client, self.server = f"hr-client-{os.getpid()}", f"hr-server-{os.getpid()}"
