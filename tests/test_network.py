@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from benchmarks.network.packets import (
 )
 from benchmarks.network.router import Nat, Order, Router
 
+ROOT = Path(__file__).parent.parent
 CLIENT, SERVER, OUTSIDE = "10.77.1.2", "10.77.2.2", "10.77.2.1"
 # As Linux wrote it to a TUN device: the checksums are the kernel's.
 OPENS = bytes.fromhex(
@@ -209,3 +212,13 @@ def test_the_judge_sees_what_is_untrue(
     figures = Figures()
     figures.add(client, read, 3.0, 7.0)
     assert untrue(figures.to_json()) == [wrong]
+
+
+def test_the_table_of_the_network_is_the_measured_one_and_true() -> None:
+    file = ROOT / "benchmarks" / "network.json"
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    assert table(cases) in (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
+    for clients in cases.values():
+        stores = {name: found for name, found in clients.items() if "websockets" not in name}
+        assert len(stores) == 3
+        assert not [name for name, found in stores.items() if untrue(found)]
