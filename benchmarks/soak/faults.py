@@ -120,7 +120,7 @@ class Mischief:
             ),
             "garbage, open": lambda: now(Garbage(data=chance.choice(JUNK))),
             "cut, upgrade": lambda: self._answer(Cut(after=chance.randrange(150), handshake=True)),
-            "close": lambda: now(CloseWith(code=chance.choice(CODES), reason="soak")),
+            "close": self._close,
             "disconnect": self._disconnect,
         }
 
@@ -129,6 +129,12 @@ class Mischief:
         if self._store.may_bulk and self._chance.random() < 0.2:
             self._kinds["bulk"] += 1
             self._store.send_bulk()
+
+    def _close(self) -> None:
+        """Close, unless something is held up: the close frame would come before it."""
+        faults = [fault for passage in self._proxy.live for fault in passage.faults]
+        if not any(isinstance(fault, SLOW) for fault in faults):
+            self._proxy.now(CloseWith(code=self._chance.choice(CODES), reason="soak"))
 
     def _refuse(self) -> None:
         self._proxy.now(RefuseConnection(self._chance.uniform(0.05, 0.4)))
