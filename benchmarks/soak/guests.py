@@ -38,7 +38,7 @@ LIFE: Final = 3.0  # seconds of a token
 OVERLAP: Final = 1.0  # seconds between two planned reconnections, on average
 LEAVE: Final = 3.0  # seconds that the second of those who share stays, on average
 FLOOD: Final = 5.0  # seconds between two floods, on average
-COUNT: Final = 5_000  # frames of a flood
+COUNT: Final = 20_000  # frames of a flood
 
 
 class Guest:
