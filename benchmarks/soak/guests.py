@@ -54,14 +54,11 @@ class Guest:
     Attributes:
         kind: as given.
         store: that faults strike; of those who share, the one that stays.
-        may_bulk: whether it may send large messages.
         steady: whether it is never told to disconnect.
         sends: judges its sends.
         found: counts for the report.
         broken: broken promises.
     """
-
-    may_bulk: Final = False
 
     def __init__(self, kind: str, index: int, url: str, server: SoakServer, seed: int) -> None:
         self.kind = kind
@@ -83,6 +80,11 @@ class Guest:
         self._consumers: list[tuple[str, Order, Callable[[], ConsumerStats]]] = []
         self.store = self._open()
         self._ends = [self.store]
+
+    @property
+    def may_bulk(self) -> bool:
+        """Whether it may send large messages."""
+        return False
 
     @property
     def broken_so_far(self) -> Counter[str]:
