@@ -244,7 +244,9 @@ def test_the_ledger_sees_messages_go_wrong(
 # What the simple judges see
 
 
-def ordered(*numbers: int, gap_before: int = 0, overlap_before: int = 0) -> Order:
+def ordered(
+    *numbers: int, gap_before: int = 0, overlap_before: int = 0, disconnect_before: int = 0
+) -> Order:
     order, state = Order(), ConnectionState().connecting(0).connected(0.5)
     order.move(state)
     for number in numbers:
@@ -253,6 +255,8 @@ def ordered(*numbers: int, gap_before: int = 0, overlap_before: int = 0) -> Orde
         if number == overlap_before:
             state = state.connected(1.0)
             order.move(state)
+        if number == disconnect_before:
+            order.move(state.disconnecting())
         order.hear(number)
     return order
 
@@ -262,6 +266,8 @@ def test_the_simple_judge_of_order_passes_gaps_and_what_two_sessions_bring() -> 
     assert (dict(missed.broken), missed.missed, missed.heard, missed.gaps) == ({}, 2, 4, 1)
     again = ordered(1, 3, 2, 3, 4, gap_before=3, overlap_before=2)
     assert (dict(again.broken), again.again) == ({}, 2)
+    ends = ordered(1, 2, 4, disconnect_before=4)
+    assert (dict(ends.broken), ends.missed) == ({}, 1)
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,16 @@ class Order:
         self._state = ConnectionState()
 
     def move(self, state: ConnectionState) -> None:
-        """Handle a state: two sessions overlapped where the number grew while connected."""
+        """Handle a state: two sessions overlapped where the number grew while connected.
+
+        A `disconnect()` may come in between. Then nobody waits for the rest of the first one, and
+        the next gap, which reaches back to there, is told when it is connected again.
+        """
         before, self._state = self._state, state
         both = before.status is state.status is Status.CONNECTED
-        self._two = self._two or (both and before.session != state.session)
+        ends = state.status is Status.DISCONNECTING
+        self._two = self._two or ends or (both and before.session != state.session)
+        self._gap = self._gap or ends
 
     def skip(self) -> None:
         """Handle a gap."""
