@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 from benchmarks.machine import slope
 from benchmarks.restart_report import Outcome, bound
 from benchmarks.soak.down import DownLedger
+from benchmarks.soak.guests import KINDS
 from benchmarks.soak.report import Report
+from benchmarks.soak.simple import PATIENCE, Order, Sends
 from benchmarks.soak.up import UpLedger
 from benchmarks.soak.words import Ended, Got, Heard, Published, Sent, Wrote
 from heimdall_reactive import ConnectionState, Receipt
@@ -42,6 +44,8 @@ def test_a_short_soak_keeps_every_promise(tmp_path: Path) -> None:
     assert found["sends"]["written"] > 100
     assert found["confirmed"] > 100
     assert found["messages"] > 100
+    assert set(found["guests"]) == set(KINDS)
+    assert all(guest["messages"] and guest["delivered"] for guest in found["guests"].values())
     assert found["end"]["tasks"] == found["start"]["tasks"] == 0
     assert found["end"]["threads"] == found["start"]["threads"]
 
@@ -235,6 +239,91 @@ def test_the_ledger_sees_messages_go_wrong(
     before: list[int], gap: Gap | None, after: list[int], promise: str
 ) -> None:
     assert hears(before, gap, after)[promise] >= 1
+
+
+# What the simple judges see
+
+
+def ordered(
+    *numbers: int, gap_before: int = 0, overlap_before: int = 0, disconnect_before: int = 0
+) -> Order:
+    order, state = Order(), ConnectionState().connecting(0).connected(0.5)
+    order.move(state)
+    for number in numbers:
+        if number == gap_before:
+            order.skip()
+        if number == overlap_before:
+            state = state.connected(1.0)
+            order.move(state)
+        if number == disconnect_before:
+            order.move(state.disconnecting())
+        order.hear(number)
+    return order
+
+
+def test_the_simple_judge_of_order_passes_gaps_and_what_two_sessions_bring() -> None:
+    missed = ordered(1, 2, 5, 6, gap_before=5)
+    assert (dict(missed.broken), missed.missed, missed.heard, missed.gaps) == ({}, 2, 4, 1)
+    again = ordered(1, 3, 2, 3, 4, gap_before=3, overlap_before=2)
+    assert (dict(again.broken), again.again) == ({}, 2)
+    ends = ordered(1, 2, 4, disconnect_before=4)
+    assert (dict(ends.broken), ends.missed) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "promise"),
+    [
+        ((1, 2, 4), "messages missing without a gap"),
+        ((1, 2, 2), "messages repeated or reordered"),
+        ((1, 3, 2), "messages repeated or reordered"),
+    ],
+)
+def test_the_simple_judge_of_order_sees_a_broken_promise(
+    numbers: tuple[int, ...], promise: str
+) -> None:
+    assert ordered(*numbers).broken[promise] == 1
+
+
+def judged_sends(*states: ReceiptState, read: Sequence[int] = (), resend: bool = False) -> Sends:
+    now = [0.0]
+    sends = Sends(resend, lambda: now[0])
+    for number, state in enumerate(states, 1):
+        receipt = Receipt()
+        if state != "queued":
+            receipt.settle(state)
+        sends.sent(number, receipt)
+    for number in read:
+        sends.read(number)
+    sends.judge()
+    now[0] += PATIENCE
+    sends.judge()
+    sends.finish()
+    return sends
+
+
+def test_the_simple_judge_of_sends_passes_what_is_well() -> None:
+    sends = judged_sends("delivered", "in_doubt", "in_doubt", "dropped", read=[1, 2])
+    assert not sends.broken
+    assert sends.states == {"delivered": 1, "in_doubt": 2, "dropped": 1}
+    assert (sends.lost, sends.open) == (1, 0)
+    again = judged_sends("delivered", read=[1, 1], resend=True)
+    assert (dict(again.broken), again.twice) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "read", "resend", "promise"),
+    [
+        ("delivered", [], False, "delivered, but never read by the server"),
+        ("delivered", [1, 1], False, "sends read twice"),
+        ("dropped", [1], False, "receipt dropped, yet read by the server"),
+        ("in_doubt", [1], True, "receipt in_doubt, with resend=True"),
+        ("queued", [], False, "sends without an end (receipt queued)"),
+    ],
+)
+def test_the_simple_judge_of_sends_sees_a_broken_promise(
+    state: ReceiptState, read: list[int], resend: bool, promise: str
+) -> None:
+    assert judged_sends(state, read=read, resend=resend).broken == {promise: 1}
 
 
 # What the reports see

@@ -24,6 +24,7 @@ from heimdall_reactive.testing import FaultProxy
 
 from .down import SLACK
 from .faults import Mischief, blame, restarts, slowed
+from .guests import KINDS, Guest
 from .ledger import Ledger
 from .report import Report
 from .server import SoakServer
@@ -38,6 +39,8 @@ PROGRESS: Final = 5.0  # seconds between two lines of progress
 CALM: Final = 8.0  # seconds that the stores have at the end to connect and to empty their outboxes
 STUTTER: Final = 0.4  # seconds; the shortest time-out of a store has 0.5
 STUTTER_COUNTS: Final = 5.0  # seconds for which one excuses a loss
+PROBE: Final = 0.005  # seconds between two looks at the loop
+GUESTS_PAUSE: Final = 4.0  # seconds on average between two faults of a guest
 HISTORY: Final = 100  # connections that a proxy remembers, far more than are undecided
 
 
@@ -59,6 +62,7 @@ class Soak:
     Args:
         stores: the stores.
         proxies: one in front of the server for each.
+        guests: stores that are judged more simply, each with its own proxy, or without faults.
         server: the server.
         report: is filled.
     """
@@ -67,16 +71,20 @@ class Soak:
         self,
         stores: Sequence[SoakStore],
         proxies: Sequence[FaultProxy],
+        guests: Sequence[tuple[Guest, FaultProxy | None]],
         server: SoakServer,
         report: Report,
     ) -> None:
         self.stores = stores
         self.proxies = proxies
+        self.guests = [guest for guest, _ in guests]
+        self._all: Sequence[SoakStore | Guest] = [*stores, *self.guests]
         self.report = report
         self.ledgers = [
             Ledger(store.events, desk, partial(self._blame, proxy, store), partial(slowed, proxy))
-            for store, desk, proxy in zip(stores, server.desks, proxies, strict=True)
+            for store, desk, proxy in zip(stores, server.desks, proxies, strict=False)
         ]
+        self._harmed = [(guest, proxy) for guest, proxy in guests if proxy is not None]
         self._server = server
         self._began = time.monotonic()
         self._stuttered = -STUTTER_COUNTS
@@ -85,13 +93,17 @@ class Soak:
         """Harm and watch for so long, let everything calm down, and close."""
         chance = random.Random(self.report.seed)
         kinds = self.report.faults
-        for store in self.stores:
+        for store in self._all:
             store.start()
         mischief = [
             Mischief(store, proxy, random.Random(chance.random()), kinds)
             for store, proxy in zip(self.stores, self.proxies, strict=True)
         ]
-        async with _running(self._watch(), self._progress()):
+        mischief += [
+            Mischief(guest, proxy, random.Random(chance.random()), kinds, GUESTS_PAUSE)
+            for guest, proxy in self._harmed
+        ]
+        async with _running(self._watch(), self._probe(), self._progress()):
             async with _running(self._load()):
                 harm = [one.run() for one in mischief]
                 async with _running(restarts(self._server, chance, kinds), *harm):
@@ -102,7 +114,7 @@ class Soak:
 
     async def _load(self) -> None:
         while True:
-            for store in self.stores:
+            for store in self._all:
                 store.tick()
             await asyncio.sleep(TICK)
 
@@ -119,6 +131,15 @@ class Soak:
                 machine.settle()  # without it, what the allocator keeps for later is measured
                 self.report.samples.append((now, machine.rss()))
             looked = time.monotonic()
+
+    async def _probe(self) -> None:
+        """Look how long a turn of this loop takes by its own work, without our looks at memory."""
+        while True:
+            samples, cpu, due = len(self.report.samples), time.thread_time(), time.monotonic()
+            await asyncio.sleep(PROBE)
+            late = time.monotonic() - due - PROBE
+            if len(self.report.samples) == samples:
+                self.report.turn = max(self.report.turn, min(late, time.thread_time() - cpu))
 
     def _note_stutter(self, seconds: float) -> None:
         """Note how long this process stood still: as long, messages wait that have arrived."""
@@ -138,6 +159,8 @@ class Soak:
         for store, ledger in zip(self.stores, self.ledgers, strict=True):
             ledger.take()
             store.nurse()
+        for guest in self.guests:
+            guest.take()
 
     async def _progress(self) -> None:
         while True:
@@ -145,11 +168,13 @@ class Soak:
             up = sum(ledger.up.states.total() for ledger in self.ledgers)
             down = sum(ledger.down.heard for ledger in self.ledgers)
             sessions = sum(ledger.down.sessions for ledger in self.ledgers)
-            broken = sum((ledger.broken for ledger in self.ledgers), Counter[str]()).total()
+            judged = [ledger.broken for ledger in self.ledgers]
+            judged += [guest.broken_so_far for guest in self.guests]
+            broken = dict(sum(judged, Counter[str]()))
             faults = self.report.faults.total()
             print(
                 f"{time.monotonic() - self._began:6.0f} s  {sessions} connections  {faults} faults"
-                f"  {up} sends  {down} messages  {machine.rss():.0f} MiB  {broken} broken",
+                f"  {up} sends  {down} messages  {machine.rss():.0f} MiB  {broken}",
                 flush=True,
             )
 
@@ -157,6 +182,8 @@ class Soak:
         """Without faults, all that waits has to be written, and all that is written to arrive."""
         for store in self.stores:
             await store.stop_sending()
+        for guest in self.guests:
+            await guest.stop()
         for one in mischief:
             one.end()
         for _ in range(int(CALM / LEDGER_TICK)):
@@ -165,14 +192,20 @@ class Soak:
             await asyncio.sleep(LEDGER_TICK)
 
     def _is_calm(self) -> bool:
-        connected = all(store.store.connected for store in self.stores)
-        return connected and not any(ledger.up.open for ledger in self.ledgers)
+        if not all(one.store.connected for one in self._all):
+            return False
+        judged = [ledger.up.open for ledger in self.ledgers]
+        return not any(judged) and not any(guest.sends.open for guest in self.guests)
 
     async def _close(self) -> None:
         for store, ledger in zip(self.stores, self.ledgers, strict=True):
             if ledger.up.open or not store.store.connected:
                 self.report.broken["stores that did not recover in the calm"] += 1
             await store.aclose()
+        for guest in self.guests:
+            if not guest.store.connected:
+                self.report.broken["stores that did not recover in the calm"] += 1
+            await guest.aclose()
         await asyncio.sleep(1.0)  # until the server has told the ends
         self._take_last()
 
@@ -202,6 +235,10 @@ class Soak:
             report.failures += store.errors
             report.reports += ledger.errors
             report.broken += ledger.broken
+        for guest in self.guests:
+            report.guests[guest.kind] = guest.found
+            for name, count in guest.broken.items():
+                report.broken[f"{guest.kind}: {name}"] += count
 
 
 @asynccontextmanager
@@ -237,7 +274,7 @@ async def soak(seconds: float, stores: int = 8, seed: int = 0) -> Report:
 
 
 async def _run(report: Report, seconds: float) -> None:
-    server = SoakServer(report.stores)
+    server = SoakServer(report.stores + len(KINDS))
     server.start()
     try:
         async with AsyncExitStack() as stack:
@@ -245,13 +282,20 @@ async def _run(report: Report, seconds: float) -> None:
                 await stack.enter_async_context(
                     FaultProxy(("127.0.0.1", server.port), history=HISTORY, seed=report.seed)
                 )
-                for _ in range(report.stores)
+                for _ in range(report.stores + len(KINDS))
             ]
             stores = [
                 SoakStore(index, proxy.url + "/v1/ws", report.seed)
-                for index, proxy in enumerate(proxies)
+                for index, proxy in enumerate(proxies[: report.stores])
             ]
-            run = Soak(stores, proxies, server, report)
+            guests: list[tuple[Guest, FaultProxy | None]] = []
+            for index, kind in enumerate(KINDS, report.stores):
+                # Without a proxy between, which takes longer for a flood than the store.
+                proxy = None if kind == "flooded" else proxies[index]
+                url = server.url if proxy is None else proxy.url
+                guest = Guest(kind, index, url + "/v1/ws", server, report.seed)
+                guests.append((guest, proxy))
+            run = Soak(stores, proxies[: report.stores], guests, server, report)
             await run.run(seconds)
             run.tell()
     finally:

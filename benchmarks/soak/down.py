@@ -11,7 +11,6 @@ from .words import Heard, Published, number_of
 
 __all__ = ["OUTSIDE", "SLACK", "DownLedger"]
 
-SLOWED = 5.0  # seconds that one may have been on its way through a fault that slows
 OUTSIDE = "messages missing outside of a gap"
 SLACK = 0.15  # seconds
 
@@ -45,6 +44,7 @@ class DownLedger:
         self._published: deque[Published] = deque()
         self._last = 0
         self._lag = 0.0
+        self._heard_at = 0.0
         self._fresh = False
         self._began = 0.0
         self._silent_since: float | None = None
@@ -78,7 +78,10 @@ class DownLedger:
         self._reported = True
         # Where the session before got no message, nothing has measured how slow its way was.
         unmeasured = 0.0 if self._silent_since is None else gap.since - self._silent_since
-        self._open.append((gap, SLOWED if slowed else max(self._lag, unmeasured) + self.slack))
+        on_its_way = max(self._lag, unmeasured)
+        if slowed:  # what a fault has held up since the last message may be all that was sent
+            on_its_way = max(on_its_way, self._lag + gap.since - self._heard_at)
+        self._open.append((gap, on_its_way + self.slack))
 
     def hear(self, event: Heard) -> None:
         """Handle a numbered message."""
@@ -98,7 +101,7 @@ class DownLedger:
             self._miss(number)
         self._forget(number)
         self._last, self._fresh = number, False
-        self._lag = event.at - sent_at
+        self._lag, self._heard_at = event.at - sent_at, event.at
         self._open.clear()
 
     def finish(self) -> None:

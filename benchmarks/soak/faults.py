@@ -6,8 +6,9 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
+from heimdall_reactive import WebSocketStore
 from heimdall_reactive.testing import (
     BlackHole,
     CloseWith,
@@ -27,14 +28,34 @@ from .server import SoakServer
 from .store import SoakStore
 from .words import HEADER
 
-__all__ = ["Mischief", "blame", "restarts", "slowed"]
+__all__ = ["Mischief", "Victim", "blame", "restarts", "slowed"]
 
-CODES: Final = (1001, 1011, 1012, 4401)
+CODES: Final = (1000, 1001, 1011, 1012, 4401)
 JUNK: Final = (b"\xff\xff\xff\xff", b"\x81\x02\xc3\x28", b"\x83\x00", b"\x81\xfe\x00", b"oh no\r\n")
 PAUSE: Final = 0.8  # seconds on average between two faults of a store
 RESTART: Final = 6.0  # seconds on average between two restarts of the server
 ZOMBIES: Final = 6  # connections held open by a fault, of one store, before they are cut
 SLOW: Final = (BlackHole, Stall, Delay, Trickle)
+
+
+class Victim(Protocol):
+    """A store that is harmed.
+
+    Attributes:
+        store: the store.
+        steady: whether it is never told to disconnect: what is in doubt then is not sent again.
+    """
+
+    store: WebSocketStore[str]
+    steady: bool
+
+    @property
+    def may_bulk(self) -> bool:
+        """Whether its outbox has room for large sends."""
+        ...
+
+    def send_bulk(self) -> None:
+        """Send more than the buffers of two sockets take."""
 
 
 class Mischief:
@@ -45,21 +66,30 @@ class Mischief:
         proxy: in front of the server.
         chance: the source of randomness.
         kinds: counts the faults.
+        pause: seconds on average between two faults.
     """
 
     def __init__(
-        self, store: SoakStore, proxy: FaultProxy, chance: random.Random, kinds: Counter[str]
+        self,
+        store: Victim,
+        proxy: FaultProxy,
+        chance: random.Random,
+        kinds: Counter[str],
+        pause: float = PAUSE,
     ) -> None:
         self._store = store
         self._proxy = proxy
         self._chance = chance
         self._kinds = kinds
+        self._pause = pause
 
     async def run(self) -> None:
         """Go on until it is cancelled."""
-        deeds = self._deeds()
+        deeds = dict(self._deeds())
+        if self._store.steady:
+            del deeds["disconnect"]
         while True:
-            await asyncio.sleep(self._chance.expovariate(1 / PAUSE))
+            await asyncio.sleep(self._chance.expovariate(1 / self._pause))
             name = self._chance.choice(list(deeds))
             self._kinds[name] += 1
             deeds[name]()
@@ -90,7 +120,7 @@ class Mischief:
             ),
             "garbage, open": lambda: now(Garbage(data=chance.choice(JUNK))),
             "cut, upgrade": lambda: self._answer(Cut(after=chance.randrange(150), handshake=True)),
-            "close": lambda: now(CloseWith(code=chance.choice(CODES), reason="soak")),
+            "close": self._close,
             "disconnect": self._disconnect,
         }
 
@@ -99,6 +129,12 @@ class Mischief:
         if self._store.may_bulk and self._chance.random() < 0.2:
             self._kinds["bulk"] += 1
             self._store.send_bulk()
+
+    def _close(self) -> None:
+        """Close, unless something is held up: the close frame would come before it."""
+        faults = [fault for passage in self._proxy.live for fault in passage.faults]
+        if not any(isinstance(fault, SLOW) for fault in faults):
+            self._proxy.now(CloseWith(code=self._chance.choice(CODES), reason="soak"))
 
     def _refuse(self) -> None:
         self._proxy.now(RefuseConnection(self._chance.uniform(0.05, 0.4)))

@@ -44,7 +44,9 @@ class Report:
         faults: by kind.
         failures: what connections and attempts failed of, by type.
         reports: of `errors`, by type.
+        guests: what was counted for each store that is judged more simply.
         stutter: seconds, the longest that this process stood still.
+        turn: seconds, the longest turn of the event loop by its own work.
         samples: seconds and MiB of memory.
         start: what the process held before.
         end: what it held after.
@@ -72,7 +74,9 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     reports: Counter[str] = field(default_factory=Counter)
+    guests: dict[str, Counter[str]] = field(default_factory=dict)
     stutter: float = 0.0
+    turn: float = 0.0
     samples: list[tuple[float, float]] = field(default_factory=list)
     start: Holdings = NOTHING
     end: Holdings = NOTHING
@@ -130,8 +134,10 @@ class Report:
             ("messages", f"{self.messages} heard, {self.missed} missed"),
             ("- missed before", f"{self.early}, on their way, up to {self.earliest:.3f} s before"),
             ("- missed in gaps", str(self.missed - self.early - self.outside)),
+            *((f"- {kind}", _fields(found)) for kind, found in self.guests.items()),
             ("memory", f"{start.rss:.1f} MiB -> {end.rss:.1f} MiB, {self.growth:+.2f} a minute"),
             ("longest stutter", f"{self.stutter:.3f} s"),
+            ("longest turn", f"{self.turn:.3f} s"),
             ("descriptors", f"{start.descriptors} -> {end.descriptors}"),
             ("threads", f"{start.threads} -> {end.threads} {' '.join(self.threads_left)}"),
             ("tasks", f"{start.tasks} -> {end.tasks}"),
@@ -145,3 +151,7 @@ def _counts(counts: Mapping[str, int]) -> str:
         return "0"
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return f"{sum(counts.values())}: " + ", ".join(f"{count} {name}" for name, count in ordered)
+
+
+def _fields(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in found.items() if count)

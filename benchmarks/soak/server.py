@@ -99,6 +99,11 @@ class SoakServer:
         self._done = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"ws://127.0.0.1:{self.port}"
+
     def start(self) -> None:
         """Return when it listens."""
         self._thread.start()
@@ -112,6 +117,14 @@ class SoakServer:
     def restart(self, crash: bool, downtime: float) -> None:
         """Drop everybody, with 1012 or without a word, and listen again after the downtime."""
         self._started.result().call_soon_threadsafe(self._begin_restart, crash, downtime)
+
+    def flood(self, store: int, frames: bytes) -> None:
+        """Write frames, as they are, to every connection of a store."""
+        self._started.result().call_soon_threadsafe(self._flood, self.desks[store], frames)
+
+    def _flood(self, desk: Desk, frames: bytes) -> None:
+        for link in desk.links:
+            link.transport.write(frames)
 
     def _run(self) -> None:
         asyncio.run(self._main())

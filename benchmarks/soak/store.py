@@ -143,11 +143,14 @@ class SoakStore:
         seed: of its random choices.
 
     Attributes:
+        steady: whether it is never told to disconnect.
         events: what happened, for the ledger to take.
         dial: number of the last dial.
         closes: how the connections of the newest dials ended, as the store tells it.
         errors: what connections and attempts failed of, by type.
     """
+
+    steady = False
 
     def __init__(self, index: int, url: str, seed: int) -> None:
         self.index = index

@@ -180,13 +180,18 @@ def judge(
     machine: Machine, close: CloseInfo, error: Exception, lost_at: float, now: float, first: Effect
 ) -> MachineStep:
     failure = Failure(close, error, now, opened=True)
-    since = lost_at if machine.lost_at is None else min(lost_at, machine.lost_at)
+    since = _earlier(lost_at, machine.lost_at)
     after = replace(machine, phase=Phase.JUDGING, lost_at=since, failure=failure, planned=None)
     return after, (first, Judge(machine.number, failure))
 
 
+def _earlier(lost_at: float, before: float | None) -> float:
+    """Return since when messages may be missing, where some were missing before."""
+    return lost_at if before is None else min(lost_at, before)
+
+
 def ended(machine: Machine, event: Closed) -> MachineStep:
-    now = replace(machine, lost_at=event.lost_at)
+    now = replace(machine, lost_at=_earlier(event.lost_at, machine.lost_at))
     return disconnected(now, event.close, CancelTimers())
 
 

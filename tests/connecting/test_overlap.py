@@ -197,6 +197,29 @@ async def test_a_peer_that_never_closes_is_read_for_the_close_timeout_only() -> 
         assert [gap.session for gap in gaps] == [2]
 
 
+@pytest.mark.heimdall_virtual_time
+async def test_the_gap_after_a_disconnect_during_the_overlap_reaches_back_to_its_begin() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, close_timeout=3.0) as store:
+        await store.wait_connected()
+        gaps = record(store.gaps)
+        service.links[0].mute_close()  # it is read, and what it may still bring is dropped
+        store.reconnect(overlap=True)
+        new = await service.accepted()
+        await loop().idle()
+        handed_over = loop().wall()
+        await asyncio.sleep(1.0)
+        new.send({"n": 1})
+        store.disconnect()
+        await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
+        await asyncio.sleep(1.0)
+        store.connect()
+        await store.wait_connected()
+        service.links[2].send({"n": 2})
+        await loop().idle()
+        assert [gap.since for gap in gaps] == [pytest.approx(handed_over, abs=0.01)]
+
+
 async def test_a_blocked_consumer_holds_the_session_that_is_read() -> None:
     sockets: list[ServerConnection] = []
 
