@@ -58,7 +58,9 @@ class CheckedClient(Client):
             raise
 
     def _connect_command(self) -> bytes:
-        if self.encrypted and not self._server_info.get("tls_required"):
+        server = self._current_server
+        safe = self._server_info.get("tls_required") or (server and server.uri.scheme == "wss")
+        if self.encrypted and not safe:
             raise Error("nats: 'the server does not ask for TLS (tls_required)'")
         return super()._connect_command()
 
