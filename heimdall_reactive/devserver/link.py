@@ -8,6 +8,8 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection, broadcast
 
+from heimdall_reactive.transports.deafness import deafen, hear
+
 from .journal import Peer
 from .tokens import BEARER_SUBPROTOCOL, Grant
 
@@ -111,7 +113,10 @@ class ServerLink:
         return self._held_size <= self._limit
 
     def stall(self, seconds: float) -> None:
-        """Stop reading and writing for `seconds`; of two stalls the one that ends later counts."""
+        """Stop reading and writing for `seconds`; of two stalls the one that ends later counts.
+
+        On Linux nothing is acknowledged either, as if the host were gone.
+        """
         loop = self.wire.loop
         until = loop.time() + seconds
         if self._wake is not None:
@@ -120,6 +125,7 @@ class ServerLink:
             self._wake.cancel()
         self._wake = loop.call_at(until, self.resume)
         self.running.clear()
+        deafen(self.wire.transport)
         self.hush()
 
     def hush(self) -> None:
@@ -131,6 +137,7 @@ class ServerLink:
         self._forget_stall()
         if not self.running.is_set():
             self.running.set()
+            hear(self.wire.transport)
             self.wire.transport.resume_reading()
             for message in self._held:
                 broadcast([self.wire], message)
@@ -142,6 +149,7 @@ class ServerLink:
         self._forget_stall()
         self._held.clear()
         self.running.set()
+        hear(self.wire.transport)
         self.wire.transport.abort()
 
     def _forget_stall(self) -> None:

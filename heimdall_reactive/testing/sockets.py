@@ -7,39 +7,17 @@ import contextlib
 import os
 import socket
 import struct
-import sys
-from array import array
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import cast
 
 from heimdall_reactive.base.starting import start_task
+from heimdall_reactive.transports.deafness import deafen, hear
 
-__all__ = ["ProxyListener", "Side", "deafen", "hear"]
+__all__ = ["ProxyListener", "Side"]
 
 _LIMIT = 64 * 1024
 """Bytes held between two sockets; more is left in the kernel, which slows the sender."""
-_ATTACH_FILTER: Final = 26  # SO_ATTACH_FILTER and SO_DETACH_FILTER of Linux, socket(7)
-_DETACH_FILTER: Final = 27
-_DROP: Final = array("B", struct.pack("HBBI", 6, 0, 0, 0))  # BPF_RET | BPF_K: keep 0 bytes
-
-
-def deafen(sock: Any) -> None:
-    """Let a socket drop what arrives, so that its host acknowledges nothing either (Linux).
-
-    Elsewhere nothing changes: a peer that has no `TCP_INFO` does not see the difference.
-    """
-    if sys.platform == "linux":
-        program = struct.pack("HP", 1, _DROP.buffer_info()[0])
-        with contextlib.suppress(OSError):  # it is closed
-            sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
-
-
-def hear(sock: Any) -> None:
-    """Undo `deafen`; the peer's kernel sends again what was dropped."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # it is closed, or was never deaf
-            sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
 
 
 class Side(asyncio.Protocol):
@@ -145,11 +123,11 @@ class Side(asyncio.Protocol):
     def vanish(self, gone: bool = True) -> None:
         """Stop reading, and acknowledge nothing, as a host that is gone; or come back."""
         self.hold(gone)
-        (deafen if gone else hear)(self.transport.get_extra_info("socket"))
+        (deafen if gone else hear)(self.transport)
 
     def drop(self) -> None:
         """Close the socket, without what it has not sent."""
-        hear(self.transport.get_extra_info("socket"))  # else nobody would hear of the other end
+        hear(self.transport)  # else nobody would hear of the other end
         self.transport.abort()
 
     def write(self, data: bytes) -> None:

@@ -42,8 +42,8 @@ from heimdall_reactive.testing import (
     run,
 )
 from heimdall_reactive.testing.scripted_wire import ScriptedWire
-from heimdall_reactive.testing.sockets import deafen
 from heimdall_reactive.transports import Wire
+from heimdall_reactive.transports.deafness import deafen
 from heimdall_reactive.transports.websockets_dial import dial
 from tests import support
 from tests.peers import frame, raw_peer
@@ -550,7 +550,7 @@ async def real(mute: bool, options: StoreOptions) -> AsyncIterator[tuple[Wire, A
 
     async def hold(reader: Reader, writer: Writer) -> None:
         far.set_result(Mute(writer))
-        deafen(writer.get_extra_info("socket"))
+        deafen(writer.transport)
         await reader.read()
 
     async with raw_peer(hold) if mute else served(serve) as url:

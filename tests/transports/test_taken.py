@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive.testing.sockets import deafen, hear
+from heimdall_reactive.transports.deafness import deafen, hear
 from heimdall_reactive.transports.taken import abort, all_taken, taken
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
@@ -98,10 +98,11 @@ async def test_all_is_taken_when_the_last_byte_is_acknowledged() -> None:
         writer.write(b"x")
         while not all_taken(writer.transport):  # noqa: ASYNC110
             await asyncio.sleep(0)
-        deafen(accepted)
+        peer: Any = Buffer(0, accepted)
+        deafen(peer)
         writer.write(b"y")
         assert not all_taken(writer.transport)
-        hear(accepted)
+        hear(peer)
         assert accepted.recv(2, socket.MSG_WAITALL) == b"xy"  # the kernel has sent it again
         accepted.close()
         writer.transport.abort()
@@ -120,3 +121,23 @@ async def test_not_all_is_taken_while_something_waits() -> None:
 def test_elsewhere_nobody_knows_whether_all_was_taken() -> None:
     buffer: Any = Buffer(0)
     assert not all_taken(buffer)
+
+
+@LINUX
+async def test_who_hears_nothing_notices_a_reset_all_the_same() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        writer, accepted = await connected(server)
+        peer: Any = Buffer(0, accepted)
+        deafen(peer)
+        writer.write(b"x")
+        abort(writer.transport)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ConnectionResetError):
+            await loop.run_in_executor(None, accepted.recv, 1)
+        accepted.close()
+
+
+def test_nobody_is_deaf_without_a_socket() -> None:
+    buffer: Any = Buffer(0)
+    deafen(buffer)
+    hear(buffer)

@@ -25,7 +25,7 @@ from heimdall_reactive import (
     StoreOptions,
     use_websocket,
 )
-from heimdall_reactive.testing.sockets import deafen
+from heimdall_reactive.transports.deafness import deafen
 from heimdall_reactive.transports.websockets_dial import dial
 from tests.peers import answer_to, frame, peer, quick, raw_peer
 from tests.support import fate, record, run, until
@@ -280,7 +280,7 @@ async def test_a_close_frame_with_tcp_held_open_is_seen_in_time() -> None:
 @pytest.mark.parametrize("flood", [False, True], ids=["silent", "full write buffer"])
 async def test_a_peer_that_is_gone_is_noticed(flood: bool) -> None:
     async def gone(reader: Reader, writer: Writer) -> None:
-        deafen(writer.get_extra_info("socket"))
+        deafen(writer.transport)
         await asyncio.Future()
 
     async with (
@@ -304,7 +304,7 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
             writer.write(frame(TEXT, b"1"))
             await asyncio.sleep(0.1)  # a second in all: longer than the time-out
         writer.write(frame(TEXT, b"2"))
-        deafen(writer.get_extra_info("socket"))
+        deafen(writer.transport)
         await asyncio.Future()
 
     async with (
@@ -330,7 +330,7 @@ async def test_a_peer_that_answers_no_ping_and_takes_what_we_write_lives(reads: 
         await asyncio.sleep(1.0)
         writer.write(frame(TEXT, b"2"))
         await dies.wait()
-        deafen(writer.get_extra_info("socket"))
+        deafen(writer.transport)
         await asyncio.Future()
 
     async with (
