@@ -41,7 +41,6 @@ def many_stores(stage: Stage) -> Case:
     """Build the case of as many messages over more and more stores."""
     kinds: dict[str, Flood] = {
         "stores": _stores(),
-        "stores, picows": _stores(transport="picows"),
         "raw websockets + json.loads, a task each": _raw,
     }
     steps = [
@@ -59,7 +58,6 @@ def memory(stage: Stage) -> Case:
         for column in ("no compression", "default")
         for entry, kind in (
             ("store", "store"),
-            ("store, picows", "picows"),
             ("raw websockets", "raw"),
             ("raw websockets with a task that reads", "task"),
         )

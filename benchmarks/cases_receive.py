@@ -25,7 +25,7 @@ __all__ = ["on_uvloop", "receive"]
 SLOW: Final = ("WebSocketApp (websocket-client)",)  # get a tenth of the messages
 COUNTS: Final = {"0.1 KB": 30_000, "1 KB": 15_000, "16 KB": 3_000}
 UVLOOP: Final = (
-    "store", "store, picows", "raw websockets + json.loads", "stock BehaviorSubject by hand",
+    "store", "raw websockets + json.loads", "stock BehaviorSubject by hand",
     "raw picows + json.loads",
 )  # fmt: skip
 SCRIPT: Final = Path(__file__).parent / "node_rival.mjs"

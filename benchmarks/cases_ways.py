@@ -33,8 +33,6 @@ def round_trip(stage: Stage) -> Case:
     trips: dict[str, Trip] = {
         "store, awaited": _store_awaited(),
         "store, in its observer": _store_observed(),
-        "store, picows, awaited": _store_awaited(transport="picows"),
-        "store, picows, in its observer": _store_observed(transport="picows"),
         "raw websockets": _raw_websockets,
         "raw aiohttp": _raw_aiohttp,
         "raw picows, awaited": _raw_picows,
@@ -47,7 +45,6 @@ def sending(stage: Stage) -> Case:
     """Build the case of messages sent until the peer has them all."""
     sendings: dict[str, Sending] = {
         "store": _send_store(),
-        "store, picows": _send_store(transport="picows"),
         "raw websockets + json.dumps": _send_websockets,
         "raw aiohttp + json.dumps": _send_aiohttp,
         "raw picows + json.dumps": _send_picows,

@@ -34,10 +34,6 @@ async def _store(url: str, **options: Any) -> object:
     return store
 
 
-async def _fast(url: str, **options: Any) -> object:
-    return await _store(url, transport="picows", **options)
-
-
 async def _raw(url: str, **options: Any) -> object:
     ws = await websockets.connect(url, **options)
     await ws.send(HOLD)
@@ -56,7 +52,7 @@ async def _task(url: str, **options: Any) -> object:
 
 
 KINDS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
-    "store": _store, "picows": _fast, "raw": _raw, "task": _task,
+    "store": _store, "raw": _raw, "task": _task,
 }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 __all__ = ["draw"]
 
 OURS: Final = "#0a5fb4"
-OURS_TOO: Final = "#4db6c6"  # over picows
 RIVALS: Final = ("#b0413e", "#d08770", "#8c6d31", "#5f7f3f", "#7b5aa6", "#6b6b6b", "#a3a3a3")
 # Far from the others, which they would squeeze together.
 FAR: Final = ("WebSocketApp (websocket-client)", "the bytes alone, not parsed")
@@ -33,7 +32,7 @@ def draw(cases: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _color(entry: str, rival: int) -> str:
     if entry.startswith("store"):
-        return OURS_TOO if "picows" in entry else OURS
+        return OURS
     return RIVALS[rival % len(RIVALS)]
 
 

@@ -164,8 +164,6 @@ def _on_loop(receive: Callable[[str, str, int], Coroutine[Any, Any, float]]) -> 
 RECEIVERS: Final[dict[str, Receiver]] = {
     "store": store_receiver(),
     "store, plain JSON": store_receiver(message_type=Any),
-    "store, picows": store_receiver(transport="picows"),
-    "store, picows, plain JSON": store_receiver(transport="picows", message_type=Any),
     "raw websockets + json.loads": _on_loop(_raw_websockets),
     "stock BehaviorSubject by hand": _on_loop(_behavior_subject),
     "raw aiohttp + json.loads": _on_loop(_aiohttp),

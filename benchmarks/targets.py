@@ -51,7 +51,6 @@ BY_HAND: Final = "stock BehaviorSubject by hand"
 AIOHTTP: Final = "raw aiohttp + json.loads"
 PICOWS: Final = "raw picows + json.loads"
 STORE: Final = "store"
-FAST: Final = "store, picows"
 STORES: Final = "stores"
 
 
@@ -69,17 +68,12 @@ def _cost(
 
 TARGETS: Final = (
     _faster(STORE, WEBSOCKETS, "0.1 KB", 1.1),
-    _faster(FAST, WEBSOCKETS, "0.1 KB", 2.2),
     _faster(STORE, BY_HAND, "0.1 KB", 1.3),
-    _faster(FAST, BY_HAND, "0.1 KB", 2.5),
-    _faster(FAST, AIOHTTP, "0.1 KB", 1.1),
-    _faster(FAST, PICOWS, "0.1 KB", 0.9),
+    _faster(STORE, AIOHTTP, "0.1 KB", 1.1),
+    _faster(STORE, PICOWS, "0.1 KB", 0.9),
     _faster(STORE, WEBSOCKETS, "1 KB", 1.3),
-    _faster(FAST, WEBSOCKETS, "1 KB", 1.6),
     _cost("round trip p50: store / raw websockets", "round trip",
           ("store, awaited", "p50"), ("raw websockets", "p50"), 1.05),
-    _cost("round trip p50: store, picows / raw websockets", "round trip",
-          ("store, picows, awaited", "p50"), ("raw websockets", "p50"), 0.7),
     _cost("an observer of 1,000: store / stock Subject", "fan-out",
           ("store", "1,000"), ("stock Subject", "1,000"), 1.2),
     _cost("an idle connection: store / raw websockets, no compression", "memory",

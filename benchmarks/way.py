@@ -13,7 +13,7 @@ from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.reactive.bus import Bus
 from heimdall_reactive.reactive.publisher import Publisher
 from heimdall_reactive.reactive.values import Reporter, Values
-from heimdall_reactive.transports.splitting import Splitter
+from heimdall_reactive.transports.splitting import Outlets, Splitter
 
 from .payloads import SIZES, payload
 from .peer import text_frame
@@ -52,7 +52,7 @@ def measure(size: int, message_type: Any) -> dict[str, float]:
     data = frame * many
     found = {}
     for name, push in steps(message_type):
-        splitter = Splitter(lambda _: None, lambda: True, 1 << 20)
+        splitter = Splitter(Outlets(lambda _: None, lambda: True), 1 << 20)
         times = timeit.repeat(lambda: splitter.feed(data, push), number=10, repeat=ROUNDS)  # noqa: B023
         found[name] = min(times) / 10 / many * 1e6
     return found

@@ -250,7 +250,8 @@ class StoreCore:
             self._wake_up.call()
         elif not self._sent_in_turn:
             self.flush_now()
-            if self.connection.batches:
+            session = self.connection.sessions.current
+            if session is not None and session.batches:
                 self._sent_in_turn = True
                 self.runtime.loop.call_soon(self._end_turn)
 

@@ -31,6 +31,7 @@ async def peer(
 async def raw_peer(
     handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]],
     upgrade: bool = True,
+    **options: Any,
 ) -> AsyncIterator[str]:
     """Serve bytes: the handler runs after the upgrade was answered, if it is to be."""
 
@@ -51,7 +52,7 @@ async def raw_peer(
             writer.transport.abort()
             tasks.discard(task)
 
-    server = await asyncio.start_server(on_connect, "127.0.0.1", 0)
+    server = await asyncio.start_server(on_connect, "127.0.0.1", 0, **options)
     try:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:

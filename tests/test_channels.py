@@ -120,6 +120,53 @@ async def test_leaving_and_joining_in_one_turn_asks_for_a_new_snapshot() -> None
         again.dispose()
 
 
+@pytest.mark.heimdall_virtual_time
+async def test_a_book_with_a_hole_and_a_late_observer_both_get_a_snapshot() -> None:
+    def answer(link: Link, message: Any) -> None:
+        if message["type"] == "Subscribe":
+            link.send(on(message["channel"], '"snapshot"'))
+
+    peer = ScriptedPeer(on_message=answer)
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        book = store.channel("book")
+        first = record(book)
+        half_read = book.subscribe()
+        await loop().idle()
+        peer.links[0].send(on("book", "2"))  # 1 is missing
+        await loop().idle()
+        half_read.dispose()
+        book.subscribe()  # `first` observes it all the time: the server is told nothing
+        await loop().idle()
+        assert said(peer.links[0]) == ["Subscribe book"]
+        late = record(book)
+        store.resubscribe("book")
+        await loop().idle()
+        assert (first, late) == (["snapshot", 2, "snapshot"], ["snapshot"])
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_rate_lets_sixty_channels_come_back_after_every_drop() -> None:
+    times: list[float] = []
+
+    def limit(link: Link, message: Any) -> None:
+        times.append(loop().time())
+        if sum(times[-1] - 1 < time for time in times) > 5:
+            link.close(1008, "too many requests")
+
+    names = [f"c{n}" for n in range(60)]
+    peer = ScriptedPeer(on_message=limit)
+    async with use_websocket(URL, transport=peer, send_rate=(5, 1.0), reconnect_delay=3) as store:
+        for name in names:
+            store.channel(name).subscribe()
+        for session in (1, 2, 3):
+            await store.wait_for(lambda state, session=session: state.session == session)
+            await asyncio.sleep(15)
+            assert said(peer.links[-1]) == [f"Subscribe {name}" for name in names]
+            assert store.state.value.session == session
+            peer.links[-1].drop()
+
+
 class Place(BaseModel):
     x: int
 

@@ -224,8 +224,7 @@ class StoreOptions:
             seconds; None sends as fast as the socket takes.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
-        transport: what dials: `websockets`, or a callable of the
-            protocol `transports.Dial`.
+        transport: what dials: `websockets`, or a callable of the protocol `transports.Dial`.
     """
 
     access_token: TokenSource = None

@@ -125,12 +125,6 @@ class Connection:
         self._outbox.clear("disconnect() was called", mark)
         self._feed(events.Disconnect())
 
-    @property
-    def batches(self) -> bool:
-        """Whether there is a session that writes sends together."""
-        session = self.sessions.current
-        return session is not None and session.batches
-
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
         session = self.sessions.current

@@ -184,14 +184,15 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
             self._feed(unread)
 
     def eof_received(self) -> None:
-        """Handle the end of what the peer sends."""
+        """Handle the end of what the peer sends; TLS brings it also while we do not read."""
         self._read_on()
-        super().eof_received()
+        if not self._splitter.behind:  # else with the end of the socket, which follows
+            super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the end of the socket, behind the frames that wait for the next turn."""
         self._read_on()
-        if self._splitter.behind and self._receiver is not None:
+        if self._splitter.behind:
             self._lost_by.append(exc)
             self.held = False
             self._go_on_later()
@@ -265,7 +266,7 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
     def _allow_compression(self) -> None:
         """Let compressed messages take the short way; `max_size` is that of what they hold."""
         self._inflater = Inflater.of(self.protocol.extensions, self._limit)
-        packed = 0
+        packed = -1
         if self._inflater is not None and self._limit:
             packed = self.protocol.max_message_size = packed_limit(self._limit)
         outlets = Outlets(self._parse, self._is_plain, self._inflate, self._on_ping)
@@ -314,5 +315,5 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
         """Write the pong that waited for room."""
         super().resume_writing()
         pong, self._pong = self._pong, b""
-        if pong and not self.transport.is_closing():
+        if pong and self.protocol.state is State.OPEN and not self.transport.is_closing():
             self.transport.write(pong)

@@ -52,7 +52,7 @@ class Splitter:
     Args:
         outlets: where what is no plain message goes.
         limit: bytes of the largest payload that may take the short way.
-        packed: bytes of the largest compressed one.
+        packed: bytes of the largest compressed one; -1 where nothing may be compressed.
 
     Attributes:
         behind: whether frames are left that a turn of the event loop had no time for.
@@ -60,7 +60,7 @@ class Splitter:
             begins with the next byte, and is probably another one.
     """
 
-    def __init__(self, outlets: Outlets, limit: int, packed: int = 0) -> None:
+    def __init__(self, outlets: Outlets, limit: int, packed: int = -1) -> None:
         self._parse, self._is_plain, self._inflate, self._on_ping = outlets
         self._limit = limit
         self._packed = packed
@@ -164,8 +164,13 @@ class Splitter:
         assert room is not None
         part = data[: len(room)]
         room[: len(part)] = part
-        self.fill(len(part), push)
-        return data[len(part) :]
+        behind = data[len(part) :]
+        try:
+            self.fill(len(part), push)
+        except BaseException:  # an interruption: the frames behind it are still to come
+            self._left = behind
+            raise
+        return behind
 
     def _hand_on(self, first: int, payload: bytes, push: Push) -> None:
         if first in WHOLE:

@@ -1,4 +1,4 @@
-"""Bounds on what a server may send, say and ask for: T13 to T19 of the list in docs/security.md."""
+"""Bounds on what a server may send, say and ask for: T13 to T19, T25 of docs/security.md."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from tests.peers import quick, raw_peer
 from tests.socket_peer import Handshake, SocketPeer, build_frame
 from tests.socket_peer.handshake import upgrade_answer
 from tests.support import record, run, until
+from tests.transports.looks import FRAMES_A_LOOK, LOOKS_A_TURN, Looks
 
 PACKAGE = Path(__file__).parents[2] / "heimdall_reactive"
 TEXT, BINARY, CONT, PING = 1, 2, 0, 9
@@ -263,3 +264,48 @@ def test_t19_nothing_of_the_library_evaluates_or_unpickles() -> None:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = {alias.name for alias in node.names} | {getattr(node, "module", "")}
                 assert not names & {"pickle", "marshal", "shelve", "yaml", "dill"}, path
+
+
+# T25: bursts
+
+
+def packed(text: bytes) -> bytes:
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return build_frame(
+        TEXT, (deflate.compress(text) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], rsv=4
+    )
+
+
+FRAGMENTED = build_frame(TEXT, b"7", fin=False) + build_frame(CONT, b"", fin=False) * 99
+BURSTS = {
+    "texts that are not JSON": ([build_frame(TEXT, b"x")] * 10_000, 0, 10_000),
+    "empty texts": ([build_frame(TEXT, b"")] * 10_000, 0, 10_000),
+    "pings": ([build_frame(PING, b"")] * 50_000, 0, 0),
+    "tiny messages": ([build_frame(TEXT, b"%d" % n) for n in range(20_000)], 20_000, 0),
+    "compressed messages": ([packed(b"%d" % n) for n in range(20_000)], 20_000, 0),
+    "empty fragments": ([FRAGMENTED + build_frame(CONT, b"")] * 200, 200, 0),
+}
+
+
+@pytest.mark.parametrize("name", list(BURSTS))
+async def test_t25_a_burst_shares_the_loop_and_arrives_whole_and_in_order(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, messages, errors = BURSTS[name]
+    looks = Looks(monkeypatch)
+    async with (
+        SocketPeer(DEFLATE) as peer,
+        quick(peer.url, message_type=Any) as store,
+        looks.counted(),
+    ):
+        hot, reported = record(store.messages), record(store.errors)
+        link = await peer.accepted(8)
+        link.raw(b"".join(parts) + build_frame(TEXT, b'"end"'))
+        await until(store, lambda: hot[-1:] == ["end"], 40)
+        assert (len(hot) - 1, len(reported)) == (messages, errors)
+        if messages > 200:
+            assert hot[:-1] == list(range(messages))
+        assert store.state.value.session == 1
+    frames = 101 * len(parts) if name == "empty fragments" else len(parts)
+    assert looks.longest <= LOOKS_A_TURN
+    assert looks.count >= frames // FRAMES_A_LOOK // 2

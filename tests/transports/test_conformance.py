@@ -1,4 +1,4 @@
-"""What both transports make of violations and legal oddities of the protocol: exactly the same.
+"""What the wire makes of violations and legal oddities of the protocol.
 
 The rows have the numbers of the Autobahn Testsuite's cases, as far as it has them.
 """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import socket
 import ssl
 import struct
@@ -25,10 +27,13 @@ from heimdall_reactive import (
     StoreOptions,
     use_websocket,
 )
+from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.transports.deafness import deafen
 from heimdall_reactive.transports.websockets_dial import dial
 from tests.peers import answer_to, frame, peer, quick, raw_peer
-from tests.support import fate, record, run, until
+from tests.socket_peer import build_close
+from tests.socket_peer.frames import FrameReader
+from tests.support import descriptors, fate, record, run, until
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 Reader: TypeAlias = asyncio.StreamReader
@@ -544,3 +549,130 @@ async def test_interim_answers_precede_the_one_that_counts(step: int) -> None:
     async with raw_peer(switch, upgrade=False) as url, quick(url) as store:
         await until(store, lambda: store.last_message.value == "hello")
         assert store.stats.attempts == 1
+
+
+# A peer that does not close the socket
+
+
+async def held(reader: Reader, writer: Writer, gone: asyncio.Event, *chunks: bytes) -> None:
+    """Write the chunks, and keep the socket until the client goes."""
+    try:
+        await writing(*chunks)(reader, writer)
+    except ConnectionError:
+        pass
+    finally:
+        gone.set()
+
+
+def sockets_to(url: str) -> int:
+    """Return how many sockets of this process are connected to a peer."""
+    port, count = int(url.rpartition(":")[2].strip("/")), 0
+    for descriptor in descriptors():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor))) as sock:
+            count += sock.family == socket.AF_INET and sock.getpeername()[1] == port
+    return count
+
+
+GOING = build_close(1012, "restart")
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["idle", "the peer reads nothing"])
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("retry", [False, True])
+@pytest.mark.leaky
+async def test_a_close_frame_ends_connected_at_once_where_the_peer_keeps_tcp_open(
+    stuck: bool, secure: bool, retry: bool, certificate: Path
+) -> None:
+    go, gone, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await go.wait()
+        writer.write(GOING)
+        if stuck:
+            await over.wait()
+        await held(reader, writer, gone)
+
+    tls: dict[str, Any] = {}
+    options: dict[str, Any] = {"auto_reconnect": retry, "reconnect_delay": 60}
+    if secure:
+        tls["ssl"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls["ssl"].load_cert_chain(certificate)
+        authority = str(certificate.with_suffix(".crt"))
+        options["ssl"] = ssl.create_default_context(cafile=authority)
+    async with raw_peer(handler, **tls) as url:
+        if secure:
+            url = url.replace("ws://127.0.0.1", "wss://localhost")
+        store = use_websocket(url, **options)
+        await store.wait_connected(8)
+        if stuck:  # until the socket takes no more
+            while fate(store.send(b"x" * 2**20)) == "written":
+                pass
+        go.set()
+        # In far less than the default `close_timeout` of 10 s.
+        state = await store.wait_for(lambda s: s.status is not Status.CONNECTED, 4)
+        assert state.status is (Status.WAITING if retry else Status.DISCONNECTED)
+        assert state.close == CloseInfo(1012, "restart", "server")
+        async with asyncio.timeout(4):
+            await store.aclose()
+        assert stuck or sockets_to(url) == 0
+        over.set()
+        async with asyncio.timeout(4):
+            await gone.wait()
+
+
+@pytest.mark.parametrize(
+    ("violation", "code"),
+    [(b"\xff" * 20, 1002), (frame(TEXT, b"\xff"), 1007), (frame(BINARY, b"x" * 2000), 1009)],
+)
+async def test_a_ping_time_out_while_we_close_keeps_our_code(violation: bytes, code: int) -> None:
+    async with (
+        raw_peer(writing(violation)) as url,
+        quick(
+            url, auto_reconnect=False, max_size=1000, ping_interval=0.05, ping_timeout=0.1,
+            close_timeout=2,
+        ) as store,
+    ):  # fmt: skip
+        state = await store.wait_for(lambda s: s.status is Status.DISCONNECTED, 15)
+        assert state.close is not None
+        assert (state.close.code, state.close.who) == (code, "client")
+
+
+@pytest.mark.parametrize(
+    ("opened", "count"), [(False, 200_000), (True, 20_000)], ids=["between messages", "in one"]
+)
+async def test_a_peer_that_pings_and_does_not_read_costs_no_memory(
+    opened: bool, count: int
+) -> None:
+    newest, go = b"%d" % (count - 1), asyncio.Event()
+    pongs: list[bytes] = []
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        await go.wait()
+        if opened:
+            writer.write(frame(TEXT, b'"', fin=False))
+        for start in range(0, count, 1000):
+            writer.write(b"".join(frame(PING, b"%d" % n) for n in range(start, start + 1000)))
+            await writer.drain()
+        writer.write(frame(CONT, b'"') if opened else frame(TEXT, b'""'))
+        await pinged.wait()
+        frames = FrameReader()
+        while newest not in pongs and (data := await reader.read(2**20)):
+            pongs.extend(each.payload for each in frames.feed(data) if each.opcode == PONG)
+        answered.set()
+
+    pinged, answered, notes = asyncio.Event(), asyncio.Event(), Count()
+    async with raw_peer(handler) as url:
+        wire: Any = await dial(url, [], None, StoreOptions(ping_interval=None))
+        wire.start(notes)
+        frame_of_ours = encode(b"x" * 2**20)
+        while wire.writable:  # until the socket takes no more
+            wire.write(frame_of_ours)
+        full = wire.transport.get_write_buffer_size()
+        go.set()
+        await asyncio.wait_for(notes.got.wait(), 40)
+        assert wire.transport.get_write_buffer_size() == full
+        assert wire.protocol.writes == []
+        pinged.set()
+        await asyncio.wait_for(answered.wait(), 20)
+        assert pongs == [newest]
+        wire.kill()
