@@ -84,6 +84,7 @@ class StoreCore:
         loop: where it runs.
         supervise: makes the connection.
         bounded_hold: whether `overflow="block"` may hold the server back for a while only.
+        loud: whether the log is told of outages.
         shared: whether several stores may join.
     """
 
@@ -105,6 +106,7 @@ class StoreCore:
         supervise: Supervise = Connection,
         *,
         bounded_hold: bool = True,
+        loud: bool = True,
         shared: bool = False,
     ) -> None:
         choose(options.transport)  # raises while there is no thread yet
@@ -132,7 +134,7 @@ class StoreCore:
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
         self._wake_up = WakeUp(self.connection.flush, self.runtime.post)
-        self.journal = Journal(self.name, self.runtime.wall)
+        self.journal = Journal(self.name, self.runtime.wall, loud=loud)
         self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
         self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
         self.values.gaps._attach(InternalObserver(self.journal.on_gap), replay=False)

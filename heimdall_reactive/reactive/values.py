@@ -6,7 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
-from heimdall_reactive.base.exceptions import ObserverError, StoreError
+from heimdall_reactive.base.exceptions import (
+    InvalidMessage,
+    ObserverError,
+    ServerError,
+    StoreError,
+)
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.state import ConnectionState, Gap
 
@@ -21,6 +26,7 @@ In = TypeVar("In")
 Change = tuple[Emitter[Any], Any]
 
 logger: Final = logging.getLogger("heimdall_reactive")
+OF_THE_PEER: Final = (InvalidMessage, ServerError)  # it may cause as many of them as it likes
 
 
 class Values(Generic[In]):
@@ -79,6 +85,9 @@ class Values(Generic[In]):
 class Reporter:
     """Reports what ended nothing, on `errors` and in the log.
 
+    What may come without end, errors of observers and those that the peer causes, is counted in
+    the log, which is told of the 1st, 2nd, 4th and so on.
+
     Args:
         name: of the store, for the log.
 
@@ -87,18 +96,26 @@ class Reporter:
         tell: emits an error; set when there is something to emit it on.
     """
 
-    __slots__ = ("_name", "count", "tell")
+    __slots__ = ("_caused", "_name", "count", "tell")
 
     tell: Callable[[StoreError], None]
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._caused = dict.fromkeys(OF_THE_PEER, 0)
         self.count = 0
 
     def error(self, error: StoreError) -> None:
         """Report an error."""
-        extra = {"endpoint": self._name, "event": "error", "details": about_error(error)}
-        logger.warning("%s: %s", self._name, error, extra=extra)
+        details, so_far = about_error(error), ""
+        if isinstance(error, OF_THE_PEER):
+            kind = next(kind for kind in OF_THE_PEER if isinstance(error, kind))
+            self._caused[kind] += 1
+            details["count"] = self._caused[kind]
+            so_far = f" ({self._caused[kind]} so far)"
+        if _is_told(details.get("count", 1)):
+            extra = {"endpoint": self._name, "event": "error", "details": details}
+            logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
 
     def raised(self, error: BaseException, source: str) -> None:
@@ -112,7 +129,7 @@ class Reporter:
             self.error(error)
             return
         self.count += 1
-        if self.count & (self.count - 1) == 0:  # the 1st, 2nd, 4th ...: not to drown the log
+        if _is_told(self.count):
             # One line, without its text: that may quote a message, and forge a line of the log.
             details = {"count": self.count}
             extra = {"endpoint": self._name, "event": "observer", "details": details}
@@ -120,3 +137,8 @@ class Reporter:
             logger.error(text, source, told(error), self.count, extra=extra)
         if source != "errors":  # an observer of the errors that raises must not feed itself
             self.tell(ObserverError(error, source))
+
+
+def _is_told(count: int) -> bool:
+    """Return whether the log is told: of the 1st, 2nd, 4th ..., for it must not drown."""
+    return count & (count - 1) == 0
