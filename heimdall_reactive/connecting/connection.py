@@ -20,11 +20,12 @@ from heimdall_reactive.base.exceptions import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    HandshakeRefused,
     SessionEnded,
 )
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
-from heimdall_reactive.base.retry import Failure, Retries
+from heimdall_reactive.base.retry import Credential, Failure, Retries
 from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.state import NO_ANSWER, ConnectionState, Gap, UpgradeAnswer
@@ -314,6 +315,8 @@ class Connection:
                 self._feed(events.Unusable(number))
                 return
             error = ConfigurationError("the transport raised NotImplementedError; use another one")
+        if isinstance(error, HandshakeRefused) and self._credential() == "none":
+            error = HandshakeRefused(error.http_status, error.retry_after, credential=False)
         self._feed(events.AttemptFailed(number, error, self._runtime.time()))
 
     async def _prepare(self) -> Upgrade:
@@ -381,8 +384,11 @@ class Connection:
         self.sessions.kill()
 
     def _judge(self, number: int, failure: Failure) -> None:
-        decision = self._retries.decide(failure, credential_of(self.identity, self._options))
+        decision = self._retries.decide(failure, self._credential())
         self._feed(events.Judged(number, decision, self._runtime.wall()))
+
+    def _credential(self) -> Credential:
+        return credential_of(self.identity, self._options, self._endpoint)
 
     def _retry_due(self) -> None:
         self._feed(events.RetryDue())
