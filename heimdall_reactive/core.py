@@ -15,6 +15,7 @@ from reactivex import Observable
 
 from .base.endpoints import redact
 from .base.exceptions import EncodeError, SendError, StoreError
+from .base.forking import INHERITED, disown_in_child, keep
 from .base.messages import Frame, ValueFrame
 from .base.options import StoreOptions
 from .base.receipt import Receipt
@@ -158,6 +159,7 @@ class StoreCore:
             self._read_exactly()
         self._pending: dict[Hashable, Request[Any]] = {}
         self._bind()
+        disown_in_child(self)
         self.runtime.start()
 
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
@@ -300,6 +302,14 @@ class StoreCore:
             self._holding.end()
         # What is emitted from now on, a late error, is delivered by whoever emits it.
         self.bus.bind(None, self.runtime.post)
+
+    def _disown(self) -> None:
+        """End in a child process what its parent goes on with; nobody is told."""
+        keep(self)
+        for part in (self.bus, self.runtime, self.publisher, self.channels):
+            part.disown()
+        self.outbox.disown(f"not sent by this process: {INHERITED}")
+        self.connection.sessions.disown()
 
     # Core: what the connection tells besides values
 

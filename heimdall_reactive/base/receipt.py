@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from .exceptions import SendError, WaitTimeout
+from .forking import run_in_child
 from .masking import told
 
 __all__ = ["Delivery", "Receipt", "ReceiptState", "refuse_on_loop"]
@@ -22,7 +23,13 @@ ReceiptState: TypeAlias = Literal[
 logger: Final = logging.getLogger("heimdall_reactive")
 
 # One for all: held for a few instructions, never over user code but a finaliser's, which may send.
-_settling: Final = threading.RLock()
+_settling = threading.RLock()
+
+
+@run_in_child
+def _renew() -> None:
+    global _settling
+    _settling = threading.RLock()
 
 
 class Proving(Protocol):
@@ -86,7 +93,8 @@ class Receipt:
         Args:
             timeout: seconds, or None forever.
         """
-        return Delivery(self, self._proved(), timeout)
+        self._proved()  # the proof is asked for now
+        return Delivery(self, timeout)
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Wait, from a thread without an event loop, until the message was written.
@@ -172,6 +180,16 @@ class Receipt:
             self._state, self._error = "in_doubt", error
         self._on_proof()
 
+    def _disown(self, error: SendError | None) -> None:
+        """Settle in a child process what the parent goes on with; nobody is told.
+
+        Args:
+            error: where it was not written yet.
+        """
+        self._future = self._proof = None  # their callbacks are called in the parent
+        if error is not None:
+            self.settle("rejected", error)
+
     def _on_requeued(self) -> None:
         """Wait once more: it will be sent again."""
         with _settling:
@@ -231,14 +249,16 @@ class Delivery:
 
     Args:
         receipt: of the send.
-        proof: is settled with the receipt, or with what became of the send.
         timeout: seconds, or None forever.
     """
 
-    def __init__(self, receipt: Receipt, proof: Future[Receipt], timeout: float | None) -> None:
+    def __init__(self, receipt: Receipt, timeout: float | None) -> None:
         self._receipt = receipt
-        self._proof = proof
         self._timeout = timeout
+
+    @property
+    def _proof(self) -> Future[Receipt]:
+        return self._receipt._proved()
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Wait, from a thread without an event loop.
@@ -251,11 +271,11 @@ class Delivery:
             WaitTimeout: no proof came in time; the receipt may still become `delivered`.
             RuntimeError: called on a thread whose event loop the wait would block.
         """
-        limit = self._timeout if timeout is None else timeout
-        if not self._proof.done():
+        limit, proof = self._timeout if timeout is None else timeout, self._proof
+        if not proof.done():
             refuse_on_loop("receipt.delivered().result()", "await receipt.delivered()")
         try:
-            return self._proof.result(limit)
+            return proof.result(limit)
         except TimeoutError:
             raise self._late(limit) from None
 
@@ -263,12 +283,13 @@ class Delivery:
         return self._wait().__await__()
 
     async def _wait(self) -> Receipt:
+        proof = self._proof
         try:
             async with asyncio.timeout(self._timeout):
-                await _until_done(self._proof)
+                await _until_done(proof)
         except TimeoutError:
             raise self._late(self._timeout) from None
-        return self._proof.result()
+        return proof.result()
 
     def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
         """Call something with the receipt when its fate is known, on that thread; now if it is.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.forking import keep, run_in_child
 
 from .loop_thread import LoopThread
 
@@ -70,6 +71,13 @@ class _Background:
 _background = _Background()
 
 
+@run_in_child
+def _renew() -> None:
+    global _background
+    keep(_background)
+    _background = _Background()
+
+
 class Runtime:
     """The event loop of one store, and the way to it from any thread.
 
@@ -82,6 +90,7 @@ class Runtime:
     Attributes:
         loop: the event loop.
         owner: identifier of its thread, or `NOBODY` while that is unknown.
+        inherited: it is that of the parent process.
     """
 
     def __init__(
@@ -90,6 +99,7 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop
         self.owner = NOBODY
         self.background = False
+        self.inherited = False
         self._bound = bound
         self._moved = moved
         self._moving = threading.RLock()  # reentrant for the same reason
@@ -124,6 +134,8 @@ class Runtime:
 
     def post(self, call: Callable[[], None]) -> None:
         """Call something soon on the loop, from any thread; never raises for a closed loop."""
+        if self.inherited:
+            return  # the call would wake the parent
         try:
             self.loop.call_soon_threadsafe(call)
         except RuntimeError:
@@ -147,6 +159,11 @@ class Runtime:
             mine, self.background, self._released = self.background, False, True
         if mine:
             _background.release(self.loop)
+
+    def disown(self) -> None:
+        """Leave the loop to the parent process."""
+        self._moving = threading.RLock()
+        self.owner, self.background, self.inherited, self._released = NOBODY, False, True, True
 
     def _adopt(self) -> None:
         self.owner = threading.get_ident()

@@ -105,6 +105,12 @@ class Sessions:
         if session is not None:
             session.kill()
 
+    def disown(self) -> None:
+        """Leave all of them to the parent process."""
+        for session in (self.opening, self.old, self.current, *self._parted):
+            if session is not None:
+                session.disown()
+
     async def wait_closed(self) -> None:
         """Return when there is no current one."""
         while self.current is not None:

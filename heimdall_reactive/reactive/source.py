@@ -215,6 +215,11 @@ class Source(Hot[T]):
             except BaseException as error:
                 self._bus.caught(error, self._name)
 
+    def _disown(self) -> None:
+        """End in a child process without telling anybody: the observers are the parent's."""
+        self._records, self._fan, self._completed = (), NOBODY, True
+        self._changed()
+
     def _attach(
         self, observer: abc.ObserverBase[T] | InternalObserver[T], replay: bool
     ) -> abc.DisposableBase:

@@ -11,7 +11,12 @@ from typing import Any, Generic, Never, NoReturn, TypeVar
 from reactivex import abc
 from reactivex.subject import BehaviorSubject, Subject
 
-from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError, StoreClosed
+from heimdall_reactive.base.exceptions import (
+    ReadOnlyError,
+    SourceError,
+    StoreClosed,
+    StoreError,
+)
 
 from .bus import Bus, Emitter
 from .source import Source
@@ -217,8 +222,11 @@ class Command(State[T | None], Generic[T, R]):
         """
         try:
             self._perform(value)  # type: ignore[arg-type]
-        except StoreClosed:
-            return  # an ordinary end: two stores that are bridged are closed one after the other
+        except StoreClosed as error:
+            # An ordinary end: two stores that are bridged are closed one after the other.
+            if self._bus.inherited:
+                self._bus.inherited = False
+                self._bus.report(StoreError(f"{self._name}: {error}"), self._name)
         except (Exception, CancelledError) as error:
             self._bus.report(error, self._name)
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 from heimdall_reactive.base.exceptions import (
     InvalidMessage,
     ObserverError,
     ServerError,
+    StoreClosed,
     StoreError,
 )
+from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.masking import told
-from heimdall_reactive.base.state import ConnectionState, Gap
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 from .bus import Bus, Emitter
 from .history import Histories
 from .journal import about_error
+from .source import Source
 from .subjects import Selections, State, Stream
 
 __all__ = ["Change", "Reporter", "Values"]
@@ -26,6 +31,7 @@ In = TypeVar("In")
 Change = tuple[Emitter[Any], Any]
 
 logger: Final = logging.getLogger("heimdall_reactive")
+ABNORMAL_CLOSURE: Final = 1006
 OF_THE_PEER: Final = (InvalidMessage, ServerError)  # it may cause as many of them as it likes
 
 
@@ -80,6 +86,25 @@ class Values(Generic[In]):
             self.state, self.is_connected, self.last_message, self.latency,
             *self.selections.current(), self.transitions, self.gaps, self.errors, *others,
         ))  # fmt: skip
+
+    def disown(self) -> None:
+        """Fail in a child process; the observers are the parent's, and are told nothing here."""
+        close = CloseInfo(ABNORMAL_CLOSURE, INHERITED, "client")
+        state = replace(
+            self.state._value, status=Status.FAILED, retry_at=None, connected_at=None,
+            close=close, error=StoreClosed(INHERITED),
+        )  # fmt: skip
+        self.state._value, self.is_connected._value, self.latency._value = state, False, None
+        selections = self.selections.current()
+        for selection in selections:
+            for _, value in selection._changes(state):
+                selection._value = value
+        sources: tuple[Source[Any], ...] = (
+            self.state, self.is_connected, self.last_message, self.latency, self.messages,
+            self.transitions, self.gaps, self.errors, *selections,
+        )  # fmt: skip
+        for source in sources:
+            source._disown()
 
 
 class Reporter:
