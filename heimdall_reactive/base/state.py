@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -32,7 +32,7 @@ MOVES: Final[dict[Status, frozenset[Status]]] = {
     S.CONNECTED: frozenset(
         {S.CONNECTED, S.CONNECTING, S.WAITING, S.DISCONNECTING, S.DISCONNECTED, S.FAILED}
     ),
-    S.WAITING: frozenset({S.CONNECTING, S.DISCONNECTED}),
+    S.WAITING: frozenset({S.WAITING, S.CONNECTING, S.DISCONNECTED}),
     S.DISCONNECTING: frozenset({S.DISCONNECTED}),
     S.DISCONNECTED: frozenset({S.CONNECTING}),
     S.FAILED: frozenset({S.CONNECTING}),
@@ -136,6 +136,10 @@ class ConnectionState:
     ) -> ConnectionState:
         """Wait for an attempt after a loss or a failure."""
         return self._ended(Status.WAITING, close, error, attempt=attempt, retry_at=retry_at)
+
+    def set_clock(self, seconds: float) -> ConnectionState:
+        """Wait as long as before, by a wall clock that was set ahead, or back."""
+        return replace(self, retry_at=(self.retry_at or 0.0) + seconds)
 
     def disconnecting(self) -> ConnectionState:
         """Begin the closing handshake that the user asked for."""

@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
+
+from .answers import answer_of
 from .session import Session
 
 __all__ = ["Sessions"]
@@ -37,6 +40,12 @@ class Sessions:
     def read(self) -> Session | None:
         """The one whose frames are delivered."""
         return self.old or self.current
+
+    @property
+    def answer(self) -> UpgradeAnswer:
+        """What the server has answered to the upgrade of the one that writes."""
+        session = self.current
+        return NO_ANSWER if session is None else answer_of(session.wire, session.mask)
 
     def switch(self) -> Session | None:
         """Make the one that was opened the current one; return the one before."""

@@ -50,6 +50,7 @@ from .events import (
     Renew,
     Reopen,
     Reported,
+    Stepped,
     Woke,
 )
 from .phases import Machine, Phase
@@ -58,6 +59,7 @@ __all__ = ["MachineStep", "Row"]
 
 NORMAL_CLOSURE: Final = 1000
 ABNORMAL_CLOSURE: Final = 1006
+TOLD: Final = 0.5  # seconds by which the wall clock must be set for observers to be told
 LOOP_CLOSED: Final = "the event loop was closed"
 
 MachineStep: TypeAlias = tuple[Machine, tuple[Effect, ...]]
@@ -238,6 +240,22 @@ def wait_less(machine: Machine, event: Woke) -> MachineStep:
     """Count the sleep in: the event loop's clock stood still."""
     left = (machine.state.retry_at or event.wall) - event.wall
     return machine, (StartTimer(max(0.0, left)),)
+
+
+def set_clock(machine: Machine, event: Stepped) -> MachineStep:
+    """Move the moment of a loss with the wall clock: an outage is as long as it was."""
+    if machine.lost_at is None:
+        return machine, ()
+    return replace(machine, lost_at=machine.lost_at + event.seconds), ()
+
+
+def wait_as_long(machine: Machine, event: Stepped) -> MachineStep:
+    """Tell when the next attempt starts by the clock of now; its timer knows no clock."""
+    now, _ = set_clock(machine, event)
+    if abs(event.seconds) < TOLD or now.state.retry_at is None:
+        return now, ()
+    state = now.state.set_clock(event.seconds)
+    return replace(now, state=state), (Tell(state),)
 
 
 def closing(row: Row) -> Row:

@@ -107,10 +107,10 @@ class Journal:
         match state.status:
             case Status.WAITING if not self._down:
                 text = f"{_cause(state)}; {'reconnecting' if state.session else 'retrying'}"
+            case Status.FAILED | Status.DISCONNECTED if isinstance(state.error, SessionEnded):
+                text = _cause(state)  # which says what to do
             case Status.FAILED:
                 text = f"gave up: {_cause(state)}; connect() tries again"
-            case Status.DISCONNECTED if isinstance(state.error, SessionEnded):
-                text = f"{_cause(state)}"
             case Status.DISCONNECTED if state.error is not None:
                 text = f"ended: {_cause(state)}; connect() connects again"
             case Status.CONNECTED if self._down and not before.is_connected:

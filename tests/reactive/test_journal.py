@@ -342,6 +342,20 @@ def test_a_store_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture)
     assert told(caplog) == [("WARNING", f"ws://localhost/v1/ws: ended: {text}")]
 
 
+def test_a_session_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with use_websocket(URL, transport=peer) as store:
+            link = await peer.accepted()
+            link.send({"type": "forceLogout", "userId": "u", "timestamp": "2026-01-01T00:00:00Z"})
+            link.close(1008, "")
+            await store.wait_for(lambda state: state.status is Status.FAILED)
+
+    run_virtual(main)
+    text = "the server ended the session (forceLogout); connect() connects again"
+    assert told(caplog) == [("WARNING", f"ws://localhost/v1/ws: {text}")]
+
+
 def test_an_error_of_another_library_is_named_and_not_quoted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
