@@ -8,9 +8,21 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from .exceptions import ConnectionLost
 from .options import CloseInfo
 
-__all__ = ["MOVES", "NO_ANSWER", "CloseInfo", "ConnectionState", "Gap", "Status", "UpgradeAnswer"]
+__all__ = [
+    "LOOP_CLOSED",
+    "MOVES",
+    "NO_ANSWER",
+    "CloseInfo",
+    "ConnectionState",
+    "Gap",
+    "Status",
+    "UpgradeAnswer",
+]
+
+LOOP_CLOSED: Final = "the event loop was closed"
 
 
 class Status(StrEnum):
@@ -157,6 +169,13 @@ class ConnectionState:
     def failed(self, close: CloseInfo | None, error: Exception | None) -> ConnectionState:
         """Give up."""
         return self._ended(Status.FAILED, close, error, attempt=self.attempt)
+
+    def without_loop(self) -> ConnectionState:
+        """Return what is true where the event loop has ended and nobody has noticed."""
+        if self.status not in (S.CONNECTING, S.CONNECTED, S.WAITING, S.DISCONNECTING):
+            return self
+        lost = ConnectionLost(1006, LOOP_CLOSED)
+        return self.disconnected(CloseInfo(lost.code, lost.reason), lost)
 
     def _ended(
         self,

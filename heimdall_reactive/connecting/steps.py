@@ -14,7 +14,7 @@ from heimdall_reactive.base.exceptions import ConnectionLost, TokenError
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.retry import Failure
 from heimdall_reactive.base.rules import Action
-from heimdall_reactive.base.state import Gap
+from heimdall_reactive.base.state import LOOP_CLOSED, Gap
 
 from .effects import (
     CancelAttempt,
@@ -60,7 +60,6 @@ __all__ = ["MachineStep", "Row"]
 NORMAL_CLOSURE: Final = 1000
 ABNORMAL_CLOSURE: Final = 1006
 TOLD: Final = 0.5  # seconds by which the wall clock must be set for observers to be told
-LOOP_CLOSED: Final = "the event loop was closed"
 
 MachineStep: TypeAlias = tuple[Machine, tuple[Effect, ...]]
 Row: TypeAlias = Callable[[Machine, Any], MachineStep]

@@ -231,6 +231,8 @@ class Source(Hot[T]):
             completed = self._completed
             if not completed:
                 self._change(record, None)
+        if replay:
+            value = self._told(value)
         if completed:
             if replay:
                 self._bus.guard(self._name, observer.on_next, value)
@@ -238,6 +240,10 @@ class Source(Hot[T]):
             return Disposable()
         record.start(value)
         return record
+
+    def _told(self, value: Any) -> Any:
+        """Return what a reader is told of a value, outside of any lock."""
+        return value
 
     def _detach(self, record: Subscription[T]) -> None:
         """Remove an observer; a second time does nothing."""

@@ -6,6 +6,7 @@ import warnings
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
@@ -49,13 +50,26 @@ class Stream(Source[T]):
         return source._attach(observer, replay=False)
 
 
+def _the_same(value: T) -> T:
+    return value
+
+
 class State(Source[T], BehaviorSubject[T]):
     """A `BehaviorSubject` that only its store writes.
 
     Late subscribers get the current value, also after completion, which is then repeated.
+
+    Args:
+        bus: the store's.
+        name: for reports.
+        value: the first one.
+        when_lost: returns what is true of a value once the store's event loop has ended.
     """
 
-    def __init__(self, bus: Bus, name: str, value: T) -> None:
+    def __init__(
+        self, bus: Bus, name: str, value: T, when_lost: Callable[[T], T] = _the_same
+    ) -> None:
+        self._when_lost = when_lost
         Subject.__init__(self)  # not that of `BehaviorSubject`, which assigns `value`
         self._value = value
         self._bus, self._name, self._version, self._completed = bus, name, 0, False
@@ -64,12 +78,17 @@ class State(Source[T], BehaviorSubject[T]):
     @property
     def value(self) -> T:
         """The current value."""
-        return self._value
+        return self._told(self._value)
 
     # Of no type, so that type checkers refuse an assignment as well.
     @value.setter  # type: ignore[override]
     def value(self, value: Never) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._refuse()
+
+    def _told(self, value: T) -> T:
+        """Return what is true of a value also where the store's event loop has ended."""
+        lost = self._bus.lost
+        return value if lost is None or not lost() else self._when_lost(value)
 
     def _commit(self, value: T) -> int:
         """Make the value the current one; the bus's lock is held."""
@@ -175,12 +194,19 @@ class Selections(Generic[T]):
         """Derive one more."""
         bus, seen = self._state._bus, self._state._value
         selection = Selection(bus, selector, seen, self._keep)
+        selection._when_lost = partial(self._select_lost, selector)
         selection._completed = self._state._completed
         with bus.lock:
             self._all.add(selection)
         if self._state._value is not seen:  # it changed on another thread meanwhile
             bus.emit_all(selection._changes(self._state._value))
         return selection
+
+    def _select_lost(self, selector: Callable[[T], R], value: R) -> R:
+        try:
+            return selector(self._state.value)
+        except Exception:  # as with any state: the value stays
+            return value
 
     def current(self) -> tuple[Selection[T, Any], ...]:
         """Return those that somebody has or observes."""

@@ -49,10 +49,12 @@ class Values(Generic[In]):
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
-        self.is_connected: State[bool] = State(bus, "is_connected", False)
+        self.state: State[ConnectionState] = State(
+            bus, "state", ConnectionState(), ConnectionState.without_loop
+        )
+        self.is_connected: State[bool] = State(bus, "is_connected", False, lambda _: False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
-        self.latency: State[float | None] = State(bus, "latency", None)
+        self.latency: State[float | None] = State(bus, "latency", None, lambda _: None)
         self.messages: Stream[In] = Stream(bus, "messages", of=self.last_message)
         self.transitions: Stream[tuple[ConnectionState, ConnectionState]] = Stream(
             bus, "transitions"
