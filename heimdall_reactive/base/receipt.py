@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, InvalidStateError
@@ -313,4 +314,20 @@ def refuse_on_loop(call: str, instead: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
+    if (patch := _patch_of_threads()) is not None:
+        raise RuntimeError(
+            f"{call} cannot wait where {patch} has patched threads: they are one thread, which "
+            "runs the store's event loop; observe the store, or make it in a process without "
+            "that patch"
+        )
     raise RuntimeError(f"{call} would block this event loop; {instead} instead")
+
+
+def _patch_of_threads() -> str | None:
+    """Return the name of what has made all threads of this process one, if anything has."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None
