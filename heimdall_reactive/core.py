@@ -123,7 +123,6 @@ class StoreCore:
         self._claimed = claimed(Identity(options.access_token, options.principal))
         self._other_user = False  # what waits up to the mark may be another's than who connected
         self.runtime = Runtime(loop, self._bind, self._on_moved)
-        self.bus.lost = self.runtime.has_ended
         self.outbox = Outbox(
             options.outbox_limit,
             options.outbox_bytes,
@@ -358,6 +357,7 @@ class StoreCore:
             self.options.protocol._exact = True
 
     def _bind(self) -> None:
+        self.bus.lost = self.runtime.loop.is_closed
         self.bus.bind(self.runtime.owner, self.runtime.post)
 
     def _on_moved(self) -> None:

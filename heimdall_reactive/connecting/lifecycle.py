@@ -101,8 +101,8 @@ class Lifecycle:
         Raises:
             StoreClosed: it is closed, or the parent process's.
         """
-        self.refuse_inherited()
-        if self._closed:
+        if self._closed or self.runtime.inherited:
+            self.refuse_inherited()
             raise StoreClosed("the store is closed; make a new one with use_websocket()")
 
     def refuse_inherited(self) -> None:

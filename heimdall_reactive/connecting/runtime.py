@@ -123,10 +123,6 @@ class Runtime:
         if self.owner == NOBODY:
             self.post(self._adopt)
 
-    def has_ended(self) -> bool:
-        """Return whether the loop was closed."""
-        return self.loop.is_closed()
-
     def here(self) -> bool:
         """Return whether this thread is the loop's, and the loop still works."""
         return self.owner == threading.get_ident() and not self.loop.is_closed()

@@ -67,7 +67,8 @@ class StoreView(Readable[In], abc.DisposableBase):
         self, store: Viewed[In], hop: Hop, buffer: Buffer[ViewStep], buffers: Buffers
     ) -> None:
         bus = Bus(store._report)
-        bus.lost = store._values.bus.lost
+        of_store = store._values.bus
+        bus.lost = lambda: of_store.lost is not None and of_store.lost()
         super().__init__(Values(bus), store._call, store._report)
         self._bus = bus
         self._hop = hop

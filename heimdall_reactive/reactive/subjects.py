@@ -6,8 +6,7 @@ import warnings
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Generic, Never, NoReturn, TypeVar
+from typing import Any, Final, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
 from reactivex.subject import BehaviorSubject, Subject
@@ -18,6 +17,7 @@ from heimdall_reactive.base.exceptions import (
     StoreClosed,
     StoreError,
 )
+from heimdall_reactive.base.state import ConnectionState
 
 from .bus import Bus, Emitter
 from .source import Source
@@ -26,6 +26,13 @@ __all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger", "
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# What is true of a value where the store's event loop has ended, and nothing is committed.
+WHEN_LOST: Final[dict[str, Callable[[Any], Any]]] = {
+    "state": ConnectionState.without_loop,
+    "is_connected": lambda _: False,
+    "latency": lambda _: None,
+}
 
 
 class Stream(Source[T]):
@@ -50,26 +57,13 @@ class Stream(Source[T]):
         return source._attach(observer, replay=False)
 
 
-def _the_same(value: T) -> T:
-    return value
-
-
 class State(Source[T], BehaviorSubject[T]):
     """A `BehaviorSubject` that only its store writes.
 
     Late subscribers get the current value, also after completion, which is then repeated.
-
-    Args:
-        bus: the store's.
-        name: for reports.
-        value: the first one.
-        when_lost: returns what is true of a value once the store's event loop has ended.
     """
 
-    def __init__(
-        self, bus: Bus, name: str, value: T, when_lost: Callable[[T], T] = _the_same
-    ) -> None:
-        self._when_lost = when_lost
+    def __init__(self, bus: Bus, name: str, value: T) -> None:
         Subject.__init__(self)  # not that of `BehaviorSubject`, which assigns `value`
         self._value = value
         self._bus, self._name, self._version, self._completed = bus, name, 0, False
@@ -78,12 +72,18 @@ class State(Source[T], BehaviorSubject[T]):
     @property
     def value(self) -> T:
         """The current value."""
-        return self._told(self._value)
+        lost = self._bus.lost  # not `_told`, which would be a second call for each look
+        return self._value if lost is None or not lost() else self._when_lost(self._value)
 
     # Of no type, so that type checkers refuse an assignment as well.
     @value.setter  # type: ignore[override]
     def value(self, value: Never) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._refuse()
+
+    def _when_lost(self, value: T) -> T:
+        # By the name: an attribute would cost each store 500 bytes.
+        known = WHEN_LOST.get(self._name)
+        return value if known is None else known(value)
 
     def _told(self, value: T) -> T:
         """Return what is true of a value also where the store's event loop has ended."""
@@ -157,8 +157,15 @@ class Selection(State[R], Generic[T, R]):
         keep: Callable[[Selection[T, R], bool], None],
     ) -> None:
         self._selector = selector
+        self._of: State[T] | None = None
         self._keep = keep
         super().__init__(bus, "select", selector(source))
+
+    def _when_lost(self, value: R) -> R:
+        try:
+            return value if self._of is None else self._selector(self._of.value)
+        except Exception:  # as with any state: the value stays
+            return value
 
     def _changes(self, source: T) -> list[tuple[Emitter[Any], Any]]:
         """Return what there is to commit for the source's next value: itself, or nothing."""
@@ -194,19 +201,13 @@ class Selections(Generic[T]):
         """Derive one more."""
         bus, seen = self._state._bus, self._state._value
         selection = Selection(bus, selector, seen, self._keep)
-        selection._when_lost = partial(self._select_lost, selector)
+        selection._of = self._state
         selection._completed = self._state._completed
         with bus.lock:
             self._all.add(selection)
         if self._state._value is not seen:  # it changed on another thread meanwhile
             bus.emit_all(selection._changes(self._state._value))
         return selection
-
-    def _select_lost(self, selector: Callable[[T], R], value: R) -> R:
-        try:
-            return selector(self._state.value)
-        except Exception:  # as with any state: the value stays
-            return value
 
     def current(self) -> tuple[Selection[T, Any], ...]:
         """Return those that somebody has or observes."""

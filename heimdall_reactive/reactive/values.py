@@ -49,12 +49,10 @@ class Values(Generic[In]):
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.state: State[ConnectionState] = State(
-            bus, "state", ConnectionState(), ConnectionState.without_loop
-        )
-        self.is_connected: State[bool] = State(bus, "is_connected", False, lambda _: False)
+        self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
+        self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
-        self.latency: State[float | None] = State(bus, "latency", None, lambda _: None)
+        self.latency: State[float | None] = State(bus, "latency", None)
         self.messages: Stream[In] = Stream(bus, "messages", of=self.last_message)
         self.transitions: Stream[tuple[ConnectionState, ConnectionState]] = Stream(
             bus, "transitions"
@@ -129,7 +127,7 @@ class Reporter:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._caused = dict.fromkeys(OF_THE_PEER, 0)
+        self._caused: dict[type[StoreError], int] = {}
         self.count = 0
 
     def error(self, error: StoreError) -> None:
@@ -137,9 +135,8 @@ class Reporter:
         details, so_far = about_error(error), ""
         if isinstance(error, OF_THE_PEER):
             kind = next(kind for kind in OF_THE_PEER if isinstance(error, kind))
-            self._caused[kind] += 1
-            details["count"] = self._caused[kind]
-            so_far = f" ({self._caused[kind]} so far)"
+            details["count"] = self._caused[kind] = self._caused.get(kind, 0) + 1
+            so_far = f" ({details['count']} so far)"
         if _is_told(details.get("count", 1)):
             extra = {"endpoint": self._name, "event": "error", "details": details}
             logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
