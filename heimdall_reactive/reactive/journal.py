@@ -119,7 +119,9 @@ class Journal:
             self._down = state.status is Status.WAITING
         if text:
             extra = {"endpoint": self._name, "event": "state", "details": _about_state(state)}
-            logger.log(level, "%s: %s", _url(self._name), text, extra=extra)
+            url = _url(self._name)
+            once = text.replace(f" ({url})", "")  # many errors name it too
+            logger.log(level, "%s: %s", url, once, extra=extra)
 
     def on_error(self, error: Exception) -> None:
         """Note what ended nothing."""

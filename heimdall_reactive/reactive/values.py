@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 from heimdall_reactive.base.exceptions import (
@@ -90,10 +89,8 @@ class Values(Generic[In]):
     def disown(self) -> None:
         """Fail in a child process; the observers are the parent's, and are told nothing here."""
         close = CloseInfo(ABNORMAL_CLOSURE, INHERITED, "client")
-        state = replace(
-            self.state._value, status=Status.FAILED, retry_at=None, connected_at=None,
-            close=close, error=StoreClosed(INHERITED),
-        )  # fmt: skip
+        session, error = self.state._value.session, StoreClosed(INHERITED)
+        state = ConnectionState(status=Status.FAILED, session=session, close=close, error=error)
         self.state._value, self.is_connected._value, self.latency._value = state, False, None
         selections = self.selections.current()
         for selection in selections:

@@ -165,15 +165,13 @@ print(store.stats.reconnects, store.stats.in_doubt, store.state.value.close.code
     assert outcome(url, program) == ["in time", "child 0 at once", "0 0 1000"]
 
 
-@pytest.mark.parametrize("transport", ["websockets", "picows"])
-def test_tls_and_other_wires_are_the_parents_too(transport: str, certificate: Path) -> None:
-    pytest.importorskip(transport)
+def test_a_socket_with_tls_is_the_parents_too(certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     program = """
 import ssl
 context = ssl.create_default_context(cafile=sys.argv[2])
-store = use_websocket(url.replace("127.0.0.1", "localhost"), ssl=context, transport=sys.argv[3])
+store = use_websocket(url.replace("127.0.0.1", "localhost"), ssl=context)
 store.wait_connected().result(10)
 fork(store.close, sys.exit)
 store.send(X).delivered(10).result()
@@ -182,7 +180,7 @@ print(store.stats.reconnects, store.stats.in_doubt, store.state.value.close.code
 """
     with serve_in_thread(require_token=False, ssl=context) as server:
         trust = str(certificate.with_suffix(".crt"))
-        told = outcome(f"{server.url}/v1/ws", program, trust, transport)
+        told = outcome(f"{server.url}/v1/ws", program, trust)
     assert told == ["in time", "child 0 at once", "0 0 1000"]
 
 
