@@ -205,6 +205,7 @@ HAPPENS: Final[tuple[Any, ...]] = (
     events.Announced(0), events.Reported(0), events.Reconnect(4000, "", 0.0),
     events.Renew(1000, ""), events.ClosedEarly(0, CloseInfo(1006), LOST, 0.0),
     events.HandedOver(0, True, 0.0, 0.0), events.Closed(CloseInfo(1006), LOST, 0.0, 0.0),
+    events.Stepped(9.0),
     *(events.Judged(0, decision, 0.0) for decision in DECISIONS),
 )  # fmt: skip
 
@@ -244,7 +245,7 @@ def table() -> str:
 
 
 # `Close` is a `Disconnect` that no attempt follows; a lost event loop is a page of its own.
-EVERYWHERE: Final = {"Close", "LoopLost", "Stable", "Woke"}
+EVERYWHERE: Final = {"Close", "LoopLost", "Stable", "Stepped", "Woke"}
 BESIDE: Final = {
     Phase.OPEN: (10, 110), Phase.RENEWING: (210, 10), Phase.SWITCHING: (420, 10),
     Phase.HANDING_OVER: (645, 50), Phase.ANNOUNCING: (490, 112), Phase.JUDGING: (330, 240),

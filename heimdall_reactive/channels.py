@@ -180,6 +180,12 @@ class Channels:
         known = [channel for found in self._known.valuerefs() if (channel := found()) is not None]
         self.bus.complete(known)
 
+    def disown(self) -> None:
+        """Leave every channel to the parent process."""
+        self._closed = True
+        for channel in tuple(self._known.values()):
+            channel._disown()
+
     def catch_up(self) -> None:
         """Tell the socket of what changed, before what is sent next; on the event loop."""
         if self._changes:

@@ -15,6 +15,7 @@ from reactivex import Observable
 
 from .base.endpoints import redact
 from .base.exceptions import EncodeError, SendError, StoreError
+from .base.forking import INHERITED, disown_in_child, keep
 from .base.messages import Frame, ValueFrame
 from .base.options import StoreOptions
 from .base.receipt import Receipt
@@ -84,6 +85,7 @@ class StoreCore:
         loop: where it runs.
         supervise: makes the connection.
         bounded_hold: whether `overflow="block"` may hold the server back for a while only.
+        loud: whether the log is told of outages.
         shared: whether several stores may join.
     """
 
@@ -106,6 +108,7 @@ class StoreCore:
         supervise: Supervise = Connection,
         *,
         bounded_hold: bool = True,
+        loud: bool = True,
         shared: bool = False,
     ) -> None:
         choose(options.transport)  # raises while there is no thread yet
@@ -134,7 +137,7 @@ class StoreCore:
         )
         self._sent_in_turn = False
         self._wake_up = WakeUp(self.connection.flush, self.runtime.post)
-        self.journal = Journal(self.name, self.runtime.wall)
+        self.journal = Journal(self.name, self.runtime.wall, loud=loud)
         self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
         self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
         self.values.gaps._attach(InternalObserver(self.journal.on_gap), replay=False)
@@ -158,6 +161,7 @@ class StoreCore:
             self._read_exactly()
         self._pending: dict[Hashable, Request[Any]] = {}
         self._bind()
+        disown_in_child(self)
         self.runtime.start()
 
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
@@ -321,6 +325,14 @@ class StoreCore:
         # What is emitted from now on, a late error, is delivered by whoever emits it.
         self.bus.bind(None, self.runtime.post)
 
+    def _disown(self) -> None:
+        """End in a child process what its parent goes on with; nobody is told."""
+        keep(self)
+        for part in (self.bus, self.runtime, self.publisher, self.channels):
+            part.disown()
+        self.outbox.disown(f"not sent by this process: {INHERITED}")
+        self.connection.sessions.disown()
+
     # Core: what the connection tells besides values
 
     def on_principal(self, principal: object, current: bool) -> None:
@@ -367,6 +379,7 @@ class StoreCore:
             self.options.protocol._exact = True
 
     def _bind(self) -> None:
+        self.bus.lost = self.runtime.loop.is_closed
         self.bus.bind(self.runtime.owner, self.runtime.post)
 
     def _on_moved(self) -> None:

@@ -83,6 +83,7 @@ class Request(Hot[T]):
             RuntimeError: called on a thread whose event loop the wait would block.
         """
         if not self._future.done():
+            self._life.refuse_inherited()
             refuse_on_loop("request.result()", "await it")
         try:
             return self._future.result(timeout)
@@ -95,6 +96,8 @@ class Request(Hot[T]):
         return self._wait().__await__()
 
     async def _wait(self) -> T:
+        if not self._future.done():
+            self._life.refuse_inherited()
         self._waits += 1
         waiting = asyncio.wrap_future(self._future)
         waiting.add_done_callback(_look_at)

@@ -15,6 +15,7 @@ from reactivex import Observable
 
 from .base.endpoints import ws_config
 from .base.exceptions import ConfigurationError, InvalidEndpoint
+from .base.forking import run_in_child
 from .base.options import CloseInfo, StoreOptions
 from .base.starting import start_task
 from .base.state import Status
@@ -109,6 +110,11 @@ class Registry:
 
 registry: Final = Registry()
 atexit.register(registry.close_lingering)
+
+
+@run_in_child
+def _renew() -> None:
+    registry.__init__()  # type: ignore[misc] # what it knows of is the parent's
 
 
 class SharedCore(StoreCore):
@@ -225,6 +231,8 @@ class SharedCore(StoreCore):
 
     def _leave(self) -> None:
         """Count one store less; after the last one the connection ends, at once or in a while."""
+        if self.runtime.inherited:
+            return
         with registry.lock:
             self._users -= 1
             if self._users > 0:

@@ -220,6 +220,60 @@ async def test_an_attempt_that_was_due_in_sleep_starts_at_once() -> None:
         assert loop().time() < 5
 
 
+# A clock that is set
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0, 90 * 86400.0, -90 * 86400.0])
+@pytest.mark.parametrize("status", [Status.WAITING, Status.CONNECTING])
+@pytest.mark.heimdall_virtual_time
+async def test_an_outage_is_as_long_as_it_was_whatever_the_clock_says(
+    step: float, status: Status
+) -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=None, reconnect_delay=lambda _: 40.0) as store:
+        gaps = record(store.gaps)
+        await store.wait_connected()
+        await asyncio.sleep(10)
+        peer.script(Hang())
+        peer.links[0].drop()
+        await store.wait_for(lambda s: s.status is status)
+        await asyncio.sleep(5)
+        loop().step_clock(step)
+        await store.wait_for(lambda s: s.session == 2)
+        (gap,) = gaps
+        assert gap.until == pytest.approx(loop().wall())
+        assert gap.until - gap.since == pytest.approx(loop().time(), abs=0.01)
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+@pytest.mark.heimdall_virtual_time
+async def test_the_next_attempt_is_when_it_was_and_the_state_says_when(step: float) -> None:
+    peer = ScriptedPeer(Unreachable())
+    async with store_of(peer, reconnect_delay=lambda _: 40.0) as store:
+        await store.wait_for(lambda s: s.status is Status.WAITING)
+        states = record(store.state)
+        await asyncio.sleep(5)
+        loop().step_clock(step)
+        await asyncio.sleep(2)
+        assert [state.status for state in states] == [Status.WAITING] * 2
+        assert states[-1].retry_at == pytest.approx(loop().wall() + 33)
+        assert (states[-1].attempt, states[-1].error) == (1, states[0].error)
+        loop().suspend(20)  # a sleep after a step is counted as the sleep that it was
+        await store.wait_connected()
+        assert loop().time() == pytest.approx(20)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_clock_that_is_set_is_no_sleep_of_the_machine() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer, ping_interval=None) as store:
+        await store.wait_connected()
+        loop().step_clock(3600)
+        await asyncio.sleep(5)
+        assert peer.links[0].pings == 0
+        assert store.latency.value is None
+
+
 @pytest.mark.heimdall_virtual_time
 async def test_nobody_watches_where_nobody_is_connected() -> None:
     peer = ScriptedPeer()

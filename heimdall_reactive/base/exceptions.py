@@ -310,15 +310,23 @@ class InvalidHandshake(ConnectError):
 class HandshakeRefused(ConnectError):
     """The server answered the upgrade with an HTTP status other than 101.
 
+    Args:
+        http_status: that status.
+        retry_after: as the attribute.
+        credential: whether one was sent, for the words.
+
     Attributes:
         http_status: that status.
         retry_after: seconds that its `Retry-After` header asks for, or None (RFC 9110 10.2.3).
     """
 
-    def __init__(self, http_status: int, retry_after: float | None = None) -> None:
+    def __init__(
+        self, http_status: int, retry_after: float | None = None, credential: bool = True
+    ) -> None:
+        none = "; no credential was sent: pass access_token= if it needs one"
         advice = {
-            401: "; check the access token",
-            403: "; check the access token's permissions",
+            401: "; check the access token" if credential else none,
+            403: "; check the access token's permissions" if credential else none,
             404: "; check the endpoint's path",
         }.get(http_status, "")
         sentence = f"the server refused the WebSocket with HTTP {http_status}{advice}"

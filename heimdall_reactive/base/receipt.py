@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, InvalidStateError
@@ -11,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from .exceptions import SendError, WaitTimeout
+from .forking import run_in_child
 from .masking import told
 
 __all__ = ["Delivery", "Receipt", "ReceiptState", "refuse_on_loop"]
@@ -22,7 +24,13 @@ ReceiptState: TypeAlias = Literal[
 logger: Final = logging.getLogger("heimdall_reactive")
 
 # One for all: held for a few instructions, never over user code but a finaliser's, which may send.
-_settling: Final = threading.RLock()
+_settling = threading.RLock()
+
+
+@run_in_child
+def _renew() -> None:
+    global _settling
+    _settling = threading.RLock()
 
 
 class Proving(Protocol):
@@ -89,7 +97,8 @@ class Receipt:
         Args:
             timeout: seconds, or None forever.
         """
-        return Delivery(self, self._proved(), timeout)
+        self._proved()  # the proof is asked for now
+        return Delivery(self, timeout)
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Wait, from a thread without an event loop, until the message was written.
@@ -182,6 +191,16 @@ class Receipt:
             self._state, self._error = "in_doubt", error
         self._on_proof()
 
+    def _disown(self, error: SendError | None) -> None:
+        """Settle in a child process what the parent goes on with; nobody is told.
+
+        Args:
+            error: where it was not written yet.
+        """
+        self._future = self._proof = None  # their callbacks are called in the parent
+        if error is not None:
+            self.settle("rejected", error)
+
     def _on_requeued(self) -> None:
         """Wait once more: it will be sent again."""
         with _settling:
@@ -245,14 +264,16 @@ class Delivery:
 
     Args:
         receipt: of the send.
-        proof: is settled with the receipt, or with what became of the send.
         timeout: seconds, or None forever.
     """
 
-    def __init__(self, receipt: Receipt, proof: Future[Receipt], timeout: float | None) -> None:
+    def __init__(self, receipt: Receipt, timeout: float | None) -> None:
         self._receipt = receipt
-        self._proof = proof
         self._timeout = timeout
+
+    @property
+    def _proof(self) -> Future[Receipt]:
+        return self._receipt._proved()
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Wait, from a thread without an event loop.
@@ -265,11 +286,11 @@ class Delivery:
             WaitTimeout: no proof came in time; the receipt may still become `delivered`.
             RuntimeError: called on a thread whose event loop the wait would block.
         """
-        limit = self._timeout if timeout is None else timeout
-        if not self._proof.done():
+        limit, proof = self._timeout if timeout is None else timeout, self._proof
+        if not proof.done():
             refuse_on_loop("receipt.delivered().result()", "await receipt.delivered()")
         try:
-            return self._proof.result(limit)
+            return proof.result(limit)
         except TimeoutError:
             raise self._late(limit) from None
 
@@ -277,12 +298,13 @@ class Delivery:
         return self._wait().__await__()
 
     async def _wait(self) -> Receipt:
+        proof = self._proof
         try:
             async with asyncio.timeout(self._timeout):
-                await _until_done(self._proof)
+                await _until_done(proof)
         except TimeoutError:
             raise self._late(self._timeout) from None
-        return self._proof.result()
+        return proof.result()
 
     def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
         """Call something with the receipt when its fate is known, on that thread; now if it is.
@@ -306,4 +328,20 @@ def refuse_on_loop(call: str, instead: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
+    if (patch := _patch_of_threads()) is not None:
+        raise RuntimeError(
+            f"{call} cannot wait where {patch} has patched threads: they are one thread, which "
+            "runs the store's event loop; observe the store, or make it in a process without "
+            "that patch"
+        )
     raise RuntimeError(f"{call} would block this event loop; {instead} instead")
+
+
+def _patch_of_threads() -> str | None:
+    """Return the name of what has made all threads of this process one, if anything has."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from .exceptions import ConnectionLost
 from .options import CloseInfo
 
-__all__ = ["MOVES", "NO_ANSWER", "CloseInfo", "ConnectionState", "Gap", "Status", "UpgradeAnswer"]
+__all__ = [
+    "LOOP_CLOSED",
+    "MOVES",
+    "NO_ANSWER",
+    "CloseInfo",
+    "ConnectionState",
+    "Gap",
+    "Status",
+    "UpgradeAnswer",
+]
+
+LOOP_CLOSED: Final = "the event loop was closed"
 
 
 class Status(StrEnum):
@@ -32,7 +44,7 @@ MOVES: Final[dict[Status, frozenset[Status]]] = {
     S.CONNECTED: frozenset(
         {S.CONNECTED, S.CONNECTING, S.WAITING, S.DISCONNECTING, S.DISCONNECTED, S.FAILED}
     ),
-    S.WAITING: frozenset({S.CONNECTING, S.DISCONNECTED}),
+    S.WAITING: frozenset({S.WAITING, S.CONNECTING, S.DISCONNECTED}),
     S.DISCONNECTING: frozenset({S.DISCONNECTED}),
     S.DISCONNECTED: frozenset({S.CONNECTING}),
     S.FAILED: frozenset({S.CONNECTING}),
@@ -137,6 +149,10 @@ class ConnectionState:
         """Wait for an attempt after a loss or a failure."""
         return self._ended(Status.WAITING, close, error, attempt=attempt, retry_at=retry_at)
 
+    def set_clock(self, seconds: float) -> ConnectionState:
+        """Wait as long as before, by a wall clock that was set ahead, or back."""
+        return replace(self, retry_at=(self.retry_at or 0.0) + seconds)
+
     def disconnecting(self) -> ConnectionState:
         """Begin the closing handshake that the user asked for."""
         answer = UpgradeAnswer(self.subprotocol, self.response_headers)
@@ -153,6 +169,13 @@ class ConnectionState:
     def failed(self, close: CloseInfo | None, error: Exception | None) -> ConnectionState:
         """Give up."""
         return self._ended(Status.FAILED, close, error, attempt=self.attempt)
+
+    def without_loop(self) -> ConnectionState:
+        """Return what is true where the event loop has ended and nobody has noticed."""
+        if self.status not in (S.CONNECTING, S.CONNECTED, S.WAITING, S.DISCONNECTING):
+            return self
+        lost = ConnectionLost(1006, LOOP_CLOSED)
+        return self.disconnected(CloseInfo(lost.code, lost.reason), lost)
 
     def _ended(
         self,

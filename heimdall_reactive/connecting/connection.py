@@ -20,20 +20,20 @@ from heimdall_reactive.base.exceptions import (
     ConfigurationError,
     ConnectError,
     ConnectionLost,
+    HandshakeRefused,
     SessionEnded,
 )
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
-from heimdall_reactive.base.retry import Failure, Retries
+from heimdall_reactive.base.retry import Credential, Failure, Retries
 from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.starting import start_task
-from heimdall_reactive.base.state import NO_ANSWER, ConnectionState, Gap, UpgradeAnswer
+from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.protocols.heimdall import protocol_of
 from heimdall_reactive.transports import Wire, choose
 
 from . import effects, events
-from .answers import answer_of
 from .codec import Codec
 from .envelopes import EnvelopeSession
 from .expiry import Expiry
@@ -154,7 +154,7 @@ class Connection:
 
     def abandon(self) -> None:
         """Give up what belongs to an event loop that is closed; reconnect if it was in use."""
-        self._feed(events.LoopLost(self._runtime.wall(), self._runtime.time()))
+        self._feed(events.LoopLost(self._wall(), self._runtime.time()))
 
     def reconnect(
         self, code: int = NORMAL_CLOSURE, reason: str = "", overlap: bool = False
@@ -171,7 +171,7 @@ class Connection:
         if overlap and self._protocol.overlaps:
             self._feed(events.Renew(code, reason))
         else:
-            self._feed(events.Reconnect(code, reason, self._runtime.wall()))
+            self._feed(events.Reconnect(code, reason, self._wall()))
 
     # The table and its effects
 
@@ -232,11 +232,9 @@ class Connection:
                 self._feed(event)
 
     def _tell_gap(self, gap: Gap) -> None:
-        session = self.sessions.current
-        if session is None:  # an observer has disconnected, and the socket is gone
-            self._listener.on_gap(gap)
-        else:
-            session.hold_gap(gap)
+        session = self.sessions.current  # None: an observer has disconnected
+        tell = self._listener.on_gap if session is None else session.hold_gap
+        tell(gap)
 
     def _start_attempt(self, number: int) -> None:
         self.counters.attempts += 1
@@ -275,7 +273,7 @@ class Connection:
                 self.sessions.switch()
                 self.counters.reconnects += self.state.session > 0
             if self._is_in(number, *SHAKING):
-                self._feed(events.Ready(number, self._runtime.wall(), self._answer()))
+                self._feed(events.Ready(number, self._wall(), self.sessions.answer))
 
     def _goes_on(self, number: int, upgrade: Upgrade) -> bool:
         """Tell for whom an attempt is; return whether it is still wanted."""
@@ -317,6 +315,8 @@ class Connection:
                 self._feed(events.Unusable(number))
                 return
             error = ConfigurationError("the transport raised NotImplementedError; use another one")
+        if isinstance(error, HandshakeRefused) and self._credential() == "none":
+            error = HandshakeRefused(error.http_status, error.retry_after, credential=False)
         self._feed(events.AttemptFailed(number, error, self._runtime.time()))
 
     async def _prepare(self) -> Upgrade:
@@ -335,12 +335,10 @@ class Connection:
             self._on_closed, protocol._session_ending, pace, self._reconnect_for,
             options.resend,
         )  # fmt: skip
-        if options.protocol is None:
-            session = Session(*parts)
-        else:
-            session = EnvelopeSession(protocol, self._validate, *parts)
+        own = options.protocol is not None
+        session = EnvelopeSession(protocol, self._validate, *parts) if own else Session(*parts)
         session.token, session.identity = upgrade.token, upgrade.identity
-        if options.protocol is not None or overrides(protocol, "handshake"):
+        if own or overrides(protocol, "handshake"):
             session.converse(self.state.session + 1, self.state.attempt)
         self.sessions.opening = session
 
@@ -357,7 +355,7 @@ class Connection:
         sessions.forget(session)
         self._expect_expiry()  # of what is to be sent again
         session.on_wake(self._timers.slept)
-        kind, wall = session.ending, self._runtime.wall()
+        kind, wall = session.ending, self._wall()
         lost_at = wall - session.silent_for
         error = session.refusal or (
             ConnectionLost(close.code, close.reason) if kind is None else SessionEnded(kind)
@@ -368,11 +366,7 @@ class Connection:
             self._feed(events.ClosedEarly(number, close, error, now))
         elif old:
             clean = session.wire.close_received
-            self._feed(events.HandedOver(number, clean, lost_at, wall, self._answer()))
-
-    def _answer(self) -> UpgradeAnswer:
-        session = self.sessions.current
-        return NO_ANSWER if session is None else answer_of(session.wire, session.mask)
+            self._feed(events.HandedOver(number, clean, lost_at, wall, self.sessions.answer))
 
     def _forget_loop(self) -> None:
         self._dialling = None
@@ -384,8 +378,11 @@ class Connection:
         self.sessions.kill()
 
     def _judge(self, number: int, failure: Failure) -> None:
-        decision = self._retries.decide(failure, credential_of(self.identity, self._options))
-        self._feed(events.Judged(number, decision, self._runtime.wall()))
+        decision = self._retries.decide(failure, self._credential())
+        self._feed(events.Judged(number, decision, self._wall()))
+
+    def _credential(self) -> Credential:
+        return credential_of(self.identity, self._options, self._endpoint)
 
     def _retry_due(self) -> None:
         self._feed(events.RetryDue())
@@ -395,4 +392,11 @@ class Connection:
 
     def _on_wake(self, slept: float) -> None:
         self._token_refresh.on_wake()
-        self._feed(events.Woke(slept, self._runtime.wall()))
+        wall = self._wall()
+        if slept:
+            self._feed(events.Woke(slept, wall))
+
+    def _wall(self) -> float:
+        if step := self._runtime.stepped():
+            self._feed(events.Stepped(step))
+        return self._runtime.wall()

@@ -11,7 +11,7 @@ from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
 __all__ = [
     "Announced", "AttemptFailed", "Close", "Closed", "ClosedEarly", "Connect", "Dialed",
     "Disconnect", "Event", "HandedOver", "Judged", "LoopLost", "Ready", "Reconnect", "Renew",
-    "Reopen", "Reported", "RetryDue", "Stable", "Unusable", "Woke",
+    "Reopen", "Reported", "RetryDue", "Stable", "Stepped", "Unusable", "Woke",
 ]  # fmt: skip
 
 
@@ -134,6 +134,12 @@ class Woke(NamedTuple):
     wall: float
 
 
+class Stepped(NamedTuple):
+    """The wall clock was set."""
+
+    seconds: float  # ahead, or back
+
+
 class Reopen(NamedTuple):
     """Everybody was told of the end that `connect()` did not wait for."""
 
@@ -148,5 +154,5 @@ class LoopLost(NamedTuple):
 Event: TypeAlias = (
     Connect | Disconnect | Reconnect | Renew | Close | RetryDue | Dialed | AttemptFailed
     | Unusable | Ready | Announced | Closed | ClosedEarly | HandedOver | Reported | Judged
-    | Stable | Woke | Reopen | LoopLost
+    | Stable | Stepped | Woke | Reopen | LoopLost
 )  # fmt: skip

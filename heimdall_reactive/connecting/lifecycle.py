@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Self
 
 from heimdall_reactive.base.exceptions import StoreClosed
+from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.starting import start_task
 
 from .runtime import Runtime, running_loop
@@ -54,8 +55,6 @@ class Lifecycle:
 
     Attributes:
         runtime: where the store runs.
-        closed: commands are refused.
-        ended: nothing is left.
     """
 
     def __init__(
@@ -66,14 +65,24 @@ class Lifecycle:
         close_timeout: float,
         release: Callable[[], None] | None = None,
     ) -> None:
-        self.closed = False
-        self.ended = False
+        self._closed = False
+        self._ended = False
         self.runtime = runtime
         self._finish = finish
         self._complete = complete
         self._release = runtime.release if release is None else release
         self._grace = min(close_timeout + CLOSE_GRACE, threading.TIMEOUT_MAX)
         self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether commands are refused."""
+        return self._closed or self.runtime.inherited
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left."""
+        return self._ended or self.runtime.inherited
 
     def call(self, command: Callable[[], None]) -> None:
         """Perform a command here, or soon on the loop's thread."""
@@ -90,16 +99,26 @@ class Lifecycle:
         """Refuse a command to a closed store.
 
         Raises:
-            StoreClosed: it is closed.
+            StoreClosed: it is closed, or the parent process's.
         """
-        if self.closed:
+        if self._closed or self.runtime.inherited:
+            self.refuse_inherited()
             raise StoreClosed("the store is closed; make a new one with use_websocket()")
+
+    def refuse_inherited(self) -> None:
+        """Refuse what can only be done in the process that has made the store.
+
+        Raises:
+            StoreClosed: it is the parent process's.
+        """
+        if self.runtime.inherited:
+            raise StoreClosed(INHERITED)
 
     def close(self) -> None:
         """Close from any thread; blocks until the end, unless this thread runs an event loop."""
         if self.ended:
             return
-        self.closed = True  # here already, so that no other thread's commands delay the end
+        self._closed = True  # here already, so that no other thread's commands delay the end
         runtime = self._reachable()
         if running_loop() is not None:
             runtime.post(self._begin)
@@ -120,7 +139,7 @@ class Lifecycle:
         if self.ended:
             self._release()  # a `close()` may have begun it, and be about to
             return
-        self.closed = True
+        self._closed = True
         runtime = self._reachable()
         if runtime.loop is asyncio.get_running_loop():
             await self._close_here()
@@ -156,4 +175,4 @@ class Lifecycle:
             await self._finish()
         finally:
             self._complete()
-            self.ended = True
+            self._ended = True

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.masking import told
 
 __all__ = ["LoopThread", "plain_loop"]
@@ -27,10 +28,13 @@ class LoopThread:
     Attributes:
         loop: the event loop.
         thread: its thread, which has started.
+        inherited: it is that of the parent process.
     """
 
     def __init__(self, name: str) -> None:
         self.loop = plain_loop()
+        self.inherited = False
+        disown_in_child(self)
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.thread.start()
 
@@ -44,13 +48,22 @@ class LoopThread:
         if self.thread is not threading.current_thread():
             self.thread.join()
 
+    def _disown(self) -> None:
+        """Leave the loop to the parent process, also where this thread is the one that forked."""
+        self.inherited = True
+        if self.thread is threading.current_thread():
+            self.loop.stop()  # it shares what it waits for, and would take the parent's wake-ups
+
     def _run(self) -> None:
         try:
             self._run_until_stopped()
+            if self.inherited:
+                return
             self.loop.run_until_complete(_cancel_the_rest())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
-            self.loop.close()
+            if not self.inherited:
+                self.loop.close()
 
     def _run_until_stopped(self) -> None:
         while True:
@@ -58,6 +71,8 @@ class LoopThread:
                 self.loop.run_forever()
                 return
             except (SystemExit, KeyboardInterrupt) as error:
+                if self.inherited:
+                    raise
                 # Raised by an observer of one store: the others on this thread must live on.
                 logger.error("an observer tried to end the background thread: %s", told(error))
 

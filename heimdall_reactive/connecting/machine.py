@@ -40,6 +40,7 @@ from .events import (
     Reported,
     RetryDue,
     Stable,
+    Stepped,
     Unusable,
     Woke,
 )
@@ -65,7 +66,11 @@ def _is_late(machine: Machine, event: Event) -> bool:
     return number is not None and number != machine.number
 
 
-_ANYWHERE: Final[dict[type[Event], Row]] = {Close: steps.close, LoopLost: steps.forget}
+_ANYWHERE: Final[dict[type[Event], Row]] = {
+    Close: steps.close,
+    LoopLost: steps.forget,
+    Stepped: steps.set_clock,
+}
 
 
 def _rows(disconnect: Row | None, rows: dict[type[Event], Row]) -> dict[type[Event], Row]:
@@ -161,6 +166,7 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], Row]]] = {
             Renew: steps.connect,
             RetryDue: steps.retry,
             Woke: steps.wait_less,
+            Stepped: steps.wait_as_long,
             LoopLost: steps.retry_elsewhere,
         },
     ),

@@ -341,6 +341,13 @@ class Outbox:
             self._closed = reason
         self.clear(reason)
 
+    def disown(self, reason: str) -> None:
+        """Leave what waits to the parent process: it is not sent by this one."""
+        self._lock, self._room, self._closed = threading.RLock(), None, reason
+        for entry in self._entries:
+            entry.receipt._disown(SendError(reason))
+        self._entries.clear()
+
     def _take_while(self, goes: Callable[[QueuedSend], bool]) -> list[QueuedSend]:
         taken: list[QueuedSend] = []
         with self._lock:

@@ -85,8 +85,20 @@ class Proofs:
             return "delivered"
         return "in_doubt" if self.doubt else "written"
 
+    def disown(self, reason: str) -> None:
+        """Doubt what is not proved, as nobody tells a child process; the parent goes on."""
+        self.doubt = reason
+        if self.in_flight is not None:
+            self.in_flight._disown(SendError(reason))
+        for receipt in (*self._unanswered.values(), *(each for _, each in self._waiting)):
+            if receipt is not None:
+                receipt._disown(None)
+
     def expect(self, receipt: Receipt, number: int) -> None:
         """Have a receipt told of its proof, or of the end; from any thread."""
+        if self.doubt:
+            receipt._on_proof()
+            return
         self._call(lambda: self._expect(receipt, number))
 
     def _expect(self, receipt: Receipt, number: int) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.forking import keep, run_in_child
 
 from .loop_thread import LoopThread
 
-__all__ = ["LoopOption", "Runtime", "chosen", "running_loop", "wall_of"]
+__all__ = ["LoopOption", "Runtime", "chosen", "elapsed_of", "running_loop", "wall_of"]
 
 LoopOption: TypeAlias = Literal["auto", "thread"] | asyncio.AbstractEventLoop
 
+SAME = 0.001  # seconds; two clocks are not read at the same moment
 NOBODY = -1  # no thread has this identifier
 
 
@@ -70,6 +73,13 @@ class _Background:
 _background = _Background()
 
 
+@run_in_child
+def _renew() -> None:
+    global _background
+    keep(_background)
+    _background = _Background()
+
+
 class Runtime:
     """The event loop of one store, and the way to it from any thread.
 
@@ -82,6 +92,7 @@ class Runtime:
     Attributes:
         loop: the event loop.
         owner: identifier of its thread, or `NOBODY` while that is unknown.
+        inherited: it is that of the parent process.
     """
 
     def __init__(
@@ -90,6 +101,7 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop
         self.owner = NOBODY
         self.background = False
+        self.inherited = False
         self._bound = bound
         self._moved = moved
         self._moving = threading.RLock()  # reentrant for the same reason
@@ -101,6 +113,7 @@ class Runtime:
             self.loop = loop
             if loop is running_loop():
                 self.owner = threading.get_ident()
+        self._began = self.wall() - elapsed_of(self.loop)
 
     def start(self) -> None:
         """Learn which thread runs the loop; from now on `bound` and `moved` may be called.
@@ -122,8 +135,19 @@ class Runtime:
         """Return seconds since the epoch; by the loop's own clock where it has one."""
         return wall_of(self.loop)
 
+    def stepped(self) -> float:
+        """Return by how many seconds the wall clock was set since the last look, mostly 0."""
+        began = self.wall() - elapsed_of(self.loop)
+        step = began - self._began
+        if abs(step) < SAME:
+            return 0.0
+        self._began = began
+        return step
+
     def post(self, call: Callable[[], None]) -> None:
         """Call something soon on the loop, from any thread; never raises for a closed loop."""
+        if self.inherited:
+            return  # the call would wake the parent
         try:
             self.loop.call_soon_threadsafe(call)
         except RuntimeError:
@@ -147,6 +171,11 @@ class Runtime:
             mine, self.background, self._released = self.background, False, True
         if mine:
             _background.release(self.loop)
+
+    def disown(self) -> None:
+        """Leave the loop to the parent process."""
+        self._moving = threading.RLock()
+        self.owner, self.background, self.inherited, self._released = NOBODY, False, True, True
 
     def _adopt(self) -> None:
         self.owner = threading.get_ident()
@@ -175,6 +204,24 @@ def wall_of(loop: asyncio.AbstractEventLoop) -> float:
     """Return seconds since the epoch by a loop's own clock, where it has one."""
     own: Callable[[], float] = getattr(loop, "wall", time.time)
     return own()
+
+
+def elapsed_of(loop: asyncio.AbstractEventLoop) -> float:
+    """Return seconds that no step of the wall clock changes, those of a sleep included.
+
+    The clock of an event loop stands still while the machine sleeps, on Linux and macOS.
+    """
+    own: Callable[[], float] = getattr(loop, "elapsed", _elapsed)
+    return own()
+
+
+def _elapsed() -> float:
+    if sys.platform == "win32":
+        return time.monotonic()
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.time() if clock is None else time.clock_gettime(clock)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

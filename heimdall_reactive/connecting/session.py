@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
+from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.masking import Mask, bare
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
@@ -23,6 +24,7 @@ from heimdall_reactive.base.state import Gap
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.transports import Wire
 from heimdall_reactive.transports.ending import MAX_REASON
+from heimdall_reactive.transports.taken import leave
 
 from .codec import InvalidUtf8, encode
 from .conversation import Conversation
@@ -150,6 +152,11 @@ class Session:
         doubted = self._end_proofs()  # reported later: the table is in the middle of a step
         with suppress(RuntimeError):  # its loop is closed
             self._loop.call_soon_threadsafe(self._report_doubt, doubted)
+
+    def disown(self) -> None:
+        """Leave the socket to the parent process."""
+        self._proofs.disown(INHERITED)
+        leave(self.wire)
 
     @property
     def ending(self) -> str | None:

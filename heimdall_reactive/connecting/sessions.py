@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
+
+from .answers import answer_of
 from .session import Session
 
 __all__ = ["Sessions"]
@@ -37,6 +40,12 @@ class Sessions:
     def read(self) -> Session | None:
         """The one whose frames are delivered."""
         return self.old or self.current
+
+    @property
+    def answer(self) -> UpgradeAnswer:
+        """What the server has answered to the upgrade of the one that writes."""
+        session = self.current
+        return NO_ANSWER if session is None else answer_of(session.wire, session.mask)
 
     def switch(self) -> Session | None:
         """Make the one that was opened the current one; return the one before."""
@@ -104,6 +113,12 @@ class Sessions:
         session, self.current = self.current, None
         if session is not None:
             session.kill()
+
+    def disown(self) -> None:
+        """Leave all of them to the parent process."""
+        for session in (self.opening, self.old, self.current, *self._parted):
+            if session is not None:
+                session.disown()
 
     async def wait_closed(self) -> None:
         """Return when there is no current one."""

@@ -14,7 +14,7 @@ from heimdall_reactive.base.exceptions import ConnectionLost, TokenError
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.retry import Failure
 from heimdall_reactive.base.rules import Action
-from heimdall_reactive.base.state import Gap
+from heimdall_reactive.base.state import LOOP_CLOSED, Gap
 
 from .effects import (
     CancelAttempt,
@@ -50,6 +50,7 @@ from .events import (
     Renew,
     Reopen,
     Reported,
+    Stepped,
     Woke,
 )
 from .phases import Machine, Phase
@@ -58,7 +59,7 @@ __all__ = ["MachineStep", "Row"]
 
 NORMAL_CLOSURE: Final = 1000
 ABNORMAL_CLOSURE: Final = 1006
-LOOP_CLOSED: Final = "the event loop was closed"
+TOLD: Final = 0.5  # seconds by which the wall clock must be set for observers to be told
 
 MachineStep: TypeAlias = tuple[Machine, tuple[Effect, ...]]
 Row: TypeAlias = Callable[[Machine, Any], MachineStep]
@@ -243,6 +244,22 @@ def wait_less(machine: Machine, event: Woke) -> MachineStep:
     """Count the sleep in: the event loop's clock stood still."""
     left = (machine.state.retry_at or event.wall) - event.wall
     return machine, (StartTimer(max(0.0, left)),)
+
+
+def set_clock(machine: Machine, event: Stepped) -> MachineStep:
+    """Move the moment of a loss with the wall clock: an outage is as long as it was."""
+    if machine.lost_at is None:
+        return machine, ()
+    return replace(machine, lost_at=machine.lost_at + event.seconds), ()
+
+
+def wait_as_long(machine: Machine, event: Stepped) -> MachineStep:
+    """Tell when the next attempt starts by the clock of now; its timer knows no clock."""
+    now, _ = set_clock(machine, event)
+    if abs(event.seconds) < TOLD or now.state.retry_at is None:
+        return now, ()
+    state = now.state.set_clock(event.seconds)
+    return replace(now, state=state), (Tell(state),)
 
 
 def closing(row: Row) -> Row:

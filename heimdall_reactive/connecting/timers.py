@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .runtime import Runtime, wall_of
-from .suspend import suspend_watch
+from .runtime import Runtime, elapsed_of, wall_of
+from .suspend import SuspendWatch, suspend_watch
 
 __all__ = ["Timers"]
 
@@ -16,7 +16,8 @@ class Timers:
 
     Args:
         runtime: the event loop.
-        on_wake: called with the seconds that the machine has slept, while a timer is set.
+        on_wake: called with the seconds that the machine has slept, while a timer is set; with 0
+            where its clock was set.
     """
 
     def __init__(self, runtime: Runtime, on_wake: Callable[[float], None]) -> None:
@@ -28,23 +29,23 @@ class Timers:
     @property
     def slept(self) -> float:
         """How many seconds the machine has slept since the last look."""
-        return suspend_watch(self._runtime.loop, wall_of).slept
+        return self._watch().slept
 
     def retry(self, delay: float, call: Callable[[], None]) -> None:
         """Have an attempt started in some seconds, in place of the one that is waited for."""
         if self._retry is not None:
             self._retry.cancel()
         self._retry = self._runtime.loop.call_later(delay, call)
-        suspend_watch(self._runtime.loop, wall_of).add(self._on_wake)
+        self._watch().add(self._on_wake)
 
     def stable(self, delay: float, call: Callable[[], None]) -> None:
         """Have something called when the connection has stayed up for some seconds."""
         self._stable = self._runtime.loop.call_later(delay, call)
-        suspend_watch(self._runtime.loop, wall_of).add(self._on_wake)
+        self._watch().add(self._on_wake)
 
     def cancel(self) -> None:
         """Wait for nothing any more."""
-        suspend_watch(self._runtime.loop, wall_of).remove(self._on_wake)
+        self._watch().remove(self._on_wake)
         for timer in (self._retry, self._stable):
             if timer is not None:
                 timer.cancel()
@@ -53,3 +54,6 @@ class Timers:
     def forget(self) -> None:
         """Leave the timers to an event loop that is closed."""
         self._retry = self._stable = None
+
+    def _watch(self) -> SuspendWatch:
+        return suspend_watch(self._runtime.loop, wall_of, elapsed_of)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pydantic_core import from_json
 
 from heimdall_reactive.base.access_token import AccessToken
-from heimdall_reactive.base.endpoints import is_loopback
+from heimdall_reactive.base.endpoints import is_loopback, ws_config
 from heimdall_reactive.base.exceptions import (
     ConfigurationError,
     ConnectError,
@@ -108,8 +108,8 @@ async def prepare(
     return upgrade._replace(principal=whose, mask=mask, identity=identity, token=secret)
 
 
-def credential_of(identity: Identity, options: StoreOptions) -> Credential:
-    """Return what an attempt sends to tell who it is: a token, or a header that is known for it."""
+def credential_of(identity: Identity, options: StoreOptions, endpoint: SecretStr) -> Credential:
+    """Return what an attempt sends to tell who it is: a token, a login, or a header for it."""
     headers = options.additional_headers
     if callable(identity.token) or (identity.token is None and callable(headers)):
         return "provider"
@@ -117,7 +117,16 @@ def credential_of(identity: Identity, options: StoreOptions) -> Credential:
         named = {name.lower() for name, _ in header_pairs(None if callable(headers) else headers)}
     except ConfigurationError:  # the attempt has failed of them
         named = set()
-    return "none" if identity.token is None and not named & CREDENTIALS else "static"
+    sent = identity.token is not None or named & CREDENTIALS or _has_login(endpoint)
+    return "static" if sent else "none"
+
+
+def _has_login(endpoint: SecretStr) -> bool:
+    try:
+        parts = urlsplit(ws_config.resolve(endpoint.get_secret_value()))
+    except ConfigurationError:  # the attempt has failed of it
+        return False
+    return bool(parts.username or parts.password)
 
 
 def claimed(identity: Identity) -> object:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from heimdall_reactive.base.exceptions import ConfigurationError, StreamOverflow
+from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.stats import ConsumerStats
 
 __all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "ConsumerOverflow"]
@@ -175,6 +176,13 @@ class Buffers:
         self._lock = threading.RLock()
         self._all: dict[int, Buffer[Any]] = {}
         self._made = 0
+        disown_in_child(self)
+
+    def _disown(self) -> None:
+        """Leave what waits to the parent process."""
+        self._lock = threading.RLock()
+        for buffer in self._all.values():
+            buffer.lock = threading.RLock()
 
     def name(self, kind: str, given: str | None) -> str:
         """Return the name of a new consumer: the given one, or its kind and number."""

@@ -13,6 +13,7 @@ from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.exceptions import WaitTimeout
+from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.base.stats import ConsumerStats
 
@@ -34,6 +35,12 @@ class _Tray(Generic[T]):
         self.buffer = buffer
         self.ended = False
         self.changed = threading.Condition(buffer.lock)
+        disown_in_child(self)
+
+    def _disown(self) -> None:
+        """End after what waits: nothing more comes in a child process."""
+        self.buffer.lock, self.ended = threading.RLock(), True
+        self.changed = threading.Condition(self.buffer.lock)
 
     def put(self, value: T) -> None:
         """Add what came, and wake who waits for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import weakref
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
+from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.stats import ConsumerStats
 
 from .buffers import Buffer, Buffers
@@ -35,6 +37,11 @@ class Inlet(Generic[T]):
         self.failure: Exception | None = None
         self.until = time.monotonic() + SLICE  # then the event loop has its turn
         self._waiters: deque[asyncio.Future[None]] = deque()
+        disown_in_child(self)
+
+    def _disown(self) -> None:
+        """End after what waits: nothing more comes in a child process."""
+        self.buffer.lock, self.ended = threading.RLock(), True
 
     async def give_way(self) -> None:
         """Let the event loop have its turn: values may come faster than they are taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
@@ -10,6 +11,7 @@ from reactivex import abc
 from reactivex.disposable import CompositeDisposable
 
 from heimdall_reactive.base.exceptions import StoreError
+from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.base.stats import ConsumerStats
@@ -65,6 +67,8 @@ class StoreView(Readable[In], abc.DisposableBase):
         self, store: Viewed[In], hop: Hop, buffer: Buffer[ViewStep], buffers: Buffers
     ) -> None:
         bus = Bus(store._report)
+        of_store = store._values.bus
+        bus.lost = lambda: of_store.lost is not None and of_store.lost()
         super().__init__(Values(bus), store._call, store._report)
         self._bus = bus
         self._hop = hop
@@ -80,6 +84,7 @@ class StoreView(Readable[In], abc.DisposableBase):
         self.connect: Trigger = Trigger(bus, "connect", store.connect)
         self.disconnect: Trigger = Trigger(bus, "disconnect", store.disconnect)
         self._link = link = _Link(self)
+        disown_in_child(self)
         bus.keep = self._keep  # whoever has a subject has its bus, and so this view
         subscriptions = CompositeDisposable()
         self._detach = weakref.finalize(self, detach, subscriptions, buffers, buffer)
@@ -106,6 +111,13 @@ class StoreView(Readable[In], abc.DisposableBase):
             self._disposed = True
             self._buffer.clear()
         self._detach()
+
+    def _disown(self) -> None:
+        """Leave the view, as its store, to the parent process."""
+        self._buffer.lock = threading.RLock()
+        self._disposed = True
+        self._bus.disown()
+        self._values.disown()
 
     def _keep(self, source: Source[Any]) -> None:
         """Live on while a subject is observed; the bus's lock is held."""

@@ -52,8 +52,10 @@ def serve_in_thread(
         try:
             yield server
         finally:
-            thread.call(server.stop())
+            if not thread.inherited:  # a child process by `fork()` has no such thread
+                thread.call(server.stop())
     finally:
-        # As `asyncio.run` does: no thread that resolved a name is left.
-        thread.call(thread.loop.shutdown_default_executor())
-        thread.stop()
+        if not thread.inherited:
+            # As `asyncio.run` does: no thread that resolved a name is left.
+            thread.call(thread.loop.shutdown_default_executor())
+            thread.stop()

@@ -55,6 +55,9 @@ class Bus:
         self._post: Post | None = None
         self._wake: WakeUp | None = None
         self._escaped: BaseException | None = None
+        self.inherited = False  # from a parent process, and nobody has been told
+        # Whether its event loop has ended, so that nothing is committed: then readers are told.
+        self.lost: Callable[[], bool] | None = None
         # Told of each change of a source's observers. A view lives while it is in here.
         self.keep: Callable[[Any], None] | None = None
 
@@ -66,6 +69,12 @@ class Bus:
             waiting = bool(self._queue)
         if waiting:
             self.drain()
+
+    def disown(self) -> None:
+        """Deliver nothing that the parent process delivers, and whatever else comes at once."""
+        self.lock, self.inherited = threading.RLock(), True
+        self._queue, self._draining, self._escaped = None, False, None
+        self._owner = self._post = self._wake = self.lost = None
 
     def emit(self, source: Emitter[T], value: T, only_replaying: bool = False) -> None:
         """Commit a value and notify the observers of its source, or those that get replays."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from heimdall_reactive.base.exceptions import HeimdallError, one_line
+from heimdall_reactive.base.endpoints import redact, ws_config
+from heimdall_reactive.base.exceptions import HeimdallError, SessionEnded, one_line
 from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 __all__ = ["Journal", "JournalEntry", "about_error"]
@@ -47,16 +49,21 @@ class JournalEntry:
 class Journal:
     """The last 256 events of a store, the oldest first; `print` shows one a line.
 
-    A message makes no entry. A dial, a change of the state, an error, a gap and a token do.
+    A message makes no entry. A dial, a change of the state, an error, a gap and a token do. The
+    log is told of an outage without being asked: when it begins, when it ends, and that the store
+    gave up.
 
     Args:
         name: of the store, for the log.
         now: gives seconds since the epoch.
+        loud: whether the log is told of outages; not of those that are only replayed.
     """
 
-    def __init__(self, name: str, now: Callable[[], float]) -> None:
+    def __init__(self, name: str, now: Callable[[], float], *, loud: bool = True) -> None:
         self._name = name
         self._now = now
+        self._loud = loud
+        self._down = False  # since a failure that the log was told of
         self._entries: deque[JournalEntry] = deque(maxlen=LIMIT)
 
     def __iter__(self) -> Iterator[JournalEntry]:
@@ -83,11 +90,38 @@ class Journal:
 
     def on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
         """Note a change of the state; the start of an attempt is a `dial`."""
-        state = pair[1]
+        before, state = pair
         if state.status is Status.CONNECTING:
             self.add("dial", {"attempt": state.attempt, "session": state.session})
         else:
             self.add("state", _about_state(state))
+        if self._loud:
+            self._tell(before, state)
+
+    def _tell(self, before: ConnectionState, state: ConnectionState) -> None:
+        """Tell the log of the first failure in a row, of its end, and of the end of all attempts.
+
+        At the levels that are shown where nobody has configured logging.
+        """
+        level, text = logging.WARNING, ""
+        match state.status:
+            case Status.WAITING if not self._down:
+                text = f"{_cause(state)}; {'reconnecting' if state.session else 'retrying'}"
+            case Status.FAILED | Status.DISCONNECTED if isinstance(state.error, SessionEnded):
+                text = _cause(state)  # which says what to do
+            case Status.FAILED:
+                text = f"gave up: {_cause(state)}; connect() tries again"
+            case Status.DISCONNECTED if state.error is not None:
+                text = f"ended: {_cause(state)}; connect() connects again"
+            case Status.CONNECTED if self._down and not before.is_connected:
+                level, text = logging.INFO, f"connected{' again' if state.session > 1 else ''}"
+        if state.status not in (Status.CONNECTING, Status.DISCONNECTING):
+            self._down = state.status is Status.WAITING
+        if text:
+            extra = {"endpoint": self._name, "event": "state", "details": _about_state(state)}
+            url = _url(self._name)
+            once = text.replace(f" ({url})", "")  # many errors name it too
+            logger.log(level, "%s: %s", url, once, extra=extra)
 
     def on_error(self, error: Exception) -> None:
         """Note what ended nothing."""
@@ -100,6 +134,21 @@ class Journal:
     def on_token(self, source: str) -> None:
         """Note that there is a token: of a `provider`, or `set` by the program."""
         self.add("token", {"source": source})
+
+
+def _url(name: str) -> str:
+    """Return the URL of a store by its name, which may be a path under a URL with secrets."""
+    if re.match(r"[\w+.-]+:", name):
+        return name
+    try:
+        return redact(ws_config.resolve(name))
+    except HeimdallError:
+        return name
+
+
+def _cause(state: ConnectionState) -> str:
+    details = about_error(state.error or HeimdallError(str(state.status)))
+    return str(details.get("text", details["error"]))
 
 
 def about_error(error: BaseException) -> dict[str, Any]:

@@ -83,6 +83,11 @@ class Publisher:
         if Status.DISCONNECTED in MOVES[state.status]:
             self._bus.emit_all(values.changes(state.disconnected(close)))
 
+    def disown(self) -> None:
+        """Leave all stores to the parent process."""
+        for values in self._everyone():
+            values.disown()
+
     def forget_message(self) -> None:
         """Reset the last message: it was another user's."""
         for values in self._everyone():

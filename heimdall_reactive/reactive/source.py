@@ -215,6 +215,11 @@ class Source(Hot[T]):
             except BaseException as error:
                 self._bus.caught(error, self._name)
 
+    def _disown(self) -> None:
+        """End in a child process without telling anybody: the observers are the parent's."""
+        self._records, self._fan, self._completed = (), NOBODY, True
+        self._changed()
+
     def _attach(
         self, observer: abc.ObserverBase[T] | InternalObserver[T], replay: bool
     ) -> abc.DisposableBase:
@@ -226,6 +231,8 @@ class Source(Hot[T]):
             completed = self._completed
             if not completed:
                 self._change(record, None)
+        if replay:
+            value = self._told(value)
         if completed:
             if replay:
                 self._bus.guard(self._name, observer.on_next, value)
@@ -233,6 +240,10 @@ class Source(Hot[T]):
             return Disposable()
         record.start(value)
         return record
+
+    def _told(self, value: Any) -> Any:
+        """Return what a reader is told of a value, outside of any lock."""
+        return value
 
     def _detach(self, record: Subscription[T]) -> None:
         """Remove an observer; a second time does nothing."""

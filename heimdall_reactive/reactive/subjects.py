@@ -6,12 +6,18 @@ import warnings
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Any, Generic, Never, NoReturn, TypeVar
+from typing import Any, Final, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
 from reactivex.subject import BehaviorSubject, Subject
 
-from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError, StoreClosed
+from heimdall_reactive.base.exceptions import (
+    ReadOnlyError,
+    SourceError,
+    StoreClosed,
+    StoreError,
+)
+from heimdall_reactive.base.state import ConnectionState
 
 from .bus import Bus, Emitter
 from .source import Source
@@ -20,6 +26,13 @@ __all__ = ["Command", "Selection", "Selections", "State", "Stream", "Trigger", "
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# What is true of a value where the store's event loop has ended, and nothing is committed.
+WHEN_LOST: Final[dict[str, Callable[[Any], Any]]] = {
+    "state": ConnectionState.without_loop,
+    "is_connected": lambda _: False,
+    "latency": lambda _: None,
+}
 
 
 class Stream(Source[T]):
@@ -59,12 +72,23 @@ class State(Source[T], BehaviorSubject[T]):
     @property
     def value(self) -> T:
         """The current value."""
-        return self._value
+        lost = self._bus.lost  # not `_told`, which would be a second call for each look
+        return self._value if lost is None or not lost() else self._when_lost(self._value)
 
     # Of no type, so that type checkers refuse an assignment as well.
     @value.setter  # type: ignore[override]
     def value(self, value: Never) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._refuse()
+
+    def _when_lost(self, value: T) -> T:
+        # By the name: an attribute would cost each store 500 bytes.
+        known = WHEN_LOST.get(self._name)
+        return value if known is None else known(value)
+
+    def _told(self, value: T) -> T:
+        """Return what is true of a value also where the store's event loop has ended."""
+        lost = self._bus.lost
+        return value if lost is None or not lost() else self._when_lost(value)
 
     def _commit(self, value: T) -> int:
         """Make the value the current one; the bus's lock is held."""
@@ -133,8 +157,15 @@ class Selection(State[R], Generic[T, R]):
         keep: Callable[[Selection[T, R], bool], None],
     ) -> None:
         self._selector = selector
+        self._of: State[T] | None = None
         self._keep = keep
         super().__init__(bus, "select", selector(source))
+
+    def _when_lost(self, value: R) -> R:
+        try:
+            return value if self._of is None else self._selector(self._of.value)
+        except Exception:  # as with any state: the value stays
+            return value
 
     def _changes(self, source: T) -> list[tuple[Emitter[Any], Any]]:
         """Return what there is to commit for the source's next value: itself, or nothing."""
@@ -170,6 +201,7 @@ class Selections(Generic[T]):
         """Derive one more."""
         bus, seen = self._state._bus, self._state._value
         selection = Selection(bus, selector, seen, self._keep)
+        selection._of = self._state
         selection._completed = self._state._completed
         with bus.lock:
             self._all.add(selection)
@@ -217,8 +249,11 @@ class Command(State[T | None], Generic[T, R]):
         """
         try:
             self._perform(value)  # type: ignore[arg-type]
-        except StoreClosed:
-            return  # an ordinary end: two stores that are bridged are closed one after the other
+        except StoreClosed as error:
+            # An ordinary end: two stores that are bridged are closed one after the other.
+            if self._bus.inherited:
+                self._bus.inherited = False
+                self._bus.report(StoreError(f"{self._name}: {error}"), self._name)
         except (Exception, CancelledError) as error:
             self._bus.report(error, self._name)
 

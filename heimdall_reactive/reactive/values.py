@@ -6,13 +6,22 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
-from heimdall_reactive.base.exceptions import ObserverError, StoreError
+from heimdall_reactive.base.exceptions import (
+    InvalidMessage,
+    ObserverError,
+    ServerError,
+    StoreClosed,
+    StoreError,
+)
+from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.masking import told
-from heimdall_reactive.base.state import ConnectionState, Gap
+from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 from .bus import Bus, Emitter
 from .history import Histories
 from .journal import about_error
+from .source import Source
 from .subjects import Selections, State, Stream
 
 __all__ = ["Change", "Reporter", "Values"]
@@ -21,6 +30,8 @@ In = TypeVar("In")
 Change = tuple[Emitter[Any], Any]
 
 logger: Final = logging.getLogger("heimdall_reactive")
+ABNORMAL_CLOSURE: Final = 1006
+OF_THE_PEER: Final = (InvalidMessage, ServerError)  # it may cause as many of them as it likes
 
 
 class Values(Generic[In]):
@@ -75,9 +86,29 @@ class Values(Generic[In]):
             *self.selections.current(), self.transitions, self.gaps, self.errors, *others,
         ))  # fmt: skip
 
+    def disown(self) -> None:
+        """Fail in a child process; the observers are the parent's, and are told nothing here."""
+        close = CloseInfo(ABNORMAL_CLOSURE, INHERITED, "client")
+        session, error = self.state._value.session, StoreClosed(INHERITED)
+        state = ConnectionState(status=Status.FAILED, session=session, close=close, error=error)
+        self.state._value, self.is_connected._value, self.latency._value = state, False, None
+        selections = self.selections.current()
+        for selection in selections:
+            for _, value in selection._changes(state):
+                selection._value = value
+        sources: tuple[Source[Any], ...] = (
+            self.state, self.is_connected, self.last_message, self.latency, self.messages,
+            self.transitions, self.gaps, self.errors, *selections,
+        )  # fmt: skip
+        for source in sources:
+            source._disown()
+
 
 class Reporter:
     """Reports what ended nothing, on `errors` and in the log.
+
+    What may come without end, errors of observers and those that the peer causes, is counted in
+    the log, which is told of the 1st, 2nd, 4th and so on.
 
     Args:
         name: of the store, for the log.
@@ -87,18 +118,25 @@ class Reporter:
         tell: emits an error; set when there is something to emit it on.
     """
 
-    __slots__ = ("_name", "count", "tell")
+    __slots__ = ("_caused", "_name", "count", "tell")
 
     tell: Callable[[StoreError], None]
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._caused: dict[type[StoreError], int] = {}
         self.count = 0
 
     def error(self, error: StoreError) -> None:
         """Report an error."""
-        extra = {"endpoint": self._name, "event": "error", "details": about_error(error)}
-        logger.warning("%s: %s", self._name, error, extra=extra)
+        details, so_far = about_error(error), ""
+        if isinstance(error, OF_THE_PEER):
+            kind = next(kind for kind in OF_THE_PEER if isinstance(error, kind))
+            details["count"] = self._caused[kind] = self._caused.get(kind, 0) + 1
+            so_far = f" ({details['count']} so far)"
+        if _is_told(details.get("count", 1)):
+            extra = {"endpoint": self._name, "event": "error", "details": details}
+            logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
 
     def raised(self, error: BaseException, source: str) -> None:
@@ -112,7 +150,7 @@ class Reporter:
             self.error(error)
             return
         self.count += 1
-        if self.count & (self.count - 1) == 0:  # the 1st, 2nd, 4th ...: not to drown the log
+        if _is_told(self.count):
             # One line, without its text: that may quote a message, and forge a line of the log.
             details = {"count": self.count}
             extra = {"endpoint": self._name, "event": "observer", "details": details}
@@ -120,3 +158,8 @@ class Reporter:
             logger.error(text, source, told(error), self.count, extra=extra)
         if source != "errors":  # an observer of the errors that raises must not feed itself
             self.tell(ObserverError(error, source))
+
+
+def _is_told(count: int) -> bool:
+    """Return whether the log is told: of the 1st, 2nd, 4th ..., for it must not drown."""
+    return count & (count - 1) == 0

@@ -87,19 +87,23 @@ class Waiter:
     def _watch(self) -> tuple[Future[ConnectionState], Callable[[], None]]:
         found: Future[ConnectionState] = Future()
 
+        closed: Exception = StoreClosed("the store was closed before what was waited for came")
+
         def fail(error: Exception) -> None:
             self._behind(lambda: _settle(found.set_exception, error))
 
         def look(state: ConnectionState) -> None:
+            nonlocal closed
             if found.done():
                 return
+            if isinstance(state.error, StoreClosed):  # it says more
+                closed = state.error.with_traceback(None)
             try:
                 if self._predicate(state):
                     self._behind(lambda: _settle(found.set_result, state))
             except Exception as error:
                 fail(error)
 
-        closed = StoreClosed("the store was closed before what was waited for came")
         subscription = SingleAssignmentDisposable()
 
         def subscribe() -> None:

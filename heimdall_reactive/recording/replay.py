@@ -81,6 +81,7 @@ def replay(
         raise ConfigurationError("speed must be a number above 0, or 'instant'")
     player = partial(Player, Path(path), pace, lambda: store.close())
     options = StoreOptions(immediate=immediate)
-    core = StoreCore(read_first(Path(path)).endpoint, options, Codec(message_type), loop, player)
+    where, codec = read_first(Path(path)).endpoint, Codec(message_type)
+    core = StoreCore(where, options, codec, loop, player, loud=False)
     store: WebSocketStore[Any] = WebSocketStore(core, immediate)
     return store

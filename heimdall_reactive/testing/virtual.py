@@ -69,6 +69,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     ) -> None:
         self._now = start
         self._began = time.time() - start
+        self._slept = 0.0
         self._grace = grace
         self._deadline = deadline
         self._idlers: list[asyncio.Future[None]] = []
@@ -89,6 +90,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def suspend(self, seconds: float) -> None:
         """Let the machine sleep: the wall clock goes on, while this clock stands still."""
         self._began += seconds
+        self._slept += seconds
+
+    def step_clock(self, seconds: float) -> None:
+        """Let somebody set the machine's clock: the wall clock jumps, in either direction."""
+        self._began += seconds
+
+    def elapsed(self) -> float:
+        """Return seconds that no step of the wall clock changes, those of a sleep included."""
+        return self._now + self._slept
 
     @property
     def timers(self) -> list[asyncio.TimerHandle]:

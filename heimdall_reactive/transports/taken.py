@@ -1,15 +1,16 @@
-"""How much of what we wrote the peer's host has taken: Linux tells for a socket of TCP."""
+"""What the system knows of a socket that asyncio does not: what was acknowledged, whose it is."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import sys
 from contextlib import suppress
 from typing import Any, Final
 
-__all__ = ["abort", "all_taken", "taken"]
+__all__ = ["abort", "all_taken", "leave", "taken"]
 
 # `struct tcp_info` of Linux, in <linux/tcp.h>: eight bytes, then 32-bit numbers; since 4.1 the
 # 64-bit `tcpi_bytes_acked` follows at 120, and since 4.6 `tcpi_notsent_bytes` at 144.
@@ -69,3 +70,19 @@ def abort(transport: asyncio.Transport) -> None:
         with suppress(OSError, AttributeError):  # it is closed, or is not a real one
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
     transport.abort()
+
+
+def leave(wire: object) -> None:
+    """Give up a child process's copy of a socket, and nothing but the copy.
+
+    Nothing is sent or shut down, and the event loop's selector, which the parent shares, is not
+    touched. While a copy is open, the peer would not see the end of the parent.
+    """
+    transport = getattr(wire, "transport", None)
+    sock: Any = None if transport is None else transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return
+    # Its number stays taken: what owns the socket may close it later.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, sock.fileno(), inheritable=False)
+    os.close(nowhere)

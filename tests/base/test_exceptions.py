@@ -10,6 +10,8 @@ import pytest
 
 from heimdall_reactive.base import exceptions as e
 
+NO_CREDENTIAL = "no credential was sent: pass access_token= if it needs one"
+
 # (kind, what it is made of, its text, what else it carries)
 ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]] = [
     (
@@ -79,6 +81,24 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
         (403,),
         "the server refused the WebSocket with HTTP 403; check the access token's permissions",
         {"cause": "http 403"},
+    ),
+    (
+        e.HandshakeRefused,
+        (401, None, False),
+        f"the server refused the WebSocket with HTTP 401; {NO_CREDENTIAL}",
+        {"cause": "http 401", "http_status": 401, "retry_after": None},
+    ),
+    (
+        e.HandshakeRefused,
+        (403, 2.0, False),
+        f"the server refused the WebSocket with HTTP 403; {NO_CREDENTIAL}",
+        {"cause": "http 403", "retry_after": 2.0},
+    ),
+    (
+        e.HandshakeRefused,
+        (404, None, False),
+        "the server refused the WebSocket with HTTP 404; check the endpoint's path",
+        {"cause": "http 404"},
     ),
     (
         e.HandshakeRefused,

@@ -159,6 +159,27 @@ async def test_a_refused_token_is_asked_for_once_more_and_then_fails(
     assert sent == [f"Bearer token-{n}" for n in range(1, attempts + 1)]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("sent", ["token", "header", "login", "nothing"])
+async def test_a_refusal_speaks_of_the_token_only_where_a_credential_was_sent(
+    sent: str, status: int
+) -> None:
+    given: dict[str, dict[str, Any]] = {
+        "token": {"access_token": "t0ken"}, "header": {"additional_headers": {"X-API-Key": "k3y"}},
+    }  # fmt: skip
+    _, refuse = refusing(*[status] * 9)
+    async with peer(hold, process_request=refuse) as url:
+        url = url.replace("://", "://user:passw0rd@") if sent == "login" else url
+        async with quick(url, max_reconnect_attempts=1, **given.get(sent, {})) as store:
+            state = await store.wait_for(lambda s: s.status is Status.FAILED, 8)
+    token, none = "check the access token", "no credential was sent"
+    assert (token in str(state.error), none in str(state.error)) == (
+        sent != "nothing", sent == "nothing",
+    )  # fmt: skip
+    tried = 1 if status == 401 and sent != "nothing" else 2
+    assert store.stats.attempts == tried
+
+
 async def test_a_static_token_that_is_refused_is_not_tried_again_until_it_is_replaced() -> None:
     seen, refuse = refusing(401)
     async with (

@@ -201,6 +201,24 @@ def test_a_sleep_of_the_machine_shortens_the_wait_and_probes_the_peer() -> None:
     assert step(open_, events.Woke(60.0, 101.0))[1] == (effects.Probe(60.0),)
 
 
+def test_a_clock_that_is_set_changes_no_length() -> None:
+    waiting, _ = walk(*CONNECTED, closed(), events.Judged(1, RETRY, 100.0))
+    lost_at, retry_at = waiting.lost_at, waiting.state.retry_at
+    assert lost_at is not None
+    assert retry_at is not None
+    after, done = step(waiting, events.Stepped(-3600.0))
+    assert (after.lost_at, after.state.retry_at) == (lost_at - 3600, retry_at - 3600)
+    assert done == (effects.Tell(after.state),)
+    assert replace(after.state, retry_at=retry_at) == waiting.state
+    slewed, done = step(waiting, events.Stepped(0.01))
+    assert (slewed.lost_at, slewed.state, done) == (lost_at + 0.01, waiting.state, ())
+    dialled, _ = walk(events.RetryDue(), start=after)
+    dialled, done = step(dialled, events.Stepped(7200.0))
+    assert (dialled.lost_at, dialled.phase, done) == (lost_at + 3600, Phase.CONNECTING, ())
+    open_, _ = walk(*CONNECTED)
+    assert step(open_, events.Stepped(7200.0)) == (open_, ())
+
+
 @pytest.mark.parametrize(
     ("path", "phase"),
     [
@@ -463,6 +481,7 @@ EVENTS: Final = st.sampled_from([
     events.Connect(), events.Disconnect(), events.Reconnect(4000, "", 95.0), events.Close(),
     events.Renew(4000, ""),
     events.RetryDue(), events.Stable(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST,
+    events.Stepped(-3600.0), events.Stepped(0.01),
     closed(), closed(1000),
     *(make(age) for age in (0, 1) for make in (
         lambda age: events.Dialed(age, "link"),

@@ -6,15 +6,23 @@ import asyncio
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
-from heimdall_reactive import ConfigurationError, use_websocket
+from heimdall_reactive import (
+    ConfigurationError,
+    InvalidEndpoint,
+    QueueHop,
+    Status,
+    WebSocketStore,
+    use_websocket,
+)
 from heimdall_reactive.connecting.runtime import Runtime, chosen
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import SENT, run, threads
+from tests.support import SENT, record, run, threads
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # policies, since Python 3.14
@@ -154,3 +162,68 @@ def test_a_call_that_comes_before_it_runs_on_the_background_thread() -> None:
         runtime.release()
     runtime.post(lambda: moves.append("called"))  # the thread's loop is closed by now, too
     assert (runtime.background, moves) == (False, ["moved"])
+
+
+READS: dict[str, Callable[[WebSocketStore[Any]], object]] = {
+    "connected": lambda store: store.connected,
+    "is_connected": lambda store: store.is_connected.value,
+    "state": lambda store: store.state.value.is_connected,
+    "select": lambda store: store.select(lambda state: state.is_connected).value,
+    "view": lambda store: store.observe_on(QueueHop()).connected,
+    "observer": lambda store: record(store.is_connected)[0],
+    "observer of a selection": lambda store: record(store.select(lambda s: s.is_connected))[0],
+}
+
+
+def of_a_loop_that_has_ended(url: str, **options: Any) -> WebSocketStore[Any]:
+    """Return a store that was connected when its event loop ended."""
+
+    async def leave() -> WebSocketStore[Any]:
+        store = use_websocket(url, **options)
+        await store.wait_connected(8)
+        return store
+
+    return asyncio.run(leave())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of asyncio: the transport is left open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("share", [False, True])
+def test_a_store_whose_loop_has_ended_says_so_when_it_is_only_read(
+    read: Callable[[WebSocketStore[Any]], object], share: bool
+) -> None:
+    with serve_in_thread(require_token=False) as server:
+        store = of_a_loop_that_has_ended(f"{server.url}/v1/ws", share=share, share_linger=0)
+        assert read(store) is False
+        state = store.state.value
+        assert (state.status, state.connected_at, state.session) == ("disconnected", None, 1)
+        assert "the event loop was closed" in str(state.error)
+        assert store.latency.value is None
+        assert "disconnected" in repr(store)
+        store.close()
+        assert store.state.value.status == "disconnected"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_wait_brings_a_store_back_whose_loop_has_ended() -> None:
+    with serve_in_thread(require_token=False) as server:
+        store = of_a_loop_that_has_ended(f"{server.url}/v1/ws", reconnect_delay=0.1)
+        selected = store.select(lambda state: state.status)
+        assert selected.value == "disconnected"
+        state = store.wait_connected().result(8)
+        assert (state.session, store.connected, selected.value) == (2, True, "connected")
+        store.close()
+
+
+def test_what_ended_before_its_loop_stays_as_it_was() -> None:
+    async def fail() -> WebSocketStore[Any]:
+        store = use_websocket("no URL")
+        await store.wait_for(lambda state: state.status is Status.FAILED)
+        return store
+
+    store = asyncio.run(fail())
+    assert isinstance(store.state.value.error, InvalidEndpoint)
+    assert store.state.value.status is Status.FAILED
+    store.close()

@@ -126,3 +126,15 @@ async def test_a_sleep_of_the_machine_counts_against_a_token() -> None:
         loop().suspend(3590.0)
         await asyncio.sleep(3)
         assert {"token": "token-2"} in service.links[0].received
+
+
+async def test_a_token_expires_by_the_clock_that_is_set() -> None:
+    service, provider = ScriptedPeer(), Provider(600.0)
+    async with steady_store_of(service, protocol=Renewing(), access_token=provider) as store:
+        await store.wait_connected()
+        loop().step_clock(-600.0)
+        await asyncio.sleep(700)  # it would have expired, had the clock been right before
+        assert provider.count == 1
+        loop().step_clock(600.0)
+        await asyncio.sleep(3)
+        assert {"token": "token-2"} in service.links[0].received

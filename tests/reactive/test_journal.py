@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import threading
 from queue import SimpleQueue
 from typing import Any
@@ -25,7 +27,7 @@ from heimdall_reactive.reactive.journal import LIMIT, Journal
 from heimdall_reactive.testing import Refuse, ScriptedPeer, Unreachable
 from heimdall_reactive.testing import run as run_virtual
 from tests.socket_peer import SocketPeer
-from tests.support import record, until
+from tests.support import errors_in, record, until
 
 URL = "ws://user:s3cret-canary@localhost/v1/ws?t=s3cret-canary"
 CANARY = "s3cret-canary"
@@ -270,6 +272,128 @@ def test_a_period_that_is_none_is_refused(seconds: Any) -> None:
 
 
 # The log
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return what was logged without being asked for."""
+    ours = [each for each in caplog.records if each.name == "heimdall_reactive"]
+    return [(each.levelname, each.getMessage()) for each in ours if each.levelno > logging.DEBUG]
+
+
+def test_a_store_says_by_itself_that_it_lost_its_server_and_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "heimdall_reactive")
+
+    async def main() -> None:
+        peer = ScriptedPeer(Unreachable(), Unreachable())
+        async with use_websocket(URL, transport=peer) as store:
+            link = await peer.accepted()
+            await store.wait_connected()
+            link.close(1012, f"bye {CANARY}")
+            link = await peer.accepted()
+            await store.wait_for(lambda state: state.session == 2)
+
+    run_virtual(main)
+    where = "ws://localhost/v1/ws"
+    assert told(caplog) == [
+        ("WARNING", f"{where}: no connection: Connection refused; retrying"),
+        ("INFO", f"{where}: connected"),
+        ("WARNING", f"{where}: the connection ended with code 1012 (bye ***); reconnecting"),
+        ("INFO", f"{where}: connected again"),
+    ]
+
+
+def test_a_store_that_gives_up_says_so_and_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "heimdall_reactive")
+
+    async def main() -> None:
+        for answers in ((Unreachable(), Unreachable()), (Refuse(404),)):
+            async with use_websocket(
+                "/v1/ws", transport=ScriptedPeer(*answers), max_reconnect_attempts=1
+            ) as store:
+                await store.wait_for(lambda state: state.status is Status.FAILED)
+
+    run_virtual(main)
+    where = "ws://localhost:3000/v1/ws"
+    advice = "connect() tries again"
+    refused = "the server refused the WebSocket with HTTP 404; check the endpoint's path"
+    assert told(caplog) == [
+        ("WARNING", f"{where}: no connection: Connection refused; retrying"),
+        ("WARNING", f"{where}: gave up: no connection: Connection refused; {advice}"),
+        ("WARNING", f"{where}: gave up: {refused}; {advice}"),
+    ]
+
+
+def test_a_store_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "heimdall_reactive")
+
+    async def main() -> None:
+        for auto, code in ((False, 1012), (True, 1000)):
+            peer = ScriptedPeer()
+            async with use_websocket(
+                URL, transport=peer, auto_reconnect=auto, reconnect_rules={"close 1000": "end"}
+            ) as store:
+                (await peer.accepted()).close(code, "")
+                await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
+
+    run_virtual(main)  # a goodbye that the program has a rule for is no failure
+    text = "the connection ended with code 1012; connect() connects again"
+    assert told(caplog) == [("WARNING", f"ws://localhost/v1/ws: ended: {text}")]
+
+
+def test_a_session_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with use_websocket(URL, transport=peer) as store:
+            link = await peer.accepted()
+            link.send({"type": "forceLogout", "userId": "u", "timestamp": "2026-01-01T00:00:00Z"})
+            link.close(1008, "")
+            await store.wait_for(lambda state: state.status is Status.FAILED)
+
+    run_virtual(main)
+    text = "the server ended the session (forceLogout); connect() connects again"
+    assert told(caplog) == [("WARNING", f"ws://localhost/v1/ws: {text}")]
+
+
+def test_an_error_of_another_library_is_named_and_not_quoted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal = Journal("log:STREAM/*", lambda: 0.0)
+    dialled = ConnectionState().connecting(0)
+    journal.on_transition((dialled, dialled.failed(None, LookupError(CANARY))))
+    assert told(caplog) == [
+        ("WARNING", "log:STREAM/*: gave up: LookupError; connect() tries again")
+    ]
+
+
+def test_a_user_who_disconnects_is_told_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "heimdall_reactive")
+
+    async def main() -> None:
+        async with use_websocket(URL, transport=ScriptedPeer()) as store:
+            await store.wait_connected()
+            store.reconnect(overlap=True)
+            await store.wait_for(lambda state: state.session == 2)
+            store.disconnect()
+            await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
+            store.connect()
+            await store.wait_connected()
+
+    run_virtual(main)
+    assert told(caplog) == []
+
+
+def test_without_any_logging_a_store_tells_on_standard_error() -> None:
+    program = """
+from heimdall_reactive import use_websocket
+with use_websocket("ws://127.0.0.1:9/v1/ws?t=s3cret-canary", max_reconnect_attempts=0) as store:
+    store.wait_for(lambda state: state.status == "failed").result(20)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("", 0)
+    text = "gave up: no connection: Connection refused; connect() tries again"
+    assert errors_in(done.stderr) == f"ws://127.0.0.1:9/v1/ws: {text}\n"
 
 
 def test_a_record_of_the_log_is_one_line_with_fields(caplog: pytest.LogCaptureFixture) -> None:

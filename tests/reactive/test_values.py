@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive import ObserverError, Status, StoreError
+from heimdall_reactive import InvalidMessage, ObserverError, ServerError, Status, StoreError
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.reactive.bus import Bus
@@ -124,6 +124,26 @@ def test_what_observers_raise_is_told_each_time_and_logged_ever_more_rarely(
     assert [entry.getMessage() for entry in caplog.records][1] == (
         "messages: an observer raised LookupError (2 so far)"
     )
+
+
+@pytest.mark.parametrize("error", [InvalidMessage("not JSON", 9), ServerError("no")])
+def test_what_the_peer_may_send_without_end_is_logged_ever_more_rarely(
+    error: StoreError, caplog: pytest.LogCaptureFixture
+) -> None:
+    reporter, told = Reporter("ws://h/"), list[StoreError]()
+    reporter.tell = told.append
+    for _ in range(9):
+        reporter.error(error)
+    reporter.error(StoreError("another"))
+    assert (len(told), reporter.count) == (10, 0)
+    assert [entry.getMessage() for entry in caplog.records] == [
+        *(f"ws://h/: {error} ({n} so far)" for n in (1, 2, 4, 8)),
+        "ws://h/: another",
+    ]
+    assert [entry.__dict__["details"].get("count") for entry in caplog.records] == [
+        1, 2, 4, 8, None,
+    ]  # fmt: skip
+    assert {entry.levelno for entry in caplog.records} == {logging.WARNING}
 
 
 def test_an_observer_of_the_errors_that_raises_does_not_feed_itself() -> None:

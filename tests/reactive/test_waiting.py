@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import subprocess
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -19,11 +24,13 @@ from heimdall_reactive import (
     WebSocketStore,
     use_websocket,
 )
+from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.requests import Request
 from heimdall_reactive.testing import ScriptedPeer
 from tests.virtual import store_of
 
+ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 0.2  # seconds in which a wait that ends too early is seen
 
 
@@ -220,3 +227,64 @@ def test_a_wait_of_a_thread_leaves_no_observer_either(threaded: WebSocketStore[A
         threaded.wait_for(lambda state: state.session == 99, 60).result(0.01)
     threaded.wait_for(lambda state: True).result(8)
     assert len(threaded.state.observers) == before
+
+
+PATCHED: Final = """
+import sys
+if sys.argv[2] == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+else:
+    import eventlet
+    eventlet.monkey_patch()
+import time
+from heimdall_reactive import use_websocket
+
+store, seen = use_websocket(sys.argv[1]), []
+store.messages.subscribe(seen.append)
+for wait in (
+    store.wait_connected().result, store.send({"n": 1}).result, store.iterate,
+    store.send({"n": 2}).delivered().result, store.request({"n": 3}, match=bool).result,
+):
+    try:
+        wait()
+    except RuntimeError as error:
+        print(str(error).partition(" cannot wait ")[2])
+until = time.monotonic() + 20
+while len(seen) < 3 and time.monotonic() < until:
+    time.sleep(0.01)
+print(store.connected, seen)
+store.close()
+while store.state.value.status != "disconnected" and time.monotonic() < until:
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("patch", ["gevent", "eventlet"])
+def test_a_wait_among_patched_threads_says_why_it_cannot_be(patch: str) -> None:
+    if importlib.util.find_spec(patch) is None:
+        pytest.skip(f"pip install {patch}")
+    with serve_in_thread(require_token=False, echo=True) as server:
+        command = [sys.executable, "-c", PATCHED, f"{server.url}/v1/ws", patch]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    why = (
+        f"where {patch} has patched threads: they are one thread, which runs the store's event "
+        "loop; observe the store, or make it in a process without that patch"
+    )
+    seen = [{"n": n} for n in (1, 2, 3)]
+    assert done.stdout.splitlines() == [why] * 5 + [f"True {seen}"], done.stderr
+
+
+async def test_a_patch_that_is_only_installed_changes_no_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The modules as they are where they were imported and patch nothing, or everything."""
+    for name, question in (("gevent", "is_module_patched"), ("eventlet", "is_monkey_patched")):
+        for patched, words in ((False, "event loop; await it"), (True, f"where {name} has")):
+            module: Any = types.ModuleType(name)
+            setattr(module, question, lambda _, patched=patched: patched)
+            path = "gevent.monkey" if name == "gevent" else "eventlet.patcher"
+            monkeypatch.setitem(sys.modules, path, module)
+            with pytest.raises(RuntimeError, match=words):
+                refuse_on_loop("result()", "await it")
+        monkeypatch.delitem(sys.modules, path)

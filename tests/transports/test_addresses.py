@@ -163,9 +163,11 @@ def script(text: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]
 
 def test_a_worker_reconnects_by_name_after_the_main_thread_has_ended() -> None:
     done = script("""
-        import asyncio, threading
+        import asyncio, logging, threading
         from websockets.asyncio.server import serve
         from heimdall_reactive import use_websocket
+
+        logging.getLogger("heimdall_reactive").setLevel(logging.ERROR)  # it tells of the drop
 
         async def work():
             drop = asyncio.Event()
