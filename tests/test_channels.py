@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -15,6 +16,7 @@ from reactivex.abc import DisposableBase
 from heimdall_reactive import (
     ChannelMessage,
     ChannelProtocol,
+    ConnectionState,
     Ended,
     Failed,
     InvalidMessage,
@@ -154,13 +156,16 @@ async def test_a_rate_lets_sixty_channels_come_back_after_every_drop() -> None:
         if sum(times[-1] - 1 < time for time in times) > 5:
             link.close(1008, "too many requests")
 
+    def is_in(session: int, state: ConnectionState) -> bool:
+        return state.session == session
+
     names = [f"c{n}" for n in range(60)]
     peer = ScriptedPeer(on_message=limit)
     async with use_websocket(URL, transport=peer, send_rate=(5, 1.0), reconnect_delay=3) as store:
         for name in names:
             store.channel(name).subscribe()
         for session in (1, 2, 3):
-            await store.wait_for(lambda state, session=session: state.session == session)
+            await store.wait_for(partial(is_in, session))
             await asyncio.sleep(15)
             assert said(peer.links[-1]) == [f"Subscribe {name}" for name in names]
             assert store.state.value.session == session

@@ -108,8 +108,6 @@ class Connection:
         """The newest snapshot."""
         return self._machine.state
 
-    # Commands
-
     def connect(self) -> None:
         """Connect now, unless there is a connection or one is under way."""
         self._feed(events.Connect())
@@ -164,8 +162,7 @@ class Connection:
         Args:
             code: closes this session.
             reason: goes with it.
-            overlap: whether the next one is opened first; where one is under way already, this
-                one is not needed.
+            overlap: whether the next one is opened first, unless one is under way already.
         """
         self.flush()
         if overlap and self._protocol.overlaps:

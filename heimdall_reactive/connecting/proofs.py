@@ -88,8 +88,8 @@ class Proofs:
     def disown(self, reason: str) -> None:
         """Doubt what is not proved, as nobody tells a child process; the parent goes on."""
         self.doubt = reason
-        if self.in_flight is not None:
-            self.in_flight._disown(SendError(reason))
+        for _, flying in self.in_flight:
+            flying._disown(SendError(reason))
         for receipt in (*self._unanswered.values(), *(each for _, each in self._waiting)):
             if receipt is not None:
                 receipt._disown(None)
