@@ -151,13 +151,13 @@ async def test_a_book_with_a_hole_and_a_late_observer_both_get_a_snapshot() -> N
 async def test_a_rate_lets_sixty_channels_come_back_after_every_drop() -> None:
     times: list[float] = []
 
+    def in_session(number: int, state: ConnectionState) -> bool:
+        return state.session == number
+
     def limit(link: Link, message: Any) -> None:
         times.append(loop().time())
         if sum(times[-1] - 1 < time for time in times) > 5:
             link.close(1008, "too many requests")
-
-    def is_in(session: int, state: ConnectionState) -> bool:
-        return state.session == session
 
     names = [f"c{n}" for n in range(60)]
     peer = ScriptedPeer(on_message=limit)
@@ -165,7 +165,7 @@ async def test_a_rate_lets_sixty_channels_come_back_after_every_drop() -> None:
         for name in names:
             store.channel(name).subscribe()
         for session in (1, 2, 3):
-            await store.wait_for(partial(is_in, session))
+            await store.wait_for(partial(in_session, session))
             await asyncio.sleep(15)
             assert said(peer.links[-1]) == [f"Subscribe {name}" for name in names]
             assert store.state.value.session == session

@@ -100,7 +100,10 @@ def one_line(text: str, limit: int) -> str:
         text: any text.
         limit: characters that are kept.
     """
-    return "".join(c if c.isprintable() else "?" for c in text[:limit])
+    kept = text[:limit]
+    if kept.isprintable():  # at once: most are, and a burst of bad messages has many of them
+        return kept
+    return "".join(c if c.isprintable() else "?" for c in kept)
 
 
 class ConfigurationError(HeimdallError, ValueError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +18,10 @@ from websockets.uri import parse_uri
 
 from heimdall_reactive import CloseInfo
 from heimdall_reactive.transports.reading import MAX_PONGS
-from tests.peers import frame
+from tests.peers import frame, quick, raw_peer
 from tests.socket_peer import build_close, build_frame
 from tests.socket_peer.frames import CLOSE, PING, PONG, FrameReader
+from tests.support import record
 from tests.transports.bench import Bench, Notes, pieces
 from tests.transports.looks import FRAMES_A_TURN, LOOKS_A_TURN, Looks
 
@@ -369,3 +372,94 @@ async def test_nothing_is_written_behind_our_close_frame() -> None:
     bench.wire.resume_writing()
     assert [each.opcode for each in bench.sent] == [CLOSE]
     await bench.end()
+
+
+# The same with a store, over sockets
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.leaky
+async def test_a_server_that_sends_a_burst_and_goes_has_all_of_it_delivered_first(
+    looks: Looks, secure: bool, certificate: Path
+) -> None:
+    stream, texts = numbered(4000)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(2)  # it is connected
+        writer.write(stream)
+        writer.close()
+        await writer.wait_closed()
+
+    tls: dict[str, Any] = {}
+    options: dict[str, Any] = {"message_type": str, "auto_reconnect": False}
+    if secure:
+        tls["ssl"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls["ssl"].load_cert_chain(certificate)
+        options["ssl"] = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
+    async with raw_peer(handler, **tls) as url:
+        if secure:
+            url = url.replace("ws://127.0.0.1", "wss://localhost")
+        async with quick(url, immediate=False, **options) as store:
+            seen: list[Any] = []
+            store.messages.subscribe(seen.append)
+            store.is_connected.skip(2).subscribe(seen.append)
+            store.connect()
+            store.send("go")
+            state = await store.wait_for(lambda s: s.close is not None, 15)
+            assert state.close == LOST
+            assert seen == [*(text.decode() for text in texts), False]
+    assert looks.count > len(texts) // FRAMES_A_TURN
+
+
+async def test_a_stream_that_blocks_in_a_burst_gets_all_of_it_in_order(looks: Looks) -> None:
+    stream, texts = numbered(4000)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(stream)
+        await reader.read()
+
+    async with raw_peer(handler) as url, quick(url, message_type=str, immediate=False) as store:
+        got: list[str] = []
+        async with store.stream(maxsize=50, overflow="block") as messages:
+            store.connect()
+            async for message in messages:
+                got.append(message)
+                if len(got) == len(texts):
+                    break
+        assert got == [text.decode() for text in texts]
+
+
+@pytest.mark.parametrize("how", ["disconnect", "close"])
+async def test_an_observer_that_ends_the_store_in_a_burst_ends_it_in_order(
+    looks: Looks, how: str
+) -> None:
+    stream, texts = numbered(4000)
+    gone = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(stream)
+        try:
+            while await reader.read(4096):
+                pass
+        finally:
+            gone.set()
+
+    async with raw_peer(handler) as url:
+        store = quick(url, message_type=str, immediate=False)
+        seen: list[Any] = []
+        errors = record(store.errors)
+
+        def leave(message: str) -> None:
+            seen.append(message)
+            if len(seen) == 20:
+                getattr(store, how)()
+
+        store.messages.subscribe(leave, on_completed=lambda: seen.append("over"))
+        store.connect()
+        async with asyncio.timeout(8):
+            await gone.wait()
+        await store.aclose()
+        *messages, last = seen
+        # The peer had sent them before it could know: until its close frame, or our time-out.
+        assert messages == [text.decode() for text in texts][: len(messages)]
+        assert (last, errors) == ("over", [])
