@@ -155,7 +155,8 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
         if self._pings:
             self._answer_pings()
         if self.protocol.close_rcvd is not None and self._receiver is not None:
-            self.on_close_frame()
+            # A turn later: who waits for what came right before it, as a login does, goes first.
+            self.loop.call_soon(self.on_close_frame)
         elif self.close_deadline is not None:
             # Without this, a peer that keeps TCP open after a close frame holds us forever.
             self._expect_end()

@@ -374,6 +374,57 @@ async def test_nothing_is_written_behind_our_close_frame() -> None:
     await bench.end()
 
 
+# The end by a close frame
+
+
+class Order(Notes):
+    """Notes pings, too, and wakes who waits for a frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pinged: list[int] = []
+        self.came = asyncio.get_running_loop().create_future()
+
+    def on_ping(self) -> None:
+        self.pinged.append(len(self.told))
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        super().on_frame(data, text)
+        self.came.set_result(None)
+
+
+async def test_who_waits_for_a_frame_goes_before_the_close_frame_of_the_same_segment() -> None:
+    notes = Order()
+    bench = Bench(notes)
+
+    async def login() -> list[Any]:
+        await notes.came
+        return list(notes.told)
+
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(login())
+        await asyncio.sleep(0)
+        bench.feed(frame(TEXT, b"refused") + build_close(1008))
+    assert waiting.result() == [(b"refused", True)]
+    await notes.ended.wait()
+    assert notes.told[1:] == [CloseInfo(1008, "", "server")]
+    await bench.wire.wait_closed()
+
+
+async def test_nothing_is_told_behind_the_end_also_where_the_close_frame_came_before_start() -> (
+    None
+):
+    notes = Order()
+    bench = Bench(notes, start=False)
+    bench.feed(build_close(1012))
+    bench.wire.ping_interval, bench.wire.ping_timeout = 0.001, 0.001
+    bench.wire.start(notes)
+    await notes.ended.wait()
+    await bench.wire.wait_closed()
+    assert notes.told == [CloseInfo(1012, "", "server")]
+    assert notes.pinged in ([], [0])
+
+
 # The same with a store, over sockets
 
 
