@@ -161,9 +161,9 @@ class WebSocketsWire(ReadingConnection):
         store must not look connected meanwhile.
         """
         self._expect_end()
-        # Before the report: who waits for the end finds the socket closed. With TLS, `close` would
-        # wait for the peer's goodbye once more.
-        (self.transport.close if self.paused else self.transport.abort)()
+        # Before the report: who waits for the end finds the socket closed. `close` would wait for
+        # a peer that reads nothing, and with TLS for its goodbye once more.
+        self.transport.abort()
         self._report_closed()
 
     def fail(self, code: int, reason: str) -> None:
