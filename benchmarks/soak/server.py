@@ -15,6 +15,7 @@ from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from .words import HEADER, Ended, Got, Published, number_of
 
@@ -124,7 +125,8 @@ class SoakServer:
 
     def _flood(self, desk: Desk, frames: bytes) -> None:
         for link in desk.links:
-            link.transport.write(frames)
+            if link.state is State.OPEN:  # else it may have sent its last byte already
+                link.transport.write(frames)
 
     def _run(self) -> None:
         asyncio.run(self._main())
