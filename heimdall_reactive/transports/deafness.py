@@ -1,6 +1,7 @@
 """Let a socket hear nothing, so that its host acknowledges nothing: for faults of tests (Linux).
 
-Elsewhere nothing changes; a peer that has no `TCP_INFO` does not see the difference.
+Where the kernel does not let us, `taken.py` is told that the acknowledgements of a peer in this
+process mean nothing. On other platforms nothing changes: there nobody tells of acknowledgements.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import sys
 from array import array
 from typing import Final
 
-__all__ = ["deafen", "hear"]
+from .taken import unheard
+
+__all__ = ["deafen", "hear", "is_allowed"]
 
 # A filter of packets, see socket(7) and <linux/bpf_common.h>: what has RST set passes, so that a
 # peer that has given up is noticed later, and all else is dropped before TCP sees it.
@@ -30,17 +33,32 @@ PROGRAM: Final = array("B", b"".join(struct.pack("HBBI", *line) for line in FILT
 
 def deafen(transport: asyncio.BaseTransport) -> None:
     """Drop what arrives from now on."""
-    address = struct.pack("HP", len(FILTER), PROGRAM.buffer_info()[0])
-    _set(transport, ATTACH, address)
+    sock = transport.get_extra_info("socket")
+    if sys.platform == "linux" and sock is not None:
+        with contextlib.suppress(OSError):  # it is closed
+            if not _attach(sock):
+                unheard.add(sock.getpeername())
 
 
 def hear(transport: asyncio.BaseTransport) -> None:
     """Undo `deafen`; the peer's kernel sends again what was dropped."""
-    _set(transport, DETACH, 0)
-
-
-def _set(transport: asyncio.BaseTransport, option: int, value: int | bytes) -> None:
     sock = transport.get_extra_info("socket")
     if sys.platform == "linux" and sock is not None:
         with contextlib.suppress(OSError):  # it is closed, or was never deaf
-            sock.setsockopt(socket.SOL_SOCKET, option, value)
+            unheard.discard(sock.getpeername())
+            sock.setsockopt(socket.SOL_SOCKET, DETACH, 0)
+
+
+def is_allowed() -> bool:
+    """Return whether the kernel lets this process drop packets."""
+    with socket.socket() as sock:
+        return sys.platform == "linux" and _attach(sock)
+
+
+def _attach(sock: socket.socket) -> bool:
+    address = struct.pack("HP", len(FILTER), PROGRAM.buffer_info()[0])
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, ATTACH, address)
+    except PermissionError:  # some kernels want a privilege
+        return False
+    return True

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Final
 
-__all__ = ["abort", "all_taken", "leave", "taken"]
+__all__ = ["abort", "all_taken", "leave", "taken", "unheard"]
 
 # `struct tcp_info` of Linux, in <linux/tcp.h>: eight bytes, then 32-bit numbers; since 4.1 the
 # 64-bit `tcpi_bytes_acked` follows at 120, and since 4.6 `tcpi_notsent_bytes` at 144.
@@ -19,6 +19,8 @@ LAST_ACK: Final = 56  # tcpi_last_ack_recv, in milliseconds
 BYTES_ACKED: Final = 120
 NOT_SENT: Final = 144
 SIZE: Final = NOT_SENT + 4
+# Addresses of ours whose peer, a fault of a test in this process, pretends to hear nothing.
+unheard: Final[set[object]] = set()
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
@@ -54,7 +56,7 @@ def _tcp_info(transport: asyncio.Transport) -> bytes:
             info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, SIZE)
         except OSError:  # another kind of socket, or it is closed
             return b""
-        if len(info) == SIZE:
+        if len(info) == SIZE and not (unheard and sock.getsockname() in unheard):
             return info
     return b""
 

@@ -310,7 +310,7 @@ def work():
     store.close()
 
 fork(work, sys.exit)
-print(store.state.value.status)
+print(store.state.value.status, flush=True)
 os._exit(0)
 """
     told = outcome("ws://127.0.0.1:9", program)

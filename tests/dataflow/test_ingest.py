@@ -223,7 +223,7 @@ async def test_a_copy_is_ready_when_all_that_it_read_is_in_the_log(
             mortal_server.start()
             async with asyncio.timeout(10):
                 await running.ready(lag=0.2)
-            assert running.stats.written == 6000
+            await until(lambda: running.stats.written == 6000)
         with pytest.raises(HeimdallError, match="has ended"):
             await running.ready()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from heimdall_reactive.transports.deafness import deafen, hear
-from heimdall_reactive.transports.taken import abort, all_taken, taken
+from heimdall_reactive.transports.deafness import deafen, hear, is_allowed
+from heimdall_reactive.transports.taken import abort, all_taken, taken, unheard
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
 
@@ -125,6 +125,8 @@ def test_elsewhere_nobody_knows_whether_all_was_taken() -> None:
 
 @LINUX
 async def test_who_hears_nothing_notices_a_reset_all_the_same() -> None:
+    if not is_allowed():
+        pytest.skip("the kernel drops packets for privileged processes only")
     with socket.create_server(("127.0.0.1", 0)) as server:
         writer, accepted = await connected(server)
         peer: Any = Buffer(0, accepted)
@@ -134,6 +136,24 @@ async def test_who_hears_nothing_notices_a_reset_all_the_same() -> None:
         loop = asyncio.get_running_loop()
         with pytest.raises(ConnectionResetError):
             await loop.run_in_executor(None, accepted.recv, 1)
+        accepted.close()
+
+
+@LINUX
+async def test_a_peer_that_pretends_to_hear_nothing_has_taken_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        writer, accepted = await connected(server)
+        address = writer.transport.get_extra_info("sockname")
+        while not all_taken(writer.transport):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        unheard.add(address)
+        try:
+            assert not all_taken(writer.transport)
+            assert taken(writer.transport, 7.0) == (0, 7.0)
+        finally:
+            unheard.discard(address)
+        assert all_taken(writer.transport)
+        abort(writer.transport)
         accepted.close()
 
 
