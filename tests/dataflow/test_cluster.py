@@ -22,7 +22,7 @@ from .nats_cluster import NatsCluster
 from .nats_server import BINARY, MISSING, PROGRAMS, version
 from .stream_check import Found, look
 
-soon = partial(until, timeout=60)  # three servers have elections to hold, on a busy machine, too
+soon = partial(until, timeout=120)  # three servers have elections to hold, on a busy machine, too
 pytestmark = pytest.mark.timeout(240)
 QUICK: dict[str, Any] = {"reconnect_delay": 0.1, "close_timeout": 0.3}
 
@@ -116,7 +116,7 @@ async def test_a_reader_notices_that_the_server_of_its_consumer_is_dead(
             await soon(lambda: seen == [1])
             cluster.servers[dead].kill()
             killed = time.monotonic()
-            await store.wait_for(lambda state: not state.is_connected, 60)
+            await store.wait_for(lambda state: not state.is_connected, 120)
             noticed = time.monotonic() - killed
             await log.publish(Record("c", b"2", "2"))
             await soon(lambda: seen == [1, 2])
@@ -124,7 +124,7 @@ async def test_a_reader_notices_that_the_server_of_its_consumer_is_dead(
 
 
 async def reach(store: LogStore[Any], session: int) -> None:
-    await store.wait_for(lambda state: state.session >= session, 60)
+    await store.wait_for(lambda state: state.session >= session, 120)
 
 
 async def consumer_server(log: Log) -> str:
