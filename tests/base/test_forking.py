@@ -128,6 +128,8 @@ store.close()
 @pytest.mark.parametrize("leave", ["os._exit", "sys.exit"])
 @pytest.mark.parametrize("where", ["thread", "loop", "observer"])
 def test_the_parent_goes_on_whatever_the_child_does(url: str, where: str, leave: str) -> None:
+    if (where, leave) == ("loop", "sys.exit") and sys.version_info >= (3, 14):
+        pytest.skip("asyncio complains of a child that leaves by its task: no running event loop")
     program = """
 def work():
     store.close()
