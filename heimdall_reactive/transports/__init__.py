@@ -48,7 +48,7 @@ class Wire(Protocol):
 
     @property
     def close_received(self) -> bool:
-        """Whether the peer's close frame came, so that all it had sent before was pushed."""
+        """Whether the peer has answered our close frame, so that all it had to send was pushed."""
         ...
 
     def start(self, receiver: Receiver) -> None:

@@ -27,6 +27,8 @@ from .writing import can_batch, hand_over, serialize
 
 __all__ = ["WebSocketsWire"]
 
+# What servers answer a close frame with, whatever its code was; another one is their own.
+ANSWERS: Final = (CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RCVD)
 CAUSES: Final[dict[type, str]] = {
     type(None): "the socket ended without a close frame",
     EOFError: "the socket ended without a close frame",
@@ -56,7 +58,11 @@ class WebSocketsWire(ReadingConnection):
 
     @property
     def close_received(self) -> bool:
-        return self.protocol.close_rcvd is not None
+        protocol = self.protocol
+        rcvd, sent = protocol.close_rcvd, protocol.close_sent
+        if rcvd is None or sent is None or protocol.close_rcvd_then_sent:
+            return False
+        return rcvd.code in (sent.code, *ANSWERS)
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver

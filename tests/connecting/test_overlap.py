@@ -220,6 +220,28 @@ async def test_the_gap_after_a_disconnect_during_the_overlap_reaches_back_to_its
         assert [gap.since for gap in gaps] == [pytest.approx(handed_over, abs=0.01)]
 
 
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize(("code", "told"), [(None, 0), (1000, 0), (1012, 1), (1008, 1)])
+async def test_a_close_of_the_old_session_that_is_no_answer_tells_a_gap(
+    code: int | None, told: int
+) -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, close_timeout=3.0) as store:
+        await store.wait_connected()
+        gaps = record(store.gaps)
+        old = service.links[0]
+        if code is not None:
+            old.mute_close()  # ours is not answered: its own is on the way
+        store.reconnect(overlap=True)
+        await service.accepted()
+        await loop().idle()
+        if code is not None:
+            old.close(code)
+        await store.wait_for(lambda state: state.session == 2)
+        await loop().idle()
+        assert len(gaps) == told
+
+
 async def test_a_blocked_consumer_holds_the_session_that_is_read() -> None:
     sockets: list[ServerConnection] = []
 

@@ -15,9 +15,17 @@ from .observing import observe
 from .table import PAGE, observed, page, pinned
 
 
+# It resets the socket behind its close frame, and we are still sending: what comes first varies.
+VARIES = {("granian", "too big"): {"1005", "1006", "1009"}}
+
+
 @pytest.mark.parametrize("name", CATALOGUE)
 async def test_a_server_is_seen_as_the_table_says(name: str, tmp_path: Path) -> None:
-    assert await observe(name, tmp_path) == observed()["servers"][name]["seen"]
+    wanted, seen = observed()["servers"][name]["seen"], await observe(name, tmp_path)
+    for case in wanted:
+        if seen[case] in VARIES.get((name, case), ()):
+            seen[case] = wanted[case]
+    assert seen == wanted
 
 
 def test_the_page_has_what_was_seen() -> None:
