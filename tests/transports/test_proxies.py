@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -46,6 +47,11 @@ async def http(reader: Reader, writer: Writer, asked: list[str]) -> None:
     asked.append(request)
     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
     await carry(reader, writer, int(request.split()[1].rpartition(":")[2]))
+
+
+SOCKS = pytest.mark.skipif(
+    find_spec("python_socks") is None, reason="pip install 'python-socks[asyncio]'"
+)
 
 
 async def socks(reader: Reader, writer: Writer, asked: list[str]) -> None:
@@ -123,6 +129,7 @@ async def tls_twice(certificate: Path) -> None:
     assert len(asked) == 1
 
 
+@SOCKS
 @pytest.mark.parametrize(
     ("scheme", "asked_for"), [("socks5h", "localhost"), ("socks5", "127.0.0.1")]
 )
@@ -189,7 +196,7 @@ async def test_a_proxy_that_is_mute_is_named() -> None:
         assert said == f"no answer from the proxy {address} within 0.2 s ({SERVER})"
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
+@pytest.mark.parametrize("scheme", ["http", "https", pytest.param("socks5h", marks=SOCKS)])
 async def test_a_proxy_that_is_not_reached_is_named(scheme: str) -> None:
     said = await failure(f"{scheme}://127.0.0.1:9")
     assert said == (
@@ -214,6 +221,7 @@ async def test_tls_with_a_proxy_that_has_none_says_so() -> None:
         )
 
 
+@SOCKS
 async def test_a_socks_proxy_that_refuses_is_named() -> None:
     async def refuse(reader: Reader, writer: Writer) -> None:
         await reader.read(3)
