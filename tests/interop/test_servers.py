@@ -14,7 +14,6 @@ from .catalogue import CATALOGUE
 from .observing import observe
 from .table import PAGE, observed, page, pinned
 
-
 # It resets the socket behind its close frame, and we are still sending: what comes first varies.
 VARIES = {("granian", "too big"): {"1005", "1006", "1009"}}
 
