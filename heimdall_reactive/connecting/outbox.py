@@ -49,12 +49,17 @@ class Writer(Protocol):
             Unsendable: the protocol has no form for it.
         """
 
-    def write_all(self, frames: Sequence[Frame]) -> int:
-        """Send frames in one system call; return how many have begun to go out, the first ones."""
+    def write_all(self, frames: Sequence[Frame]) -> tuple[int, int]:
+        """Send frames in one system call, see `BatchWire.write_all`."""
         ...
 
-    def wrote_all(self, entries: Sequence[QueuedSend]) -> None:
-        """Settle the receipts of what has just begun to go out, now or when it is known."""
+    def wrote_all(self, entries: Sequence[QueuedSend], taken: int) -> None:
+        """Settle the receipts of what has just begun to go out, now or when it is known.
+
+        Args:
+            entries: the sends.
+            taken: how many of them, the first ones, the operating system has.
+        """
 
     def wrote(self, entry: QueuedSend) -> None:
         """Settle the receipt of what was just written, now or when it is known."""
@@ -255,13 +260,13 @@ class Outbox:
         if not batch:
             return
         try:
-            begun = wire.write_all([entry.frame for entry in batch])
+            begun, taken = wire.write_all([entry.frame for entry in batch])
         except BaseException:
             self.put_back(batch)
             raise
         if begun < len(batch):
             self.put_back(batch[begun:])
-        wire.wrote_all(batch[:begun])
+        wire.wrote_all(batch[:begun], taken)
 
     def _next(self) -> QueuedSend | None:
         """Remove and return the next send that has not expired."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import SecretStr
 
@@ -22,7 +22,7 @@ from heimdall_reactive.base.options import CloseInfo, Heartbeat
 from heimdall_reactive.base.session_protocol import Refused
 from heimdall_reactive.base.state import Gap
 from heimdall_reactive.base.stats import Counters
-from heimdall_reactive.transports import Wire
+from heimdall_reactive.transports import BatchWire, Wire
 from heimdall_reactive.transports.ending import MAX_REASON
 from heimdall_reactive.transports.taken import leave
 
@@ -97,7 +97,6 @@ class Session:
         )
         self._resends = resend
         self._batches = type(self) is Session and getattr(wire, "batches", False)
-        self._landed = 0  # of the last frames that were written together
         self._gap: Gap | None = None  # held until the first message
         self._recovered = False
         self._pulse: Pulse | None = None
@@ -250,17 +249,16 @@ class Session:
         """Whether sends may go out together: nothing counts or records each of them."""
         return self._batches and self._pace is None and "write" not in vars(self)
 
-    def write_all(self, frames: Sequence[Frame]) -> int:
+    def write_all(self, frames: Sequence[Frame]) -> tuple[int, int]:
         """Send frames in one system call, and count those that have begun to go out."""
-        begun: int
-        begun, self._landed = self.wire.write_all(frames)  # type: ignore[attr-defined]
+        begun, taken = cast(BatchWire, self.wire).write_all(frames)
         self._counters.sent += begun
         self._counters.sent_bytes += sum(len(frame.data) for frame in frames[:begun])
-        return begun
+        return begun, taken
 
-    def wrote_all(self, entries: Sequence[QueuedSend]) -> None:
+    def wrote_all(self, entries: Sequence[QueuedSend], taken: int) -> None:
         """Count sends; what the wire could not hand on at once is in flight until it has."""
-        last = self._proofs.sent + self._landed
+        last = self._proofs.sent + taken
         for entry in entries:
             self._proofs.write(entry, landed=False)
         self._proofs.land(last)

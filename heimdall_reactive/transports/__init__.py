@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions, Transport
 
-__all__ = ["Dial", "Receiver", "Wire", "choose"]
+__all__ = ["BatchWire", "Dial", "Receiver", "Wire", "choose"]
 
 
 class Receiver(Protocol):
@@ -81,6 +81,24 @@ class Wire(Protocol):
 
     def kill(self) -> None:
         """Drop the socket at once; nothing is pushed any more."""
+
+
+class BatchWire(Wire, Protocol):
+    """A wire that can send many messages at once. A wire of another transport need not."""
+
+    @property
+    def batches(self) -> bool:
+        """Whether it does so on this connection."""
+        ...
+
+    def write_all(self, frames: Sequence[Frame]) -> tuple[int, int]:
+        """Send messages in one system call; only while `writable`.
+
+        Returns:
+            How many have begun to go out, the first ones, and how many of these the operating
+            system has taken; the others were not sent.
+        """
+        ...
 
 
 class Dial(Protocol):

@@ -88,16 +88,9 @@ class WebSocketsWire(ReadingConnection):
 
     @property
     def batches(self) -> bool:
-        """Whether `write_all` is there for more than one frame."""
         return can_batch(self.transport)
 
     def write_all(self, frames: Sequence[messages.Frame]) -> tuple[int, int]:
-        """Send messages in one system call; only while `writable`.
-
-        Returns:
-            How many have begun to go out, the first ones, and how many of these the operating
-            system has taken; the others were not sent.
-        """
         return hand_over(self.transport, serialize(frames, self.protocol.extensions))
 
     def end(self, code: int, reason: str = "") -> None:

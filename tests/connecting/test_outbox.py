@@ -54,14 +54,15 @@ class Paper:
         self.receipts.append(entry.receipt)
         entry.receipt.settle("written")
 
-    def write_all(self, frames: Sequence[Frame]) -> int:
+    def write_all(self, frames: Sequence[Frame]) -> tuple[int, int]:
         begun = frames[: int(min(self.room, len(frames)))]
         for each in begun:
             self.write(each)
         self.calls += 1
-        return len(begun)
+        return len(begun), len(begun)
 
-    def wrote_all(self, entries: Sequence[QueuedSend]) -> None:
+    def wrote_all(self, entries: Sequence[QueuedSend], taken: int) -> None:
+        assert taken == len(entries)
         for entry in entries:
             self.wrote(entry)
 
@@ -157,7 +158,7 @@ def test_what_is_put_ahead_goes_out_before_sends_that_go_together() -> None:
 
 def test_a_batch_whose_write_raises_waits_again_as_a_whole() -> None:
     class Torn(Batching):
-        def write_all(self, frames: Sequence[Frame]) -> int:
+        def write_all(self, frames: Sequence[Frame]) -> tuple[int, int]:
             raise OSError
 
     box, paper = Outbox(10, 100), Batching()
