@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from collections import deque
@@ -12,6 +11,7 @@ from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from heimdall_reactive.base.forking import run_in_child
 from heimdall_reactive.base.starting import start_task
 
 __all__ = ["NoAddressError", "look_up", "open_socket"]
@@ -47,18 +47,14 @@ class Lookups:
     """
 
     def __init__(self) -> None:
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Begin without threads and callers, as a forked child has none of them."""
         self._lock = threading.Lock()
         self._asking: dict[Name, list[Callable[[Answer], None]]] = {}
         self._queue: deque[Name] = deque()
         self._threads = 0
-
-    def forget_after_fork(self) -> None:
-        """Have a forked child start from scratch: it has none of the threads."""
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
 
     def ask(self, name: Name, tell: Callable[[Answer], None]) -> None:
         """Look a name up, and call back on a thread of this object."""
@@ -98,7 +94,7 @@ class Lookups:
 
 
 _lookups: Final = Lookups()
-_lookups.forget_after_fork()
+run_in_child(_lookups.forget)
 
 
 def _resolve(name: Name) -> Answer:
