@@ -81,10 +81,7 @@ class Values(Generic[In]):
 
     def complete(self, others: tuple[Emitter[Any], ...] = ()) -> None:
         """End the values, then the events, then others of the store."""
-        self.bus.complete((
-            self.state, self.is_connected, self.last_message, self.latency,
-            *self.selections.current(), self.transitions, self.gaps, self.errors, *others,
-        ))  # fmt: skip
+        self.bus.complete((*self._sources(), *others))
 
     def disown(self) -> None:
         """Fail in a child process; the observers are the parent's, and are told nothing here."""
@@ -92,16 +89,18 @@ class Values(Generic[In]):
         session, error = self.state._value.session, StoreClosed(INHERITED)
         state = ConnectionState(status=Status.FAILED, session=session, close=close, error=error)
         self.state._value, self.is_connected._value, self.latency._value = state, False, None
-        selections = self.selections.current()
-        for selection in selections:
+        for selection in self.selections.current():
             for _, value in selection._changes(state):
                 selection._value = value
-        sources: tuple[Source[Any], ...] = (
-            self.state, self.is_connected, self.last_message, self.latency, self.messages,
-            self.transitions, self.gaps, self.errors, *selections,
-        )  # fmt: skip
-        for source in sources:
+        for source in (*self._sources(), self.messages):
             source._disown()
+
+    def _sources(self) -> tuple[Source[Any], ...]:
+        """Return all in the order in which they end; `messages` ends with `last_message`."""
+        return (
+            self.state, self.is_connected, self.last_message, self.latency,
+            *self.selections.current(), self.transitions, self.gaps, self.errors,
+        )  # fmt: skip
 
 
 class Reporter:
