@@ -75,7 +75,7 @@ class Ack:
 
 
 class Log:
-    """A connection to one stream; made by `connect_log`. It heals until it is closed.
+    """A connection to one stream; made by `connect_log`. It reconnects until it is closed.
 
     Attributes:
         stream: name of the stream.
@@ -152,7 +152,7 @@ class Log:
         return found
 
     async def dial(self, on_end: OnRefusal | None = None) -> CheckedClient:
-        """Open another connection with the same options, one that does not heal.
+        """Open another connection with the same options, one that does not reconnect.
 
         Args:
             on_end: told why it is of no more use: it has ended, or the server refuses something.

@@ -72,7 +72,7 @@ class LogWire:
     """One session with the log; see `transports.Wire` for what the methods promise.
 
     Args:
-        log: the stream; its connection is this wire's own, and does not heal.
+        log: the stream; its connection is this wire's own, and does not reconnect.
         consumer: name of the ephemeral consumer.
         take: takes each record before its frame is pushed; returns whether it is to be pushed.
         turn_down: is told why what was written last will never be in the log.

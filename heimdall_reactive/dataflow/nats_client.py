@@ -120,10 +120,10 @@ async def _open(
     on_refusal: OnRefusal | None,
 ) -> None:
     """Open a connection, and let it reconnect from then on as the options say."""
-    heal = options.get("allow_reconnect", True)
+    reconnects = options.get("allow_reconnect", True)
     later = {
-        "allow_reconnect": heal,
-        "max_reconnect_attempts": options.get("max_reconnect_attempts", -1 if heal else 1),
+        "allow_reconnect": reconnects,
+        "max_reconnect_attempts": options.get("max_reconnect_attempts", -1 if reconnects else 1),
         "reconnect_time_wait": options.get("reconnect_time_wait", RETRY_WAIT),
         "dont_randomize": options.get("dont_randomize", False),
     }

@@ -61,8 +61,8 @@ class LogPublisher:
     """Writes records in the order in which they are put.
 
     Args:
-        dial: opens a connection that does not heal, and calls what it is given when it ends, or
-            when the log refuses something on it.
+        dial: opens a connection that does not reconnect, and calls what it is given when it ends,
+            or when the log refuses something on it.
         stream: name of the stream.
         limit: records that may wait; `put` waits beyond.
         max_bytes: bytes of them.
