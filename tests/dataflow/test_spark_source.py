@@ -55,6 +55,11 @@ class Job:
         end = self.reader.latestOffset(start, limit or self.reader.getDefaultReadLimit())
         return self.values(start, end), end
 
+    def whole(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return where a batch of all that there is begins and ends."""
+        start = self.reader.initialOffset()
+        return start, self.reader.latestOffset(start, ReadAllAvailable())
+
     def values(self, start: dict[str, Any], end: dict[str, Any]) -> list[int]:
         there: StreamReader = pickle.loads(pickle.dumps(self.reader))  # as an executor gets it
         return [
@@ -150,8 +155,7 @@ def test_records_that_the_log_has_dropped_end_the_job(
 ) -> None:
     fill(log_server.url, stream, 20)
     job = jobs(log_server, stream, startingOffsets="earliest")
-    start = job.reader.initialOffset()
-    end = job.reader.latestOffset(start, ReadAllAvailable())
+    start, end = job.whole()
     asyncio.run(_purge(log_server.url, stream, keep_from=11))
     with pytest.raises(DataLost, match=r"dropped the sequences 1 to 10 .*failOnDataLoss=false"):
         job.batch(start)
@@ -180,8 +184,7 @@ def test_a_read_goes_on_where_the_server_was_killed(
 ) -> None:
     fill(mortal_server.url, stream, 60, channels=1)
     job = jobs(mortal_server, stream, startingOffsets="earliest", window=10, timeout=20)
-    start = job.reader.initialOffset()
-    end = job.reader.latestOffset(start, ReadAllAvailable())
+    start, end = job.whole()
     (part,) = job.reader.partitions(start, end)
     batches = job.reader.read(part)
     rows = next(batches).to_pylist()
@@ -225,8 +228,7 @@ def test_what_spark_shows_of_an_error_begins_with_the_reason(
 ) -> None:
     fill(log_server.url, stream, 20)
     job = jobs(log_server, stream, startingOffsets="earliest")
-    start = job.reader.initialOffset()
-    end = job.reader.latestOffset(start, ReadAllAvailable())
+    start, end = job.whole()
     parts = job.reader.partitions(start, end)
     asyncio.run(_purge(log_server.url, stream, keep_from=11))
     for call in (lambda: job.batch(start), lambda: list(job.reader.read(parts[0]))):

@@ -34,6 +34,7 @@ from tests.peers import answer_to, frame, peer, quick, raw_peer
 from tests.socket_peer import build_close
 from tests.socket_peer.frames import FrameReader
 from tests.support import descriptors, fate, record, run, until
+from tests.transports.bench import Notes
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 Reader: TypeAlias = asyncio.StreamReader
@@ -174,29 +175,6 @@ async def test_too_many_fragments_close_with_1009() -> None:
         assert state.close.reason == "too many fragments"
 
 
-class Notes:
-    """A receiver that notes what it is told, and may raise on a frame."""
-
-    def __init__(self, raised: Exception | None = None) -> None:
-        self.told: list[Any] = []
-        self.ended = asyncio.Event()
-        self._raised = raised
-
-    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
-        self.told.append((bytes(data), text))
-        if self._raised is not None:
-            raise self._raised
-
-    def on_ping(self) -> None: ...
-    def on_pong(self) -> None: ...
-    def on_latency(self, seconds: float) -> None: ...
-    def on_writable(self) -> None: ...
-
-    def on_closed(self, close: CloseInfo) -> None:
-        self.told.append(close)
-        self.ended.set()
-
-
 async def test_what_came_before_the_end_of_a_socket_is_pushed_when_the_wire_starts() -> None:
     burst = frame(TEXT, b"1") + frame(BINARY, b"2", fin=False) + frame(CONT, b"3")
     async with raw_peer(writing(burst)) as url:
@@ -213,6 +191,14 @@ async def test_what_came_before_the_end_of_a_socket_is_pushed_when_the_wire_star
         ]  # fmt: skip
 
 
+class Raising(Notes):
+    """Notes a frame, and cannot handle it."""
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        super().on_frame(data, text)
+        raise LookupError("secret")
+
+
 @pytest.mark.parametrize("fin", [True, False], ids=["whole", "in fragments"])
 def test_a_receiver_that_raises_closes_with_1011_and_gets_nothing_more(
     fin: bool, caplog: pytest.LogCaptureFixture
@@ -222,7 +208,7 @@ def test_a_receiver_that_raises_closes_with_1011_and_gets_nothing_more(
         async with raw_peer(writing(message + frame(TEXT, b"3"), frame(TEXT, b"4"))) as url:
             options = StoreOptions(compression=None, close_timeout=0.1)
             wire = await dial(url, [], None, options)
-            notes = Notes(LookupError("secret"))
+            notes = Raising()
             wire.start(notes)
             await asyncio.wait_for(notes.ended.wait(), 8)
             assert notes.told == [
@@ -282,11 +268,16 @@ async def test_a_close_frame_with_tcp_held_open_is_seen_in_time() -> None:
         assert (state.close.code, state.close.who) == (1001, "server")
 
 
+async def vanish(writer: Writer) -> None:
+    """Hear and say nothing any more."""
+    deafen(writer.transport)
+    await asyncio.Future()
+
+
 @pytest.mark.parametrize("flood", [False, True], ids=["silent", "full write buffer"])
 async def test_a_peer_that_is_gone_is_noticed(flood: bool) -> None:
     async def gone(reader: Reader, writer: Writer) -> None:
-        deafen(writer.transport)
-        await asyncio.Future()
+        await vanish(writer)
 
     async with (
         raw_peer(gone) as url,
@@ -309,8 +300,7 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
             writer.write(frame(TEXT, b"1"))
             await asyncio.sleep(0.1)  # a second in all: longer than the time-out
         writer.write(frame(TEXT, b"2"))
-        deafen(writer.transport)
-        await asyncio.Future()
+        await vanish(writer)
 
     async with (
         raw_peer(chatty) as url,
@@ -335,8 +325,7 @@ async def test_a_peer_that_answers_no_ping_and_takes_what_we_write_lives(reads: 
         await asyncio.sleep(1.0)
         writer.write(frame(TEXT, b"2"))
         await dies.wait()
-        deafen(writer.transport)
-        await asyncio.Future()
+        await vanish(writer)
 
     async with (
         raw_peer(push_only) as url,
