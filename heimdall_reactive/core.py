@@ -1,7 +1,6 @@
 """`StoreCore`: one connection with all that belongs to it; stores are faces over it.
 
-Way of a command: a store encodes in the caller's stack and calls `put`; the outbox keeps the
-frame until `flush` has the connection write it, on its event loop.
+Way of a command: a store encodes in the caller's stack and hands the frame to `SendPath`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reactivex import Observable
 
@@ -18,17 +17,16 @@ from .base.exceptions import EncodeError, SendError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
 from .base.messages import Frame, ValueFrame
 from .base.options import StoreOptions
-from .base.receipt import Receipt
 from .base.session_protocol import NO_CHANNELS, overrides
 from .base.state import Status
 from .base.stats import ConsumerStats, Stats
-from .base.wake_up import WakeUp
 from .channels import Channels
 from .connecting.codec import Codec, encode
 from .connecting.connection import Connection
 from .connecting.lifecycle import Lifecycle
 from .connecting.outbox import Outbox
-from .connecting.runtime import LoopOption, Runtime, running_loop
+from .connecting.runtime import LoopOption, Runtime
+from .connecting.send_path import SendPath
 from .connecting.tokens import Identity, claimed
 from .consuming.holding import Holding
 from .reactive.bus import Bus
@@ -40,8 +38,6 @@ from .requests import Request
 from .transports import choose
 
 __all__ = ["Seat", "StoreCore", "Supervise"]
-
-SEND_PATIENCE: Final = 1.0  # seconds a thread's send waits for room while connected
 
 
 class Supervise(Protocol):
@@ -91,10 +87,9 @@ class StoreCore:
 
     __slots__ = (
         "__weakref__", "_bounded_hold", "_claimed", "_complete_store", "_finish_store",
-        "_holding", "_other_user", "_pending", "_plain", "_principal", "_sent_in_turn",
-        "_token_mark", "_wake_up",
+        "_holding", "_other_user", "_pending", "_plain", "_principal", "_token_mark",
         "bus", "channels", "connection", "journal", "life", "name", "options", "outbox",
-        "publisher", "reporter", "runtime", "values",
+        "publisher", "reporter", "runtime", "send_path", "values",
     )  # fmt: skip
 
     life: Lifecycle
@@ -135,8 +130,6 @@ class StoreCore:
         self.connection = supervise(
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
-        self._sent_in_turn = False
-        self._wake_up = WakeUp(self.connection.flush, self.runtime.post)
         self.journal = Journal(self.name, self.runtime.wall, loud=loud)
         self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
         self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
@@ -156,6 +149,13 @@ class StoreCore:
             self.reporter.error,
             self.frame,
             self._read_exactly,
+        )
+        self.send_path = SendPath(
+            self.outbox,
+            self.connection,
+            self.runtime,
+            self.channels.catch_up,
+            blocks=options.outbox_overflow == "block",
         )
         if codec.exact:
             self._read_exactly()
@@ -228,47 +228,6 @@ class StoreCore:
     def _forget(self, key: Hashable, request: Request[Any]) -> None:
         if self._pending.get(key) is request:
             del self._pending[key]
-
-    def put(self, frame: Frame) -> Receipt:
-        """Queue a frame; a thread waits for room as a socket's send would."""
-        blocks = self.options.outbox_overflow == "block"
-        if blocks or (self.values.is_connected._value and not self.runtime.here()):
-            self._wait_for_room(len(frame.data), None if blocks else SEND_PATIENCE)
-        receipt = self.outbox.put(frame)
-        receipt._hasten = self.flush_now
-        return receipt
-
-    def _wait_for_room(self, size: int, seconds: float | None) -> None:
-        if not self.runtime.here() and running_loop() is None:
-            self.outbox.wait_for_room(size, seconds)
-
-    def flush(self) -> None:
-        """Have what waits written: here, or soon on the event loop.
-
-        The first send of a turn of the event loop goes out at once, and those that follow in the
-        same turn together at its end: a system call for each takes most of their time.
-        """
-        if not self.runtime.here():
-            if self.runtime.loop.is_closed():
-                self._wake_up.reset()
-            self._wake_up.call()
-        elif not self._sent_in_turn:
-            self.flush_now()
-            session = self.connection.sessions.current
-            if session is not None and session.batches:
-                self._sent_in_turn = True
-                self.runtime.loop.call_soon(self._end_turn)
-
-    def flush_now(self) -> None:
-        """Have what waits written in this turn, where this thread is the event loop's."""
-        if self.runtime.here():
-            self.channels.catch_up()
-            self.connection.flush()
-
-    def _end_turn(self) -> None:
-        self._sent_in_turn = False
-        if len(self.outbox):
-            self.flush_now()
 
     def set_access_token(self, identity: Identity) -> None:
         """Use another identity from the next attempt on; connect now after a failure."""
@@ -383,8 +342,7 @@ class StoreCore:
         self.bus.bind(self.runtime.owner, self.runtime.post)
 
     def _on_moved(self) -> None:
-        self._wake_up.reset()
-        self._sent_in_turn = False
+        self.send_path.on_moved()
         self._bind()
         self.channels.on_moved()
         self.runtime.post(self.connection.abandon)

@@ -205,12 +205,13 @@ class WebSocketStore(Closable, ConsumerApi[In]):
 
     def _send(self, value: Any, on_key: Callable[[Hashable], None] | None = None) -> Receipt:
         self._life.refuse_closed()
-        receipt = self._core.put(self._core.frame(value, on_key))
+        receipt = self._core.send_path.put(self._core.frame(value, on_key))
         if receipt.error is not None:
             self._seat.reporter.error(receipt.error)
             return receipt
+        if receipt.state == "queued":
+            self._core.send_path.flush()
         self._bus.emit(self.send, value)
-        self._core.flush()
         return receipt
 
     def _connect(self, value: Any) -> None:

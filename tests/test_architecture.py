@@ -42,6 +42,7 @@ FLOORS: list[set[str]] = [
     {"consumer_api"},
     {"marbles"},
     {"connection", "devserver", "testing"},
+    {"send_path"},
     {"core"},
     {"store", "sharing"},
     {"hook"},

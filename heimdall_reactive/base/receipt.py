@@ -58,7 +58,7 @@ class Receipt:
     """
 
     __slots__ = (
-        "_error", "_future", "_hasten", "_number", "_proof", "_proofs", "_state", "attempts",
+        "_awaited", "_error", "_future", "_number", "_proof", "_proofs", "_state", "attempts",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Receipt:
         self._future: Future[Receipt] | None = None  # settled when it is written, or is not
         self._proofs: Proving | None = None  # of the session that has written it
         self._number = 0  # in that session
-        self._hasten: Callable[[], None] | None = None  # writes what waits for the turn's end
+        self._awaited: Callable[[], None] | None = None  # writes what waits for the turn's end
         self._proof: Future[Receipt] | None = None  # settled when its state is final
         self.attempts = 0
 
@@ -122,8 +122,8 @@ class Receipt:
         return self._wait().__await__()
 
     async def _wait(self) -> Receipt:
-        if self._state == "queued" and self._hasten is not None:
-            self._hasten()
+        if self._awaited is not None:
+            self._awaited()
         if self._state != "queued":  # a future for what is known would take most of the time
             if self._was_written:
                 return self

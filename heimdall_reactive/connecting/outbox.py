@@ -171,6 +171,11 @@ class Outbox:
         if self._room is not None:
             self._room.notify_all()
 
+    def passes(self, frame: Frame) -> bool:
+        """Return whether a frame need not wait: nothing else does, and it may be sent at all."""
+        waits = self._entries or self._ahead or self._flushing or self._closed
+        return not waits and len(frame.data) <= self.max_bytes
+
     def mark(self) -> int:
         """Return the number of the last send that was queued, for `clear`."""
         return self._count

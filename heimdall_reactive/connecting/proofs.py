@@ -137,6 +137,9 @@ class Proofs:
             self._unanswered[number] = receipt
             if len(self._unanswered) > MOST:
                 self._give_up_oldest()
+        if landed and not self.in_flight:
+            receipt._on_written(self, number)
+            return
         self.in_flight.append((number, receipt))
         if landed:
             self.land(number)

@@ -22,7 +22,7 @@ from heimdall_reactive.base.masking import told
 from . import Receiver
 from .answer import AnswerReader
 from .inflating import Inflater, TooBig, packed_limit
-from .splitting import Outlets, Push, Splitter
+from .splitting import Outlets, Splitter
 from .turns import turn
 
 __all__ = ["ReadingConnection"]
@@ -100,7 +100,7 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
             self.data_received(bytes(turn.scratch[:nbytes]))
         else:
             self.heard_at = self.loop.time()
-            self._read(lambda push: self._splitter.fill(nbytes, push))
+            self._read(self._splitter.fill, nbytes)
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes that came."""
@@ -121,7 +121,7 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
         if self._receiver is not None and (len(data) > LITTLE or splitter.behind):
             turn.begin(self.loop)
             is_late = turn.is_late
-        self._read(lambda push: splitter.feed(data, push, is_late))
+        self._read(splitter.feed, data, is_late)
         if splitter.behind:
             with contextlib.suppress(RuntimeError):  # the socket is going
                 self.transport.pause_reading()
@@ -143,13 +143,13 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
                 with contextlib.suppress(RuntimeError):  # the socket is going
                     self.transport.resume_reading()
 
-    def _read(self, read: Callable[[Push], None]) -> None:
+    def _read(self, read: Callable[..., None], what: bytes | int, *rest: Any) -> None:
         receiver = self._receiver
         if receiver is None:
-            read(self._push)
+            read(what, self._push, *rest)
         else:
             try:
-                read(receiver.on_frame)  # straight: it is the way of a frame
+                read(what, receiver.on_frame, *rest)  # straight: it is the way of a frame
             except Exception as error:
                 self._break_off(error)
         if self._pings:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from websockets.frames import Frame as WebSocketFrame
@@ -71,9 +70,10 @@ def hand_over(transport: asyncio.Transport, pieces: Sequence[bytes]) -> tuple[in
     if transport.get_extra_info("ssl_object") is not None or sys.platform == "win32":
         transport.write(data)
         return len(pieces), 0 if transport.get_write_buffer_size() else len(pieces)
-    taken = 0
-    with suppress(OSError):  # it is full; or it is gone, which the transport will find
+    try:
         taken = os.write(transport.get_extra_info("socket").fileno(), data)
+    except OSError:  # it is full; or it is gone, which the transport will find
+        taken = 0
     if taken == len(data):
         return len(pieces), len(pieces)
     end = 0
