@@ -1,26 +1,36 @@
-"""Stores bound to user interfaces: three neutral ways, and an adapter for each framework.
+"""Stores bound to user interfaces: neutral ways, and an adapter for each framework.
 
-`bind` pushes values into a setter, `external_store` is what hooks need, `values` is an async
+`bind` pushes the newest value into a setter and `bind_batch` lists of values, `latest_by` and
+`window` keep tables and series for them, `external_store` is what hooks need, `values` is an async
 iterator. The adapters are modules of their own, each with the framework of that name as its extra:
 `textual`, `nicegui`, `reacton`, `qt`, `tk`, `traitlets`, `param`.
 """
 
 from .async_values import values
 from .badge import Badge, badge, badge_of
-from .binding import Binding, bind
+from .binding import Binding, bind, bind_batch
+from .latest_by import Changes, LatestBy, latest_by
 from .scheduling import HopScheduler
 from .scope import UiScope
 from .snapshots import ExternalStore, external_store
+from .window import Series, Window, window
 
 __all__ = [
     "Badge",
     "Binding",
+    "Changes",
     "ExternalStore",
     "HopScheduler",
+    "LatestBy",
+    "Series",
     "UiScope",
+    "Window",
     "badge",
     "badge_of",
     "bind",
+    "bind_batch",
     "external_store",
+    "latest_by",
     "values",
+    "window",
 ]

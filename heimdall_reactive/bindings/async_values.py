@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -12,6 +13,7 @@ from reactivex import Observable
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.consuming.streams import Inlet
 
+from .frames import FRAME
 from .selecting import Selecting, distinct_by_default
 
 __all__ = ["values"]
@@ -30,6 +32,7 @@ def values(
     *,
     select: None = None,
     distinct: bool | None = None,
+    every: float | None = None,
     buffer: int = 1,
 ) -> AsyncGenerator[T, None]: ...
 @overload
@@ -38,6 +41,7 @@ def values(
     *,
     select: Callable[[T], R],
     distinct: bool | None = None,
+    every: float | None = None,
     buffer: int = 1,
 ) -> AsyncGenerator[R, None]: ...
 async def values(
@@ -45,6 +49,7 @@ async def values(
     *,
     select: Callable[[Any], Any] | None = None,
     distinct: bool | None = None,
+    every: float | None = None,
     buffer: int = 1,
 ) -> AsyncGenerator[Any, None]:
     """Iterate over an observable, at the pace of whoever iterates.
@@ -56,8 +61,9 @@ async def values(
         source: a subject of a store, or any observable.
         select: what of the value is wanted.
         distinct: as for `bind`.
-        buffer: values that may wait; the oldest go. 1 gives the newest, and skips what came
-            meanwhile.
+        every: seconds between two values at the least; None is 1/60, or 0 with a buffer.
+        buffer: values that may wait; the oldest go. 1 gives the newest, and skips what was
+            overtaken.
 
     Yields:
         The first value at once where the source has one, then what follows.
@@ -68,6 +74,8 @@ async def values(
     """
     if distinct is None:
         distinct = distinct_by_default(select, buffer)
+    if every is None:
+        every = FRAME if buffer == 1 else 0.0
     selecting = Selecting(select, distinct)
     inlet: Inlet[Any] = Inlet(Buffer(buffer, "drop_oldest", "values"))
     subscription = source.subscribe(inlet.put, inlet.fail, inlet.end)
@@ -81,7 +89,10 @@ async def values(
             value, came = inlet.take()
             if came:
                 if selecting.changed(value):
+                    began = time.monotonic()
                     yield selecting.shown
+                    if (left := began + every - time.monotonic()) > 0:
+                        await asyncio.sleep(left)
             elif inlet.failure is not None:
                 raise inlet.failure
             elif inlet.ended:

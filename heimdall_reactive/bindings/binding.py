@@ -12,15 +12,18 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
+from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.reactive.source import report_on
 
+from .frames import Cancellable, timer
+from .gathering import Gathered
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
 
-__all__ = ["BindOptions", "Binding", "bind"]
+__all__ = ["BindOptions", "Binding", "bind", "bind_batch"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,6 +43,7 @@ class BindOptions(TypedDict, total=False):
     """The keyword options of `bind` beside `select`; `bind` documents them."""
 
     distinct: bool | None
+    every: float | None
     buffer: int
     immediate: bool
     on_error: OnError | None
@@ -71,17 +75,22 @@ def bind(
     *,
     select: Callable[[Any], Any] | None = None,
     distinct: bool | None = None,
+    every: float | None = None,
     buffer: int = 1,
     immediate: bool = True,
     on_error: OnError | None = None,
     on_done: Callable[[], object] | None = None,
 ) -> Binding:
-    """Call a setter with the values of an observable, on the thread of a user interface.
+    """Call a setter with the newest value of an observable, on the thread of a user interface.
 
-    The first value is set before this returns. Many changes within one turn of the UI give one
-    call with the newest, or every value in order where `buffer` is more than 1. After `dispose()`,
-    and once the owner of the scope is gone, the setter is never called again. What it raises is
-    reported (on `store.errors`, in the log) and hurts nobody else.
+    The first value is set before this returns, and one that comes after a pause in the next turn of
+    the UI. Many changes within one frame give one call with the newest, or every value in order
+    where `buffer` is more than 1. After `dispose()`, and once the owner of the scope is gone, the
+    setter is never called again. What it raises is reported (on `store.errors`, in the log) and
+    hurts nobody else.
+
+    The newest value alone is wrong for a table by key, or for a plot: see `latest_by`, `window`
+    and `bind_batch`.
 
     Args:
         source: a subject of a store, or any observable.
@@ -91,6 +100,8 @@ def bind(
         distinct: leave out what equals the value before. None does so for a selection of the
             newest value: without `select` the source's own emissions count, and two equal
             messages are two.
+        every: seconds between two paints at the least; None is the scope's, 1/60 by default. A
+            binding without a scope, or with 0, is not held back.
         buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`.
         immediate: set the first value here and now, so call this on the UI's thread; False posts
             it like all others.
@@ -102,18 +113,73 @@ def bind(
         The binding; `dispose()` ends it.
 
     Raises:
-        ConfigurationError: `buffer` is no whole number of 1 or more.
+        ConfigurationError: `buffer` is not a whole number of 1 or more; `every` is less than 0, or
+            given without a scope that posts.
         TypeError: the setter is a coroutine function, which nobody would await.
     """
+    if isinstance(source, Gathered):
+        select, distinct = source.taker(select), False
+    if distinct is None:
+        distinct = distinct_by_default(select, buffer)
+    selecting = Selecting(select, distinct)
+    return _begin(source, setter, scope, selecting, every, buffer, immediate, on_error, on_done)
+
+
+def bind_batch(
+    source: Observable[T],
+    setter: Callable[[list[T]], object],
+    scope: UiScope | None = None,
+    *,
+    every: float | None = None,
+    buffer: int = 1000,
+    on_error: OnError | None = None,
+    on_done: Callable[[], object] | None = None,
+) -> Binding:
+    """Call a setter with the list of what came since the last paint, in order: for logs.
+
+    Args:
+        source: a subject of a store, or any observable.
+        setter: shows some values; called on the UI's thread only.
+        scope: as for `bind`.
+        every: as for `bind`.
+        buffer: values that one list may hold; the oldest go, counted in `Binding.stats`.
+        on_error: as for `bind`.
+        on_done: as for `bind`.
+
+    Raises:
+        ConfigurationError: as for `bind`.
+        TypeError: as for `bind`.
+    """
+    selecting = Selecting(None, False)
+    return _begin(
+        source, setter, scope, selecting, every, buffer, True, on_error, on_done, batch=True
+    )
+
+
+def _begin(
+    source: Observable[Any],
+    setter: Callable[[Any], object],
+    scope: UiScope | None,
+    selecting: Selecting,
+    every: float | None,
+    buffer: int,
+    immediate: bool,
+    on_error: OnError | None,
+    on_done: Callable[[], object] | None,
+    batch: bool = False,
+) -> Binding:
     if inspect.iscoroutinefunction(setter):
         raise TypeError(
             "a coroutine function cannot be a setter: nobody would await it; "
             "iterate over values() in a task of your framework, or use store.on_each()"
         )
-    if distinct is None:
-        distinct = distinct_by_default(select, buffer)
-    selecting = Selecting(select, distinct)
-    binding = Binding(source, setter, scope or UiScope(), selecting, buffer, on_error, on_done)
+    scope = scope or UiScope()
+    if every is not None and (every < 0 or (every > 0 and scope.post is None)):
+        raise ConfigurationError(
+            f"every={every} must be 0 or more seconds, and needs a scope that posts"
+        )
+    pace = 0.0 if scope.post is None else scope.every if every is None else every
+    binding = Binding(source, setter, scope, selecting, pace, buffer, on_error, on_done, batch)
     binding.start(immediate)
     return binding
 
@@ -127,9 +193,11 @@ class Binding(abc.DisposableBase):
         setter: Callable[[Any], object],
         scope: UiScope,
         selecting: Selecting,
+        every: float,
         buffer: int,
         on_error: OnError | None,
         on_done: Callable[[], object] | None,
+        batch: bool = False,
     ) -> None:
         self._source = source
         self._setter = setter
@@ -138,6 +206,10 @@ class Binding(abc.DisposableBase):
         self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
         self._on_error = on_error
         self._on_done = on_done
+        self._batch = batch
+        self._every = every
+        self._due = 0.0  # when the next paint may be
+        self._wait: Cancellable | None = None
         # Somebody is about to show what waits. Not a `WakeUp`: it changes under the buffer's lock,
         # as without a scope every thread shows, and it is given up when it seems to be lost.
         self._armed = True
@@ -171,6 +243,7 @@ class Binding(abc.DisposableBase):
         self._subscription.disposable = self._source.subscribe(self._put, self._fail, self._end)
         if immediate or self._scope.post is None:
             self._come()
+            self._due = 0.0  # the first change is not held back
         else:
             self._wake()
 
@@ -185,6 +258,8 @@ class Binding(abc.DisposableBase):
         self._setter, self._selecting = _nothing, Selecting(None, False)
         self._on_error = self._on_done = None
         self._subscription.dispose()
+        if self._wait is not None and self._scope.clock is timer:
+            self._wait.cancel()  # that of an event loop ends soon by itself, and on its thread only
         self._undo()
 
     # On the source's side
@@ -202,7 +277,10 @@ class Binding(abc.DisposableBase):
 
     def _end(self) -> None:
         self._ended = True
-        self._arm()
+        if self._scope.post is None:
+            self._arm()
+        else:
+            self._wake()  # what waits for the next frame waits no longer
 
     def _arm(self) -> None:
         now = time.monotonic()
@@ -222,22 +300,33 @@ class Binding(abc.DisposableBase):
         try:
             self._scope.post(self._come)
         except Exception as error:  # a loop that was closed, a window that is gone
-            logger.debug("a binding ends, its user interface is gone: %s", told(error))
-            self.dispose()
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        logger.debug("a binding ends, its user interface is gone: %s", told(error))
+        self.dispose()
 
     # On the UI's side
 
     def _come(self) -> None:
-        """Show what waited when this began; what comes meanwhile is of the next turn."""
+        """Show what waited when this began; what comes while it runs is of the next frame."""
         if self._showing:  # an event loop inside of the setter, such as a dialog's
+            return
+        now = self._scope.clock.time()
+        if now < self._due and not self._ended:
+            self._wait_for_frame(self._due - now)
             return
         self._showing, self._patience = True, LOST
         until, waiting = time.monotonic() + SLICE, len(self._buffer)
+        if waiting:
+            self._due = now + self._every
         posted = self._scope.post is not None
         try:
             while self._next():
                 waiting -= 1
                 if posted and self._buffer and (waiting <= 0 or time.monotonic() > until):
+                    if waiting > 0:
+                        self._due = 0.0  # the rest is of the same frame
                     self._wake()
                     return
         except BaseException:  # an interrupt, which must not freeze the binding
@@ -259,7 +348,7 @@ class Binding(abc.DisposableBase):
                 self._armed = False
                 if not self._ended:
                     return False
-            value = None if over else self._buffer.take()
+            value = None if over else self._take()
         if not self._scope.is_alive():
             self.dispose()
             return False
@@ -268,6 +357,18 @@ class Binding(abc.DisposableBase):
             return False
         self._guard(self._show, value, self._on_error)
         return True
+
+    def _take(self) -> Any:
+        if self._batch:
+            return [self._buffer.take() for _ in range(len(self._buffer))]
+        return self._buffer.take()
+
+    def _wait_for_frame(self, seconds: float) -> None:
+        self._woken_at = time.monotonic() + seconds
+        try:
+            self._wait = self._scope.clock.call_later(seconds, self._wake)
+        except Exception as error:
+            self._give_up(error)
 
     def _show(self, value: Any) -> None:
         selecting = self._selecting  # `select` may dispose

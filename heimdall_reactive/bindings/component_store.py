@@ -125,7 +125,9 @@ class ComponentStore:
         for name in self.used - self._ends.keys():
             source: Any = badge(self.store) if name == "badge" else getattr(self.store, name)
             on_change = partial(self._changed, name, render)
-            self._ends[name] = external_store(source, None, self._turns).subscribe(on_change)
+            self._ends[name] = external_store(source, None, self._turns, every=0).subscribe(
+                on_change
+            )
         if not all(map(values.is_current, self.used)):
             render()
 

@@ -25,6 +25,7 @@ from nicegui.elements.mixins.value_element import ValueElement
 from reactivex import Observable
 
 from .binding import Binding, bind
+from .frames import WEB_FRAME, timer
 from .scope import OnClose, UiScope
 
 __all__ = ["bind_enabled", "bind_text", "bind_value", "bind_visibility", "scope"]
@@ -59,7 +60,7 @@ def scope(element: ui.element | None = None) -> UiScope:
             raise RuntimeError("NiceGUI does not run")
         core.loop.call_soon_threadsafe(run)
 
-    return UiScope(post, _farewell(owner), alive)
+    return UiScope(post, _farewell(owner), alive, WEB_FRAME, core.loop or timer)
 
 
 def bind_text(

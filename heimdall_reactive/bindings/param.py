@@ -26,9 +26,10 @@ from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.connecting.runtime import running_loop
+from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
-from .frames import Frames
+from .frames import WEB_FRAME, timer
 from .scope import UiScope
 
 __all__ = ["scope", "to_param", "to_rx"]
@@ -43,19 +44,18 @@ _sessions: weakref.WeakKeyDictionary[Any, dict[object, Cleanup]] = weakref.WeakK
 def scope() -> UiScope:
     """Return where bindings made here live: a Panel session, an event loop, or in place.
 
-    On the event loop of a program that uses Panel (a notebook) parameters are set at most 60 times
-    a second, for Jupyter drops what is more than 1000 messages a second.
+    A binding sets its parameter at most 20 times a second in a session, 60 times on another event
+    loop: Jupyter drops what is more than 1000 messages a second.
     """
-    document = _document()
+    document, loop = _document(), running_loop()
     if document is not None:
         return UiScope(
             document.add_next_tick_callback,
             lambda cleanup: _at_end_of_session(document, cleanup),
+            every=WEB_FRAME,
+            clock=loop or timer,
         )
-    loop = running_loop()
-    if loop is None:
-        return UiScope()
-    return UiScope(Frames(loop) if "panel" in sys.modules else loop.call_soon_threadsafe)
+    return UiScope() if loop is None else UiScope(loop_hop(loop), clock=loop)
 
 
 def to_param(

@@ -61,7 +61,7 @@ def connect(
         slot: shows a value: `label.setText`, `box.setEnabled`, any function.
         owner: the `QObject` that the binding ends with; None takes the one whose method the slot
             is.
-        **options: as for `bind`: `select`, `distinct`, `buffer`, `immediate`, `on_error`,
+        **options: as for `bind`: `select`, `distinct`, `every`, `buffer`, `immediate`, `on_error`,
             `on_done`.
 
     Returns:
@@ -97,7 +97,7 @@ def scope(owner: Any) -> UiScope:
         endings[cleanup] = None
         return lambda: endings.pop(cleanup, None)
 
-    return UiScope(hop, on_close, alive)
+    return UiScope(hop, on_close, alive, every=0.0)  # the hop runs at most 60 times a second
 
 
 def to_property(source: Observable[Any], owner: Any, **options: Any) -> Any:

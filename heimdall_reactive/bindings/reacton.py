@@ -115,7 +115,7 @@ def use_history(source: Observable[T], count: int) -> tuple[T, ...]:
             show(tuple(kept))
 
         show(())
-        return bind(source, add, UiScope(turns), buffer=count).dispose
+        return bind(source, add, UiScope(turns, every=0), buffer=count).dispose
 
     reacton.use_effect(follow, [source, count])
     return shown
@@ -199,7 +199,7 @@ class _Watched:
     def __init__(self, source: Any, turns: Hop) -> None:
         self._valued = hasattr(source, "value")
         boxed = source if self._valued else source.pipe(ops.map(lambda value: (value,)))
-        self.subscribe, self._get = external_store(boxed, None, turns)
+        self.subscribe, self._get = external_store(boxed, None, turns, every=0)
         self.committed: tuple[Any, Callable[[Any], Any] | None, Any] = (NOTHING, None, None)
 
     def read(self) -> Any:

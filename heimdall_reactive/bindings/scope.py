@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from heimdall_reactive.consuming.hops import Hop
 
+from .frames import FRAME, Clock, timer
 from .scheduling import HopScheduler
 
 __all__ = ["OnClose", "UiScope"]
@@ -26,11 +27,17 @@ class UiScope:
         on_close: has a function called when the owner is gone. It may return a function that
             takes this back, called when the binding ends first.
         alive: whether the owner is still there; asked on the UI's thread before each call.
+        every: seconds between two paints at the least, where a binding does not say it; a paint
+            more would never be seen. 0 paints at each turn of the UI.
+        clock: what measures that, and calls again for the next frame: the UI's event loop. By
+            default it is a thread, one for all.
     """
 
     post: Hop | None = None
     on_close: OnClose | None = None
     alive: Callable[[], bool] | None = None
+    every: float = FRAME
+    clock: Clock = timer
 
     @property
     def scheduler(self) -> HopScheduler:

@@ -11,6 +11,7 @@ from reactivex import Observable
 from heimdall_reactive.consuming.hops import Hop
 
 from .binding import bind
+from .frames import FRAME
 from .scope import UiScope
 from .selecting import same
 
@@ -41,6 +42,7 @@ def external_store(
     post: Hop | None = None,
     *,
     distinct: bool | None = None,
+    every: float = FRAME,
 ) -> ExternalStore[T]: ...
 @overload
 def external_store(
@@ -49,6 +51,7 @@ def external_store(
     post: Hop | None = None,
     *,
     distinct: bool | None = None,
+    every: float = FRAME,
 ) -> ExternalStore[R]: ...
 def external_store(
     source: Observable[Any],
@@ -56,6 +59,7 @@ def external_store(
     post: Hop | None = None,
     *,
     distinct: bool | None = None,
+    every: float = FRAME,
 ) -> ExternalStore[Any]:
     """Return what a hook needs to show an observable.
 
@@ -68,6 +72,7 @@ def external_store(
         post: where a change is told, several within one turn once; None tells it in place, on the
             thread that emits.
         distinct: as for `bind`.
+        every: as for `bind`: a change is told at most once in so many seconds; with `post` only.
 
     Returns:
         `(subscribe, get_snapshot)`, see https://react.dev/reference/react/useSyncExternalStore.
@@ -90,7 +95,7 @@ def external_store(
             snapshot.seen = value
             return snapshot.take()[1]
 
-        binding = bind(source, tell, UiScope(post), select=version, distinct=distinct)
+        binding = bind(source, tell, UiScope(post, every=every), select=version, distinct=distinct)
         first = False
         return binding.dispose
 

@@ -29,6 +29,7 @@ from heimdall_reactive import ConfigurationError
 from heimdall_reactive.connecting.runtime import running_loop
 
 from .binding import Binding, BindOptions, bind
+from .frames import timer
 from .scope import OnClose, UiScope
 
 __all__ = ["Bound", "scope"]
@@ -58,7 +59,7 @@ class Bound:
             target: the name of an attribute, such as a `reactive`; or what is called with each
                 value.
             select: what of the value is shown.
-            **options: as for `bind`: `distinct`, `buffer`, `immediate`, `on_error`, `on_done`. A
+            **options: as for `bind`: `distinct`, `every`, `buffer`, `immediate`, `on_error`, `on_done`. A
                 `reactive` itself leaves out equal values, unless it was made with
                 `always_update=True`.
 
@@ -97,6 +98,7 @@ def scope(node: MessagePump) -> UiScope:
         going = getattr(node, "_pruning", False)
         return node.is_running and not going and (isinstance(node, App) or node.is_attached)
 
+    clock = running_loop() or timer
     if not node.is_running:
         raise ConfigurationError(f"{type(node).__name__} is not mounted; bind in on_mount")
     if isinstance(node, App):
@@ -105,8 +107,8 @@ def scope(node: MessagePump) -> UiScope:
                 f"{type(node).__name__} does not tell of its end; "
                 "give it the mixin heimdall_reactive.bindings.textual.Bound, or bind a widget"
             )
-        return UiScope(post, _on_unmount_of(node), alive)
-    return UiScope(post, _on_end_of(node), alive)
+        return UiScope(post, _on_unmount_of(node), alive, clock=clock)
+    return UiScope(post, _on_end_of(node), alive, clock=clock)
 
 
 def _attribute(owner: object, name: str) -> Callable[[Any], None]:

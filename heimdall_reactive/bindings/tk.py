@@ -60,7 +60,7 @@ def to_var(
         var: what is set; the owner keeps it from being collected.
         owner: a widget, a window or the root.
         select: what of the value is shown.
-        **options: as for `bind`: `distinct`, `buffer`, `immediate`, `on_error`, `on_done`.
+        **options: as for `bind`: `distinct`, `every`, `buffer`, `immediate`, `on_error`, `on_done`.
 
     Raises:
         ConfigurationError: as for `scope`; or `buffer` is no whole number of 1 or more.
@@ -119,7 +119,8 @@ def _scope(widget: tk.Misc, kept: Callable[[], object] = lambda: None) -> _Scope
         drain.post,
         lambda cleanup: drain.keep(path, cleanup, kept()),
         lambda: drain.has(path),
-        drain,
+        every=0.0,  # Tk looks every 20 ms
+        drain=drain,
     )
 
 

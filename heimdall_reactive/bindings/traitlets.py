@@ -23,9 +23,9 @@ from traitlets import HasTraits
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.connecting.runtime import running_loop
+from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
-from .frames import Frames
 from .scope import UiScope
 
 __all__ = ["scope", "to_trait"]
@@ -41,11 +41,12 @@ def scope(owner: HasTraits, loop: asyncio.AbstractEventLoop | None = None) -> Ui
     Args:
         owner: a widget ends its bindings when it is closed.
         loop: where its traits are set; None is the loop that runs here, and none if none does.
-            A widget is set at most 60 times a second.
+            It is set at most 60 times a second: Jupyter's server drops what is more than 1000
+            messages a second (`iopub_msg_rate_limit`), the last one too.
     """
     loop = loop or running_loop()
     if not owner.has_trait(COMM):
-        return UiScope(None if loop is None else loop.call_soon_threadsafe)
+        return UiScope() if loop is None else UiScope(loop_hop(loop), clock=loop)
 
     def on_close(cleanup: Callable[[], None]) -> Callable[[], None]:
         def changed(change: Any) -> None:
@@ -55,8 +56,12 @@ def scope(owner: HasTraits, loop: asyncio.AbstractEventLoop | None = None) -> Ui
         owner.observe(changed, COMM)
         return lambda: owner.unobserve(changed, COMM)
 
-    post = None if loop is None else Frames(loop)
-    return UiScope(post, on_close, lambda: getattr(owner, COMM) is not None)
+    def alive() -> bool:
+        return getattr(owner, COMM) is not None
+
+    if loop is None:
+        return UiScope(None, on_close, alive)
+    return UiScope(loop_hop(loop), on_close, alive, clock=loop)
 
 
 def to_trait(

@@ -40,7 +40,7 @@ class Window:
 
     @property
     def scope(self) -> UiScope:
-        return UiScope(self.post, self._on_close, lambda: self.open)
+        return UiScope(self.post, self._on_close, lambda: self.open, every=0)
 
     def post(self, call: Callable[[], None]) -> None:
         if not self.open:
@@ -174,7 +174,7 @@ def test_the_end_of_the_owner_disposes() -> None:
 
 def test_an_owner_that_is_no_more_alive_disposes_at_the_next_value() -> None:
     alive, shown, subject, hop = [True], list[int](), BehaviorSubject(0), QueueHop()
-    bind(subject, shown.append, UiScope(hop, alive=lambda: alive[0]))
+    bind(subject, shown.append, UiScope(hop, alive=lambda: alive[0], every=0))
     subject.on_next(1)
     alive[0] = False
     hop.run_pending()
@@ -468,7 +468,7 @@ def test_equal_messages_are_told_each_without_a_selection() -> None:
 
 def test_changes_are_told_on_the_uis_side_once_a_turn() -> None:
     window, subject, told = Window(), BehaviorSubject(0), list[int]()
-    subscribe, get = external_store(subject, post=window.post)
+    subscribe, get = external_store(subject, post=window.post, every=0)
     leave = subscribe(lambda: told.append(get()))
     for n in range(10):
         subject.on_next(n)

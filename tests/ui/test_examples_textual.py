@@ -46,6 +46,6 @@ async def test_it_sends_shows_the_echo_the_countdown_and_heals() -> None:
                 await until(lambda: str(status.visual).startswith("again in 1 s"))
                 assert box.disabled
                 assert status.has_class("busy")
-                await until(lambda: not box.disabled)
-                assert str(status.visual) == "connected"
+                # Each binding has its own frames, so one may come a frame behind the other.
+                await until(lambda: not box.disabled and str(status.visual) == "connected")
             assert observers(store) == 0

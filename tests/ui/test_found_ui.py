@@ -42,7 +42,7 @@ def test_what_comes_while_a_setter_runs_is_of_the_next_turn() -> None:
         if n < 3:
             subject.on_next(n + 1)
 
-    bind(subject, setter, UiScope(window))
+    bind(subject, setter, UiScope(window, every=0))
     assert shown == [0]
     for turn in (1, 2, 3):
         window.run_pending()
@@ -91,7 +91,7 @@ def test_a_long_setter_is_not_entered_again() -> None:
             time.sleep(0.01)
         inside -= 1
 
-    bind(subject, dialog, UiScope(window))
+    bind(subject, dialog, UiScope(window, every=0))
     subject.on_next(1)
     window.run_pending()
     window.run_pending()
@@ -107,8 +107,8 @@ def test_a_cancellation_that_a_setter_raises_hurts_nobody_else(
     def bad(_: int) -> None:
         raise asyncio.CancelledError
 
-    bind(subject, bad, UiScope(window))
-    bind(subject, shown.append, UiScope(window))
+    bind(subject, bad, UiScope(window, every=0))
+    bind(subject, shown.append, UiScope(window, every=0))
     subject.on_next(1)
     window.run_pending()
     assert shown == [0, 1]
@@ -125,7 +125,7 @@ def test_the_newest_is_shown_after_an_interrupt() -> None:
             raise KeyboardInterrupt
         shown.append(n)
 
-    bind(subject, setter, UiScope(window))
+    bind(subject, setter, UiScope(window, every=0))
     subject.on_next(1)
     with pytest.raises(KeyboardInterrupt):
         window.run_pending()
@@ -241,7 +241,7 @@ def test_an_exit_in_a_frame_of_a_thread_costs_the_others_nothing(
 def test_a_value_that_comes_back_within_one_turn_is_told_where_another_was_shown() -> None:
     # `b` was rendered for another reason; then nobody was told that it is `a` again.
     window, subject = QueueHop(), BehaviorSubject("a")
-    subscribe, get = external_store(subject, lambda value: value, window)
+    subscribe, get = external_store(subject, lambda value: value, window, every=0)
     rendered = [get()]
     subscribe(lambda: rendered.append(get()))
     subject.on_next("b")

@@ -256,6 +256,7 @@ async def test_every_message_in_order_and_equal_ones_too(stage: Stage) -> None:
             stage.say(n)
         await until(lambda: len(every) == 500)
         assert every == [{"n": n} for n in range(500)]
+        await until(lambda: newest[-1] == {"n": 499})
         count = len(newest)
         stage.say(499)
         await until(lambda: len(newest) == count + 1)

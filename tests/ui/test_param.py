@@ -222,7 +222,13 @@ def test_a_scope_of_ones_own(stage: Stage) -> None:
     panel, posted = Panel(), list[Callable[[], None]]()
     with stage.store() as store:
         store.wait_connected(timeout=5).result()
-        to_param(store.last_message, panel, "number", select=number, within=UiScope(posted.append))
+        to_param(
+            store.last_message,
+            panel,
+            "number",
+            select=number,
+            within=UiScope(posted.append, every=0),
+        )
         stage.say(1)
         wait_until(lambda: bool(posted), pause, 5)
         assert panel.number == -1
@@ -260,9 +266,13 @@ def test_a_session_of_panel_sets_it_and_ends_it(stage: Stage, document: Document
         stage.say(1)
         wait_until(lambda: len(document.ticks) >= 2, pause, 5)
         assert panel.number == -1
-        while document.ticks:
-            document.ticks.pop(0)()
-        assert (panel.number, panel.message, live.rx.value) == (1, {"n": 1}, True)
+
+        def shown() -> bool:
+            while document.ticks:
+                document.ticks.pop(0)()
+            return (panel.number, panel.message, live.rx.value) == (1, {"n": 1}, True)
+
+        wait_until(shown, pause, 5)
         early.dispose()
         assert observers(store) == before + 2
         (end,) = document.ends

@@ -238,7 +238,7 @@ def test_a_scope_of_ones_own(stage: Stage) -> None:
     model = Model()
     with stage.store() as store:
         store.wait_connected(timeout=5).result()
-        to_trait(store.last_message, model, select=number, within=UiScope(posted.append))
+        to_trait(store.last_message, model, select=number, within=UiScope(posted.append, every=0))
         stage.say(1)
         wait_until(lambda: bool(posted), pause, 5)
         assert model.value == -1

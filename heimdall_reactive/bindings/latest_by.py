@@ -1,0 +1,142 @@
+"""`latest_by`: the newest value of each key, and what of that has changed: for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+from reactivex import Observable
+
+from heimdall_reactive.base.exceptions import ConfigurationError
+
+from .gathering import Gathered
+
+__all__ = ["Changes", "LatestBy", "latest_by"]
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+class Changes(NamedTuple, Generic[K, T]):
+    """What has changed in a table.
+
+    Attributes:
+        added: the rows that are new, by key, in the order in which they came.
+        changed: the newest values of rows that were there.
+        removed: the keys of rows that are gone.
+    """
+
+    added: dict[K, T]
+    changed: dict[K, T]
+    removed: list[K]
+
+
+def latest_by(
+    source: Observable[T],
+    key: Callable[[T], K | None],
+    *,
+    limit: int = 10_000,
+    removes: Callable[[T], bool] | None = None,
+) -> LatestBy[K, T]:
+    """Keep the newest value of each key from now on; `bind` it to a table.
+
+    Args:
+        source: a subject of a store, or any observable; `store.messages` most of the time.
+        key: of a value; None leaves the value out.
+        limit: rows that are kept. Of more, the row that has not changed for the longest goes,
+            counted in `dropped`.
+        removes: whether a value says that the row of its key is gone.
+
+    Raises:
+        ConfigurationError: `limit` is not a whole number of 1 or more.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ConfigurationError(f"limit must be a whole number of 1 or more, not {limit!r}")
+    return LatestBy(source, key, limit, removes)
+
+
+class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
+    """The newest value of each key; made by `latest_by`.
+
+    Attributes:
+        dropped: rows that had no room.
+    """
+
+    def __init__(
+        self,
+        source: Observable[T],
+        key: Callable[[T], K | None],
+        limit: int,
+        removes: Callable[[T], bool] | None,
+    ) -> None:
+        self.dropped = 0
+        self._key = key
+        self._limit = limit
+        self._removes = removes
+        self._rows: dict[K, T] = {}
+        self._changed_at: dict[K, int] = {}  # the version of each row, in order of these
+        self._version = 0
+        self._removed_at = 0
+        super().__init__(source)
+
+    @property
+    def rows(self) -> dict[K, T]:
+        """All rows as they are now, in the order in which they came; a copy, from any thread."""
+        with self._lock:
+            return dict(self._rows)
+
+    def _add(self, value: T) -> Changes[K, T] | None:
+        key = self._key(value)
+        if key is None:
+            return None
+        known = key in self._rows
+        if self._removes is not None and self._removes(value):
+            if not known:
+                return None
+            self._remove(key)
+            return Changes({}, {}, [key])
+        self._version += 1
+        self._rows[key] = value
+        self._changed_at.pop(key, None)
+        self._changed_at[key] = self._version
+        if known:
+            return Changes({}, {key: value}, [])
+        removed = []
+        if len(self._rows) > self._limit:
+            removed.append(oldest := next(iter(self._changed_at)))
+            self._remove(oldest)
+            self.dropped += 1
+        return Changes({key: value}, {}, removed)
+
+    def _remove(self, key: K) -> None:
+        del self._rows[key], self._changed_at[key]
+        self._version += 1
+        self._removed_at = self._version
+
+    def _taker(self) -> Callable[[], Changes[K, T]]:
+        shown: dict[K, None] = {}
+        seen = 0
+
+        def take() -> Changes[K, T]:
+            nonlocal seen
+            with self._lock:
+                removed = (
+                    [key for key in shown if key not in self._rows]
+                    if (self._removed_at > seen)
+                    else []
+                )
+                newer = []
+                for key, version in reversed(self._changed_at.items()):
+                    if version <= seen:
+                        break
+                    newer.append(key)
+                newer.reverse()
+                changed = {key: self._rows[key] for key in newer if key in shown}
+                added = {key: self._rows[key] for key in newer if key not in shown}
+                seen = self._version
+            for key in removed:
+                del shown[key]
+            shown.update(dict.fromkeys(added))
+            return Changes(added, changed, removed)
+
+        return take

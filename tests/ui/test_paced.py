@@ -1,0 +1,350 @@
+"""Paints at most once a frame: the newest value, the list of what came, or what has changed."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reactivex.subject import BehaviorSubject, Subject
+
+from heimdall_reactive import ConfigurationError, QueueHop
+from heimdall_reactive.bindings import (
+    Changes,
+    LatestBy,
+    UiScope,
+    bind,
+    bind_batch,
+    latest_by,
+    window,
+)
+from heimdall_reactive.bindings.frames import timer
+from tests.support import record
+
+from .support import wait_until
+
+
+class Screen:
+    """A user interface with a clock of its own: what was posted runs, what is late waits."""
+
+    def __init__(self) -> None:
+        self.hop = QueueHop()
+        self.now = 0.0
+        self.waits: list[tuple[float, Callable[[], None]]] = []
+
+    @property
+    def scope(self) -> UiScope:
+        return UiScope(self.hop, clock=self)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> Any:
+        self.waits.append((delay, callback))
+
+    def turn(self) -> None:
+        self.hop.run_pending()
+
+    def wait(self) -> float:
+        """Let the time pass that somebody waits for; return it."""
+        ((seconds, call),) = self.waits
+        self.waits = []
+        self.now += seconds
+        call()
+        return seconds
+
+
+# The newest
+
+
+def test_a_value_after_a_pause_is_shown_in_the_next_turn_and_more_wait_for_a_frame() -> None:
+    screen, shown, subject = Screen(), list[int](), BehaviorSubject(0)
+    bind(subject, shown.append, screen.scope, every=0.05)
+    subject.on_next(1)
+    screen.turn()
+    assert shown == [0, 1]
+    for n in (2, 3):
+        subject.on_next(n)
+    screen.turn()
+    assert shown == [0, 1]
+    assert screen.wait() == 0.05
+    screen.turn()
+    assert shown == [0, 1, 3]
+
+
+def test_without_a_timer_of_the_scope_the_rest_comes_by_a_thread() -> None:
+    hop, shown, subject = QueueHop(), list[int](), BehaviorSubject(0)
+    bind(subject, shown.append, UiScope(hop))
+    for n in range(1, 5):
+        subject.on_next(n)
+        hop.run_pending()
+
+    def newest() -> bool:
+        hop.run_pending()
+        return shown[-1] == 4
+
+    wait_until(newest, lambda: time.sleep(0.001), 5)
+    assert shown == [0, 1, 4]
+
+
+def test_a_burst_is_painted_once_a_frame() -> None:
+    hop, times, subject = QueueHop(), list[float](), Subject[int]()
+    bind(subject, lambda _: times.append(time.monotonic()), UiScope(hop), every=0.02)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        subject.on_next(1)
+        hop.run_pending()
+    gaps = [b - a for a, b in pairwise(times)]
+    assert len(times) > 3
+    assert min(gaps) >= 0.02
+
+
+def test_a_scope_says_how_long_a_frame_is_and_a_binding_may_differ() -> None:
+    hop, slow, fast, subject = QueueHop(), list[int](), list[int](), BehaviorSubject(0)
+    scope = UiScope(hop, every=60.0)
+    binding = bind(subject, slow.append, scope)
+    bind(subject, fast.append, scope, every=0)
+    for n in (1, 2):
+        subject.on_next(n)
+        hop.run_pending()
+    assert (slow, fast) == ([0, 1], [0, 1, 2])
+    binding.dispose()  # nothing is left that waits for a minute
+
+
+def test_the_end_of_a_source_waits_for_no_frame() -> None:
+    hop, shown, done, subject = QueueHop(), list[int](), list[bool](), BehaviorSubject(0)
+    scope = UiScope(hop, every=60.0)
+    bind(subject, shown.append, scope, on_done=lambda: done.append(True))
+    for n in (1, 2):
+        subject.on_next(n)
+        hop.run_pending()
+    assert shown == [0, 1]
+    subject.on_completed()
+    hop.run_pending()
+    assert (shown, done) == ([0, 1, 2], [True])
+
+
+@pytest.mark.parametrize(("every", "scope"), [(-1.0, UiScope(lambda call: call())), (0.1, None)])
+def test_a_pace_that_cannot_work_is_refused(every: float, scope: UiScope | None) -> None:
+    with pytest.raises(ConfigurationError, match=f"every={every} must be 0 or more"):
+        bind(Subject[int](), print, scope, every=every)
+
+
+def test_the_thread_of_the_timer_ends_when_nothing_waits() -> None:
+    def fail() -> None:
+        raise ValueError
+
+    def runs() -> bool:
+        return any(each.name == "heimdall-frames" for each in threading.enumerate())
+
+    done = threading.Event()
+    timer.call_later(0.02, fail)  # what raises hurts nobody else
+    timer.call_later(0.03, done.set)
+    timer.call_later(60.0, fail).cancel()
+    assert done.wait(5)
+    wait_until(lambda: not runs(), lambda: time.sleep(0.01), 5)
+
+
+# The list
+
+
+def test_a_batch_is_the_list_of_what_came_in_order() -> None:
+    screen, shown, subject = Screen(), list[list[int]](), Subject[int]()
+    bind_batch(subject, shown.append, screen.scope)
+    for n in range(3):
+        subject.on_next(n)
+    screen.turn()
+    assert shown == [[0, 1, 2]]
+    for n in range(3):
+        subject.on_next(n)
+    screen.turn()
+    screen.wait()
+    screen.turn()
+    assert shown == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_batch_is_bounded_and_counts_what_had_no_room() -> None:
+    screen, shown, subject = Screen(), list[list[int]](), Subject[int]()
+    binding = bind_batch(subject, shown.append, screen.scope, buffer=2)
+    for n in range(5):
+        subject.on_next(n)
+    screen.turn()
+    assert shown == [[3, 4]]
+    assert binding.stats.dropped == 3
+
+
+# The newest of each key
+
+
+Row = tuple[str, int]
+
+
+def table(subject: Subject[Row], **options: Any) -> LatestBy[str, Row]:
+    return latest_by(subject, lambda row: row[0], **options)
+
+
+def test_a_table_gets_what_has_changed_since_its_last_paint() -> None:
+    screen, shown, subject = Screen(), list[Changes[str, Row]](), Subject[Row]()
+    rows = table(subject)
+    bind(rows, shown.append, screen.scope, every=0)
+    subject.on_next(("a", 1))
+    subject.on_next(("b", 1))
+    subject.on_next(("a", 2))
+    screen.turn()
+    subject.on_next(("b", 2))
+    screen.turn()
+    assert shown == [
+        Changes({}, {}, []),
+        Changes({"b": ("b", 1), "a": ("a", 2)}, {}, []),
+        Changes({}, {"b": ("b", 2)}, []),
+    ]
+    assert list(rows.rows) == ["a", "b"]
+
+
+def test_a_tab_that_is_opened_later_begins_with_every_row() -> None:
+    subject, shown = Subject[Row](), list[Changes[str, Row]]()
+    rows = table(subject)
+    for n in range(3):
+        subject.on_next((f"{n}", n))
+    bind(rows, shown.append, Screen().scope)
+    assert list(shown[0].added) == ["0", "1", "2"]
+
+
+def test_a_row_goes_when_a_value_says_so_and_when_there_is_no_room() -> None:
+    screen, shown, subject = Screen(), list[Changes[str, Row]](), Subject[Row]()
+    rows = table(subject, limit=2, removes=lambda row: row[1] < 0)
+    bind(rows, shown.append, screen.scope, every=0)
+    for row in [("a", 1), ("b", 1)]:
+        subject.on_next(row)
+    screen.turn()
+    for row in [("a", -1), ("c", 1), ("d", 1), ("x", -1)]:
+        subject.on_next(row)
+    screen.turn()
+    assert shown[-1] == Changes({"c": ("c", 1), "d": ("d", 1)}, {}, ["a", "b"])
+    assert rows.dropped == 1
+
+
+def test_a_row_that_goes_and_comes_back_between_two_paints_has_changed() -> None:
+    screen, shown, subject = Screen(), list[Changes[str, Row]](), Subject[Row]()
+    bind(table(subject, removes=lambda row: row[1] < 0), shown.append, screen.scope, every=0)
+    subject.on_next(("a", 1))
+    screen.turn()
+    subject.on_next(("a", -1))
+    subject.on_next(("a", 2))
+    screen.turn()
+    assert shown[-1] == Changes({}, {"a": ("a", 2)}, [])
+
+
+def test_observers_are_told_each_change_and_first_what_is_kept() -> None:
+    subject = Subject[Row]()
+    rows = table(subject)
+    subject.on_next(("a", 1))
+    seen = record(rows)
+    subject.on_next(("a", 2))
+    rows.dispose()
+    subject.on_next(("a", 3))
+    assert seen == [Changes({"a": ("a", 1)}, {}, []), Changes({}, {"a": ("a", 2)}, [])]
+
+
+@given(
+    st.lists(
+        st.one_of(st.none(), st.tuples(st.sampled_from("abcde"), st.integers(-1, 3))), max_size=60
+    )
+)
+def test_a_table_that_applies_every_change_shows_the_rows(steps: list[Row | None]) -> None:
+    screen, shown, subject = Screen(), dict[str, Row](), Subject[Row]()
+
+    def show(changes: Changes[str, Row]) -> None:
+        assert not changes.added.keys() & shown.keys()
+        assert changes.changed.keys() <= shown.keys()
+        for key in changes.removed:
+            del shown[key]
+        shown.update({**changes.added, **changes.changed})
+
+    rows = table(subject, limit=3, removes=lambda row: row[1] < 0)
+    bind(rows, show, screen.scope, every=0)
+    for step in steps:
+        if step is None:
+            screen.turn()
+        else:
+            subject.on_next(step)
+    screen.turn()
+    assert shown == rows.rows
+    assert len(shown) <= 3
+
+
+@pytest.mark.parametrize("limit", [0, True, 1.5])
+def test_a_limit_of_rows_is_a_number_of_them(limit: Any) -> None:
+    with pytest.raises(ConfigurationError, match="limit must be a whole number of 1 or more"):
+        latest_by(Subject[int](), abs, limit=limit)
+
+
+# The last stretch
+
+
+Point = tuple[float, float]
+
+
+def stretch(subject: Subject[Point], seconds: float, max_points: int) -> Any:
+    return window(subject, seconds, max_points, value=lambda p: p[1], at=lambda p: p[0])
+
+
+def test_a_plot_gets_all_points_while_there_are_few() -> None:
+    shown, subject = list[Any](), Subject[Point]()
+    bind(stretch(subject, 10.0, 100), shown.append)
+    for n in range(3):
+        subject.on_next((n, n * 2.0))
+    assert shown[-1] == ([0, 1, 2], [0.0, 2.0, 4.0])
+
+
+def test_what_is_older_than_the_window_goes() -> None:
+    subject = Subject[Point]()
+    plot = stretch(subject, 10.0, 103)  # parts of 0.2 s
+    for n in range(100):
+        subject.on_next((n, 0.0))
+    assert plot.series.x[0] in (89, 90)
+    assert plot.series.x[-1] == 99
+
+
+def test_values_that_are_none_or_no_number_are_left_out() -> None:
+    subject: Subject[Any] = Subject()
+    plot = window(subject, 10.0)
+    for value in (1.0, None, math.nan, 2.0):
+        subject.on_next(value)
+    assert plot.series.y == [1.0, 2.0]
+    assert plot.series.x == sorted(plot.series.x)
+    assert abs(plot.series.x[0] - time.time()) < 60
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(-1e6, 1e6)), min_size=1, max_size=300),
+    st.integers(8, 40),
+)
+def test_a_plot_has_few_points_and_every_extreme(steps: list[Point], most: int) -> None:
+    subject, at, points = Subject[Point](), 0.0, list[Point]()
+    plot = stretch(subject, 20.0, most)
+    for step, y in steps:
+        at += step
+        points.append((at, y))
+        subject.on_next(points[-1])
+    series = plot.series
+    shown = list(zip(series.x, series.y, strict=True))
+    within = [y for x, y in points if x >= at - 20.0]
+    assert len(shown) <= most
+    assert series.x == sorted(series.x)
+    assert set(shown) <= set(points)
+    assert shown[-1] == points[-1]
+    assert min(series.y) <= min(within)
+    assert max(series.y) >= max(within)
+
+
+@pytest.mark.parametrize(("seconds", "points"), [(0, 100), (10, 7)])
+def test_a_window_that_cannot_work_is_refused(seconds: float, points: int) -> None:
+    with pytest.raises(ConfigurationError, match="more than 0 seconds and 8 points"):
+        window(Subject[float](), seconds, points)
