@@ -59,8 +59,8 @@ class Bound:
             target: the name of an attribute, such as a `reactive`; or what is called with each
                 value.
             select: what of the value is shown.
-            **options: as for `bind`: `distinct`, `every`, `buffer`, `immediate`, `on_error`, `on_done`. A
-                `reactive` itself leaves out equal values, unless it was made with
+            **options: as for `bind`: `distinct`, `every`, `buffer`, `immediate`, `on_error`,
+                `on_done`. A `reactive` itself leaves out equal values, unless it was made with
                 `always_update=True`.
 
         Raises:
