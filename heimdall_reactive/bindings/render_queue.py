@@ -82,6 +82,10 @@ class FrameThread:
             return calls
 
 
+def nothing() -> None:
+    """Return None, as a weak reference to what is gone does."""
+
+
 class RenderQueue:
     """The hop to a tree of components: the calls of one turn are one render.
 
@@ -94,8 +98,11 @@ class RenderQueue:
 
     def __init__(self, tree: AbstractContextManager[Any]) -> None:
         self._tree = weakref.ref(tree)
-        self._kernel = _kernel()
-        self._loop = running_loop() if self._kernel is None else None
+        kernel = _kernel()
+        # Weakly, like the tree: a kernel context holds its widgets, these hold the tree, and by the
+        # tree this queue is kept. So every closed tab would stay in memory.
+        self._kernel = nothing if kernel is None else weakref.ref(kernel)
+        self._loop = running_loop() if kernel is None else None
         hop: Hop = Frames(self._loop) if self._loop else FrameThread("heimdall-ui", outside)
         self._wake = WakeUp(self._run, hop)
         self._calls: deque[Callable[[], None]] = deque()
@@ -119,7 +126,7 @@ class RenderQueue:
         tree = self._tree()
         if tree is None or not self._calls:
             return
-        with self._kernel or nullcontext(), tree:
+        with self._kernel() or nullcontext(), tree:
             try:
                 for _ in range(len(self._calls)):
                     self._calls.popleft()()

@@ -5,6 +5,7 @@
 # pyright: reportPrivateImportUsage=false
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from typing import Any, cast
@@ -29,6 +30,15 @@ def Page() -> None:
     if mounted:
         Own()
     solara.Button("toggle", on_click=lambda: set_mounted(not mounted))
+    stores, count = solara.use_state(0)
+    solara.Text(f"stores {stores}")
+    solara.Button("count", on_click=lambda: count(stores_of_tabs()))
+
+
+def stores_of_tabs() -> int:
+    gc.collect()
+    mine = [each for each in gc.get_objects() if isinstance(each, WebSocketStore)]
+    return sum(each is not shared for each in mine)
 
 
 @solara.component

@@ -108,6 +108,20 @@ def test_two_tabs_have_a_store_each_and_share_another(
     sockets(server, 1)
 
 
+def test_closed_tabs_leave_no_store(browser: Browser, url: str, server: DevServer) -> None:
+    stays = tab_of(browser, url)
+    for _ in range(5):
+        tab_of(browser, url).close()
+        sockets(server, 2)
+    until = time.monotonic() + 15
+    while time.monotonic() < until and not stays.get_by_text("stores 1", exact=True).count():
+        stays.get_by_role("button", name="count").click()
+        stays.wait_for_timeout(100)
+    shows(stays, "stores 1")  # that of the tab which stays
+    stays.close()
+    sockets(server, 1)
+
+
 def test_a_burst_leaves_the_browser_and_the_server_alive(
     browser: Browser, url: str, server: DevServer
 ) -> None:
