@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .base.endpoints import check_endpoint
 from .base.exceptions import ConfigurationError
@@ -23,7 +25,11 @@ T = TypeVar("T")
 
 @overload
 def use_websocket(
-    endpoint: str, *, loop: LoopOption = "auto", **options: Unpack[OptionsDict]
+    endpoint: str,
+    *,
+    loop: LoopOption = "auto",
+    key: str | None = None,
+    **options: Unpack[OptionsDict],
 ) -> WebSocketStore[Any]: ...
 @overload
 def use_websocket(
@@ -31,6 +37,7 @@ def use_websocket(
     *,
     message_type: TypeForm[T],
     loop: LoopOption = "auto",
+    key: str | None = None,
     **options: Unpack[OptionsDict],
 ) -> WebSocketStore[T]: ...
 def use_websocket(
@@ -38,6 +45,7 @@ def use_websocket(
     *,
     message_type: Any = None,
     loop: LoopOption = "auto",
+    key: str | None = None,
     **options: Unpack[OptionsDict],
 ) -> WebSocketStore[Any]:
     """Return a store for a WebSocket, which starts to connect at once.
@@ -51,6 +59,8 @@ def use_websocket(
             `bytes`; a type without `bytes` in it reports them as invalid.
         loop: `auto` runs on the running event loop, else on the library's background thread;
             `thread` or an event loop force that one.
+        key: name of this store in the process: the store that was made with the same key before is
+            closed. For code that runs again: the cell of a notebook, a script that is reloaded.
         **options: see `StoreOptions`; durations are seconds.
 
     Raises:
@@ -73,4 +83,19 @@ def use_websocket(
         if checked.share
         else StoreCore(endpoint, checked, Codec(message_type), loop)
     )
-    return WebSocketStore(core, checked.immediate)
+    if key is None:
+        return WebSocketStore(core, checked.immediate)
+    store = WebSocketStore[Any](core)
+    with _lock:
+        before, _keyed[key] = _keyed.get(key), store
+    if before is not None:
+        before._life.call(before.close)  # on its own event loop, where closing only begins
+    if checked.immediate:
+        core.begin()
+    return store
+
+
+# The newest store of each key.
+_keyed: Final[weakref.WeakValueDictionary[str, WebSocketStore[Any]]] = weakref.WeakValueDictionary()
+# Reentrant: the garbage collector may run a finaliser that makes a store while it is held.
+_lock: Final = threading.RLock()

@@ -11,8 +11,8 @@ from heimdall_reactive.bindings import badge_of
 
 @st.cache_resource
 def the_store() -> WebSocketStore[Any]:
-    """Return the one store of the server; scripts run again, a resource does not."""
-    return use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
+    """Return the one store of the server; scripts run again, a resource does not until edited."""
+    return use_websocket("/v1/ws", loop="thread", key="the store", max_reconnect_attempts=None)
 
 
 @st.fragment(run_every=0.5)
