@@ -1,0 +1,74 @@
+"""The feed of the live examples: a market of 200 symbols on this machine."""
+
+import asyncio
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from pydantic import BaseModel
+
+from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive.bindings import LatestBy, Window, latest_by, window
+from heimdall_reactive.devserver import DevServer, serve_in_thread
+
+ROWS: Final = 200
+TURN: Final = 0.01  # seconds between two turns of the feed
+
+
+class Tick(BaseModel):
+    """One message of the feed.
+
+    Attributes:
+        symbol: the key of its row.
+        price: of now.
+        sent: when it was sent, in seconds since the epoch.
+    """
+
+    symbol: str
+    price: float
+    sent: float
+
+
+async def play(server: DevServer, rate: int, over: threading.Event) -> None:
+    """Send so many messages a second to everybody, until it is over."""
+    began, number = time.monotonic(), 0
+    while not over.is_set():
+        while number < (time.monotonic() - began) * rate:
+            row, now = number % ROWS, time.time()
+            price = 100 + row + 5 * math.sin(now + row)
+            tick = {"symbol": f"S{row:03}", "price": round(price, 2), "sent": now}
+            server.send_raw(json.dumps(tick))
+            number += 1
+        await asyncio.sleep(TURN)
+
+
+class Market:
+    """What all pages share: one store, the newest price of each symbol, a minute of one of them."""
+
+    def __init__(self, store: WebSocketStore[Tick]) -> None:
+        self.store = store
+        self.rows: LatestBy[str, Tick] = latest_by(store.messages, lambda tick: tick.symbol)
+        self.minute: Window[Tick] = window(
+            store.messages, 60, 600, value=lambda t: t.price if t.symbol == "S000" else None
+        )
+
+
+@contextmanager
+def market(rate: int = 1000) -> Iterator[Market]:
+    """Serve the feed, and follow it on a thread of its own."""
+    over = threading.Event()
+    with serve_in_thread(require_token=False) as server:
+        url = f"{server.url}/v1/ws/updates"
+        player = threading.Thread(target=lambda: server.call(play(server, rate, over)))
+        with use_websocket(url, message_type=Tick, loop="thread") as store:
+            store.wait_connected(10).result()
+            player.start()
+            try:
+                yield Market(store)
+            finally:
+                over.set()
+                player.join()
