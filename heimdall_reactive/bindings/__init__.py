@@ -9,11 +9,11 @@ iterator. The adapters are modules of their own, each with the framework of that
 from .async_values import values
 from .badge import Badge, badge, badge_of
 from .binding import Binding, bind, bind_batch
-from .latest_by import Changes, LatestBy, latest_by
 from .scheduling import HopScheduler
 from .scope import UiScope
+from .series import Series, Window, window
 from .snapshots import ExternalStore, external_store
-from .window import Series, Window, window
+from .tables import Changes, LatestBy, latest_by
 
 __all__ = [
     "Badge",
