@@ -90,19 +90,22 @@ class Window(Gathered[T, Series]):
         self._width = seconds / self._count
         self._parts: deque[Stretch] = deque(maxlen=self._count + 1)
         self._newest = (-math.inf, 0.0)
+        self._shown: Series | None = None
         self._began = time.time() - time.monotonic()  # a clock that is set must not bend a plot
         super().__init__(source)
 
     @property
-    def series(self) -> Series:
-        """The points as they are now; from any thread."""
-        points: list[tuple[float, float]] = []
+    def value(self) -> Series:
+        """The points as they are now, the same object while there is none more; from any thread."""
         with self._lock:
-            for part in self._parts:
-                points += sorted({part.low, part.high})
-            if points and points[-1] != self._newest:
-                points.append(self._newest)
-        return Series([x for x, _ in points], [y for _, y in points])
+            if self._shown is None:
+                points: list[tuple[float, float]] = []
+                for part in self._parts:
+                    points += sorted({part.low, part.high})
+                if points and points[-1] != self._newest:
+                    points.append(self._newest)
+                self._shown = Series([x for x, _ in points], [y for _, y in points])
+            return self._shown
 
     def _add(self, value: T) -> Series | None:
         y: Any = self._value(value)
@@ -111,6 +114,7 @@ class Window(Gathered[T, Series]):
         x = self._began + time.monotonic() if self._at is None else self._at(value)
         x = max(x, self._newest[0])
         point = self._newest = (x, y)
+        self._shown = None
         number = math.floor(x / self._width)
         parts = self._parts
         if not parts or number > parts[-1].number:
@@ -124,4 +128,4 @@ class Window(Gathered[T, Series]):
         return Series([x], [y])
 
     def _taker(self) -> Callable[[], Series]:
-        return lambda: self.series
+        return lambda: self.value

@@ -77,13 +77,19 @@ class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
         self._changed_at: dict[K, int] = {}  # the version of each row, in order of these
         self._version = 0
         self._removed_at = 0
+        self._value: dict[K, T] | None = None
         super().__init__(source)
 
     @property
-    def rows(self) -> dict[K, T]:
-        """All rows as they are now, in the order in which they came; a copy, from any thread."""
+    def value(self) -> dict[K, T]:
+        """All rows as they are now, in the order in which they came; from any thread.
+
+        It is the same object while nothing has changed, and is not changed itself.
+        """
         with self._lock:
-            return dict(self._rows)
+            if self._value is None:
+                self._value = dict(self._rows)
+            return self._value
 
     def _add(self, value: T) -> Changes[K, T] | None:
         key = self._key(value)
@@ -96,6 +102,7 @@ class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
             self._remove(key)
             return Changes({}, {}, [key])
         self._version += 1
+        self._value = None
         self._rows[key] = value
         self._changed_at.pop(key, None)
         self._changed_at[key] = self._version
@@ -110,33 +117,31 @@ class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
 
     def _remove(self, key: K) -> None:
         del self._rows[key], self._changed_at[key]
+        self._value = None
         self._version += 1
         self._removed_at = self._version
 
     def _taker(self) -> Callable[[], Changes[K, T]]:
-        shown: dict[K, None] = {}
+        shown: set[K] = set()
         seen = 0
 
         def take() -> Changes[K, T]:
             nonlocal seen
             with self._lock:
-                removed = (
-                    [key for key in shown if key not in self._rows]
-                    if (self._removed_at > seen)
-                    else []
-                )
-                newer = []
+                newer: list[K] = []
                 for key, version in reversed(self._changed_at.items()):
                     if version <= seen:
                         break
                     newer.append(key)
-                newer.reverse()
-                changed = {key: self._rows[key] for key in newer if key in shown}
-                added = {key: self._rows[key] for key in newer if key not in shown}
+                changed = {key: self._rows[key] for key in reversed(newer) if key in shown}
+                new = set(newer) - shown
+                # In the order in which they came, which is a look at all rows.
+                added = {key: row for key, row in self._rows.items() if key in new} if new else {}
+                gone = self._removed_at > seen
+                removed = [key for key in shown if key not in self._rows] if gone else []
                 seen = self._version
-            for key in removed:
-                del shown[key]
-            shown.update(dict.fromkeys(added))
+            shown.difference_update(removed)
+            shown.update(added)
             return Changes(added, changed, removed)
 
         return take

@@ -40,8 +40,8 @@ async def test_textual_shows_every_row_and_the_newest_of_each(live: Market) -> N
         table, line = app.query_one(DataTable), app.query_one(Sparkline)
         await until(lambda: table.row_count == ROWS and len(line.data or ()) > 3)
         live.store.disconnect()  # now nothing comes any more
-        await until(lambda: not live.store.is_connected.value)
-        wanted = {symbol: f"{tick.price:10.2f}" for symbol, tick in live.rows.rows.items()}
+        await until(lambda: live.store.state.value.status == "disconnected")
+        wanted = {symbol: f"{tick.price:10.2f}" for symbol, tick in live.rows.value.items()}
         await until(lambda: {key: table.get_cell(key, "price") for key in wanted} == wanted)
         assert table.row_count == ROWS
     assert watching(live) == 0

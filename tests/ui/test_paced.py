@@ -21,6 +21,7 @@ from heimdall_reactive.bindings import (
     UiScope,
     bind,
     bind_batch,
+    external_store,
     latest_by,
     window,
 )
@@ -201,10 +202,23 @@ def test_a_table_gets_what_has_changed_since_its_last_paint() -> None:
     screen.turn()
     assert shown == [
         Changes({}, {}, []),
-        Changes({"b": ("b", 1), "a": ("a", 2)}, {}, []),
+        Changes({"a": ("a", 2), "b": ("b", 1)}, {}, []),
         Changes({}, {"b": ("b", 2)}, []),
     ]
-    assert list(rows.rows) == ["a", "b"]
+    assert list(shown[1].added) == list(rows.value) == ["a", "b"]
+
+
+def test_a_hook_has_the_rows_as_its_snapshot() -> None:
+    subject, told = Subject[Row](), list[str]()
+    rows = table(subject)
+    subscribe, get = external_store(rows, lambda _: rows.value)
+    leave = subscribe(lambda: told.append("changed"))
+    assert get() == {}
+    subject.on_next(("a", 1))
+    assert get() == {"a": ("a", 1)}
+    assert get() is get()
+    leave()
+    assert told == ["changed"]
 
 
 def test_a_tab_that_is_opened_later_begins_with_every_row() -> None:
@@ -226,7 +240,8 @@ def test_a_row_goes_when_a_value_says_so_and_when_there_is_no_room() -> None:
     for row in [("a", -1), ("c", 1), ("d", 1), ("x", -1)]:
         subject.on_next(row)
     screen.turn()
-    assert shown[-1] == Changes({"c": ("c", 1), "d": ("d", 1)}, {}, ["a", "b"])
+    assert shown[-1] == Changes({"c": ("c", 1), "d": ("d", 1)}, {}, shown[-1].removed)
+    assert set(shown[-1].removed) == {"a", "b"}
     assert rows.dropped == 1
 
 
@@ -275,7 +290,7 @@ def test_a_table_that_applies_every_change_shows_the_rows(steps: list[Row | None
         else:
             subject.on_next(step)
     screen.turn()
-    assert shown == rows.rows
+    assert shown == rows.value
     assert len(shown) <= 3
 
 
@@ -308,8 +323,8 @@ def test_what_is_older_than_the_window_goes() -> None:
     plot = stretch(subject, 10.0, 103)  # parts of 0.2 s
     for n in range(100):
         subject.on_next((n, 0.0))
-    assert plot.series.x[0] in (89, 90)
-    assert plot.series.x[-1] == 99
+    assert plot.value.x[0] in (89, 90)
+    assert plot.value.x[-1] == 99
 
 
 def test_values_that_are_none_or_no_number_are_left_out() -> None:
@@ -317,9 +332,9 @@ def test_values_that_are_none_or_no_number_are_left_out() -> None:
     plot = window(subject, 10.0)
     for value in (1.0, None, math.nan, 2.0):
         subject.on_next(value)
-    assert plot.series.y == [1.0, 2.0]
-    assert plot.series.x == sorted(plot.series.x)
-    assert abs(plot.series.x[0] - time.time()) < 60
+    assert plot.value.y == [1.0, 2.0]
+    assert plot.value.x == sorted(plot.value.x)
+    assert abs(plot.value.x[0] - time.time()) < 60
 
 
 @given(
@@ -333,7 +348,7 @@ def test_a_plot_has_few_points_and_every_extreme(steps: list[Point], most: int) 
         at += step
         points.append((at, y))
         subject.on_next(points[-1])
-    series = plot.series
+    series = plot.value
     shown = list(zip(series.x, series.y, strict=True))
     within = [y for x, y in points if x >= at - 20.0]
     assert len(shown) <= most

@@ -1,0 +1,70 @@
+"""A live table and a live plot in Panel: `python -m examples.live.panel_app` (Panel 1.9)."""
+
+from html import escape
+
+import panel as pn
+from bokeh.models import ColumnDataSource
+from bokeh.models.widgets import DataTable, NumberFormatter, TableColumn
+from bokeh.plotting import figure
+
+from examples.live.feed import Market, Tick, market
+from heimdall_reactive.bindings import Changes, Series, badge, bind
+from heimdall_reactive.bindings.param import scope, to_rx
+
+GOOD = (
+    '<span style="padding:2px 12px; border-radius:4px; color:white; background:#1A7F5A">{}</span>'
+)
+
+
+def page(live: Market) -> pn.Column:
+    """Show the market in one tab: a new one begins with every row and the last minute."""
+    rows = ColumnDataSource({"symbol": [], "price": []})
+    columns = [
+        TableColumn(field="symbol", title="Symbol"),
+        TableColumn(field="price", title="Price", formatter=NumberFormatter(format="0.00")),
+    ]
+    table = DataTable(source=rows, columns=columns, index_position=None, width=260, height=400)
+    points = ColumnDataSource({"x": [], "y": []})
+    plot = figure(x_axis_type="datetime", height=400, sizing_mode="stretch_width", tools="")
+    plot.toolbar.logo = None
+    plot.line("x", "y", source=points, line_width=2)
+    newest = pn.pane.HTML(
+        "", css_classes=["newest"], visible=True, height=16, styles={"opacity": "0"}
+    )
+    places: dict[str, int] = {}  # of the rows, by key
+
+    def show_rows(changes: Changes[str, Tick]) -> None:
+        patches = [(places[symbol], tick.price) for symbol, tick in changes.changed.items()]
+        if patches:
+            rows.patch({"price": patches})
+        if changes.added:
+            places.update({symbol: len(places) + n for n, symbol in enumerate(changes.added)})
+            ticks = changes.added.values()
+            rows.stream(
+                {
+                    "symbol": [tick.symbol for tick in ticks],
+                    "price": [tick.price for tick in ticks],
+                }
+            )
+        ticks_shown = [*changes.added.values(), *changes.changed.values()]
+        newest.object = str(max((tick.sent for tick in ticks_shown), default=0))
+
+    def show_minute(series: Series) -> None:
+        points.data = {"x": [x * 1000 for x in series.x], "y": series.y}
+
+    bind(live.rows, show_rows, scope())
+    bind(live.minute, show_minute, scope())
+    status = to_rx(badge(live.store), select=lambda shown: GOOD.format(escape(shown.text)))
+    head = pn.Row("## Market", pn.HSpacer(), pn.pane.HTML(status, margin=(16, 0)))
+    body = pn.Row(pn.pane.Bokeh(table), pn.pane.Bokeh(plot, sizing_mode="stretch_width"))
+    return pn.Column(head, body, newest, margin=20, sizing_mode="stretch_width")
+
+
+def main(port: int = 5006, show: bool = True) -> None:
+    """Start the feed and Panel on this machine only, until Ctrl-C."""
+    with market() as live:
+        pn.serve(lambda: page(live), port, address="127.0.0.1", show=show)
+
+
+if __name__ == "__main__":
+    main()
