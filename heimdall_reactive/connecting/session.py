@@ -28,6 +28,7 @@ from heimdall_reactive.transports import Wire
 from heimdall_reactive.transports.ending import MAX_REASON
 from heimdall_reactive.transports.taken import leave
 
+from .answers import answer_of
 from .codec import InvalidUtf8, encode
 from .conversation import Conversation
 from .heartbeat import Pulse
@@ -86,6 +87,7 @@ class Session:
         self._counters = counters
         self._listener = listener
         self.mask = mask
+        self.answer = answer_of(wire, mask)  # now: a wire may forget it when it has started
         self.token: SecretStr | None = None  # that it was opened with, or goes on with
         self.identity: Identity | None = None  # who opened it
         self._ended = ended

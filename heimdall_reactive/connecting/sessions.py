@@ -12,7 +12,6 @@ from typing import Final
 
 from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
 
-from .answers import answer_of
 from .session import Session
 
 __all__ = ["Sessions"]
@@ -44,8 +43,7 @@ class Sessions:
     @property
     def answer(self) -> UpgradeAnswer:
         """What the server has answered to the upgrade of the one that writes."""
-        session = self.current
-        return NO_ANSWER if session is None else answer_of(session.wire, session.mask)
+        return NO_ANSWER if self.current is None else self.current.answer
 
     def switch(self) -> Session | None:
         """Make the one that was opened the current one; return the one before."""

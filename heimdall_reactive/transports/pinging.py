@@ -76,6 +76,11 @@ class Pinger:
         clock: measures the round trips; some loops' clocks have milliseconds only.
     """
 
+    __slots__ = (
+        "_awaited", "_clock", "_count", "_interval", "_judged_from", "_loop", "_pinged_at",
+        "_stopped", "_taken", "_timeout", "_timer", "_watcher", "_wire",
+    )  # fmt: skip
+
     def __init__(
         self,
         wire: Pinged,

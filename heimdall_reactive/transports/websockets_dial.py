@@ -11,7 +11,6 @@ import re
 import socket
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -98,9 +97,7 @@ async def open_wire(
         raise translate(error, url, f"{missing} within {options.open_timeout} s") from None
     assert isinstance(wire, WebSocketsWire)
     wire.ping_interval, wire.ping_timeout = options.ping_interval, options.ping_timeout
-    wire.request = None  # it holds the token, and so may these
-    wire.protocol.uri = replace(wire.protocol.uri, username=None, password=None, query="")
-    wire.protocol.available_subprotocols = None
+    wire.forget_handshake()
     return wire
 
 

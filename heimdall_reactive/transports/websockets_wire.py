@@ -10,10 +10,13 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode
-from websockets.protocol import State
+from websockets.http11 import Response
+from websockets.protocol import Protocol, State
 
 from heimdall_reactive.base import messages
 from heimdall_reactive.base.options import CloseInfo
@@ -36,8 +39,22 @@ CAUSES: Final[dict[type, str]] = {
 }
 
 
+class _Unread:
+    """Stands for the queue of `recv()`, which nobody calls."""
+
+    def close(self) -> None:
+        """End nothing."""
+
+
+# What every open connection can share.
+UNREAD: Final = _Unread()
+UPGRADED: Final = Response(101, "Switching Protocols", Headers())
+
+
 class WebSocketsWire(ReadingConnection):
     """What a session writes to and is pushed by; see `Wire`."""
+
+    __slots__ = ("_cause", "_error", "_lost", "_pinger", "_reaper", "clock")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,6 +64,21 @@ class WebSocketsWire(ReadingConnection):
         self._cause = ""
         self._error: Exception | None = None  # what ended the socket
         self._lost = False
+
+    def forget_handshake(self) -> None:
+        """Drop what the handshake needed, and what `recv()` would: the token, and 2 KB."""
+        protocol = self.protocol
+        self.request = None  # it holds the token, and so may these
+        protocol.uri = replace(protocol.uri, username=None, password=None, query="")
+        protocol.available_subprotocols = protocol.available_extensions = None
+        if protocol.state is State.OPEN:  # the parser of the handshake keeps the answer
+            protocol.parser = Protocol.parse(protocol)
+            next(protocol.parser)
+        logger = getattr(self.logger, "logger", self.logger)  # without what names this connection
+        self.logger = protocol.logger = logger
+        self.recv_messages: Any = UNREAD
+        self.drain_waiters: Any = ()  # of `send()`
+        del self.response_rcvd
 
     # Wire
 
@@ -66,6 +98,7 @@ class WebSocketsWire(ReadingConnection):
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
+        self.response = UPGRADED  # its headers were asked for by now: they take 1 KB
         early, self._early = self._early, []
         for data, text in early:
             self._push(data, text)
