@@ -44,9 +44,7 @@ class Channel(Source[T]):
     """
 
     def __init__(self, owner: Channels, name: str, decode: Callable[[Any], T]) -> None:
-        super().__init__()
-        self._bus, self._name, self._version, self._completed = owner.bus, name, 0, False
-        self._records = ()
+        super().__init__(owner.bus, name)
         self._decode = decode
         self._owner = owner
 

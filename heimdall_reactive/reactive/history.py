@@ -33,9 +33,7 @@ class History(Source[T]):
     """
 
     def __init__(self, bus: Bus, limit: int, keep: Callable[[History[T], bool], None]) -> None:
-        super().__init__()
-        self._bus, self._name, self._version, self._completed = bus, "history", 0, False
-        self._records = ()
+        super().__init__(bus, "history")
         self._kept: deque[T] = deque(maxlen=limit)
         self._keep = keep
 

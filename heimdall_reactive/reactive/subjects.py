@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
-from reactivex.subject import BehaviorSubject, Subject
+from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive.base.exceptions import (
     ReadOnlyError,
@@ -44,10 +44,10 @@ class Stream(Source[T]):
         of: a state whose emissions are the events; the two then share one notification.
     """
 
+    __slots__ = ("_of",)
+
     def __init__(self, bus: Bus, name: str, of: State[Any] | None = None) -> None:
-        super().__init__()
-        self._bus, self._name, self._version, self._completed = bus, name, 0, False
-        self._records = ()
+        super().__init__(bus, name)
         self._of = of
 
     def _subscribe_core(
@@ -63,11 +63,20 @@ class State(Source[T], BehaviorSubject[T]):
     Late subscribers get the current value, also after completion, which is then repeated.
     """
 
+    __slots__ = ("_value",)
+
+    # What RxPY shows of a subject; nothing from outside changes it.
+    is_disposed = is_stopped = False
+    exception = None
+
     def __init__(self, bus: Bus, name: str, value: T) -> None:
-        Subject.__init__(self)  # not that of `BehaviorSubject`, which assigns `value`
+        super().__init__(bus, name)
         self._value = value
-        self._bus, self._name, self._version, self._completed = bus, name, 0, False
-        self._records = ()
+
+    @property
+    def observers(self) -> list[abc.ObserverBase[T]]:  # type: ignore[override]
+        """Those who observe it now."""
+        return [record.observer for record in self._records]
 
     @property
     def value(self) -> T:
@@ -95,12 +104,6 @@ class State(Source[T], BehaviorSubject[T]):
         self._value = value
         self._version += 1
         return self._version
-
-    def _changed(self) -> None:
-        shown: tuple[Any, ...] | None = None
-        while shown is not self._records:  # a finaliser may change them meanwhile
-            shown = self._records
-            self.observers = [record.observer for record in shown]
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -178,7 +181,6 @@ class Selection(State[R], Generic[T, R]):
         return [] if same else [(self, value)]
 
     def _changed(self) -> None:
-        super()._changed()
         self._keep(self, bool(self._records))
 
 
@@ -234,6 +236,8 @@ class Command(State[T | None], Generic[T, R]):
         perform: does it; raises or returns what the caller gets.
     """
 
+    __slots__ = ("_perform",)
+
     def __init__(self, bus: Bus, name: str, perform: Callable[[T], R]) -> None:
         super().__init__(bus, name, None)
         self._perform = perform
@@ -274,6 +278,8 @@ class Trigger(Command[object, None]):
         perform: does it.
         started: what a call returns, see `not_awaitable`.
     """
+
+    __slots__ = ("_started",)
 
     def __init__(
         self, bus: Bus, name: str, perform: Callable[[object], None], started: None = None
