@@ -124,7 +124,7 @@ class StoreCore:
             options.outbox_bytes,
             options.outbox_overflow,
             options.send_ttl,
-            self.runtime.time,
+            None if options.send_ttl is None else self.runtime.time,
         )
         self.publisher = Publisher(self.values, self.reporter, self, shared=shared)
         self.connection = supervise(

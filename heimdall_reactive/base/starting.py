@@ -1,12 +1,12 @@
-"""`start_task`: makes every task of this package."""
+"""`start_task`: makes every task of this package; `Tasks`: those that are under way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["start_task"]
+__all__ = ["Tasks", "start_task"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,42 @@ def start_task(
     # Cancelled before that turn, the task leaves a coroutine that nobody awaited.
     task.add_done_callback(lambda _: work.close())
     return task
+
+
+class Tasks:
+    """The tasks of one owner that are under way, mostly none."""
+
+    __slots__ = ("_all",)
+
+    def __init__(self) -> None:
+        self._all: tuple[asyncio.Task[Any], ...] = ()  # an empty set would take 200 bytes
+
+    def start(
+        self,
+        work: Coroutine[Any, Any, T],
+        name: str,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> asyncio.Task[T]:
+        """Start one, see `start_task`."""
+        task = start_task(work, name, loop)
+        self._all = (*self._all, task)
+        task.add_done_callback(self._leave)
+        return task
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(self._all)
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """Return when all have ended, or after some seconds."""
+        if self._all:
+            await asyncio.wait(self._all, timeout=timeout)
+
+    def forget(self) -> None:
+        """Give up those of an event loop that is closed."""
+        self._all = ()
+
+    def _leave(self, task: asyncio.Task[Any]) -> None:
+        self._all = tuple([each for each in self._all if each is not task])
 
 
 async def _in_a_later_turn(work: Coroutine[Any, Any, T]) -> T:

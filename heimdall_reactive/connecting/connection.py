@@ -27,7 +27,7 @@ from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Credential, Failure, Retries
 from heimdall_reactive.base.session_protocol import overrides
-from heimdall_reactive.base.starting import start_task
+from heimdall_reactive.base.starting import Tasks
 from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.protocols.heimdall import protocol_of
@@ -90,18 +90,17 @@ class Connection:
         self._runtime = runtime
         self._dial = choose(options.transport)
         self._asker = ProviderCalls()
-        self._retries = Retries(options, random.random, listener.on_error)
+        self._retries: Retries | None = None  # before the first failure
         self.sessions = Sessions()
         self._principal: object = None  # of the current session
         self._machine = Machine()
         self._dialling: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._timers = Timers(runtime, self._on_wake)
         self._token_refresh = TokenRefresh(
-            self._protocol, options, self._asker, runtime,
-            lambda: self.reconnect(reason="token", overlap=True), listener.on_error,
-        )  # fmt: skip
-        self._expiry = Expiry(outbox, runtime, listener.on_error)
+            self, self._protocol, options, self._asker, runtime, listener
+        )
+        self._expiry = Expiry(outbox, runtime, listener)
 
     @property
     def state(self) -> ConnectionState:
@@ -142,8 +141,7 @@ class Connection:
         self._expiry.stop()
         try:
             await self.sessions.wait_closed()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=self._options.close_timeout)
+            await self._tasks.wait(self._options.close_timeout)
             await self._asker.aclose(self._options.close_timeout)
             self.sessions.kill_parted()
         finally:  # where it is cancelled, the event loop is about to end
@@ -190,7 +188,7 @@ class Connection:
                 self._open_session(wire, upgrade)
             case effects.StartSession(heartbeat) if session is not None:
                 if heartbeat:
-                    self._token_refresh.start(session, lambda: self.identity)
+                    self._token_refresh.start(session)
                 session.start(self._options.heartbeat if heartbeat else None)
             case effects.EndSession(code, reason) if session is not None:
                 session.end(code, reason)
@@ -212,7 +210,8 @@ class Connection:
                 self._timers.cancel()
                 self._token_refresh.stop()
             case effects.ResetRetries():
-                self._retries.reset()
+                if self._retries is not None:
+                    self._retries.reset()
             case effects.ForgetLoop():
                 self._forget_loop()
             case effects.MoveLoop():
@@ -235,10 +234,8 @@ class Connection:
 
     def _start_attempt(self, number: int) -> None:
         self.counters.attempts += 1
-        task = start_task(self._attempt(number), "heimdall-dial", self._runtime.loop)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._dialling = task
+        loop = self._runtime.loop
+        self._dialling = self._tasks.start(self._attempt(number), "heimdall-dial", loop)
 
     def _cancel_attempt(self) -> None:
         task, self._dialling = self._dialling, None
@@ -370,11 +367,13 @@ class Connection:
         self._timers.forget()
         self._token_refresh.forget()
         self._expiry.stop()
-        self._tasks.clear()
+        self._tasks.forget()
         self._asker.forget()
         self.sessions.kill()
 
     def _judge(self, number: int, failure: Failure) -> None:
+        if self._retries is None:
+            self._retries = Retries(self._options, random.random, self._listener.on_error)
         decision = self._retries.decide(failure, self._credential())
         self._feed(events.Judged(number, decision, self._wall()))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from heimdall_reactive.base.exceptions import SendError, StoreError
+from heimdall_reactive.base.exceptions import SendError
 
+from .listener import Listener
 from .outbox import Outbox
 from .runtime import Runtime
 
@@ -19,15 +19,15 @@ class Expiry:
     Args:
         outbox: what waits.
         runtime: the event loop.
-        report: takes one error for all that expired together.
+        listener: is told of one error for all that expired together.
     """
 
-    def __init__(
-        self, outbox: Outbox, runtime: Runtime, report: Callable[[StoreError], None]
-    ) -> None:
+    __slots__ = ("_listener", "_outbox", "_reported", "_runtime", "_timer")
+
+    def __init__(self, outbox: Outbox, runtime: Runtime, listener: Listener) -> None:
         self._outbox = outbox
         self._runtime = runtime
-        self._report = report
+        self._listener = listener
         self._timer: asyncio.TimerHandle | None = None
         self._reported = 0
 
@@ -39,7 +39,7 @@ class Expiry:
         before, self._reported = self._reported, self._outbox.counters.expired
         if self._reported > before:
             text = f"not sent: {self._reported - before} sends waited longer than send_ttl"
-            self._report(SendError(text, "expired"))
+            self._listener.on_error(SendError(text, "expired"))
 
     def stop(self) -> None:
         """End the timer; it may belong to an event loop that is closed."""

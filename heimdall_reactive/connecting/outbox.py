@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from heimdall_reactive.base.exceptions import SendError
 from heimdall_reactive.base.messages import Frame
@@ -17,6 +17,7 @@ from heimdall_reactive.base.stats import SendCounters
 __all__ = ["Outbox", "Unsendable", "Writer"]
 
 
+NOTHING: Final[Any] = ()  # in the place of an empty deque
 BATCH: Final = 64 * 1024  # bytes that are written at once
 
 
@@ -88,6 +89,11 @@ class Outbox:
         counters: what became of the sends that were not written.
     """
 
+    __slots__ = (
+        "_ahead", "_bytes", "_clock", "_closed", "_count", "_entries", "_flushing", "_kept",
+        "_lock", "_overflow", "_room", "_ttl", "counters", "limit", "max_bytes",
+    )  # fmt: skip
+
     def __init__(
         self,
         limit: int,
@@ -102,10 +108,9 @@ class Outbox:
         self._overflow = overflow
         self._ttl = ttl
         self._clock = clock
-        self._entries: deque[QueuedSend] = deque()
-        self._ahead: OrderedDict[str, list[Frame]] = (
-            OrderedDict()
-        )  # of this session, before all sends
+        # Both are made when something waits: an empty deque takes 0.7 KB, a new one 0.2 us.
+        self._entries: deque[QueuedSend] = NOTHING
+        self._ahead: OrderedDict[str, list[Frame]] | None = None  # of this session, before all
         self._flushing = False
         self._bytes = 0
         self._kept = 0  # sends that are written, and may be sent again
@@ -146,6 +151,8 @@ class Outbox:
         deadline = None
         if self._ttl is not None and self._clock is not None:
             deadline = self._clock() + self._ttl
+        if not self._entries:
+            self._entries = deque()
         self._entries.append(QueuedSend(frame, receipt, self._count, deadline))
         self._bytes += len(frame.data)
         self.counters.queue_high_water = max(self.counters.queue_high_water, len(self._entries))
@@ -200,11 +207,12 @@ class Outbox:
             frames: one, or two that leave the channel and ask for it again.
             again: one that asks again takes nothing back: what waits asks for the channel already.
         """
-        waiting = self._ahead.pop(name, [])
+        ahead = self._ahead = self._ahead or OrderedDict()
+        waiting = ahead.pop(name, [])
         takes_back = waiting and len(frames) == 1 and not again
         left = waiting[:-1] if takes_back else waiting or list(frames)
         if left:
-            self._ahead[name] = left
+            ahead[name] = left
 
     # Out of it
 
@@ -305,6 +313,8 @@ class Outbox:
 
     def _take(self) -> QueuedSend:
         entry = self._entries.popleft()
+        if not self._entries:
+            self._entries = NOTHING
         self._bytes -= len(entry.frame.data)
         return entry
 
@@ -315,7 +325,7 @@ class Outbox:
 
     def clear_ahead(self) -> None:
         """Forget what a session that has ended did not write."""
-        self._ahead.clear()
+        self._ahead = None
 
     def expire(self) -> int:
         """Settle the sends that have waited longer than `send_ttl`; return how many."""
@@ -356,7 +366,7 @@ class Outbox:
         self._lock, self._room, self._closed = threading.RLock(), None, reason
         for entry in self._entries:
             entry.receipt._disown(SendError(reason))
-        self._entries.clear()
+        self._entries = NOTHING
 
     def _take_while(self, goes: Callable[[QueuedSend], bool]) -> list[QueuedSend]:
         taken: list[QueuedSend] = []

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from heimdall_reactive.base.starting import start_task
+from heimdall_reactive.base.starting import Tasks, start_task
 
 __all__ = ["ProviderCalls"]
 
@@ -33,8 +33,10 @@ class ProviderCalls:
     earlier call returns is dropped: it was asked for by an attempt that was given up.
     """
 
+    __slots__ = ("_running", "_tasks")
+
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Answer]] = set()
+        self._tasks = Tasks()
         self._running: asyncio.Future[Answer] | None = None
 
     async def within(self, provider: Callable[[], Any], timeout: float) -> tuple[Any, str | None]:
@@ -47,9 +49,7 @@ class ProviderCalls:
             provider: a sync one is called on a thread of its own.
             timeout: seconds.
         """
-        task = start_task(self._ask(provider), "heimdall-ask")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._tasks.start(self._ask(provider), "heimdall-ask")
         try:
             done, _ = await asyncio.wait({task}, timeout=timeout)
         finally:
@@ -64,12 +64,11 @@ class ProviderCalls:
 
     async def aclose(self, timeout: float) -> None:
         """Wait for calls that were cancelled; bounded, for one may refuse to be."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+        await self._tasks.wait(timeout)
 
     def forget(self) -> None:
         """Give up what ran on an event loop that is closed."""
-        self._tasks.clear()
+        self._tasks.forget()
         self._running = None
 
     async def _ask(self, provider: Callable[[], Any]) -> Answer:

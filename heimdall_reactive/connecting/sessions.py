@@ -32,7 +32,7 @@ class Sessions:
         self.current: Session | None = None
         self.opening: Session | None = None
         self.old: Session | None = None
-        self._parted: set[Session] = set()  # their closing handshakes are still under way
+        self._parted: tuple[Session, ...] = ()  # their closing handshakes are still under way
         self._ended: asyncio.Event | None = None
 
     @property
@@ -83,13 +83,13 @@ class Sessions:
             self.opening = None
         elif session is self.old:
             self.old = None
-        self._parted.discard(session)
+        self._parted = tuple(each for each in self._parted if each is not session)
 
     def part(self, code: int, reason: str) -> None:
         """Close the current one with a code, and wait for nothing of it."""
         session, self.current = self.current, None
         if session is not None:
-            self._parted.add(session)
+            self._parted = (*self._parted, session)
             session.part(code, reason)
 
     def kill_opening(self) -> None:
@@ -126,6 +126,6 @@ class Sessions:
 
     def kill_parted(self) -> None:
         """Drop those whose closing handshake nobody waits for."""
-        for session in tuple(self._parted):
+        for session in self._parted:
             session.kill()
-        self._parted.clear()
+        self._parted = ()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -14,6 +16,7 @@ from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.base.session_protocol import SessionProtocol, blamed, overrides
 from heimdall_reactive.base.starting import start_task
 
+from .listener import Listener
 from .providers import ProviderCalls
 from .runtime import Runtime
 from .session import Session
@@ -22,45 +25,54 @@ from .tokens import Identity, ask_token, principal_of
 __all__ = ["TokenRefresh"]
 
 
+class TokenOwner(Protocol):
+    """The connection, as this sees it."""
+
+    identity: Identity
+
+    def reconnect(self, code: int = ..., reason: str = "", overlap: bool = False) -> None:
+        """Open another session in place of this one."""
+
+
 class TokenRefresh:
     """Renews the token of the current session, as long as its tokens say when they expire.
 
     Args:
+        owner: says who connects now, and opens another session with a token of its own.
         protocol: may take a token on the open socket.
         options: the store's.
         asker: asks the provider.
         runtime: the event loop.
-        reconnect: opens another session, with a token of its own, before this one ends.
-        report: takes what went wrong; it is tried again after half of the time that is left.
+        listener: is told what went wrong; it is tried again after half of the time that is left.
     """
+
+    __slots__ = (
+        "_asker", "_due", "_due_at", "_listener", "_options", "_owner", "_protocol", "_runtime",
+        "_task", "_timer",
+    )  # fmt: skip
 
     def __init__(
         self,
+        owner: TokenOwner,
         protocol: SessionProtocol,
         options: StoreOptions,
         asker: ProviderCalls,
         runtime: Runtime,
-        reconnect: Callable[[], None],
-        report: Callable[[StoreError], None],
+        listener: Listener,
     ) -> None:
+        self._owner = owner
         self._protocol = protocol
         self._options = options
         self._asker = asker
         self._runtime = runtime
-        self._reconnect = reconnect
-        self._report = report
+        self._listener = listener
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._due: Callable[[], None] | None = None
         self._due_at = 0.0  # seconds since the epoch
 
-    def start(self, session: Session, identity: Callable[[], Identity]) -> None:
-        """Renew the token of a session from now on.
-
-        Args:
-            session: the current one.
-            identity: returns who connects now.
-        """
+    def start(self, session: Session) -> None:
+        """Renew the token of the current session from now on."""
         token = session.token
         if not isinstance(token, AccessToken):
             return
@@ -68,7 +80,7 @@ class TokenRefresh:
         # A token may live shorter than the time before its end; one that is old already is not
         # asked for again at once, for the provider may return it once more.
         delay = max(left - self._options.token_refresh_before, left / 2, 1.0)
-        self._arm(delay, lambda: self._begin(session, identity))
+        self._arm(delay, partial(self._begin, session))
 
     def on_wake(self) -> None:
         """Look at the wall clock again: the event loop's stood still while the machine slept."""
@@ -92,18 +104,19 @@ class TokenRefresh:
         self._due, self._due_at = due, self._runtime.wall() + delay
         self._timer = self._runtime.loop.call_later(delay, due)
 
-    def _begin(self, session: Session, identity: Callable[[], Identity]) -> None:
-        self.start(session, identity)  # once more, unless a new token or session takes its place
+    def _begin(self, session: Session) -> None:
+        self.start(session)  # once more, unless a new token or session takes its place
         if overrides(self._protocol, "refresh"):
-            self._task = start_task(
-                self._hand_over(session, identity), "heimdall-token", self._runtime.loop
-            )
+            self._task = start_task(self._hand_over(session), "heimdall-token", self._runtime.loop)
         else:
             self._reconnect()
 
-    async def _hand_over(self, session: Session, identity: Callable[[], Identity]) -> None:
+    def _reconnect(self) -> None:
+        self._owner.reconnect(reason="token", overlap=True)
+
+    async def _hand_over(self, session: Session) -> None:
         """Hand the session its next token; what fails is reported, and tried again later."""
-        whose = identity()
+        whose = self._owner.identity
         limit = self._options.token_timeout
         try:
             token = await ask_token(whose.token, limit, self._asker)
@@ -115,11 +128,11 @@ class TokenRefresh:
                             token.get_secret_value(), session.conversation
                         )
         except StoreError as error:
-            self._report(bare(error))
+            self._listener.on_error(bare(error))
             return
         if taken:
             session.use_token(token)
-            self.start(session, identity)
+            self.start(session)
         else:
             self._reconnect()
 

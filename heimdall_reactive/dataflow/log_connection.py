@@ -15,7 +15,6 @@ from heimdall_reactive import (
     StoreError,
 )
 from heimdall_reactive.base.options import StoreOptions
-from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
 from heimdall_reactive.connecting.listener import Listener
@@ -95,10 +94,7 @@ class LogConnection(Connection):
         super().reconnect(code, reason)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = start_task(work, "heimdall-log", self._runtime.loop)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.start(work, "heimdall-log", self._runtime.loop)
 
     async def _dial_log(self, *_: Any, **__: Any) -> Wire:
         wire: list[LogWire] = []

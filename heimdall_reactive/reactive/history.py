@@ -76,12 +76,11 @@ class Histories(Generic[T]):
 
     def __init__(self, source: Source[T]) -> None:
         self._source = source
-        # None before the first: most stores have none.
-        self._all: weakref.WeakValueDictionary[int, History[T]] | None = None
+        self._all: weakref.WeakValueDictionary[int, History[T]] = weakref.WeakValueDictionary()
         self._observed: set[History[T]] = set()
 
     def __len__(self) -> int:
-        return len(self._all or ())
+        return len(self._all)
 
     def of(self, limit: int) -> History[T]:
         """Return the history of some length; it begins where there is none yet.
@@ -92,8 +91,6 @@ class Histories(Generic[T]):
         if not isinstance(limit, int) or limit < 1:
             raise ConfigurationError(f"a history keeps 1 message or more, not {limit!r}")
         with self._source._bus.lock:
-            if self._all is None:
-                self._all = weakref.WeakValueDictionary()
             history = self._all.get(limit)
             if history is not None:
                 return history

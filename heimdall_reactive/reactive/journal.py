@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -59,12 +58,14 @@ class Journal:
         loud: whether the log is told of outages; not of those that are only replayed.
     """
 
+    __slots__ = ("_down", "_entries", "_loud", "_name", "_now")
+
     def __init__(self, name: str, now: Callable[[], float], *, loud: bool = True) -> None:
         self._name = name
         self._now = now
         self._loud = loud
         self._down = False  # since a failure that the log was told of
-        self._entries: deque[JournalEntry] = deque(maxlen=LIMIT)
+        self._entries: list[JournalEntry] = []  # a deque takes 0.7 KB, and most stores note little
 
     def __iter__(self) -> Iterator[JournalEntry]:
         return iter(tuple(self._entries))  # others may write meanwhile
@@ -81,12 +82,15 @@ class Journal:
 
     def add(self, event: str, details: dict[str, Any]) -> None:
         """Add an entry, and write it to the log at level `DEBUG`."""
-        entry = JournalEntry(self._now(), event, details)
-        self._entries.append(entry)
+        self._note(event, details)
         if logger.isEnabledFor(logging.DEBUG):
             text = " ".join(f"{key}={value!r}" for key, value in details.items())
             extra = {"endpoint": self._name, "event": event, "details": details}
             logger.debug("%s: %s %s", self._name, event, text, extra=extra)
+
+    def _note(self, event: str, details: dict[str, Any]) -> None:
+        self._entries.append(JournalEntry(self._now(), event, details))
+        del self._entries[:-LIMIT]
 
     def on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
         """Note a change of the state; the start of an attempt is a `dial`."""
@@ -125,7 +129,7 @@ class Journal:
 
     def on_error(self, error: Exception) -> None:
         """Note what ended nothing."""
-        self._entries.append(JournalEntry(self._now(), "error", about_error(error)))
+        self._note("error", about_error(error))
 
     def on_gap(self, gap: Gap) -> None:
         """Note what a reconnection left out."""

@@ -22,7 +22,7 @@ from .bus import Bus, Emitter
 from .history import Histories
 from .journal import about_error
 from .source import Source
-from .subjects import Selections, State, Stream
+from .subjects import Selection, Selections, State, Stream
 
 __all__ = ["Change", "Reporter", "Values"]
 
@@ -42,8 +42,8 @@ class Values(Generic[In]):
     """
 
     __slots__ = (
-        "bus", "errors", "gaps", "histories", "is_connected", "last_message", "latency",
-        "messages", "selections", "state", "transitions",
+        "_histories", "_selections", "bus", "errors", "gaps", "is_connected", "last_message",
+        "latency", "messages", "state", "transitions",
     )  # fmt: skip
 
     def __init__(self, bus: Bus) -> None:
@@ -58,8 +58,25 @@ class Values(Generic[In]):
         )
         self.gaps: Stream[Gap] = Stream(bus, "gaps")
         self.errors: Stream[StoreError] = Stream(bus, "errors")
-        self.selections = Selections(self.state)
-        self.histories: Histories[Any] = Histories(self.last_message)
+        # Most stores have none; 1 KB.
+        self._selections: Selections[ConnectionState] | None = None
+        self._histories: Histories[Any] | None = None
+
+    @property
+    def selections(self) -> Selections[ConnectionState]:
+        """What was selected of the state."""
+        with self.bus.lock:
+            if self._selections is None:
+                self._selections = Selections(self.state)
+            return self._selections
+
+    @property
+    def histories(self) -> Histories[In]:
+        """The histories of the messages."""
+        with self.bus.lock:
+            if self._histories is None:
+                self._histories = Histories(self.last_message)
+            return self._histories
 
     def adopt(self, other: Values[Any]) -> None:
         """Begin with the values of another store; the lock of that store's bus is held."""
@@ -74,7 +91,7 @@ class Values(Generic[In]):
             changes.append((self.is_connected, state.is_connected))
             if self.latency._value is not None:
                 changes.append((self.latency, None))
-        for selection in self.selections.current():
+        for selection in self._selected():
             changes.extend(selection._changes(state))
         changes.append((self.transitions, (previous, state)))
         return changes
@@ -89,17 +106,20 @@ class Values(Generic[In]):
         session, error = self.state._value.session, StoreClosed(INHERITED)
         state = ConnectionState(status=Status.FAILED, session=session, close=close, error=error)
         self.state._value, self.is_connected._value, self.latency._value = state, False, None
-        for selection in self.selections.current():
+        for selection in self._selected():
             for _, value in selection._changes(state):
                 selection._value = value
         for source in (*self._sources(), self.messages):
             source._disown()
 
+    def _selected(self) -> tuple[Selection[ConnectionState, Any], ...]:
+        return () if self._selections is None else self._selections.current()
+
     def _sources(self) -> tuple[Source[Any], ...]:
         """Return all in the order in which they end; `messages` ends with `last_message`."""
         return (
             self.state, self.is_connected, self.last_message, self.latency,
-            *self.selections.current(), self.transitions, self.gaps, self.errors,
+            *self._selected(), self.transitions, self.gaps, self.errors,
         )  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from heimdall_reactive.base.exceptions import (
 from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
-from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.connecting.connection import Connection
@@ -105,12 +104,11 @@ class Player(Connection):
         if not self._over:
             self.disconnect()
         self._expiry.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
 
     def abandon(self) -> None:
         """Play on elsewhere: the event loop is closed."""
-        self._tasks.clear()
+        self._tasks.forget()
         self._expiry.stop()
         if self._lines is not None:
             self._play_on()
@@ -118,10 +116,7 @@ class Player(Connection):
     # Playing
 
     def _play_on(self) -> None:
-        task = start_task(self._play(), "heimdall-replay", self._runtime.loop)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._playing = task
+        self._playing = self._tasks.start(self._play(), "heimdall-replay", self._runtime.loop)
 
     async def _play(self) -> None:
         loop, me, speed = self._runtime.loop, asyncio.current_task(), self._speed

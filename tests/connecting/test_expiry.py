@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,8 +23,8 @@ def made() -> tuple[Outbox, Expiry, list[tuple[float, StoreError]]]:
     outbox = Outbox(10, 100, ttl=5.0, clock=loop().time)
     reports: list[tuple[float, StoreError]] = []
     runtime = Runtime("auto", lambda: None, lambda: None)
-    expiry = Expiry(outbox, runtime, lambda error: reports.append((loop().time(), error)))
-    return outbox, expiry, reports
+    listener: Any = SimpleNamespace(on_error=lambda error: reports.append((loop().time(), error)))
+    return outbox, Expiry(outbox, runtime, listener), reports
 
 
 async def test_sends_expire_at_their_time_and_those_of_one_time_are_reported_together() -> None:

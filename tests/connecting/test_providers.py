@@ -90,7 +90,7 @@ def test_a_provider_that_cancels_itself_is_named() -> None:
         calls = ProviderCalls()
         assert await calls.within(cancels, 8) == (None, "was cancelled")
         assert await calls.within(lambda: "fresh", 8) == ("fresh", None)
-        assert calls._tasks == set()
+        assert not list(calls._tasks)
 
     run(main)
 
