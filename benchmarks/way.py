@@ -11,6 +11,7 @@ from typing import Any, Final
 from heimdall_reactive.base.stats import Counters
 from heimdall_reactive.connecting.codec import Codec
 from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.journal import Journal
 from heimdall_reactive.reactive.publisher import Publisher
 from heimdall_reactive.reactive.values import Reporter, Values
 from heimdall_reactive.transports.splitting import Outlets, Splitter
@@ -31,7 +32,7 @@ def steps(message_type: Any) -> list[tuple[str, Callable[[bytes, bool], None]]]:
     reporter = Reporter("way")
     bus = Bus(reporter.raised)
     nobody: Any = None  # is only asked by a connection
-    publisher = Publisher(Values(bus), reporter, nobody)
+    publisher = Publisher(Values(bus), reporter, Journal("way", lambda: 0.0), nobody)
     bus.bind(threading.get_ident(), lambda call: call())
 
     def decoded(data: bytes, text: bool) -> None:

@@ -32,7 +32,6 @@ from .consuming.holding import Holding
 from .reactive.bus import Bus
 from .reactive.journal import Journal
 from .reactive.publisher import Publisher
-from .reactive.source import InternalObserver
 from .reactive.values import Reporter, Values
 from .requests import Request
 from .transports import choose
@@ -86,10 +85,11 @@ class StoreCore:
     """
 
     __slots__ = (
-        "__weakref__", "_bounded_hold", "_claimed", "_complete_store", "_finish_store",
-        "_holding", "_other_user", "_pending", "_plain", "_principal", "_token_mark",
-        "bus", "channels", "connection", "journal", "life", "name", "options", "outbox",
-        "publisher", "reporter", "runtime", "send_path", "values",
+        "__weakref__", "_bounded_hold", "_channels", "_claimed", "_complete_store",
+        "_finish_store", "_holding", "_other_user", "_pending", "_plain", "_principal",
+        "_token_mark",
+        "bus", "connection", "journal", "life", "name", "options", "outbox", "publisher",
+        "reporter", "runtime", "send_path", "values",
     )  # fmt: skip
 
     life: Lifecycle
@@ -126,43 +126,49 @@ class StoreCore:
             options.send_ttl,
             None if options.send_ttl is None else self.runtime.time,
         )
-        self.publisher = Publisher(self.values, self.reporter, self, shared=shared)
+        self.journal = Journal(self.name, self.runtime.wall, loud=loud)
+        self.publisher = Publisher(self.values, self.reporter, self.journal, self, shared=shared)
         self.connection = supervise(
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
-        self.journal = Journal(self.name, self.runtime.wall, loud=loud)
-        self.values.transitions._attach(InternalObserver(self.journal.on_transition), replay=False)
-        self.values.errors._attach(InternalObserver(self.journal.on_error), replay=False)
-        self.values.gaps._attach(InternalObserver(self.journal.on_gap), replay=False)
         own = options.protocol
-        words = options.channel_protocol if own is None else own.channels or NO_CHANNELS
         self._plain = own is None or not any(
             overrides(own, method) for method in ("prepare", "encode", "correlate")
         )
-        self.channels = Channels(
-            self.bus,
-            words,
-            self.values.messages if own is None else None,
-            self.runtime.post,
-            self._put_ahead,
-            lambda: self.connection.state.is_connected,
-            self.reporter.error,
-            self.frame,
-            self._read_exactly,
-        )
+        self._channels: Channels | None = None
         self.send_path = SendPath(
             self.outbox,
             self.connection,
             self.runtime,
-            self.channels.catch_up,
             blocks=options.outbox_overflow == "block",
         )
         if codec.exact:
             self._read_exactly()
-        self._pending: dict[Hashable, Request[Any]] = {}
+        self._pending: dict[Hashable, Request[Any]] | None = None
         self._bind()
         disown_in_child(self)
         self.runtime.start()
+
+    @property
+    def channels(self) -> Channels:
+        """All channels, made when somebody asks for one: they take 2 KB."""
+        with self.bus.lock:
+            if self._channels is None:
+                own = self.options.protocol
+                words = self.options.channel_protocol if own is None else own.channels
+                self._channels = Channels(
+                    self.bus,
+                    words or NO_CHANNELS,
+                    self.values.messages if own is None else None,
+                    self.runtime.post,
+                    self._put_ahead,
+                    lambda: self.connection.state.is_connected,
+                    self.reporter.error,
+                    self.frame,
+                    self._read_exactly,
+                )
+                self.send_path.catch_up = self._channels.catch_up
+            return self._channels
 
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
         """Return what the store has of its own; its end is the connection's.
@@ -220,14 +226,15 @@ class StoreCore:
 
     def expect(self, key: Hashable, request: Request[Any]) -> None:
         """Give a request the answer with its key."""
+        self._pending = {} if self._pending is None else self._pending
         self._pending[key] = request
         request._future.add_done_callback(
             lambda _: self.life.call(partial(self._forget, key, request))
         )
 
     def _forget(self, key: Hashable, request: Request[Any]) -> None:
-        if self._pending.get(key) is request:
-            del self._pending[key]
+        if (pending := self._pending) is not None and pending.get(key) is request:
+            del pending[key]
 
     def set_access_token(self, identity: Identity) -> None:
         """Use another identity from the next attempt on; connect now after a failure."""
@@ -287,8 +294,9 @@ class StoreCore:
     def _disown(self) -> None:
         """End in a child process what its parent goes on with; nobody is told."""
         keep(self)
-        for part in (self.bus, self.runtime, self.publisher, self.channels):
+        for part in (self.bus, self.runtime, self.publisher):
             part.disown()
+        self.channels.disown()
         self.outbox.disown(f"not sent by this process: {INHERITED}")
         self.connection.sessions.disown()
 
@@ -311,12 +319,13 @@ class StoreCore:
 
     def on_session(self) -> None:
         """Subscribe the channels again, before what waits."""
-        self.channels.on_session()
+        if self._channels is not None:
+            self._channels.on_session()
 
     def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
         """Answer the request with this key, and tell the channel that an envelope belongs to."""
-        if key is not None and (request := self._pending.pop(key, None)) is not None:
-            request._answered(answer)
+        if key is not None and self._pending is not None and key in self._pending:
+            self._pending.pop(key)._answered(answer)
         try:
             self.channels.dispatch(envelope)
         except Exception as raised:  # on the way of a frame it would end the connection
@@ -344,5 +353,6 @@ class StoreCore:
     def _on_moved(self) -> None:
         self.send_path.on_moved()
         self._bind()
-        self.channels.on_moved()
+        if self._channels is not None:
+            self._channels.on_moved()
         self.runtime.post(self.connection.abandon)

@@ -71,13 +71,14 @@ class _Background:
 
 
 _background = _Background()
+_moving = threading.RLock()  # of all runtimes: they move seldom; reentrant for the same reason
 
 
 @run_in_child
 def _renew() -> None:
-    global _background
+    global _background, _moving
     keep(_background)
-    _background = _Background()
+    _background, _moving = _Background(), threading.RLock()
 
 
 class Runtime:
@@ -95,6 +96,10 @@ class Runtime:
         inherited: it is that of the parent process.
     """
 
+    __slots__ = (
+        "_began", "_bound", "_moved", "_released", "background", "inherited", "loop", "owner",
+    )  # fmt: skip
+
     def __init__(
         self, option: LoopOption, bound: Callable[[], None], moved: Callable[[], None]
     ) -> None:
@@ -104,7 +109,6 @@ class Runtime:
         self.inherited = False
         self._bound = bound
         self._moved = moved
-        self._moving = threading.RLock()  # reentrant for the same reason
         self._released = False
         loop = chosen(option)
         if loop is None:
@@ -158,7 +162,7 @@ class Runtime:
 
     def fall_back(self) -> None:
         """Move to the background thread, away from a loop that is closed or opens no sockets."""
-        with self._moving:
+        with _moving:
             needed = not self.background or self.loop.is_closed()
             if needed:
                 self._use_thread()
@@ -167,14 +171,13 @@ class Runtime:
 
     def release(self) -> None:
         """Give the background thread back."""
-        with self._moving:
+        with _moving:
             mine, self.background, self._released = self.background, False, True
         if mine:
             _background.release(self.loop)
 
     def disown(self) -> None:
         """Leave the loop to the parent process."""
-        self._moving = threading.RLock()
         self.owner, self.background, self.inherited, self._released = NOBODY, False, True, True
 
     def _adopt(self) -> None:

@@ -29,13 +29,16 @@ class SendPath:
         outbox: keeps what has to wait.
         connection: writes it.
         runtime: the event loop.
-        catch_up: puts ahead what the channels have to tell the server before what is sent next.
         blocks: whether a thread waits for room without end (`outbox_overflow="block"`).
+
+    Attributes:
+        catch_up: puts ahead what the channels have to tell the server before what is sent next;
+            None as long as there are none.
     """
 
     __slots__ = (
-        "_blocks", "_catch_up", "_connection", "_outbox", "_runtime", "_sent_in_turn",
-        "_turn_ends", "_wake_up",
+        "_blocks", "_connection", "_outbox", "_runtime", "_sent_in_turn", "_turn_ends", "_wake_up",
+        "catch_up",
     )  # fmt: skip
 
     def __init__(
@@ -43,17 +46,16 @@ class SendPath:
         outbox: Outbox,
         connection: Connection,
         runtime: Runtime,
-        catch_up: Callable[[], None],
         blocks: bool,
     ) -> None:
         self._outbox = outbox
         self._connection = connection
         self._runtime = runtime
-        self._catch_up = catch_up
+        self.catch_up: Callable[[], None] | None = None
         self._blocks = blocks
         self._sent_in_turn = False
         self._turn_ends = False  # whether `_end_turn` is going to be called
-        self._wake_up = WakeUp(connection.flush, runtime.post)
+        self._wake_up: WakeUp | None = None  # before the first send of another thread
 
     def put(self, frame: Frame) -> Receipt:
         """Write a frame at once, or queue it; a thread waits for room as a socket's send would."""
@@ -69,7 +71,8 @@ class SendPath:
         """Write a frame past the outbox, where nothing waits: that is half of a small send."""
         if not self._runtime.here():
             return None
-        self._catch_up()
+        if self.catch_up is not None:
+            self.catch_up()
         session = self._connection.sessions.current
         if session is None or not self._connection.state.is_connected:
             return None
@@ -85,8 +88,8 @@ class SendPath:
     def flush(self) -> None:
         """Have what waits written: here, or soon on the event loop."""
         if not self._runtime.here():
-            if self._runtime.loop.is_closed():
-                self._wake_up.reset()
+            if self._wake_up is None or self._runtime.loop.is_closed():  # two threads may make two
+                self._wake_up = WakeUp(self._connection.flush, self._runtime.post)
             self._wake_up.call()
         elif not self._sent_in_turn:
             self.flush_now()
@@ -97,7 +100,8 @@ class SendPath:
     def flush_now(self) -> None:
         """Have what waits written in this turn, where this thread is the event loop's."""
         if self._runtime.here():
-            self._catch_up()
+            if self.catch_up is not None:
+                self.catch_up()
             self._connection.flush()
 
     def _on_await(self) -> None:
@@ -120,5 +124,5 @@ class SendPath:
 
     def on_moved(self) -> None:
         """Forget what was to be called on a loop that has closed."""
-        self._wake_up.reset()
+        self._wake_up = None
         self._sent_in_turn = self._turn_ends = False

@@ -44,6 +44,11 @@ class Bus:
         report: called with what an observer raised and the name of its source.
     """
 
+    __slots__ = (
+        "_draining", "_escaped", "_owner", "_post", "_queue", "_wake", "inherited", "keep", "lock",
+        "lost", "report",
+    )  # fmt: skip
+
     def __init__(self, report: Report) -> None:
         # Reentrant: the garbage collector may run a finaliser that disposes while it is held.
         self.lock = threading.RLock()
@@ -65,7 +70,7 @@ class Bus:
         """Let one thread deliver from now on, woken by others; None lets any thread deliver."""
         with self.lock:
             # What was posted for the owner before may be lost with its event loop.
-            self._owner, self._post, self._wake = owner, post, WakeUp(self.drain, post)
+            self._owner, self._post, self._wake = owner, post, None
             waiting = bool(self._queue)
         if waiting:
             self.drain()
@@ -138,10 +143,12 @@ class Bus:
         with self.lock:
             mine = self._begin(queued=True)
             foreign = self._owner is not None and self._owner != threading.get_ident()
-            wake = self._wake if foreign else None
+            if foreign and self._wake is None and self._post is not None:
+                self._wake = WakeUp(self.drain, self._post)
+            wake = self._wake
         if mine:
             self._drain_on()
-        elif wake is not None:
+        elif foreign and wake is not None:
             wake.call()
 
     def guard(self, name: str, deliver: Callable[[T], object], value: T) -> None:

@@ -82,15 +82,24 @@ class Journal:
 
     def add(self, event: str, details: dict[str, Any]) -> None:
         """Add an entry, and write it to the log at level `DEBUG`."""
-        self._note(event, details)
+        self._append(event, details)
         if logger.isEnabledFor(logging.DEBUG):
             text = " ".join(f"{key}={value!r}" for key, value in details.items())
             extra = {"endpoint": self._name, "event": event, "details": details}
             logger.debug("%s: %s %s", self._name, event, text, extra=extra)
 
-    def _note(self, event: str, details: dict[str, Any]) -> None:
+    def _append(self, event: str, details: dict[str, Any]) -> None:
         self._entries.append(JournalEntry(self._now(), event, details))
         del self._entries[:-LIMIT]
+
+    def note(self, value: Any) -> None:
+        """Note a change of the state as a pair, a gap, or an error."""
+        if isinstance(value, tuple):
+            self.on_transition(value)
+        elif isinstance(value, Gap):
+            self.on_gap(value)
+        else:
+            self.on_error(value)
 
     def on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
         """Note a change of the state; the start of an attempt is a `dial`."""
@@ -129,7 +138,7 @@ class Journal:
 
     def on_error(self, error: Exception) -> None:
         """Note what ended nothing."""
-        self._note("error", about_error(error))
+        self._append("error", about_error(error))
 
     def on_gap(self, gap: Gap) -> None:
         """Note what a reconnection left out."""

@@ -15,6 +15,7 @@ from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.state import MOVES, ConnectionState, Gap, Status
 
 from .bus import Emitter
+from .journal import Journal
 from .values import Change, Reporter, Values
 
 __all__ = ["Publisher"]
@@ -45,22 +46,25 @@ class Publisher:
     Args:
         values: the connection's.
         reporter: writes the log; gets its way to `errors` here.
+        journal: notes states, errors and gaps, before their observers are notified.
         core: handles what is not a value.
         shared: whether stores may join.
     """
 
-    __slots__ = ("_bus", "_core", "_last_message", "_reporter", "_stores", "values")
+    __slots__ = ("_bus", "_core", "_journal", "_last_message", "_reporter", "_stores", "values")
 
     def __init__(
         self,
         values: Values[Any],
         reporter: Reporter,
+        journal: Journal,
         core: ConnectionHost,
         *,
         shared: bool = False,
     ) -> None:
         self.values = values
         self._core = core
+        self._journal = journal
         self._bus = values.bus
         self._last_message = values.last_message
         self._stores: tuple[Values[Any], ...] | None = () if shared else None
@@ -100,7 +104,8 @@ class Publisher:
         """Commit the state and all that is derived from it, for every store, then notify."""
         everyone = self._everyone()
         # Before the lock is taken: selectors are user code.
-        self._bus.emit_all([change for values in everyone for change in values.changes(state)])
+        changes = [change for values in everyone for change in values.changes(state)]
+        self._bus.emit_all([(self, (self.values.state._value, state)), *changes])
         for late in self._everyone():
             newest = self.values.state.value
             # It has joined on another thread in between.
@@ -129,7 +134,7 @@ class Publisher:
 
     def on_gap(self, gap: Gap) -> None:
         """Handle what a reconnection left out."""
-        self._emit(lambda values: values.gaps, gap)
+        self._emit(lambda values: values.gaps, gap, noted=True)
 
     def on_session(self) -> None:
         """Put ahead what is to go out first on a socket that has just opened."""
@@ -149,12 +154,32 @@ class Publisher:
         return (self.values, *(self._stores or ()))
 
     def _tell_error(self, error: StoreError) -> None:
-        self._emit(lambda values: values.errors, error)
+        self._emit(lambda values: values.errors, error, noted=True)
 
-    def _emit(self, of: Callable[[Values[Any]], Emitter[Any]], value: Any) -> None:
-        self._bus.emit_all(self._each(of, value))
+    def _emit(
+        self, of: Callable[[Values[Any]], Emitter[Any]], value: Any, noted: bool = False
+    ) -> None:
+        self._bus.emit_all(self._each(of, value, noted))
 
-    def _each(self, of: Callable[[Values[Any]], Emitter[Any]], value: Any) -> Iterator[Change]:
+    def _each(
+        self, of: Callable[[Values[Any]], Emitter[Any]], value: Any, noted: bool
+    ) -> Iterator[Change]:
         # A generator: the bus runs it under its lock, so that nobody joins in the middle.
+        if noted:
+            yield self, value
         for values in self._everyone():
             yield of(values), value
+
+    # Emitter: what the bus emits for this is what the journal notes
+
+    def _commit(self, value: Any) -> int:
+        return 0
+
+    def _deliver(self, version: int, value: Any, only_replaying: bool = False) -> None:
+        try:
+            self._journal.note(value)
+        except BaseException as error:  # a log handler of the user's
+            self._bus.caught(error, "journal")
+
+    def _complete(self) -> None:
+        """Note nothing: nobody observes this."""

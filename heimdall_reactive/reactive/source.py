@@ -14,7 +14,7 @@ from reactivex.disposable import Disposable
 
 from .bus import Bus
 
-__all__ = ["NO_COPY", "Derived", "Hot", "InternalObserver", "Source", "report_on"]
+__all__ = ["NO_COPY", "Derived", "Hot", "Source", "report_on"]
 
 T = TypeVar("T")
 # The newest version that an observer has seen otherwise, and the `on_next` of all of them.
@@ -33,9 +33,7 @@ class Subscription(abc.DisposableBase, Generic[T]):
 
     __slots__ = ("_ended", "_parked", "_source", "observer", "replay", "since")
 
-    def __init__(
-        self, source: Source[T], observer: abc.ObserverBase[T] | InternalObserver[T], replay: bool
-    ) -> None:
+    def __init__(self, source: Source[T], observer: abc.ObserverBase[T], replay: bool) -> None:
         self.observer: Any = observer
         self.replay = replay
         self.since = 0
@@ -103,23 +101,6 @@ class Subscription(abc.DisposableBase, Generic[T]):
         """Detach: nothing is delivered any more, not even what is already queued."""
         self.since = NEVER
         self._source._detach(self)
-
-
-class InternalObserver(Generic[T]):
-    """An observer of the library's own: a call and no more, where a subscription takes 2 KB.
-
-    Args:
-        on_next: called with each value.
-        on_completed: called at the end.
-    """
-
-    __slots__ = ("on_completed", "on_next")
-
-    def __init__(
-        self, on_next: Callable[[T], object], on_completed: Callable[[], object] = bool
-    ) -> None:
-        self.on_next = on_next
-        self.on_completed = on_completed
 
 
 def _complete(record: Subscription[Any]) -> None:
@@ -243,9 +224,7 @@ class Source(Hot[T]):
         self._records, self._fan, self._completed = (), NOBODY, True
         self._changed()
 
-    def _attach(
-        self, observer: abc.ObserverBase[T] | InternalObserver[T], replay: bool
-    ) -> abc.DisposableBase:
+    def _attach(self, observer: abc.ObserverBase[T], replay: bool) -> abc.DisposableBase:
         """Add an observer; it gets the current value first where `replay` is set."""
         record = Subscription(self, observer, replay)
         with self._bus.lock:

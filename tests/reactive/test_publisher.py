@@ -11,6 +11,7 @@ from heimdall_reactive import Status, StoreError
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.journal import Journal
 from heimdall_reactive.reactive.publisher import Publisher
 from heimdall_reactive.reactive.values import Reporter, Values
 from tests.support import record
@@ -42,7 +43,7 @@ class Host:
 def publisher(shared: bool = True) -> tuple[Publisher, Host]:
     reporter, host = Reporter("ws://h/"), Host()
     bus = Bus(reporter.raised)
-    return Publisher(Values(bus), reporter, host, shared=shared), host
+    return Publisher(Values(bus), reporter, Journal("s", lambda: 0.0), host, shared=shared), host
 
 
 def joined(to: Publisher) -> Values[Any]:
