@@ -141,7 +141,7 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
     def _go_on_later(self) -> None:
         if not self._goes_on:
             self._goes_on = True
-            self.loop.call_soon(self._go_on)
+            turn.wait(self.loop, self._go_on)
 
     def _go_on(self) -> None:
         self._goes_on = False

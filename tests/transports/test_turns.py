@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import time
+import weakref
 
 import pytest
 
 from heimdall_reactive.transports import turns
 from heimdall_reactive.transports.turns import Turn, turn
+from heimdall_reactive.transports.websockets_wire import WebSocketsWire
 from tests.peers import frame
 from tests.transports.bench import Bench
 from tests.transports.looks import FRAMES_A_LOOK, FRAMES_A_TURN, LOOKS_A_TURN, Looks
@@ -82,6 +86,45 @@ async def test_connections_share_the_budget_and_none_waits_for_another_to_have_d
         assert bench.pipe.reading
         await bench.end()
     assert looks.longest <= LOOKS_A_TURN + len(benches)
+
+
+async def test_of_many_connections_each_does_much_in_its_turn_and_none_comes_twice_before_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = Looks(monkeypatch)
+    benches = [Bench() for _ in range(40)]
+    burst = b"".join(frame(TEXT, b"%04d" % n) for n in range(10 * FRAMES_A_TURN))
+    visits: list[list[int]] = []
+    async with looks.counted():
+        await asyncio.sleep(0)
+        for bench in benches:
+            bench.feed(burst)
+        for _ in range(20):
+            before = [len(bench.notes.told) for bench in benches]
+            await asyncio.sleep(0)
+            after = [len(bench.notes.told) for bench in benches]
+            visits.append([n for n in range(40) if after[n] > before[n]])
+            if len(visits) == 1:
+                looks.longest = 0  # each has looked once when its bytes came
+    assert looks.longest <= LOOKS_A_TURN + 1
+    order = [number for visit in visits for number in visit]
+    assert order[:80] == [*range(40), *range(40)]
+    for bench in benches:
+        await bench.rest()
+        await bench.end()
+
+
+def test_what_waits_for_a_turn_is_not_kept_by_a_loop_that_was_closed() -> None:
+    async def flooded() -> weakref.ref[WebSocketsWire]:
+        bench = Bench()
+        bench.wire._receiver.on_frame = lambda *_: time.sleep(0.001)
+        bench.feed(frame(TEXT, b"x" * 100) * 200)
+        assert bench.wire._goes_on
+        return weakref.ref(bench.wire)
+
+    wire = asyncio.run(flooded())
+    gc.collect()
+    assert wire() is None
 
 
 async def test_a_few_bytes_are_handled_in_any_turn(monkeypatch: pytest.MonkeyPatch) -> None:
