@@ -121,7 +121,11 @@ class Publisher:
 
     def on_latency(self, seconds: float) -> None:
         """Handle the round trip of a ping, unless it ended during the closing handshake."""
-        if self.values.is_connected._value:
+        if not self.values.is_connected._value:
+            return
+        if self._stores is None:
+            self._bus.emit(self.values.latency, seconds)
+        else:
             self._emit(lambda values: values.latency, seconds)
 
     def on_error(self, error: StoreError) -> None:

@@ -77,8 +77,8 @@ class Pinger:
     """
 
     __slots__ = (
-        "_awaited", "_clock", "_count", "_interval", "_judged_from", "_loop", "_pinged_at",
-        "_stopped", "_taken", "_timeout", "_timer", "_watcher", "_wire",
+        "_awaited", "_clock", "_count", "_due", "_fires_at", "_interval", "_judged_from", "_loop",
+        "_pinged_at", "_stopped", "_taken", "_timeout", "_timer", "_watcher", "_wire",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +99,8 @@ class Pinger:
         self._judged_from = 0.0  # on the loop's clock
         self._taken = 0
         self._pinged_at = 0.0
+        self._fires_at = 0.0
+        self._due = 0.0  # when the next ping is, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None  # of the next ping, or of the judgement
         self._awaited: bytes | None = None  # what the pong has to say
         self._stopped = False
@@ -129,9 +131,13 @@ class Pinger:
             return
         self._awaited = None
         latency = self._clock() - self._pinged_at
-        self._set_timer()
-        if self._interval is not None:
-            self._set_timer(max(0.0, self._interval - latency), self._keep_alive)
+        if self._interval is None:
+            self._set_timer()
+        else:
+            self._due = self._loop.time() + max(0.0, self._interval - latency)
+            # A timer that comes before is left as it is: it sees then that nothing is due.
+            if self._timer is None or self._fires_at > self._due + SLACK:
+                self._set_timer(self._due, self._keep_alive)
         self._watcher.on_pong()
         self._watcher.on_latency(latency)
 
@@ -144,6 +150,9 @@ class Pinger:
     def _keep_alive(self) -> None:
         """Judge from now on by the ping that is under way, or by one of now."""
         if self._awaited is None:
+            if self._due - self._loop.time() > SLACK:
+                self._set_timer(self._due, self._keep_alive)
+                return
             self._send()
         self._judge(self._timeout)
 
@@ -155,16 +164,19 @@ class Pinger:
         self._wire.send_ping(self._awaited)
 
     def _judge(self, patience: float) -> None:
-        self._judged_from = self._loop.time()
+        self._judged_from = now = self._loop.time()
         self._taken = self._wire.taken()[0]
         # A peer that dies behind its acknowledgement is to be found within interval + time-out.
         first = patience if self._interval is None else min(patience, self._interval)
-        self._set_timer(first, lambda: self._look(patience))
+        self._set_timer(now + first, self._look, patience)
 
-    def _set_timer(self, seconds: float = 0.0, call: Callable[[], None] | None = None) -> None:
+    def _set_timer(
+        self, when: float = 0.0, call: Callable[..., None] | None = None, *args: float
+    ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if call is None else self._loop.call_later(seconds, call)
+        self._fires_at = when
+        self._timer = None if call is None else self._loop.call_at(when, call, *args)
 
     def _look(self, patience: float) -> None:
         """Give the peer the time-out again from its last sign of life, whatever that was.
@@ -172,17 +184,21 @@ class Pinger:
         Any byte of it is one, and so is that it has taken bytes of ours: it may be slow. Where it
         has taken all of them, only another byte can tell.
         """
+        if self._awaited is None:  # the pong has come
+            self._keep_alive()
+            return
         taken, when = self._wire.taken()
         signs = [self._judged_from, self._wire.heard_at, when if taken > self._taken else 0.0]
         self._taken = taken
-        left = max(signs) + patience - self._loop.time()
+        now = self._loop.time()
+        left = max(signs) + patience - now
         if self._wire.held:
-            self._set_timer(patience, lambda: self._look(patience))
+            self._set_timer(now + patience, self._look, patience)
         elif self._wire.all_taken():
             self._wire.send_pong()
             self._judge(patience)
         elif left > SLACK:
-            self._set_timer(left, lambda: self._look(patience))
+            self._set_timer(now + left, self._look, patience)
         else:
             self.stop()
             self._wire.lose(LOST)

@@ -281,7 +281,7 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
         packed = -1
         if self._inflater is not None and self._limit:
             packed = self.protocol.max_message_size = packed_limit(self._limit)
-        outlets = Outlets(self._parse, self._is_plain, self._inflate, self._on_ping)
+        outlets = Outlets(self._parse, self._is_plain, self._inflate, self._on_ping, self.on_pong)
         self._splitter = Splitter(outlets, self._limit, packed)
 
     def _is_plain(self) -> bool:

@@ -13,6 +13,7 @@ WHOLE: Final = frozenset((TEXT, 0x82))  # those, and binary ones
 PACKED_TEXT: Final = 0xC1  # the same, compressed (RFC 7692 section 6)
 PACKED: Final = frozenset((PACKED_TEXT, 0xC2))
 PING: Final = 0x89
+CONTROL: Final = frozenset((PING, 0x8A))  # those that end nothing
 OPCODES: Final = frozenset((0x0, 0x1, 0x2, 0x8, 0x9, 0xA))
 FOR_EVER: Final = sys.maxsize
 IN_PLACE: Final = range(1 << 16, (1 << 22) + 1)  # sizes that are read where they stay
@@ -34,12 +35,14 @@ class Outlets(NamedTuple):
         inflate: takes the payload of a whole compressed message, and whether it is text; None
             where nothing may be compressed.
         on_ping: takes the payload of a ping.
+        on_pong: takes the payload of a pong.
     """
 
     parse: Callable[[bytes], None]
     is_plain: Callable[[], bool]
     inflate: Push | None = None
     on_ping: Callable[[bytes], None] | None = None
+    on_pong: Callable[[bytes], None] | None = None
 
 
 class Splitter:
@@ -61,7 +64,7 @@ class Splitter:
     """
 
     def __init__(self, outlets: Outlets, limit: int, packed: int = -1) -> None:
-        self._parse, self._is_plain, self._inflate, self._on_ping = outlets
+        self._parse, self._is_plain, self._inflate, self._on_ping, self._on_pong = outlets
         self._limit = limit
         self._packed = packed
         self._left = b""  # the beginning of a frame, or frames that are left
@@ -128,7 +131,7 @@ class Splitter:
             if plain and (
                 (first in WHOLE and size <= self._limit)
                 or (first in PACKED and size <= self._packed)
-                or (first == PING and size <= 125 and self._on_ping is not None)
+                or (first in CONTROL and size <= 125 and self._on_ping is not None)
             ):
                 if stop > end:
                     if size in IN_PLACE:
@@ -178,8 +181,10 @@ class Splitter:
         elif first in PACKED:
             assert self._inflate is not None
             self._inflate(payload, first == PACKED_TEXT)
-        elif self._on_ping is not None:
+        elif first == PING and self._on_ping is not None:
             self._on_ping(payload)
+        elif self._on_pong is not None:
+            self._on_pong(payload)
 
     def _begin_large(self, first: int, size: int, begun: memoryview) -> None:
         try:

@@ -72,8 +72,7 @@ class WebSocketsWire(ReadingConnection):
         protocol.uri = replace(protocol.uri, username=None, password=None, query="")
         protocol.available_subprotocols = protocol.available_extensions = None
         if protocol.state is State.OPEN:  # the parser of the handshake keeps the answer
-            protocol.parser = Protocol.parse(protocol)
-            next(protocol.parser)
+            protocol.parser = Protocol.parse(protocol)  # it begins with its first bytes
         logger = getattr(self.logger, "logger", self.logger)  # without what names this connection
         self.logger = protocol.logger = logger
         self.recv_messages: Any = UNREAD

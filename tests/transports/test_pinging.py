@@ -76,6 +76,22 @@ async def test_a_ping_follows_the_pong_before_by_the_interval() -> None:
 
 
 @pytest.mark.heimdall_virtual_time
+async def test_a_proof_that_has_come_sets_no_timer_before_the_next_ping_is_due() -> None:
+    line, told = Line(), list[float]()
+    pinger = pinger_of(line, told)
+    for _ in range(9):
+        await asyncio.sleep(0.5)
+        pinger.on_pong(line.sent[-1][1])
+        before = pinger._timer
+        pinger.prove()
+        pinger.on_pong(line.sent[-1][1])
+        assert pinger._timer is before
+    await asyncio.sleep(20)
+    assert [at for at, _ in line.sent[-2:]] == [4.5, 14.5]
+    pinger.stop()
+
+
+@pytest.mark.heimdall_virtual_time
 async def test_a_silent_peer_is_lost_at_the_timeout_and_once() -> None:
     line = Line()
     pinger_of(line, [])

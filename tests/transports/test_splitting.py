@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from heimdall_reactive.transports.splitting import Outlets, Splitter
 from tests.peers import frame
 
-TEXT, BINARY, CONT, CLOSE, PING = 1, 2, 0, 8, 9
+TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 LIMIT = 70_000
 
 
@@ -111,7 +111,7 @@ def test_a_large_payload_is_written_where_it_stays() -> None:
     assert (sides.pushed, written) == ([payload], len(raw))
 
 
-def test_pings_and_compressed_messages_have_ways_of_their_own() -> None:
+def test_pings_pongs_and_compressed_messages_have_ways_of_their_own() -> None:
     log: list[tuple[str, bytes]] = []
     splitter = Splitter(
         Outlets(
@@ -119,14 +119,18 @@ def test_pings_and_compressed_messages_have_ways_of_their_own() -> None:
             lambda: True,
             lambda data, text: log.append(("text" if text else "binary", data)),
             lambda data: log.append(("ping", data)),
+            lambda data: log.append(("pong", data)),
         ),
         10,
         packed=20,
     )
     long = b"\xc2\x0f" + b"x" * 15  # longer than a message may be, but not inflated yet
     too_long = b"\xc1\x15" + b"x" * 21
-    splitter.feed(frame(PING, b"p") + b"\xc1\x01t" + long + too_long, lambda *_: None)
-    assert log == [("ping", b"p"), ("text", b"t"), ("binary", b"x" * 15), ("parsed", too_long)]
+    both = frame(PING, b"p") + frame(PONG, b"q")
+    splitter.feed(both + b"\xc1\x01t" + long + too_long, lambda *_: None)
+    assert log == [
+        ("ping", b"p"), ("pong", b"q"), ("text", b"t"), ("binary", b"x" * 15), ("parsed", too_long)
+    ]  # fmt: skip
 
 
 def test_what_comes_late_in_a_turn_is_left_and_comes_next() -> None:
