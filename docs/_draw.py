@@ -199,7 +199,7 @@ def draw_dataflow() -> str:
 LOST: Final = ConnectionLost(1006, "")
 DECISIONS: Final = (Decision(Action.RETRY, 1.0, 1), Decision(Action.END), Decision(Action.STOP))
 HAPPENS: Final[tuple[Any, ...]] = (
-    events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(), events.Stable(),
+    events.Connect(), events.Disconnect(), events.Close(), events.RetryDue(),
     events.Reopen(), events.Woke(9.0, 0.0), events.LoopLost(0.0, 0.0), events.Dialed(0, None),
     events.AttemptFailed(0, LOST, 0.0), events.Unusable(0), events.Ready(0, 0.0),
     events.Announced(0), events.Reported(0), events.Reconnect(4000, "", 0.0),
@@ -245,7 +245,7 @@ def table() -> str:
 
 
 # `Close` is a `Disconnect` that no attempt follows; a lost event loop is a page of its own.
-EVERYWHERE: Final = {"Close", "LoopLost", "Stable", "Stepped", "Woke"}
+EVERYWHERE: Final = {"Close", "LoopLost", "Stepped", "Woke"}
 BESIDE: Final = {
     Phase.OPEN: (10, 110), Phase.RENEWING: (210, 10), Phase.SWITCHING: (420, 10),
     Phase.HANDING_OVER: (645, 50), Phase.ANNOUNCING: (490, 112), Phase.JUDGING: (330, 240),

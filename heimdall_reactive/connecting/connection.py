@@ -95,6 +95,7 @@ class Connection:
         self._principal: object = None  # of the current session
         self._machine = Machine()
         self._dialling: asyncio.Task[None] | None = None
+        self._stable_at = 0.0  # when the current session is, on the loop's clock
         self._tasks = Tasks()
         self._timers = Timers(runtime, self._on_wake)
         self._token_refresh = TokenRefresh(
@@ -205,7 +206,8 @@ class Connection:
             case effects.StartTimer(delay):
                 self._timers.retry(delay, self._retry_due)
             case effects.StartStable():
-                self._timers.stable(self._options.stable_after, self._stable)
+                self._stable_at = self._runtime.time() + self._options.stable_after
+                self._timers.watch()
             case effects.CancelTimers():
                 self._timers.cancel()
                 self._token_refresh.stop()
@@ -374,6 +376,8 @@ class Connection:
     def _judge(self, number: int, failure: Failure) -> None:
         if self._retries is None:
             self._retries = Retries(self._options, random.random, self._listener.on_error)
+        elif failure.opened and failure.now >= self._stable_at:
+            self._retries.reset()
         decision = self._retries.decide(failure, self._credential())
         self._feed(events.Judged(number, decision, self._wall()))
 
@@ -382,9 +386,6 @@ class Connection:
 
     def _retry_due(self) -> None:
         self._feed(events.RetryDue())
-
-    def _stable(self) -> None:
-        self._feed(events.Stable())
 
     def _on_wake(self, slept: float) -> None:
         self._token_refresh.on_wake()

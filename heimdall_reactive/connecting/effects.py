@@ -84,11 +84,11 @@ class StartTimer(NamedTuple):
 
 
 class StartStable(NamedTuple):
-    """Report `Stable` after `stable_after`."""
+    """Count the session as stable when it has stayed up for `stable_after`."""
 
 
 class CancelTimers(NamedTuple):
-    """Cancel both timers."""
+    """Cancel the timer of the next attempt, and renew no token."""
 
 
 class ResetRetries(NamedTuple):

@@ -11,7 +11,7 @@ from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
 __all__ = [
     "Announced", "AttemptFailed", "Close", "Closed", "ClosedEarly", "Connect", "Dialed",
     "Disconnect", "Event", "HandedOver", "Judged", "LoopLost", "Ready", "Reconnect", "Renew",
-    "Reopen", "Reported", "RetryDue", "Stable", "Stepped", "Unusable", "Woke",
+    "Reopen", "Reported", "RetryDue", "Stepped", "Unusable", "Woke",
 ]  # fmt: skip
 
 
@@ -123,10 +123,6 @@ class Judged(NamedTuple):
     wall: float
 
 
-class Stable(NamedTuple):
-    """The session has stayed open for `stable_after`."""
-
-
 class Woke(NamedTuple):
     """The machine has slept."""
 
@@ -154,5 +150,5 @@ class LoopLost(NamedTuple):
 Event: TypeAlias = (
     Connect | Disconnect | Reconnect | Renew | Close | RetryDue | Dialed | AttemptFailed
     | Unusable | Ready | Announced | Closed | ClosedEarly | HandedOver | Reported | Judged
-    | Stable | Stepped | Woke | Reopen | LoopLost
+    | Stepped | Woke | Reopen | LoopLost
 )  # fmt: skip

@@ -232,10 +232,6 @@ def wait(machine: Machine, delay: float, attempt: int, wall: float, *first: Effe
     return now, (*first, StartTimer(delay), Tell(state))
 
 
-def stable(machine: Machine, _: Any) -> MachineStep:
-    return machine, (ResetRetries(),)
-
-
 def probe(machine: Machine, event: Woke) -> MachineStep:
     return machine, (Probe(event.slept),)
 

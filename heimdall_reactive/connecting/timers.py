@@ -1,4 +1,4 @@
-"""`Timers`: what a connection waits for, and the watch that notices a suspended machine."""
+"""`Timers`: when the next attempt starts, and the watch that notices a suspended machine."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ __all__ = ["Timers"]
 
 
 class Timers:
-    """The next attempt, and the moment from which a connection counts as stable.
+    """The next attempt, and who is told of a sleep of the machine meanwhile and while connected.
 
     Args:
         runtime: the event loop.
-        on_wake: called with the seconds that the machine has slept, while a timer is set; with 0
-            where its clock was set.
+        on_wake: called with the seconds that the machine has slept; with 0 where its clock was
+            set.
     """
+
+    __slots__ = ("_on_wake", "_retry", "_runtime")
 
     def __init__(self, runtime: Runtime, on_wake: Callable[[float], None]) -> None:
         self._runtime = runtime
         self._on_wake = on_wake
         self._retry: asyncio.TimerHandle | None = None
-        self._stable: asyncio.TimerHandle | None = None
 
     @property
     def slept(self) -> float:
@@ -36,24 +37,22 @@ class Timers:
         if self._retry is not None:
             self._retry.cancel()
         self._retry = self._runtime.loop.call_later(delay, call)
-        self._watch().add(self._on_wake)
+        self.watch()
 
-    def stable(self, delay: float, call: Callable[[], None]) -> None:
-        """Have something called when the connection has stayed up for some seconds."""
-        self._stable = self._runtime.loop.call_later(delay, call)
+    def watch(self) -> None:
+        """Be told of a sleep from now on."""
         self._watch().add(self._on_wake)
 
     def cancel(self) -> None:
         """Wait for nothing any more."""
         self._watch().remove(self._on_wake)
-        for timer in (self._retry, self._stable):
-            if timer is not None:
-                timer.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
         self.forget()
 
     def forget(self) -> None:
-        """Leave the timers to an event loop that is closed."""
-        self._retry = self._stable = None
+        """Leave the timer to an event loop that is closed."""
+        self._retry = None
 
     def _watch(self) -> SuspendWatch:
         return suspend_watch(self._runtime.loop, wall_of, elapsed_of)

@@ -480,7 +480,7 @@ def test_a_closing_handshake_whose_loop_is_gone_has_ended() -> None:
 EVENTS: Final = st.sampled_from([
     events.Connect(), events.Disconnect(), events.Reconnect(4000, "", 95.0), events.Close(),
     events.Renew(4000, ""),
-    events.RetryDue(), events.Stable(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST,
+    events.RetryDue(), events.Reopen(), events.Woke(9.0, 100.0), LOOP_LOST,
     events.Stepped(-3600.0), events.Stepped(0.01),
     closed(), closed(1000),
     *(make(age) for age in (0, 1) for make in (
