@@ -16,6 +16,7 @@ from reactivex.subject import BehaviorSubject
 from websockets.asyncio.server import ServerConnection
 
 import heimdall_reactive
+from benchmarks.peer import command, running
 from heimdall_reactive import (
     AccountBanned,
     ConfigurationError,
@@ -30,6 +31,7 @@ from heimdall_reactive import (
     Status,
     StoreClosed,
     WaitTimeout,
+    WebSocketStore,
     use_websocket,
     ws_config,
 )
@@ -819,3 +821,23 @@ async def test_the_sends_of_a_thread_share_one_wake_up() -> None:
         thread.join()  # the loop cannot come: one wake-up must do for all
         await until(store, lambda: len(hot) == 100)
         assert len(posts) == 1
+
+
+async def test_an_idle_store_holds_few_objects() -> None:
+    """What most stores never use is made at its first use: 116 objects with Python 3.11."""
+
+    async def connected() -> WebSocketStore[Any]:
+        store = use_websocket(url, compression=None)
+        await store.wait_connected()
+        await store.send(command("hold"))
+        return store
+
+    with running() as url:
+        stores = [await connected() for _ in range(5)]  # what all share
+        gc.collect()
+        before = len(gc.get_objects())
+        stores += [await connected() for _ in range(20)]
+        gc.collect()
+        assert (len(gc.get_objects()) - before) / 20 <= 130
+        for store in stores:
+            await store.aclose()

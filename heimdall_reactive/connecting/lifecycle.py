@@ -57,6 +57,10 @@ class Lifecycle:
         runtime: where the store runs.
     """
 
+    __slots__ = (
+        "_closed", "_closing", "_complete", "_ended", "_finish", "_grace", "_release", "runtime",
+    )  # fmt: skip
+
     def __init__(
         self,
         runtime: Runtime,

@@ -50,6 +50,11 @@ class Proofs:
         doubt: why those that are not proved are in doubt, once the session has ended.
     """
 
+    __slots__ = (
+        "_ask", "_call", "_counters", "_keeper", "_kept", "_marked", "_numbers", "_proved",
+        "_unanswered", "_waiting", "delivered", "doubt", "in_flight", "sent",
+    )  # fmt: skip
+
     def __init__(
         self,
         counters: SendCounters,

@@ -28,6 +28,8 @@ class Sessions:
         old: it is read to its end; what comes on `current` waits for that.
     """
 
+    __slots__ = ("_ended", "_parted", "current", "old", "opening")
+
     def __init__(self) -> None:
         self.current: Session | None = None
         self.opening: Session | None = None

@@ -63,6 +63,11 @@ class Splitter:
             begins with the next byte, and is probably another one.
     """
 
+    __slots__ = (
+        "_buffer", "_filled", "_first", "_inflate", "_is_plain", "_large", "_left", "_limit",
+        "_on_ping", "_on_pong", "_owed", "_packed", "_parse", "behind", "was_large",
+    )  # fmt: skip
+
     def __init__(self, outlets: Outlets, limit: int, packed: int = -1) -> None:
         self._parse, self._is_plain, self._inflate, self._on_ping, self._on_pong = outlets
         self._limit = limit

@@ -77,7 +77,7 @@ class WebSocketsWire(ReadingConnection):
         self.logger = protocol.logger = logger
         self.recv_messages: Any = UNREAD
         self.drain_waiters: Any = ()  # of `send()`
-        del self.response_rcvd
+        del self.response_rcvd, self._answer
 
     # Wire
 
