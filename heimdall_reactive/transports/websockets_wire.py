@@ -200,6 +200,8 @@ class WebSocketsWire(ReadingConnection):
     def fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7); our code and reason are kept."""
         self._cause = self._cause or reason
+        if self._pings:
+            self._answer_pings()  # behind the close frame it would be too late
         self._stop_reading()
         if not self.protocol.eof_sent:  # else the peer has closed the socket: nobody is told
             self.protocol.fail(code, reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -86,6 +86,7 @@ async def outcome(stream: bytes, cuts: list[int], by_buffer: bool, deflate: bool
 
 
 @given(PARTS, CUTS, st.booleans())
+@example([(9, 125, False, False), (1, 70001, True, True)], [127], True)
 def test_a_stream_means_the_same_however_it_is_cut_and_whichever_way_it_comes(
     parts: list[tuple[int, int, bool, bool]], cuts: list[int], deflate: bool
 ) -> None:
