@@ -81,7 +81,7 @@ def test_a_value_after_a_pause_is_shown_in_the_next_turn_and_more_wait_for_a_fra
 
 def test_without_a_timer_of_the_scope_the_rest_comes_by_a_thread() -> None:
     hop, shown, subject = QueueHop(), list[int](), BehaviorSubject(0)
-    bind(subject, shown.append, UiScope(hop))
+    bind(subject, shown.append, UiScope(hop, every=0.2))
     for n in range(1, 5):
         subject.on_next(n)
         hop.run_pending()
