@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"starting", "wake_up", "exact", "forking"},
+    {"starting", "wake_up", "exact", "tagged", "forking"},
     {"exceptions"},
     {"masking", "access_token"},
     {"messages", "endpoints", "headers", "rules", "receipt", "stats", "loop_thread"},

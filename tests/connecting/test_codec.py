@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from datetime import UTC, datetime
@@ -11,11 +12,18 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
-from heimdall_reactive.base.messages import AccountBanned, ForceLogout, Frame, Pong, RolesUpdated
+from heimdall_reactive.base.messages import (
+    AccountBanned,
+    ForceLogout,
+    Frame,
+    Pong,
+    RolesUpdated,
+    ServerMessage,
+)
 from heimdall_reactive.connecting.codec import Codec, InvalidUtf8, encode
 
 CANARY = "s3cret-canary"
@@ -472,3 +480,137 @@ def test_a_decimal_goes_out_with_its_digits() -> None:
         data = encode(value).data
         assert b'"price":"0.1000000000000000055","levels":[["1.10","2"]]' in data
         assert typed(Trade).decode(data, True) == trade
+
+
+# The quick way, and the careful one
+
+
+class Kind(BaseModel):
+    """An alias, a default, a name beside an alias: what a quick way might get wrong."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    type: Literal["kind", "sort"] = "kind"
+    user_id: Annotated[int, Field(alias="userId")] = 0
+    at: datetime | None = None
+
+
+class Rewritten(BaseModel):
+    type: Literal["rewritten"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def rewrite(cls, value: Any) -> Any:
+        return {"type": "rewritten"} if isinstance(value, dict) else value
+
+
+class Forgiving(BaseModel):
+    type: Annotated[Literal["forgiving"], Field(default="forgiving", validate_default=True)]
+
+
+def carefully(codec: Codec[Any]) -> Codec[Any]:
+    """Return a codec of the same type without its quick way."""
+    careful = copy.copy(codec)
+    careful._quick = None
+    return careful
+
+
+QUICK: dict[str, Codec[Any]] = {
+    "Heimdall": default,
+    "server": typed(ServerMessage),
+    "union": typed(A | B | Kind),
+    "bytes": typed(A | B | bytes),
+    "left to right": typed(Annotated[A | B, Field(union_mode="left_to_right")]),
+    "forgiving": typed(Forgiving | B | str),
+    "discriminated": typed(Annotated[A | B, Field(discriminator="type")]),
+    "rewritten": typed(A | Rewritten),
+    "same": typed(A | Kind | Literal["a"]),
+    "one": typed(Kind),
+}
+
+
+def fate_of(codec: Codec[Any], data: bytes) -> Any:
+    """Return all that can be seen of what becomes of a text."""
+    try:
+        message = codec.decode(data, True)
+    except InvalidMessage as error:
+        return type(error), error.reason, error.kind, error.size
+    if isinstance(message, BaseModel):
+        extra = repr(message.__pydantic_extra__)  # repr: 1, 1.0 and True are equal
+        return type(message), repr(message.__dict__), message.model_fields_set, extra
+    return type(message), repr(message)
+
+
+AT = ("timestamp", '"2026-01-02T03:04:05Z"')
+USER = ("userId", '"u\\u00e91"')
+MESSAGES: dict[str, list[tuple[str, str]]] = {
+    "rolesUpdated": [AT, USER, ("roles", '["r", "s"]')],
+    "accountBanned": [USER, AT, ("isPermanent", "true"), ("expiresAt", "null")],
+    "rolePermissionsChanged": [AT, ("roleId", '"1"'), ("roleName", '"Infinity"')],
+    "Pong": [],
+    "Message": [("channel", '"c"'), ("data", '"{}"')],
+    "a": [("number", "1")],
+    "b": [("text", '"t"')],
+    "kind": [("userId", "1"), ("at", AT[1])],
+    "sort": [("user_id", "1")],
+    "rewritten": [("number", "1")],
+    "forgiving": [("text", '"t"')],
+    "nobody": [USER],
+    "rolesXpdated": [AT, USER],
+    "roles\\u0055pdated": [AT, USER, ("roles", "[]")],
+    "NaN": [],
+    "": [],
+}
+keys = st.sampled_from([
+    "type", "userId", "user_id", "timestamp", "roles", "isPermanent", "is_permanent", "expiresAt",
+    "roleId", "role_id", "number", "text", "at", "more", "Type", "\\u0074ype", "", "data", "reason",
+])  # fmt: skip
+scalars = st.sampled_from([
+    "0", "-0", "1", "1.0", "-0.0", "1e400", "9223372036854775808", "1" * 400, "1" * 5000, "true",
+    "false", "null", "NaN", "Infinity", "-Infinity", "01", "1.5", "'x'", "tru", '"yes"', '"1"',
+    "1767322800", "1767322800.25", '"1767322800"', '"2026-01-02"', '"2026-01-02T03:04:05"',
+    '"2026-01-02T03:04:05.1234567+02:00"', '"0000-00-00"', '"x"', '"Infinity"', '"NaN"', '""',
+    '"\\ud83d\\ude00"', '"\\ud800"', '"a\\u00e9\\n"', "[]", '["r"]', '["r", 1]', "{}", "[" * 250,
+])  # fmt: skip
+kinds = st.sampled_from([f'"{kind}"' for kind in MESSAGES])
+values = st.recursive(
+    scalars | kinds | kinds.map(lambda kind: f'{{"type":{kind}}}'),
+    lambda inner: st.lists(inner, min_size=1, max_size=2).map(lambda each: f"[{','.join(each)}]"),
+    max_leaves=3,
+)
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> bytes:
+    """Make messages, whole or with keys that come twice, wrong values and damage."""
+    kind = draw(st.sampled_from(list(MESSAGES)))
+    fields = [("type", f'"{kind}"'), *MESSAGES[kind]]
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(fields) - 1))
+        match draw(st.integers(0, 5)):
+            case 0:
+                fields[at] = (fields[at][0], draw(values))
+            case 1 | 2:
+                fields.insert(draw(st.integers(0, len(fields))), (draw(keys), draw(values)))
+            case 3:
+                fields.insert(draw(st.integers(0, len(fields))), fields[at])
+            case 4:
+                fields = draw(st.permutations(fields))
+            case _ if len(fields) > 1:
+                del fields[at]
+    if draw(st.integers(0, 9)) == 0:
+        at = draw(st.integers(0, len(fields)))
+        fields[at:at] = [(f"filler{number}", "0") for number in range(30)]
+    space = draw(st.sampled_from(["", " ", "\n\t "]))
+    text = f",{space}".join(f'"{key}":{space}{value}' for key, value in fields)
+    data = f"{{{text}}}".encode()
+    if draw(st.integers(0, 9)) == 0:
+        at = draw(st.integers(0, len(data)))
+        damage = draw(st.sampled_from([b"", b"\xff", b",", b'"', b"\x00", b"\xef\xbb\xbf"]))
+        data = data[:at] + damage + data[at + draw(st.integers(0, 2)) :]
+    return data
+
+
+@pytest.mark.parametrize("name", QUICK)
+@given(data=texts())
+def test_the_quick_way_makes_of_a_text_what_the_careful_one_does(name: str, data: bytes) -> None:
+    assert fate_of(QUICK[name], data) == fate_of(carefully(QUICK[name]), data)
