@@ -1,5 +1,8 @@
 """A WebSocket as reactive state: BehaviorSubjects over an async connection that reconnects."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .base.access_token import AccessToken
 from .base.endpoints import ws_config
 from .base.exceptions import (
@@ -31,30 +34,7 @@ from .base.exceptions import (
     TokenError,
     WaitTimeout,
 )
-from .base.messages import (
-    AccountBanned,
-    AccountDeleted,
-    AccountLinkMessage,
-    ChannelMessage,
-    ClientMessage,
-    ControlMessage,
-    EmailChangeVerified,
-    EmailLinkVerified,
-    ErrorMessage,
-    ForceLogout,
-    Frame,
-    PermissionMessage,
-    PermissionsUpdated,
-    Ping,
-    Pong,
-    RolePermissionsChanged,
-    RolesUpdated,
-    ServerMessage,
-    SessionRevoked,
-    Subscribe,
-    Unsubscribe,
-    UserStatusMessage,
-)
+from .base.frames import Frame
 from .base.options import CloseInfo, Heartbeat, RetryContext, StoreOptions
 from .base.receipt import Delivery, Receipt
 from .base.retry import Backoff
@@ -70,7 +50,6 @@ from .base.session_protocol import (
 )
 from .base.state import ConnectionState, Gap, Status
 from .base.stats import ConsumerStats, Stats
-from .client import WebSocketClient, create_websocket
 from .consuming.consumers import AsyncHandler
 from .consuming.hops import Hop, QueueHop, loop_hop
 from .consuming.iterators import MessageIterator
@@ -83,6 +62,32 @@ from .reactive.subjects import Command, State, Trigger
 from .reactive.waiting import Waiter
 from .requests import Request
 from .store import WebSocketStore
+
+if TYPE_CHECKING:
+    from .base.messages import (
+        AccountBanned,
+        AccountDeleted,
+        AccountLinkMessage,
+        ChannelMessage,
+        ClientMessage,
+        ControlMessage,
+        EmailChangeVerified,
+        EmailLinkVerified,
+        ErrorMessage,
+        ForceLogout,
+        PermissionMessage,
+        PermissionsUpdated,
+        Ping,
+        Pong,
+        RolePermissionsChanged,
+        RolesUpdated,
+        ServerMessage,
+        SessionRevoked,
+        Subscribe,
+        Unsubscribe,
+        UserStatusMessage,
+    )
+    from .client import WebSocketClient, create_websocket
 
 __version__ = "0.1.0"
 
@@ -179,3 +184,17 @@ __all__ = [
     "use_websocket",
     "ws_config",
 ]
+
+if not TYPE_CHECKING:  # checkers would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Import what most programs need later, or never: models take longest of all to build."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        client = name in ("WebSocketClient", "create_websocket")
+        found = getattr(import_module(".client" if client else ".base.messages", __name__), name)
+        return globals().setdefault(name, found)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,8 +13,14 @@ from reactivex.abc import DisposableBase
 
 from .base.exact import asks_for_decimals
 from .base.exceptions import InvalidMessage, ServerError, StoreError
-from .base.messages import ErrorMessage, Frame
-from .base.session_protocol import Again, ChannelProtocol, Ended, Failed
+from .base.frames import Frame
+from .base.session_protocol import (
+    Again,
+    ChannelProtocol,
+    Ended,
+    Failed,
+    heimdall_messages,
+)
 from .base.wake_up import Post, WakeUp
 from .connecting.codec import Codec, encode
 from .reactive.bus import Bus
@@ -123,6 +129,7 @@ class Channels:
 
     def get(self, name: str, message_type: Any = None) -> Channel[Any]:
         """Return a channel; observers of the same name share one subscription on the socket."""
+        heimdall_messages()  # here, as it takes its time: not in a turn of the event loop
         key = (name, message_type)
         try:
             found = self._known.get(key)
@@ -236,7 +243,7 @@ class Channels:
 
     def dispatch(self, message: Any) -> None:
         """Handle a message, or an envelope: it may be one of a channel, or about one."""
-        if type(message) is ErrorMessage:
+        if type(message) is heimdall_messages().ErrorMessage:
             self._report(ServerError(message.message))
             return
         found = self._protocol.match(message)

@@ -15,7 +15,7 @@ from reactivex import Observable
 from .base.endpoints import redact
 from .base.exceptions import EncodeError, SendError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
-from .base.messages import Frame, ValueFrame
+from .base.frames import Frame, ValueFrame
 from .base.options import StoreOptions
 from .base.session_protocol import NO_CHANNELS, overrides
 from .base.state import Status

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"starting", "wake_up", "exact", "tagged", "forking"},
+    {"starting", "wake_up", "exact", "tagged", "forking", "frames"},
     {"exceptions"},
     {"masking", "access_token"},
     {"messages", "endpoints", "headers", "rules", "receipt", "stats", "loop_thread"},
@@ -247,3 +249,48 @@ def test_each_class_name_is_used_once() -> None:
         if isinstance(node, ast.ClassDef)
     ]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+# What a program that does by hand what a store does needs of the three dependencies.
+BY_USE = """
+from pydantic import BaseModel, SecretStr, TypeAdapter
+from reactivex.subject import BehaviorSubject
+from websockets.asyncio.client import connect
+"""
+# What `import heimdall_reactive` leaves for later: models take longest of all to build.
+LATER = {
+    *("base.messages", "client", "transports.websockets_dial", "otel", "recording", "testing"),
+    *("devserver", "bindings", "dataflow", "dashboard", "cli"),
+}
+
+
+def imported(*programs: str) -> list[set[str]]:
+    """Return what is imported after each of some programs, in one process."""
+    shown = "\nimport sys\nprint(*sys.modules)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", shown.join(programs) + shown], cwd=PACKAGE.parent,
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return [set(line.split()) for line in done.stdout.splitlines()]
+
+
+def test_an_import_loads_nothing_foreign_but_what_the_dependencies_do() -> None:
+    by_use, all_of_it = imported(BY_USE, "import heimdall_reactive")
+    loaded = all_of_it - by_use
+    assert {name for name in loaded if name.split(".")[0] != "heimdall_reactive"} == set()
+    assert {f"heimdall_reactive.{name}" for name in LATER} & loaded == set()
+
+
+PLAIN = """
+from typing import Any
+from heimdall_reactive import use_websocket
+with use_websocket("ws://127.0.0.1:9", message_type=Any, immediate=False) as store:
+    store.messages.subscribe(print)
+    store.send({"type": "ping"})
+"""
+
+
+def test_a_store_of_plain_json_builds_no_models() -> None:
+    by_use, plain = imported(BY_USE, PLAIN)
+    assert {name for name in plain - by_use if name.split(".")[0] != "heimdall_reactive"} == set()
+    assert "heimdall_reactive.base.messages" not in plain

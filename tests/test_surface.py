@@ -9,9 +9,12 @@ import gc
 import inspect
 import logging
 import pickle
+import subprocess
+import sys
 import typing
 import weakref
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -85,6 +88,52 @@ async def test_a_subject_adds_nothing_public_to_those_of_rxpy() -> None:
         bare = names(reactivex.never())
         for source in (store.messages, store.errors, store.history(1), store.channel("c")):
             assert names(source) == bare
+
+
+def test_every_public_name_is_there_also_those_that_are_imported_later() -> None:
+    assert set(heimdall_reactive.__all__) <= set(dir(heimdall_reactive))
+    for name in heimdall_reactive.__all__:
+        assert getattr(heimdall_reactive, name) is vars(heimdall_reactive)[name]
+    missing: Any = heimdall_reactive
+    with pytest.raises(AttributeError, match="has no attribute 'nobody'"):
+        missing.nobody  # noqa: B018
+
+
+FRESH = {
+    "star": "from heimdall_reactive import *\nassert RolesUpdated and WebSocketClient",
+    "threads": """
+from concurrent.futures import ThreadPoolExecutor
+import heimdall_reactive as h
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(lambda n: getattr(h, n), ["Pong", "RolesUpdated", "ServerMessage"] * 20))
+assert found == [h.Pong, h.RolesUpdated, h.ServerMessage] * 20
+""",
+    "pickled": f"""
+import pickle
+import subprocess
+import sys
+import heimdall_reactive
+assert pickle.loads({pickle.dumps(heimdall_reactive.Subscribe(channel="c"))!r}).channel == "c"
+""",
+    "stores": """
+from threading import Thread
+from heimdall_reactive import use_websocket
+def use() -> None:
+    use_websocket("ws://127.0.0.1:9", immediate=False).close()
+threads = [Thread(target=use) for _ in range(8)]
+for each in threads: each.start()
+for each in threads: each.join()
+""",
+}
+
+
+@pytest.mark.parametrize("program", FRESH)
+def test_names_are_imported_later_without_a_difference(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FRESH[program]], check=False, capture_output=True,
+        text=True, timeout=60, cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def returned() -> set[Any]:

@@ -19,7 +19,7 @@ from heimdall_reactive import (
     StoreError,
     use_websocket,
 )
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import OptionsDict, StoreOptions
 from heimdall_reactive.base.state import Gap
 from heimdall_reactive.transports import Receiver, Wire, choose

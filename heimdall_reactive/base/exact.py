@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Final, NoReturn
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
 
 __all__ = ["asks_for_decimals", "exact_json"]
 
@@ -32,7 +33,16 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and Infinity (RFC 8259 6)
 
 
-exact_json: Final = json.JSONDecoder(parse_float=_Float, parse_constant=_refuse).decode
+@cache
+def _decode() -> Callable[[str], Any]:
+    import json  # few programs need it
+
+    return json.JSONDecoder(parse_float=_Float, parse_constant=_refuse).decode
+
+
+def exact_json(text: str) -> Any:
+    """Parse JSON; what is a float knows the digits it had."""
+    return _decode()(text)
 
 
 def asks_for_decimals(schema: Any) -> bool:

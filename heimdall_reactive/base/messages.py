@@ -1,13 +1,12 @@
-"""The wire's words: the frame, and Heimdall's server and control messages as frozen models.
+"""Heimdall's server and control messages as frozen models.
 
 Wire JSON is camelCase, Python is snake_case; unknown fields are kept in `model_extra`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -24,8 +23,6 @@ __all__ = [
     "EmailLinkVerified",
     "ErrorMessage",
     "ForceLogout",
-    "Frame",
-    "LaterFrame",
     "PermissionMessage",
     "PermissionsUpdated",
     "Ping",
@@ -37,41 +34,7 @@ __all__ = [
     "Subscribe",
     "Unsubscribe",
     "UserStatusMessage",
-    "ValueFrame",
 ]
-
-
-class Frame(NamedTuple):
-    """The raw payload of one whole WebSocket message, and whether it is text or binary."""
-
-    data: bytes
-    text: bool
-
-
-class LaterFrame(Frame):
-    """A frame of a unit behind its first: it follows at once, also where that filled the socket."""
-
-
-class ValueFrame(Frame):
-    """A send that a protocol of one's own encodes when it is written; `data` bounds its size."""
-
-    value: Any
-    on_key: Callable[[Hashable], None] | None
-
-    @classmethod
-    def of(
-        cls, value: Any, size_of: Frame, on_key: Callable[[Hashable], None] | None = None
-    ) -> ValueFrame:
-        """Return the frame of a value.
-
-        Args:
-            value: what the protocol prepares and encodes.
-            size_of: counts in the bounds of the outbox.
-            on_key: is told the key of the request, when it is written.
-        """
-        frame = cls(*size_of)
-        frame.value, frame.on_key = value, on_key
-        return frame
 
 
 def _aware(value: datetime) -> datetime:

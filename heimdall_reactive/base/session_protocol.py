@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from pydantic_core import from_json
 
 from .exact import exact_json
 from .exceptions import ConnectError, ConnectTimeout, HeimdallError, StoreError
-from .messages import ChannelMessage, Subscribe, Unsubscribe
 
 __all__ = [
     "HEIMDALL_CHANNELS",
@@ -26,6 +27,7 @@ __all__ = [
     "Refused",
     "SessionProtocol",
     "blamed",
+    "heimdall_messages",
     "overrides",
 ]
 
@@ -72,13 +74,29 @@ class Again:
     """The server forgot the channel: it is asked for again, with a new snapshot."""
 
 
+@cache
+def heimdall_messages() -> ModuleType:
+    """Import the models of Heimdall's messages, which take longest of all to build."""
+    from . import messages
+
+    return messages
+
+
 def _heimdall(message: Any) -> tuple[str, Any] | None:
     """Return channel and payload of a `Message`, as a model or as plain JSON."""
-    if type(message) is ChannelMessage:
+    if type(message) is heimdall_messages().ChannelMessage:
         return message.channel, message.data
     if type(message) is dict and message.get("type") == "Message":
         return message.get("channel", ""), message.get("data", "")
     return None
+
+
+def _subscribe(name: str) -> Any:
+    return heimdall_messages().Subscribe(channel=name)
+
+
+def _unsubscribe(name: str) -> Any:
+    return heimdall_messages().Unsubscribe(channel=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +112,8 @@ class ChannelProtocol:
         subscribe_many: makes one message that asks for several channels; None asks one by one.
     """
 
-    subscribe: Callable[[str], Any] = field(default=lambda name: Subscribe(channel=name))
-    unsubscribe: Callable[[str], Any] = field(default=lambda name: Unsubscribe(channel=name))
+    subscribe: Callable[[str], Any] = field(default=_subscribe)
+    unsubscribe: Callable[[str], Any] = field(default=_unsubscribe)
     match: Callable[[Any], tuple[str, Any] | None] = field(default=_heimdall)
     json_text: bool = True
     subscribe_many: Callable[[Sequence[str]], Any] | None = None
@@ -222,12 +240,15 @@ class SessionProtocol:
     acknowledges: bool = False
     overlaps: bool = True
     _exact = False  # whether a type of the store asks for numbers with all their digits
-    _session_ending: frozenset[type] = frozenset()  # message types behind which a close is final
 
     def __init_subclass__(cls, *, overlaps: bool | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
         if overlaps is not None:
             cls.overlaps = overlaps
+
+    def _session_ending(self) -> frozenset[type]:
+        """Return the types of messages behind which a close is final."""
+        return frozenset()
 
     async def endpoint(self, attempt: int) -> str | None:
         """Return the URL of an attempt; None dials the store's. Bounded by `token_timeout`."""

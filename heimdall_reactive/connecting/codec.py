@@ -20,10 +20,10 @@ from typing import (
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import SchemaValidator, core_schema, from_json, to_json
 
-from heimdall_reactive.base import messages
 from heimdall_reactive.base.exact import asks_for_decimals, exact_json
 from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage, one_line
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
+from heimdall_reactive.base.session_protocol import heimdall_messages
 from heimdall_reactive.base.tagged import tagged
 
 if TYPE_CHECKING:
@@ -227,6 +227,7 @@ def _takes_the_last() -> bool:
 @cache
 def _heimdall() -> Way:
     """Return how Heimdall's messages are decoded, and plain JSON where the type is not of them."""
+    messages = heimdall_messages()
     unions = (messages.ServerMessage, messages.ControlMessage)
     types = {
         model.model_fields["type"].default: model

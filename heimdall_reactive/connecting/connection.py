@@ -328,7 +328,7 @@ class Connection:
         pace = None if options.send_rate is None else Pace(options.send_rate, loop)
         parts = (
             wire, loop, self._decode, self._outbox, self.counters, self._listener, upgrade.mask,
-            self._on_closed, protocol._session_ending, pace, self._reconnect_for,
+            self._on_closed, protocol._session_ending(), pace, self._reconnect_for,
             options.resend,
         )  # fmt: skip
         own = options.protocol is not None

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from pydantic import SecretStr
 
 from heimdall_reactive.base.exceptions import StoreError
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.session_protocol import ProtocolSession, Refused
 from heimdall_reactive.transports import Wire
 

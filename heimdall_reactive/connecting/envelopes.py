@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError
-from heimdall_reactive.base.messages import Frame, LaterFrame, ValueFrame
+from heimdall_reactive.base.frames import Frame, LaterFrame, ValueFrame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
 from heimdall_reactive.base.session_protocol import ProtocolSession, Refused, SessionProtocol
 from heimdall_reactive.base.state import Gap

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from heimdall_reactive.base.exceptions import SendError
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
 from heimdall_reactive.base.forking import INHERITED
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.masking import Mask, bare
-from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.session_protocol import Refused

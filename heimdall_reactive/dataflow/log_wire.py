@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.pinging import Pinger

@@ -14,7 +14,13 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from heimdall_reactive.base.messages import ErrorMessage, Ping, Pong, Subscribe, WireModel
+from heimdall_reactive.base.messages import (
+    ErrorMessage,
+    Ping,
+    Pong,
+    Subscribe,
+    WireModel,
+)
 from heimdall_reactive.base.starting import start_task
 
 from .control import Auth, Order, Unclear, id_of, objection, read_order

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from heimdall_reactive.base.messages import SESSION_ENDING
+import sys
+
 from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.base.session_protocol import (
     HEIMDALL_CHANNELS,
@@ -23,10 +24,13 @@ class HeimdallProtocol(SessionProtocol):
         channels: the option `channel_protocol`.
     """
 
-    _session_ending = frozenset[type](SESSION_ENDING)
-
     def __init__(self, channels: ChannelProtocol = HEIMDALL_CHANNELS) -> None:
         self.channels = channels
+
+    def _session_ending(self) -> frozenset[type]:
+        # Where nobody has imported the models, no message can be one of them.
+        models = sys.modules.get("heimdall_reactive.base.messages")
+        return getattr(models, "SESSION_ENDING", frozenset())
 
 
 class HeimdallLogin(HeimdallProtocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -78,6 +77,8 @@ class Journal:
 
     def as_json(self) -> str:
         """Return the entries as JSON lines."""
+        import json  # few programs need it
+
         return "\n".join(json.dumps(entry.as_dict()) for entry in self)
 
     def add(self, event: str, details: dict[str, Any]) -> None:

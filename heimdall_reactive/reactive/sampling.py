@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import reactivex
 from reactivex import Observable
-from reactivex import operators as ops
 from reactivex.abc import SchedulerBase
 
 from heimdall_reactive.base.exceptions import ConfigurationError
@@ -35,11 +34,15 @@ def every(
     """
     if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"a period must be more than 0 seconds, not {seconds!r}")
+    from reactivex import operators as ops  # all of them: few programs need that
+
     ticks = reactivex.interval(seconds, scheduler=scheduler)
     return until_end_of(lives, ticks.pipe(ops.map(lambda _: read())))
 
 
 def until_end_of(lives: Observable[Any], source: Observable[T]) -> Observable[T]:
     """Complete an observable when another one does."""
+    from reactivex import operators as ops
+
     end = reactivex.concat(lives.pipe(ops.ignore_elements()), reactivex.just(None))
     return Derived(source.pipe(ops.take_until(end)))

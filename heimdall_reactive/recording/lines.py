@@ -14,7 +14,7 @@ from pydantic import create_model as create
 
 from heimdall_reactive.base import exceptions
 from heimdall_reactive.base.exceptions import HeimdallError, RecordingError, StoreError, one_line
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.state import ConnectionState, Gap, Status
 

@@ -14,8 +14,8 @@ from heimdall_reactive.base.exceptions import (
     RecordingError,
     SourceError,
 )
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.masking import Mask
-from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.state import ConnectionState, Status
 from heimdall_reactive.connecting.codec import Codec

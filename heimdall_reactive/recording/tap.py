@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.connecting.envelopes import EnvelopeSession
 from heimdall_reactive.connecting.session import Session

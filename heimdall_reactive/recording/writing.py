@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from heimdall_reactive.base.exceptions import RecordingError
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.masking import Mask
-from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.connecting.lifecycle import Closable
 from heimdall_reactive.connecting.runtime import running_loop

@@ -14,7 +14,7 @@ from websockets.http11 import Request
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.transports.ending import MAX_REASON
 

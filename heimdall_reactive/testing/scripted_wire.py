@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from heimdall_reactive.base.messages import Frame, LaterFrame
+from heimdall_reactive.base.frames import Frame, LaterFrame
 from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.websockets_wire import WebSocketsWire
 

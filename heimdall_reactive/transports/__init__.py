@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions, Transport
 
 __all__ = ["BatchWire", "Dial", "Receiver", "Wire", "choose"]

@@ -18,7 +18,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Response
 from websockets.protocol import Protocol, State
 
-from heimdall_reactive.base import messages
+from heimdall_reactive.base import frames
 from heimdall_reactive.base.options import CloseInfo
 
 from . import Receiver
@@ -111,7 +111,7 @@ class WebSocketsWire(ReadingConnection):
             timeout = self.ping_timeout or 0.0
             self._pinger = Pinger(self, self.ping_interval, timeout, receiver, self.clock)
 
-    def write(self, frame: messages.Frame) -> None:
+    def write(self, frame: frames.Frame) -> None:
         if frame.text:
             self.protocol.send_text(frame.data)
         else:
@@ -122,7 +122,7 @@ class WebSocketsWire(ReadingConnection):
     def batches(self) -> bool:
         return can_batch(self.transport)
 
-    def write_all(self, frames: Sequence[messages.Frame]) -> tuple[int, int]:
+    def write_all(self, frames: Sequence[frames.Frame]) -> tuple[int, int]:
         return hand_over(self.transport, serialize(frames, self.protocol.extensions))
 
     def end(self, code: int, reason: str = "") -> None:

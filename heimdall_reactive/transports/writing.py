@@ -11,7 +11,7 @@ from typing import Any, Final
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 
 try:
     from websockets.speedups import apply_mask

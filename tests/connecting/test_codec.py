@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.messages import (
     AccountBanned,
     ForceLogout,
-    Frame,
     Pong,
     RolesUpdated,
     ServerMessage,

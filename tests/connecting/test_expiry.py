@@ -10,7 +10,7 @@ import pytest
 
 from heimdall_reactive import SendError
 from heimdall_reactive.base.exceptions import StoreError
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.expiry import Expiry
 from heimdall_reactive.connecting.outbox import Outbox
 from heimdall_reactive.connecting.runtime import Runtime

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from heimdall_reactive import Heartbeat
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.heartbeat import LOST, MAX_OPEN, Pulse, is_reply
 from tests.virtual import loop
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heimdall_reactive.base.exceptions import SendError, WaitTimeout
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.stats import SendCounters
 from heimdall_reactive.connecting.outbox import Outbox, QueuedSend, Unsendable

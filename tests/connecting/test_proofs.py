@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heimdall_reactive import SendError
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.stats import SendCounters
 from heimdall_reactive.connecting import proofs as module

@@ -32,8 +32,8 @@ from heimdall_reactive import (
     WebSocketStore,
     use_websocket,
 )
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.masking import Mask
-from heimdall_reactive.base.messages import Frame
 from heimdall_reactive.recording import record, replay
 from heimdall_reactive.recording.cleaning import Cleaner
 from heimdall_reactive.recording.file import FileWriter

@@ -20,7 +20,7 @@ from heimdall_reactive import (
     StoreClosed,
     ws_config,
 )
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.connecting import loop_thread, runtime
 from heimdall_reactive.devserver import serve_in_thread

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from heimdall_reactive import StoreOptions
-from heimdall_reactive.base.messages import AccountBanned, Frame
+from heimdall_reactive.base.frames import Frame
+from heimdall_reactive.base.messages import AccountBanned
 from heimdall_reactive.testing import Accept, Link, ScriptedPeer, Step, VirtualTimeLoop
 from heimdall_reactive.transports import Wire
 

@@ -27,7 +27,7 @@ from heimdall_reactive import (
     StoreOptions,
     WebSocketStore,
 )
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.testing import (
     Accept,
     BadCertificate,

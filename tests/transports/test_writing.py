@@ -17,7 +17,7 @@ from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
-from heimdall_reactive.base.messages import Frame
+from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.transports.writing import can_batch, hand_over, serialize
 from tests.peers import peer, quick
