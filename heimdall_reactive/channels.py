@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from pydantic import TypeAdapter
 from reactivex import Observable, abc
 from reactivex.abc import DisposableBase
 
@@ -270,6 +269,8 @@ class Channels:
         if not self._protocol.json_text:
             if message_type is None:
                 return lambda payload: payload
+            from pydantic import TypeAdapter  # few programs need it
+
             adapter = TypeAdapter(message_type)
             if asks_for_decimals(adapter.core_schema):
                 self._exactly()
@@ -278,7 +279,7 @@ class Channels:
         return lambda text: codec.decode(str(text).encode(errors="surrogatepass"), True)
 
 
-def _checked(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
+def _checked(adapter: Any) -> Callable[[Any], Any]:
     codec_like = adapter.validate_python
 
     def decode(payload: Any) -> Any:

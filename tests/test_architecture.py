@@ -262,6 +262,7 @@ LATER = {
     *("base.messages", "client", "transports.websockets_dial", "otel", "recording", "testing"),
     *("devserver", "bindings", "dataflow", "dashboard", "cli"),
 }
+MODELS = {"heimdall_reactive.base.messages", "pydantic.main", "pydantic.type_adapter"}
 
 
 def imported(*programs: str) -> list[set[str]]:
@@ -279,6 +280,8 @@ def test_an_import_loads_nothing_foreign_but_what_the_dependencies_do() -> None:
     loaded = all_of_it - by_use
     assert {name for name in loaded if name.split(".")[0] != "heimdall_reactive"} == set()
     assert {f"heimdall_reactive.{name}" for name in LATER} & loaded == set()
+    (alone,) = imported("import heimdall_reactive")
+    assert alone & MODELS == set()
 
 
 PLAIN = """
@@ -293,4 +296,5 @@ with use_websocket("ws://127.0.0.1:9", message_type=Any, immediate=False) as sto
 def test_a_store_of_plain_json_builds_no_models() -> None:
     by_use, plain = imported(BY_USE, PLAIN)
     assert {name for name in plain - by_use if name.split(".")[0] != "heimdall_reactive"} == set()
-    assert "heimdall_reactive.base.messages" not in plain
+    (alone,) = imported(PLAIN)
+    assert alone & MODELS == set()

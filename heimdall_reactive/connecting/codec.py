@@ -17,8 +17,7 @@ from typing import (
     get_origin,
 )
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import SchemaValidator, core_schema, from_json, to_json
+from pydantic_core import SchemaValidator, ValidationError, core_schema, from_json, to_json
 
 from heimdall_reactive.base.exact import asks_for_decimals, exact_json
 from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage, one_line
@@ -27,6 +26,7 @@ from heimdall_reactive.base.session_protocol import heimdall_messages
 from heimdall_reactive.base.tagged import tagged
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from typing_extensions import TypeForm
 
 __all__ = ["Codec", "InvalidUtf8", "encode"]
@@ -113,6 +113,8 @@ class Codec(Generic[T]):
         elif message_type is Any:
             way = Way(_plain)
         else:
+            from pydantic import TypeAdapter  # plain JSON does without: it takes 9 ms
+
             adapter: TypeAdapter[Any] = TypeAdapter(message_type)
             self._words = cache(lambda: _words(adapter.core_schema))
             self.exact = asks_for_decimals(adapter.core_schema)
