@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .base.access_token import AccessToken
 from .base.endpoints import ws_config
 from .base.exceptions import (
     CertificateError,
@@ -64,6 +63,7 @@ from .requests import Request
 from .store import WebSocketStore
 
 if TYPE_CHECKING:
+    from .base.access_token import AccessToken
     from .base.messages import (
         AccountBanned,
         AccountDeleted,
@@ -185,14 +185,20 @@ __all__ = [
     "ws_config",
 ]
 
+# Where names are, but for those of the messages.
+_LATER = {
+    "AccessToken": ".base.access_token",
+    "WebSocketClient": ".client",
+    "create_websocket": ".client",
+}
+
 if not TYPE_CHECKING:  # checkers would take any name for one of ours
 
     def __getattr__(name: str) -> object:
         """Import what most programs need later, or never: models take longest of all to build."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        client = name in ("WebSocketClient", "create_websocket")
-        found = getattr(import_module(".client" if client else ".base.messages", __name__), name)
+        found = getattr(import_module(_LATER.get(name, ".base.messages"), __name__), name)
         return globals().setdefault(name, found)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from pydantic import SecretStr
 from reactivex import Observable
 
 from .base.exceptions import ConfigurationError
+from .base.hidden import secret_str
 from .base.options import TokenSource
 from .base.receipt import Receipt
 from .base.session_protocol import overrides
@@ -144,7 +144,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         Raises:
             ConfigurationError: the connection is shared, and the token another user's.
         """
-        secret = SecretStr(token) if isinstance(token, str) else token
+        kind = secret_str()
+        secret = kind(token) if isinstance(token, str) else token
         if not self._life.closed:
             self._core.set_access_token(Identity(secret, principal))
 

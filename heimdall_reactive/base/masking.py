@@ -10,9 +10,8 @@ from pathlib import PurePath
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from pydantic import SecretStr
-
 from .exceptions import one_line
+from .hidden import Hidden
 
 __all__ = ["LEAST", "STARS", "WINDOW", "Mask", "bare", "told"]
 
@@ -34,7 +33,7 @@ class Mask:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         long = {secret for secret in secrets if len(secret) >= LEAST}
-        self._forms = tuple(SecretStr(form) for secret in long for form in _forms(secret))
+        self._forms = tuple(Hidden(form) for secret in long for form in _forms(secret))
 
     def __call__(self, text: str) -> str:
         """Return the text with stars in the place of every secret."""

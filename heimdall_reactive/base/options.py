@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
-from pydantic import SecretStr
-
 from .checks import (
     instance,
     is_duration,
@@ -25,6 +23,7 @@ from .checks import (
 from .endpoints import is_proxy
 from .exceptions import ConfigurationError
 from .headers import Headers, header_pairs
+from .hidden import SecretText, secret_str
 from .rules import Action, Rules
 from .session_protocol import HEIMDALL_CHANNELS, ChannelProtocol, SessionProtocol
 
@@ -98,7 +97,7 @@ class Heartbeat:
             raise ConfigurationError("a Heartbeat needs interval and timeout above 0 seconds")
 
 
-Token: TypeAlias = str | SecretStr
+Token: TypeAlias = str | SecretText
 TokenProvider: TypeAlias = Callable[[], Token | Awaitable[Token | None] | None]
 TokenSource: TypeAlias = Token | TokenProvider | None
 HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
@@ -273,8 +272,10 @@ class StoreOptions:
     transport: Transport = "websockets"
 
     def __post_init__(self) -> None:
-        if isinstance(self.access_token, str):  # masked wherever it may be printed
-            object.__setattr__(self, "access_token", SecretStr(self.access_token))
+        # Imported here, also for a provider: not in a turn of the event loop.
+        secret = secret_str() if self.access_token is not None else None
+        if secret is not None and isinstance(self.access_token, str):
+            object.__setattr__(self, "access_token", secret(self.access_token))  # no repr shows it
         for name, (holds, wanted) in CHECKS.items():
             value = getattr(self, name)
             if not holds(value):
@@ -308,9 +309,15 @@ _CONTEXT: Final = (optional(instance(ssl_module.SSLContext)), "an ssl.SSLContext
 _TEXT: Final = (optional(is_text), "a text without control characters, or None")
 PROXIES: Final = "a URL such as 'http://proxy.example:3128' or 'socks5h://...', True or None"
 FAMILIES: Final = (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6)
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, secret_str())
+
+
 SECRET: Final = ("access_token", "additional_headers", "proxy", "principal")
 CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "access_token": (lambda value: value is None or isinstance(value, SecretStr) or callable(value),
+    "access_token": (lambda value: value is None or callable(value) or _is_secret(value),
                      "a str, a SecretStr, a provider or None"),
     "token_placement": (one_of(*get_args(TokenPlacement)), ", ".join(get_args(TokenPlacement))),
     "token_timeout": _TIME,

@@ -13,8 +13,6 @@ import random
 from functools import partial
 from typing import Any, Final
 
-from pydantic import SecretStr
-
 from heimdall_reactive.base.endpoints import ws_config
 from heimdall_reactive.base.exceptions import (
     ConfigurationError,
@@ -23,6 +21,7 @@ from heimdall_reactive.base.exceptions import (
     HandshakeRefused,
     SessionEnded,
 )
+from heimdall_reactive.base.hidden import Hidden
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import CloseInfo, StoreOptions
 from heimdall_reactive.base.retry import Credential, Failure, Retries
@@ -81,7 +80,7 @@ class Connection:
     ) -> None:
         self.counters = Counters()
         self.identity = Identity(options.access_token, options.principal)
-        self._endpoint = SecretStr(endpoint)  # its user, password and query may be secret
+        self._endpoint = Hidden(endpoint)  # its user, password and query may be secret
         self._options = options
         self._decode, self._validate = codec.decode, codec.validate
         self._protocol = protocol_of(options)

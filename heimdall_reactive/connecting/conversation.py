@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from pydantic import SecretStr
-
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.frames import Frame
+from heimdall_reactive.base.hidden import SecretText
 from heimdall_reactive.base.session_protocol import ProtocolSession, Refused
 from heimdall_reactive.transports import Wire
 
@@ -66,7 +65,7 @@ class Conversation(ProtocolSession):
         loop: asyncio.AbstractEventLoop,
         number: int,
         attempt: int,
-        token: SecretStr | None,
+        token: SecretText | None,
     ) -> None:
         wire = owner.wire
         self.number, self.attempt = number, attempt
@@ -168,7 +167,7 @@ class Conversation(ProtocolSession):
 
     # For its session
 
-    def use_token(self, token: SecretStr | None) -> None:
+    def use_token(self, token: SecretText | None) -> None:
         """Return another token from now on."""
         self._token, self.has_token = token, token is not None
 

@@ -13,11 +13,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from pydantic import SecretStr
-
 from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.frames import Frame
+from heimdall_reactive.base.hidden import SecretText
 from heimdall_reactive.base.masking import Mask, bare
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
 from heimdall_reactive.base.receipt import Receipt
@@ -88,7 +87,7 @@ class Session:
         self._listener = listener
         self.mask = mask
         self.answer = answer_of(wire, mask)  # now: a wire may forget it when it has started
-        self.token: SecretStr | None = None  # that it was opened with, or goes on with
+        self.token: SecretText | None = None  # that it was opened with, or goes on with
         self.identity: Identity | None = None  # who opened it
         self._ended = ended
         self._session_ending = session_ending
@@ -295,7 +294,7 @@ class Session:
         self.conversation = Conversation(self, self._loop, number, attempt, self.token)
         return self.conversation
 
-    def use_token(self, token: SecretStr | None) -> None:
+    def use_token(self, token: SecretText | None) -> None:
         """Go on with another token; what the peer says of itself is masked of it, too."""
         self.token = token
         if token is not None:

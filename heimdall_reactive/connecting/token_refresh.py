@@ -7,10 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from pydantic import SecretStr
-
-from heimdall_reactive.base.access_token import AccessToken
 from heimdall_reactive.base.exceptions import StoreError
+from heimdall_reactive.base.hidden import SecretText
 from heimdall_reactive.base.masking import bare
 from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.base.session_protocol import SessionProtocol, blamed, overrides
@@ -74,6 +72,10 @@ class TokenRefresh:
     def start(self, session: Session) -> None:
         """Renew the token of the current session from now on."""
         token = session.token
+        if token is None:
+            return
+        from heimdall_reactive.base.access_token import AccessToken  # only where there is one
+
         if not isinstance(token, AccessToken):
             return
         left = token.expires_at - self._runtime.wall()
@@ -137,5 +139,5 @@ class TokenRefresh:
             self._reconnect()
 
 
-def _same_user(before: SecretStr | None, after: SecretStr | None) -> bool:
+def _same_user(before: SecretText | None, after: SecretText | None) -> bool:
     return principal_of(before) == principal_of(after)

@@ -10,10 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from pydantic import SecretStr
 from pydantic_core import from_json
 
-from heimdall_reactive.base.access_token import AccessToken
 from heimdall_reactive.base.endpoints import is_loopback, ws_config
 from heimdall_reactive.base.exceptions import (
     ConfigurationError,
@@ -22,6 +20,7 @@ from heimdall_reactive.base.exceptions import (
     TokenError,
 )
 from heimdall_reactive.base.headers import TOKEN, Headers, header_pairs
+from heimdall_reactive.base.hidden import Hidden, SecretText, secret_str
 from heimdall_reactive.base.masking import WINDOW, Mask
 from heimdall_reactive.base.options import HeadersProvider, StoreOptions, TokenSource
 from heimdall_reactive.base.retry import Credential
@@ -71,7 +70,7 @@ class Upgrade(NamedTuple):
     principal: object = None
     mask: Mask = Mask()
     identity: Identity = Identity(None)
-    token: SecretStr | None = None
+    token: SecretText | None = None
 
     def __repr__(self) -> str:
         return "<Upgrade>"  # every field may hold the token
@@ -108,7 +107,9 @@ async def prepare(
     return upgrade._replace(principal=whose, mask=mask, identity=identity, token=secret)
 
 
-def credential_of(identity: Identity, options: StoreOptions, endpoint: SecretStr) -> Credential:
+def credential_of(
+    identity: Identity, options: StoreOptions, endpoint: SecretText | Hidden
+) -> Credential:
     """Return what an attempt sends to tell who it is: a token, a login, or a header for it."""
     headers = options.additional_headers
     if callable(identity.token) or (identity.token is None and callable(headers)):
@@ -121,7 +122,7 @@ def credential_of(identity: Identity, options: StoreOptions, endpoint: SecretStr
     return "static" if sent else "none"
 
 
-def _has_login(endpoint: SecretStr) -> bool:
+def _has_login(endpoint: SecretText | Hidden) -> bool:
     try:
         parts = urlsplit(ws_config.resolve(endpoint.get_secret_value()))
     except ConfigurationError:  # the attempt has failed of it
@@ -132,7 +133,7 @@ def _has_login(endpoint: SecretStr) -> bool:
 def claimed(identity: Identity) -> object:
     """Return whose an identity is, as far as that is known before a provider was asked."""
     token = None if callable(identity.token) else identity.token
-    secret = SecretStr(token) if isinstance(token, str) else token
+    secret = secret_str()(token) if isinstance(token, str) else token
     return identity.principal or principal_of(secret) or _source_of(identity.token)
 
 
@@ -144,7 +145,7 @@ def _source_of(source: TokenSource) -> object:
     """
     if source is None or callable(source):
         return source
-    text = source.get_secret_value() if isinstance(source, SecretStr) else source
+    text = source if isinstance(source, str) else source.get_secret_value()
     return digest(text)
 
 
@@ -153,7 +154,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def _secrets(url: str, token: SecretStr | None, headers: list[tuple[str, str]]) -> list[str]:
+def _secrets(url: str, token: SecretText | None, headers: list[tuple[str, str]]) -> list[str]:
     """Return what of an upgrade may be secret: token, user, password, query and header values."""
     parts = urlsplit(url)
     login = [unquote(text) for text in (parts.username, parts.password) if text]
@@ -163,7 +164,7 @@ def _secrets(url: str, token: SecretStr | None, headers: list[tuple[str, str]]) 
     return [*known, *login, ":".join(login), *(p for p in pieces if len(p) >= WINDOW)]
 
 
-def principal_of(token: SecretStr | None) -> str | None:
+def principal_of(token: SecretText | None) -> str | None:
     """Read whose token it is: the `sub` of a JWT (RFC 7519 4.1.2); None for any other token.
 
     The signature is not checked: the answer only tells two users of one store apart.
@@ -179,7 +180,7 @@ def principal_of(token: SecretStr | None) -> str | None:
     return subject if isinstance(subject, str) else None
 
 
-async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -> SecretStr | None:
+async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -> SecretText | None:
     """Return the token for one attempt.
 
     Args:
@@ -198,14 +199,16 @@ async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -
         raise TokenError(f"the token provider {failure}")
     if token is None:
         raise TokenError("the token provider returned None; return a token, or pass none at all")
-    text = token.get_secret_value() if isinstance(token, SecretStr) else token
+    text = token.get_secret_value() if isinstance(token, secret_str()) else token
     if not isinstance(text, str) or not 0 < len(text) <= MAX_TOKEN:
         raise TokenError(f"an access token must be a str of 1 to {MAX_TOKEN} characters")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise TokenError("the access token has spaces, control or non-ASCII characters")
+    from heimdall_reactive.base.access_token import AccessToken  # as `secret_str`
+
     if isinstance(token, AccessToken):
         return AccessToken(text, token.expires_at)
-    return SecretStr(text)
+    return secret_str()(text)
 
 
 async def ask_headers(
@@ -235,7 +238,7 @@ async def ask_headers(
 
 
 def place(
-    url: str, token: SecretStr | None, headers: list[tuple[str, str]], options: StoreOptions
+    url: str, token: SecretText | None, headers: list[tuple[str, str]], options: StoreOptions
 ) -> Upgrade:
     """Put the token where `options.token_placement` says.
 
@@ -285,7 +288,7 @@ def _in_header(options: StoreOptions) -> bool:
 
 def _refuse_clear(
     parts: SplitResult,
-    token: SecretStr | None,
+    token: SecretText | None,
     headers: list[tuple[str, str]],
     options: StoreOptions,
 ) -> None:
@@ -314,7 +317,7 @@ def _refuse_clear(
 
 def _refuse_twice(
     parts: SplitResult,
-    token: SecretStr | None,
+    token: SecretText | None,
     headers: list[tuple[str, str]],
     options: StoreOptions,
 ) -> None:

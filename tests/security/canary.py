@@ -20,6 +20,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from heimdall_reactive import ConnectionState, StoreOptions, WebSocketStore
+from heimdall_reactive.base.hidden import Hidden
 from heimdall_reactive.base.masking import Mask
 
 CANARY = "s3cret~canary~7b1f9e"
@@ -31,7 +32,7 @@ FORMS = (
     base64.b64encode(b"ada:" + CANARY.encode()).decode().rstrip("="),
     base64.b64encode(CANARY.encode() + b":").decode(),
 )
-SEALED = (SecretStr, Mask, StoreOptions)  # they hold the token, and must not show it
+SEALED = (SecretStr, Hidden, Mask, StoreOptions)  # they hold the token, and must not show it
 OURS = ("heimdall_reactive", "websockets", "concurrent")
 
 
