@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Final, TypeAlias
 
 import websockets
@@ -18,14 +17,14 @@ import websockets
 from heimdall_reactive import use_websocket
 
 from . import machine
-from .measuring import LIMIT, Case, Measure, Skipped, Stage, Step
+from .measuring import LIMIT, Case, Measure, Skipped, Spent, Stage, Step, Stopwatch
 from .payloads import SIZES, payload
 from .peer import command
 from .receiving import Clock
 
-__all__ = ["many_stores", "memory", "storm"]
+__all__ = ["idle_cpu", "many_stores", "memory", "storm"]
 
-Flood: TypeAlias = Callable[[str, str, int, int], Coroutine[Any, Any, float]]
+Flood: TypeAlias = Callable[[str, str, int, int], Coroutine[Any, Any, Spent]]
 
 ROOT: Final = Path(__file__).parent.parent
 STORES: Final = {"1": 1, "100": 100, "2,000": 2000}
@@ -34,13 +33,17 @@ BATCH: Final = 50  # connections that are opened at once
 SPARE: Final = 100  # descriptors for all but the connections
 IDLE: Final = 500  # connections of a process whose memory is measured
 HERD: Final = 200  # stores of a restart
+IDLE_CPU: Final = 2000  # those of a process whose work is measured
+MINUTE: Final = 60.0  # seconds in which they are idle: three pings each
+QUICK_MINUTE: Final = 10.0
+KINDS: Final = {"stores": "store", "raw websockets": "raw"}
 SOON: Final = 0.5  # seconds: the first delay of the herd's Backoff
 
 
 def many_stores(stage: Stage) -> Case:
     """Build the case of as many messages over more and more stores."""
     kinds: dict[str, Flood] = {
-        "stores": _stores(),
+        "stores": _stores,
         "raw websockets + json.loads, a task each": _raw,
     }
     steps = [
@@ -65,6 +68,13 @@ def memory(stage: Stage) -> Case:
     return Case("memory", "An idle connection", "KiB each", "compression", steps)
 
 
+def idle_cpu(stage: Stage) -> Case:
+    """Build the case of connections that are idle for a minute, but for their pings."""
+    minutes = _Minutes(stage)
+    steps = [Step(entry, functools.partial(minutes.measure, entry)) for entry in KINDS]
+    return Case("idle CPU", "Idle for a minute", "CPU ms a minute", "", steps, rounds=3)
+
+
 def storm(stage: Stage) -> Case:
     """Build the case of a server that is away for half a second: all stores come back."""
     policies = {
@@ -81,39 +91,32 @@ def _shared(stage: Stage, flood: Flood, column: str) -> Measure:
     def measure() -> dict[str, float]:
         if machine.raise_descriptor_limit(count + SPARE) < count + SPARE:
             raise Skipped("too few open files are allowed here")
-        seconds = asyncio.run(asyncio.wait_for(flood(stage.url, text, count, total), LIMIT))
-        return {column: seconds * 1e6}
+        spent = asyncio.run(asyncio.wait_for(flood(stage.url, text, count, total), LIMIT))
+        return spent.columns(column, total // count * count)
 
     return measure
 
 
-def _stores(**options: Any) -> Flood:
-    async def flood(url: str, text: str, count: int, total: int) -> float:
-        done = asyncio.Event()
-        clock = Clock(total // count * count, done.set)
-        stores = [
-            use_websocket(url, compression=None, immediate=False, **options) for _ in range(count)
-        ]
-        for start in range(0, count, BATCH):
-            batch = stores[start : start + BATCH]
-            for store in batch:
-                store.messages.subscribe(clock)
-                store.connect()
-            await asyncio.gather(*(store.wait_connected(timeout=LIMIT) for store in batch))
-        for store in stores:
-            store.send(command("flood", payload=text, count=total // count))
-        began = perf_counter()  # nothing was read yet: a warm-up would be parsed ahead
-        await done.wait()
-        seconds = perf_counter() - began
-        await asyncio.gather(*(store.aclose() for store in stores))
-        return seconds / total
-
-    return flood
+async def _stores(url: str, text: str, count: int, total: int) -> Spent:
+    done, each = asyncio.Event(), total // count
+    clock = Clock(each * count, done.set)
+    stores = [use_websocket(url, compression=None, immediate=False) for _ in range(count)]
+    for start in range(0, count, BATCH):
+        batch = stores[start : start + BATCH]
+        for store in batch:
+            store.messages.subscribe(clock)
+            store.connect()
+        await asyncio.gather(*(store.wait_connected(timeout=LIMIT) for store in batch))
+    for store in stores:
+        await store.send(command("ready", payload=text, count=each))
+    spent = await _all_at_once(url, count, done)
+    await asyncio.gather(*(store.aclose() for store in stores))
+    return spent
 
 
-async def _raw(url: str, text: str, count: int, total: int) -> float:
-    done = asyncio.Event()
-    clock = Clock(total // count * count, done.set)
+async def _raw(url: str, text: str, count: int, total: int) -> Spent:
+    done, each = asyncio.Event(), total // count
+    clock = Clock(each * count, done.set)
 
     async def read(ws: websockets.ClientConnection) -> None:
         async for data in ws:
@@ -122,14 +125,23 @@ async def _raw(url: str, text: str, count: int, total: int) -> float:
     sockets = await _open(url, count, compression=None)
     tasks = [asyncio.create_task(read(ws)) for ws in sockets]
     for ws in sockets:
-        await ws.send(command("flood", payload=text, count=total // count))
-    began = perf_counter()
-    await done.wait()
-    seconds = perf_counter() - began
+        await ws.send(command("ready", payload=text, count=each))
+    spent = await _all_at_once(url, count, done)
     for ws in sockets:
         ws.transport.abort()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return seconds / total
+    return spent
+
+
+async def _all_at_once(url: str, count: int, done: asyncio.Event) -> Spent:
+    """Start the peer once all are ready; return what is spent until everything was received."""
+    async with websockets.connect(url, compression=None) as ws:
+        watch = Stopwatch()
+        await ws.send(command("go", count=count))
+        await done.wait()
+        spent = watch.stop()
+        ws.transport.abort()
+    return spent
 
 
 async def _open(url: str, count: int, **options: Any) -> Sequence[websockets.ClientConnection]:
@@ -142,13 +154,45 @@ async def _open(url: str, count: int, **options: Any) -> Sequence[websockets.Cli
 
 def _idle(stage: Stage, kind: str, column: str) -> dict[str, float]:
     """Have a fresh process open connections, and say what each takes."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.idle", kind, column, str(IDLE), stage.url + "/deflate"],
-        capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT,
+    return {column: _outcome(_start(kind, column, IDLE, f"{stage.url}/deflate"))}
+
+
+class _Minutes:
+    """Has all kinds be idle in the same minute, each in a process of its own."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._url = stage.url
+        self._seconds = QUICK_MINUTE if stage.quick else MINUTE
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    def measure(self, entry: str) -> dict[str, float]:
+        """Return what a kind has taken of the processor."""
+        if entry not in self._running:
+            for kind in KINDS:
+                self._running[kind] = _start(KINDS[kind], "default", IDLE_CPU, self._url,
+                                             self._seconds)  # fmt: skip
+        return {f"{IDLE_CPU:,} connections": _outcome(self._running.pop(entry))}
+
+
+def _start(
+    kind: str, column: str, count: int, url: str, seconds: float = 0
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.idle", kind, column, str(count), url, str(seconds)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
-    if done.returncode:
-        raise Skipped((done.stderr.strip().splitlines() or ["no reason given"])[-1])
-    return {column: float(done.stdout)}
+
+
+def _outcome(process: subprocess.Popen[str]) -> float:
+    try:
+        out, errors = process.communicate(timeout=LIMIT + MINUTE)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    if process.returncode:
+        raise Skipped((errors.strip().splitlines() or ["no reason given"])[-1])
+    return float(out)
 
 
 def _storm(policy: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from heimdall_reactive import ConnectionState, Status, WebSocketStore, use_webso
 
 from .measuring import Case, Measure, Stage, Step
 from .payloads import SIZES, payload
-from .receiving import store_receiver
+from .receiving import Flood, on_loop, store_client
 
 __all__ = ["fan_out", "state"]
 
@@ -42,12 +42,13 @@ def state(stage: Stage) -> Case:
     """Build the case of a state with observers and without."""
     text, steps = payload(SIZES["0.1 KB"]), []
     for column, observers in {"0": 0, "1": 1, "100": 100}.items():
-        received = store_receiver(functools.partial(_watch, observers=observers))
-        count, changes = stage.count(30_000), stage.count(TRANSITIONS) // max(observers, 3)
+        received = on_loop(store_client(functools.partial(_watch, observers=observers)))
+        flood = Flood(stage.url, text, stage.count(30_000))
+        changes = stage.count(TRANSITIONS) // max(observers, 3)
         steps += [
             Step(
                 "a message from the wire",
-                lambda c=column, r=received, n=count: {c: r(stage.url, text, n) * 1e6},  # type: ignore[misc]
+                lambda c=column, r=received, f=flood: {c: r(f) * 1e6},  # type: ignore[misc]
             ),
             Step(
                 "a transition of the store",

@@ -13,7 +13,6 @@ import logging
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import cache
@@ -27,7 +26,7 @@ from tests.dataflow.nats_server import NatsServer, version
 
 from . import machine, report
 from .log_feed import message, running
-from .measuring import Case, Skipped, Step, run
+from .measuring import Case, Skipped, Spent, Step, Stopwatch, run
 
 __all__ = ["PAGE", "RESULTS", "cases", "main"]
 
@@ -73,25 +72,26 @@ class Bench:
         return self.count // channels
 
     def step(
-        self, entry: str, column: int, work: Callable[[int], Coroutine[Any, Any, float]]
+        self, entry: str, column: int, work: Callable[[int], Coroutine[Any, Any, Spent]]
     ) -> Step:
-        """Make a step that measures microseconds a message."""
+        """Make a step that measures microseconds a message, of the clock and of this process."""
 
         def measure() -> Mapping[str, float]:
-            async def bounded() -> float:
+            async def bounded() -> Spent:
                 async with asyncio.timeout(PATIENCE):
                     return await work(column)
 
-            return {str(column): asyncio.run(bounded()) / self.count * 1e6}
+            columns = asyncio.run(bounded()).columns(str(column), self.count)
+            return {name: value for name, value in columns.items() if value}
 
         return Step(entry, measure)
 
     # Into the log
 
-    async def store_alone(self, channels: int) -> float:
+    async def store_alone(self, channels: int) -> Spent:
         """Receive everything, and keep nothing: one store for each channel."""
         take, done = countdown(self.each(channels) * channels)
-        began = time.perf_counter()
+        watch = Stopwatch()
         stores = [
             use_websocket(f"{self.feed}/c{n}/{self.each(channels)}", compression=None)
             for n in range(channels)
@@ -99,11 +99,11 @@ class Bench:
         for store in stores:
             store.messages.subscribe(take)
         await done.wait()
-        took = time.perf_counter() - began
+        spent = watch.stop()
         await asyncio.gather(*(store.aclose() for store in stores))
-        return took
+        return spent
 
-    async def publish(self, channels: int) -> float:
+    async def publish(self, channels: int) -> Spent:
         """Write the same messages with plain nats-py: acknowledged, so many under way."""
         import nats
 
@@ -119,17 +119,17 @@ class Bench:
             await js.publish(f"{stream}.in.c{channel}", message(number), headers=headers)
             window.release()
 
-        began = time.perf_counter()
+        watch = Stopwatch()
         async with asyncio.TaskGroup() as group:
             for number in range(self.count):
                 await window.acquire()
                 group.create_task(one(number))
-        took = time.perf_counter() - began
+        spent = watch.stop()
         await js.delete_stream(stream)
         await client.close()
-        return took
+        return spent
 
-    async def ingest(self, channels: int, copies: int = 1) -> float:
+    async def ingest(self, channels: int, copies: int = 1) -> Spent:
         """Read the feed into the log; it is over when the log has every message once."""
         stream, each = f"I{uuid4().hex}", self.each(channels)
         feeds = [
@@ -140,14 +140,14 @@ class Bench:
             for n in range(channels)
         ]  # fmt: skip
         async with await connect_log(self.log, stream) as log:
-            began = time.perf_counter()
+            watch = Stopwatch()
             running = [Ingest(self.log, stream, feeds, name=f"copy{n}") for n in range(copies)]
             await asyncio.gather(*(one.start() for one in running))
             await self._until_stored(log, stream, each * channels)
-            took = time.perf_counter() - began
+            spent = watch.stop()
             await asyncio.gather(*(one.aclose() for one in running))
             await log.js.delete_stream(stream)
-        return took
+        return spent
 
     async def _until_stored(self, log: Log, stream: str, count: int) -> None:
         pause = asyncio.Event()  # the log tells nobody how much it has: it has to be asked
@@ -155,7 +155,7 @@ class Bench:
             with suppress(TimeoutError):
                 await asyncio.wait_for(pause.wait(), 0.01)
 
-    async def ingest_copies(self, copies: int) -> float:
+    async def ingest_copies(self, copies: int) -> Spent:
         """Read the feed by redundant copies of eight channels."""
         return await self.ingest(8, copies)
 
@@ -176,7 +176,7 @@ class Bench:
                     log.publish(Record(f"c{n % channels}", message(n), str(n))) for n in numbers
                 ))  # fmt: skip
 
-    def reading(self, entry: str, work: Callable[[str], Coroutine[Any, Any, float]]) -> list[Step]:
+    def reading(self, entry: str, work: Callable[[str], Coroutine[Any, Any, Spent]]) -> list[Step]:
         """Make the steps of one who reads, for each number of channels."""
 
         def step(channels: int) -> Step:
@@ -186,34 +186,34 @@ class Bench:
             self.filled(channels)
         return [step(channels) for channels in CHANNELS]
 
-    async def fetch(self, stream: str) -> float:
+    async def fetch(self, stream: str) -> Spent:
         """Read and parse with plain nats-py."""
         import nats
         from nats.js.api import AckPolicy, ConsumerConfig
 
         client = await nats.connect(self.log)
         config = ConsumerConfig(ack_policy=AckPolicy.NONE)
-        began, left = time.perf_counter(), self.count
+        watch, left = Stopwatch(), self.count
         reader = await client.jetstream().pull_subscribe(
             f"{stream}.in.*", stream=stream, config=config
         )
         while left:
             found = await reader.fetch(min(FETCH, left), timeout=10)
             left -= len([json.loads(one.data) for one in found])
-        took = time.perf_counter() - began
+        spent = watch.stop()
         await client.close()
-        return took
+        return spent
 
-    async def rx(self, stream: str) -> float:
+    async def rx(self, stream: str) -> Spent:
         """Read with `use_log`, one observer."""
         take, done = countdown(self.count)
-        began = time.perf_counter()
+        watch = Stopwatch()
         async with use_log(stream, servers=self.log, start="first") as store:
             store.messages.subscribe(take)
             await done.wait()
-            return time.perf_counter() - began
+            return watch.stop()
 
-    async def spark(self, stream: str) -> float:
+    async def spark(self, stream: str) -> Spent:
         """Count and sum by key in Spark, start and first batch not measured."""
         return await asyncio.to_thread(_spark, self.log, stream, self.count)
 
@@ -227,11 +227,11 @@ def _session() -> Any:
     return session()
 
 
-def _spark(log: str, stream: str, count: int) -> float:
+def _spark(log: str, stream: str, count: int) -> Spent:
     from . import dataflow_spark
 
     rows, seconds = dataflow_spark.stream(_session(), log, BATCH, MODEL, stream)
-    return seconds / rows * count
+    return Spent(seconds / rows * count, 0.0)  # Java and its workers are at work, not this process
 
 
 def cases(bench: Bench) -> list[Case]:
@@ -268,7 +268,11 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--no-run", action="store_true", help="only from the results there are")
     given = parser.parse_args()
+    if given.no_run:
+        report.write_docs(report.load(RESULTS), [PAGE])
+        return 0
     print(machine.describe(), "nats-server", version())
     results = []
     with tempfile.TemporaryDirectory() as folder, running() as feed:

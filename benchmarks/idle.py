@@ -1,6 +1,8 @@
-"""A process that opens idle connections of one kind and prints the KiB that each holds.
+"""A process that opens idle connections of one kind, and prints what they take.
 
-Run as `python -m benchmarks.idle KIND COMPRESSION COUNT URL`.
+Run as `python -m benchmarks.idle KIND COMPRESSION COUNT URL SECONDS`. For 0 seconds it prints the
+KiB that each connection holds; else the milliseconds of the processor that all of them take in a
+minute, measured over so many seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import websockets
 from heimdall_reactive import use_websocket
 
 from . import machine
+from .measuring import Stopwatch
 from .peer import command
 
 __all__ = ["main"]
@@ -56,7 +59,7 @@ KINDS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
 }  # fmt: skip
 
 
-async def _measure(kind: str, compression: str, count: int, url: str) -> float:
+async def _measure(kind: str, compression: str, count: int, url: str, seconds: float) -> float:
     options: dict[str, Any] = {"compression": None} if compression == "no compression" else {}
     held: list[object] = []
 
@@ -70,16 +73,22 @@ async def _measure(kind: str, compression: str, count: int, url: str) -> float:
     before = machine.rss()
     await hold(count)
     machine.settle()
+    if seconds:
+        watch = Stopwatch()
+        await asyncio.sleep(seconds)
+        spent = watch.stop()
+        return spent.cpu / spent.wall * 60e3
     return (machine.rss() - before) * 1024 / count
 
 
 def main() -> None:
     """Measure, print, and leave without closing."""
-    kind, compression, count, url = sys.argv[1:]
+    kind, compression, count, url, seconds = sys.argv[1:]
     logging.getLogger("heimdall_reactive").setLevel(logging.CRITICAL)
     machine.raise_descriptor_limit(int(count) + 100)
     loop = asyncio.new_event_loop()
-    print(loop.run_until_complete(_measure(kind, compression, int(count), url)), flush=True)
+    measuring = _measure(kind, compression, int(count), url, float(seconds))
+    print(loop.run_until_complete(measuring), flush=True)
     os._exit(0)  # closing would take longer than the measurement, and the peer does not mind
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "settle",
     "slope",
     "timers",
+    "warm",
 ]
 
 
@@ -68,6 +69,15 @@ def settle() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def warm() -> None:
+    """Have the C library keep large pieces of memory, as it does in a process that had larger ones.
+
+    Else (glibc) whether each message of 1 MB is given back to the system depends on what was
+    measured before, and costs more than all the rest.
+    """
+    bytearray(16 << 20)
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:

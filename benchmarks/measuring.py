@@ -8,13 +8,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter, process_time
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from heimdall_reactive import ConfigurationError
 
 __all__ = [
-    "LIMIT", "Case", "Measure", "Result", "Rounds", "Skipped", "Stage", "Step", "median", "ratio",
-    "run", "spread",
+    "LIMIT", "Case", "Measure", "Result", "Rounds", "Skipped", "Spent", "Stage", "Step",
+    "Stopwatch", "median", "ratio", "run", "spread",
 ]  # fmt: skip
 
 LIMIT: Final = 30.0  # seconds that one measurement may take
@@ -26,6 +27,32 @@ Rounds: TypeAlias = list[float | None]
 
 class Skipped(Exception):
     """A measurement cannot be made here; its text says why."""
+
+
+class Stopwatch:
+    """Counts the time since it was made, and how much of it this process was at work."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = perf_counter(), process_time()
+
+    def stop(self) -> Spent:
+        """Return what was spent."""
+        return Spent(perf_counter() - self._wall, process_time() - self._cpu)
+
+
+class Spent(NamedTuple):
+    """Seconds by the clock, and those of the processor, of all threads of this process."""
+
+    wall: float
+    cpu: float
+
+    def each(self, count: int) -> Spent:
+        """Return what each of so many has taken."""
+        return Spent(self.wall / count, self.cpu / count)
+
+    def columns(self, name: str, count: int) -> dict[str, float]:
+        """Return microseconds each of so many, for the columns of both."""
+        return {name: self.wall / count * 1e6, f"{name}, CPU": self.cpu / count * 1e6}
 
 
 class Step(NamedTuple):
@@ -63,10 +90,12 @@ class Stage:
     Attributes:
         url: of the peer.
         quick: the short form, for ratios with generous margins.
+        secure: URL of the peer over TLS.
     """
 
     url: str
     quick: bool = False
+    secure: str = ""
 
     def count(self, full: int) -> int:
         """Return how many messages a measurement takes, given those of the long form."""

@@ -70,12 +70,12 @@ def _growth(cases: list[Mapping[str, Any]], path: Path) -> Path:
     for axes, case in zip(panels[0], cases, strict=True):
         rivals = 0
         for entry, columns in case["entries"].items():
-            if entry in FAR or len(columns) < 2:
+            medians = {name: cell["median"] for name, cell in columns.items() if "CPU" not in name}
+            if entry in FAR or len(medians) < 2:
                 continue
             ours = entry.startswith("store")
-            medians = [cell["median"] for cell in columns.values()]
             axes.plot(
-                list(columns), medians, color=_color(entry, rivals), label=entry,
+                list(medians), list(medians.values()), color=_color(entry, rivals), label=entry,
                 marker="o" if ours else ".", linewidth=2.2 if ours else 1.2,
                 linestyle="--" if "plain" in entry else "-",
             )  # fmt: skip

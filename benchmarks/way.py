@@ -16,8 +16,8 @@ from heimdall_reactive.reactive.publisher import Publisher
 from heimdall_reactive.reactive.values import Reporter, Values
 from heimdall_reactive.transports.splitting import Outlets, Splitter
 
+from .frames import frame
 from .payloads import SIZES, payload
-from .peer import text_frame
 
 __all__ = ["main"]
 
@@ -48,9 +48,9 @@ def steps(message_type: Any) -> list[tuple[str, Callable[[bytes, bool], None]]]:
 
 def measure(size: int, message_type: Any) -> dict[str, float]:
     """Return µs a message, after each step."""
-    frame = text_frame(payload(size).encode())
-    many = max(1, READ // len(frame))
-    data = frame * many
+    one = frame(payload(size).encode())
+    many = max(1, READ // len(one))
+    data = one * many
     found = {}
     for name, push in steps(message_type):
         splitter = Splitter(Outlets(lambda _: None, lambda: True), 1 << 20)

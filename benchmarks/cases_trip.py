@@ -1,4 +1,4 @@
-"""There and back, and out: round trips and send throughput of the store and its rivals."""
+"""There and back: round trips of the store and its rivals."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from .measuring import LIMIT, Case, Measure, Stage, Step
 from .payloads import REQUEST, SIZES, payload
 from .peer import command
 
-__all__ = ["round_trip", "sending"]
+__all__ = ["round_trip"]
 
 Trip: TypeAlias = Callable[[str, str, int], Coroutine[Any, Any, list[float]]]
-Sending: TypeAlias = Callable[[str, dict[str, Any], int], Coroutine[Any, Any, float]]
 
 TRIPS: Final = 4000
 WARM: Final = 10  # the first tenth of the trips is not counted
-SENDS: Final = {"0.1 KB": 15_000, "1 KB": 10_000}
 
 
 def round_trip(stage: Stage) -> Case:
@@ -41,22 +39,6 @@ def round_trip(stage: Stage) -> Case:
     return Case("round trip", "There and back", "µs a round trip", "quantile", steps)
 
 
-def sending(stage: Stage) -> Case:
-    """Build the case of messages sent until the peer has them all."""
-    sendings: dict[str, Sending] = {
-        "store": _send_store(),
-        "raw websockets + json.dumps": _send_websockets,
-        "raw aiohttp + json.dumps": _send_aiohttp,
-        "raw picows + json.dumps": _send_picows,
-    }
-    steps = [
-        Step(entry, _throughput(stage, send, size))
-        for size in SENDS
-        for entry, send in sendings.items()
-    ]
-    return Case("send", "From the loop to the peer", "µs a message", "size", steps)
-
-
 def _quantiles(stage: Stage, trip: Trip) -> Measure:
     text, count = payload(SIZES["0.1 KB"]), stage.count(TRIPS)
 
@@ -66,17 +48,6 @@ def _quantiles(stage: Stage, trip: Trip) -> Measure:
             "p50": statistics.median(times) * 1e6,
             "p99": statistics.quantiles(times, n=100)[98] * 1e6,
         }
-
-    return measure
-
-
-def _throughput(stage: Stage, send: Sending, size: str) -> Measure:
-    count = stage.count(SENDS[size])
-    message = {**REQUEST, "text": "x" * (SIZES[size] - len(json.dumps(REQUEST)) - 12)}
-
-    def measure() -> dict[str, float]:
-        seconds = asyncio.run(asyncio.wait_for(send(stage.url, message, count), LIMIT))
-        return {size: seconds / count * 1e6}
 
     return measure
 
@@ -193,65 +164,3 @@ async def _raw_picows(url: str, text: str, count: int) -> list[float]:
     transport.disconnect(graceful=False)
     await transport.wait_disconnected()
     return times
-
-
-def _send_store(**options: Any) -> Sending:
-    async def send(url: str, message: dict[str, Any], count: int) -> float:
-        done = asyncio.Event()
-        async with _connected(url, message_type=str, **options) as store:
-            store.messages.subscribe(lambda _: done.set())
-            await store.send(command("sink", count=count))
-            began = perf_counter()
-            for _ in range(count):
-                receipt = store.send(message)
-                if receipt.state == "queued":  # the socket is full
-                    await receipt
-            await done.wait()
-            return perf_counter() - began
-
-    return send
-
-
-async def _send_websockets(url: str, message: dict[str, Any], count: int) -> float:
-    async with websockets.connect(url, compression=None) as ws:
-        await ws.send(command("sink", count=count))
-        began = perf_counter()
-        for _ in range(count):
-            await ws.send(json.dumps(message))
-        await ws.recv()
-        seconds = perf_counter() - began
-        ws.transport.abort()
-    return seconds
-
-
-async def _send_aiohttp(url: str, message: dict[str, Any], count: int) -> float:
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session, session.ws_connect(url) as ws:
-        await ws.send_str(command("sink", count=count))
-        began = perf_counter()
-        for _ in range(count):
-            await ws.send_str(json.dumps(message))
-        await ws.receive()
-        return perf_counter() - began
-
-
-async def _send_picows(url: str, message: dict[str, Any], count: int) -> float:
-    import picows
-
-    done = asyncio.Event()
-
-    class Listener(picows.WSListener):
-        def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-            done.set()
-
-    transport, _ = await picows.ws_connect(Listener, url)
-    transport.send(picows.WSMsgType.TEXT, command("sink", count=count).encode())
-    began = perf_counter()
-    for _ in range(count):
-        transport.send(picows.WSMsgType.TEXT, json.dumps(message).encode())
-    await done.wait()
-    seconds = perf_counter() - began
-    transport.disconnect(graceful=False)
-    await transport.wait_disconnected()
-    return seconds
