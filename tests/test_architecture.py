@@ -110,7 +110,7 @@ FOREIGN = {
         "dataflow",
         "dashboard",
     },
-    "pydantic_core": {"codec", "tokens", "heartbeat", "session_protocol"},
+    "pydantic_core": {"codec", "tokens", "heartbeat", "session_protocol", "dataflow"},
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},

@@ -10,17 +10,18 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error
+
+from .batch_client import BatchClient
 
 __all__ = ["CheckedClient"]
 
 MOST: Final = 1_000  # subjects whose refusals are kept
 
 
-class CheckedClient(Client):
+class CheckedClient(BatchClient):
     """A client that tells what the server refuses; `nats-py` only logs it.
 
     Attributes:

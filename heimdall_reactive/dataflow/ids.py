@@ -7,6 +7,7 @@ Why no hash of the payload: two genuine messages may be equal, and one of them w
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Hashable
 from hashlib import sha256
@@ -20,6 +21,7 @@ FIELDS: Final = ("id", "seq")
 """The fields of a JSON object that are looked for where no id rule is given."""
 
 MAX_ID: Final = 128  # characters of an id that is kept as it is
+PLAIN: Final = re.compile(rf"[!-~]{{1,{MAX_ID}}}").fullmatch
 
 IdRule: TypeAlias = str | Callable[[Any], str | int | None]
 """The name of a field, or a function of the message that returns its id; None leaves it out."""
@@ -118,7 +120,7 @@ def plain_id(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         return None
     text = str(value)
-    if len(text) <= MAX_ID and all("!" <= character <= "~" for character in text):
+    if PLAIN(text):
         return text
     return f"sha256:{sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 

@@ -30,7 +30,7 @@ from .publisher import LogPublisher
 from .tasks import end
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
+    from .batch_client import BatchClient
 
 __all__ = ["Ingest", "IngestStats"]
 
@@ -275,7 +275,7 @@ class Ingest:
             await self._log.aclose()
         self._ended.set()
 
-    async def _dial(self, on_end: OnRefusal) -> Client:
+    async def _dial(self, on_end: OnRefusal) -> BatchClient:
         """Open a connection to write on; make the stream again where somebody has deleted it."""
         assert self._log is not None
         client = await self._log.dial(on_end)

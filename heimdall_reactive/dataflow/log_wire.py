@@ -8,7 +8,8 @@ session goes on behind it. A hole in the consumer's own numbers ends the session
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -21,12 +22,11 @@ from heimdall_reactive.transports.pinging import Pinger
 from .log_client import Log, LogError
 from .log_place import lost_unread
 from .nats_client import RecordTooLarge
-from .pulling import RAN_OUT, ask, left_behind, place_of, status_of
-from .records import Record, read_record
+from .pulling import RAN_OUT, Incoming, RecordPlace, ask, place_of, status_of
+from .records import Record, delivered_record
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
-    from nats.aio.msg import Msg
+    from .batch_client import BatchClient
 
 __all__ = ["LogWire", "SendIds"]
 
@@ -101,7 +101,7 @@ class LogWire:
         self.loop = asyncio.get_running_loop()
         self.heard_at = self._beat_at = self.loop.time()
         self._log = log
-        self._client: Client = log.client
+        self._client: BatchClient = log.client
         self._consumer = consumer
         self._take = take
         self._turn_down = turn_down
@@ -113,8 +113,7 @@ class LogWire:
         self._inbox = self._client.new_inbox()
         self._receiver: Receiver | None = None
         self._pinger: Pinger | None = None
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._came: deque[Incoming] = deque()
         self._open = True
         self._publishing = False
         self._works: set[asyncio.Task[None]] = set()
@@ -165,10 +164,8 @@ class LogWire:
         """See `Wire`."""
         self.held = on
         self.heard_at = self._beat_at = self.loop.time()
-        if on:
-            self._flowing.clear()
-        else:
-            self._flowing.set()
+        if not on:  # not here: who takes the messages calls this
+            self.loop.call_soon(self._handle)
 
     def kill(self) -> None:
         """See `Wire`."""
@@ -205,7 +202,7 @@ class LogWire:
 
     async def _begin(self) -> None:
         if self._open:
-            await self._client.subscribe(self._inbox, cb=self._on_message)
+            await self._client.subscribe_batches(self._inbox, self._on_messages)
             await self._pull()
 
     async def _watch(self) -> None:
@@ -227,26 +224,39 @@ class LogWire:
             count=BATCH, expires=PATIENCE, heartbeat=BEAT,
         )  # fmt: skip
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_messages(self, messages: Sequence[Incoming]) -> None:
         self.heard_at = self._beat_at = self.loop.time()
-        await self._flowing.wait()
-        if not self._open:
-            return
-        if (status := status_of(message)) is not None:
-            await self._on_status(status)
-            return
-        place = place_of(message)
-        self._count += 1
-        self._left -= 1
-        if place.consumer != self._count:
-            self.lose("the log left records out")
-            return
-        with suppress(ValueError):  # another program's, under a subject of its own
-            self._push(read_record(message.subject, message.data, message.headers, place.stream))
-        if self._left == 0 and self._open:
-            if left_behind(message):
-                await self._look_for_lost(place.stream + 1)
-            await self._pull()
+        self._came.extend(messages)
+        self._handle()
+
+    def _handle(self) -> None:
+        """Handle what came, unless it is held back."""
+        came = self._came
+        while came and self._open and not self.held:
+            message = came.popleft()
+            _, reply, headers, _ = message
+            if (status := status_of(reply, headers)) is not None:
+                self._on_status(status)
+                continue
+            place = place_of(reply)
+            self._count += 1
+            self._left -= 1
+            if place.consumer != self._count:
+                self.lose("the log left records out")
+                return
+            try:
+                record = delivered_record(message, place.stream)
+            except ValueError:
+                pass  # another program's, under a subject of its own
+            else:
+                self._push(record)
+            if self._left == 0 and self._open:
+                self._start(self._go_on(place))
+
+    async def _go_on(self, place: RecordPlace) -> None:
+        if place.left:
+            await self._look_for_lost(place.stream + 1)
+        await self._pull()
 
     async def _look_for_lost(self, wanted: int) -> None:
         """Tell what the stream has dropped since it was asked: a consumer skips that silently."""
@@ -257,10 +267,10 @@ class LogWire:
             if first > wanted and self._open:
                 self._tell_lost(lost_unread(wanted, first - 1))
 
-    async def _on_status(self, status: str) -> None:
+    def _on_status(self, status: str) -> None:
         """Handle what the log says of our request: a sign of life, its end, or the consumer's."""
         if status in RAN_OUT:
-            await self._pull()
+            self._start(self._pull())
         elif status != "100":
             self.lose(f"the log ended the consumer ({status})")
 
@@ -329,7 +339,6 @@ class LogWire:
         if self._close is not None:
             return
         self._open, self._close = False, close
-        self._flowing.set()
         if self._pinger is not None:
             self._pinger.stop()
         if not self.loop.is_closed():

@@ -1,21 +1,23 @@
 """`LogPublisher`: writes records into the log in order, each kept until it is acknowledged.
 
-Several records are on their way at a time. Whatever goes wrong, a lost connection, a refusal or
-silence, the connection is dropped with all that it may still hold, and everything without an
-acknowledgement is sent again on a new one, in the old order: the ids make the repeats harmless.
-A client that reconnects by itself sends what it buffered before what was lost on the wire.
+Many records are on their way at a time, and go out in few writes. Whatever goes wrong, a lost
+connection, a refusal or silence, the connection is dropped with all that it may still hold, and
+everything without an acknowledgement is sent again on a new one, in the old order: the ids make the
+repeats harmless. A client that reconnects by itself sends what it buffered before what was lost on
+the wire.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic_core import from_json
 
 from heimdall_reactive.base.exceptions import HeimdallError
 from heimdall_reactive.base.starting import start_task
@@ -23,12 +25,12 @@ from heimdall_reactive.base.starting import start_task
 from .counters import PublisherStats
 from .log_client import Ack
 from .nats_client import TOO_LARGE, close_client
+from .pulling import Incoming, Outgoing, raw_headers, status_of
 from .records import Record
 from .tasks import end, raise_if_cancelled
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
-    from nats.aio.msg import Msg
+    from .batch_client import BatchClient
 
 __all__ = ["LogPublisher"]
 
@@ -37,19 +39,22 @@ logger: Final = logging.getLogger("heimdall_reactive.dataflow")
 LIMIT: Final = 20_000  # records that may wait for an acknowledgement
 MAX_BYTES: Final = 64 * 2**20  # of them
 WINDOW: Final = 1_000  # records on their way at a time
+WRITE: Final = 256 * 1024  # bytes of them that are written at once, and then the loop has its turn
 ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged, at least
 SLOWER: Final = 4  # times the usual time of an acknowledgement, and at most times the time-out
 SHORTEST_WAIT: Final = 0.1  # seconds until the log is opened again
 LONGEST_WAIT: Final = 1.0  # seconds between two dials
 DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
 
-Dial: TypeAlias = "Callable[[Callable[[str], Awaitable[None]]], Awaitable[Client]]"
+Dial: TypeAlias = "Callable[[Callable[[str], Awaitable[None]]], Awaitable[BatchClient]]"
 Settled: TypeAlias = Callable[[Record, Ack | None], None]
 
 
 @dataclass(slots=True, eq=False)
 class _Unacknowledged:
     record: Record
+    subject: bytes
+    headers: bytes
     size: int
     settled: Settled | None
     added_at: float
@@ -86,7 +91,7 @@ class LogPublisher:
         window: int = WINDOW,
         ack_timeout: float = ACK_TIMEOUT,
         pause: float = SHORTEST_WAIT,
-        close: Callable[[Client], Awaitable[None]] = close_client,
+        close: Callable[[BatchClient], Awaitable[None]] = close_client,
     ) -> None:
         self.stats = PublisherStats()
         self._dial = dial
@@ -132,16 +137,23 @@ class LogPublisher:
             record: what is written.
             settled: told of the record and the answer of the log; None where it never takes it.
         """
-        while self._is_full():
-            await self._freed.wait()
-        self.add(record, settled)
+        await self.put_all((record,), settled)
+
+    async def put_all(self, records: Iterable[Record], settled: Settled | None = None) -> None:
+        """Add records, as `put` does each."""
+        for record in records:
+            while self._is_full():
+                await self._freed.wait()
+            self.add(record, settled)
 
     def add(self, record: Record, settled: Settled | None = None) -> None:
         """Add a record, beyond the limit if need be."""
+        headers = raw_headers(record.all_headers())
+        size = len(record.data) + len(headers)
+        subject = record.subject(self._stream).encode()
         now = asyncio.get_running_loop().time()
-        entry = _Unacknowledged(record, record.size(), settled, now)
-        self._waiting.append(entry)
-        self._bytes += entry.size
+        self._waiting.append(_Unacknowledged(record, subject, headers, size, settled, now))
+        self._bytes += size
         self._count()
         self._changed.set()
 
@@ -197,16 +209,16 @@ class LogPublisher:
     def _longer(self, delay: float) -> float:
         return min(LONGEST_WAIT, max(self._pause, 2 * delay))
 
-    async def _send_on(self, client: Client) -> None:
+    async def _send_on(self, client: BatchClient) -> None:
         """Send until something goes wrong."""
         inbox = client.new_inbox()
         try:
-            await client.subscribe(f"{inbox}.*", cb=self._on_reply)
+            await client.subscribe_batches(f"{inbox}.*", self._on_replies)
             while not self._failure:
                 raise_if_cancelled()
                 async with asyncio.timeout(self._patience):  # a client may wait forever
-                    while self._waiting and len(self._unacked) < self._window and not self._failure:
-                        await self._send(client, inbox)
+                    while messages := self._next(inbox, client.max_payload):
+                        await client.publish_batch(messages)
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._patience / 4):
@@ -217,25 +229,25 @@ class LogPublisher:
             # Whatever the client raises, a new connection begins again.
             self._failure = self._failure or type(error).__name__
 
-    async def _send(self, client: Client, inbox: str) -> None:
-        entry = self._waiting[0]
-        record = entry.record
-        if entry.size > client.max_payload:
-            self._waiting.popleft()
-            self._refuse(entry)
-            return
-        self._waiting.popleft()
-        self._numbers += 1
-        self._unacked[self._numbers] = entry
-        self.stats.repeated += entry.sends > 0
-        entry.sends += 1
-        entry.sent_at = asyncio.get_running_loop().time()
-        await client.publish(
-            record.subject(self._stream),
-            record.data,
-            f"{inbox}.{self._numbers}",
-            record.all_headers(),
-        )
+    def _next(self, inbox: str, max_payload: int) -> list[Outgoing]:
+        """Return what is written next, as far as the window goes; none after a failure."""
+        found: list[Outgoing] = []
+        room = 0 if self._failure else self._window - len(self._unacked)
+        now, written = asyncio.get_running_loop().time(), 0
+        while self._waiting and len(found) < room and written < WRITE:
+            entry = self._waiting.popleft()
+            if entry.size > max_payload:
+                self._refuse(entry)
+                continue
+            self._numbers += 1
+            self._unacked[self._numbers] = entry
+            self.stats.repeated += entry.sends > 0
+            entry.sends += 1
+            entry.sent_at = now
+            written += entry.size
+            reply = f"{inbox}.{self._numbers}".encode()
+            found.append((entry.subject, reply, entry.headers, entry.record.data))
+        return found
 
     def _take_back(self) -> None:
         """Put what has no acknowledgement before what waits, in its old order."""
@@ -262,46 +274,51 @@ class LogPublisher:
 
         return on_end
 
-    async def _on_reply(self, message: Msg) -> None:
-        number = int(message.subject.rpartition(".")[2])
-        entry = self._unacked.get(number)
-        if entry is None:
-            return  # of an earlier connection
-        if message.headers and message.headers.get("Status") == "503":
-            name = entry.record.subject(self._stream)
-            self._fail(f"no stream takes {name}, or it has no leader")
-            return
-        answer = json.loads(message.data)
-        error: dict[str, Any] | None = answer.get("error")
-        if error is None:
-            del self._unacked[number]
-            self._acknowledge(entry, Ack(answer["seq"], bool(answer.get("duplicate"))))
-        elif error.get("err_code") in TOO_LARGE:
-            del self._unacked[number]
-            self._refuse(entry)
-        else:
-            self._fail(f"{error.get('description')} ({error.get('err_code')})")
+    def _on_replies(self, messages: Sequence[Incoming]) -> None:
+        settled: list[tuple[_Unacknowledged, Ack]] = []
+        for subject, reply, headers, data in messages:
+            number = int(subject[subject.rindex(b".") + 1 :])
+            entry = self._unacked.get(number)
+            if entry is None:
+                continue  # of an earlier connection
+            if headers and status_of(reply, headers) == "503":
+                self._fail(f"no stream takes {entry.subject.decode()}, or it has no leader")
+                continue
+            answer = from_json(data)
+            error: dict[str, Any] | None = answer.get("error")
+            if error is None:
+                del self._unacked[number]
+                settled.append((entry, Ack(answer["seq"], bool(answer.get("duplicate")))))
+            elif error.get("err_code") in TOO_LARGE:
+                del self._unacked[number]
+                self._refuse(entry)
+            else:
+                self._fail(f"{error.get('description')} ({error.get('err_code')})")
+        if settled:
+            self._acknowledge(settled)
 
-    def _acknowledge(self, entry: _Unacknowledged, ack: Ack) -> None:
-        took = asyncio.get_running_loop().time() - entry.sent_at
+    def _acknowledge(self, settled: Sequence[tuple[_Unacknowledged, Ack]]) -> None:
+        took = asyncio.get_running_loop().time() - settled[0][0].sent_at  # the longest of them
         self._usual += (took - self._usual) / 8
         wanted = max(self._ack_timeout, 2 * took, SLOWER * self._usual)
         self._patience = min(wanted, SLOWER * self._ack_timeout)
-        self.stats.acknowledged += 1
-        self.stats.duplicates += ack.duplicate
-        self._free(entry)
-        if entry.settled is not None:
-            entry.settled(entry.record, ack)
+        self.stats.acknowledged += len(settled)
+        for entry, ack in settled:
+            self.stats.duplicates += ack.duplicate
+            self._bytes -= entry.size
+            if entry.settled is not None:
+                entry.settled(entry.record, ack)
+        self._free()
 
     def _refuse(self, entry: _Unacknowledged) -> None:
         self.stats.refused += 1
         logger.error("the log takes no record of %d bytes", len(entry.record.data))
-        self._free(entry)
+        self._bytes -= entry.size
+        self._free()
         if entry.settled is not None:
             entry.settled(entry.record, None)
 
-    def _free(self, entry: _Unacknowledged) -> None:
-        self._bytes -= entry.size
+    def _free(self) -> None:
         self._count()
         self._changed.set()
         self._freed.set()  # whoever waits now goes on, and may have to wait again

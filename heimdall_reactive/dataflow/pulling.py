@@ -6,13 +6,32 @@ Not the client's own `fetch`: it waits once for each message, which halves the r
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from nats.aio.msg import Msg
 
-__all__ = ["RAN_OUT", "RecordPlace", "ask", "left_behind", "place_of", "status_of"]
+__all__ = [
+    "RAN_OUT",
+    "Incoming",
+    "Outgoing",
+    "RecordPlace",
+    "ask",
+    "headers_of",
+    "place_of",
+    "raw_headers",
+    "status_of",
+]
+
+# Plain tuples of bytes: one is made for each message.
+Incoming: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+"""A message that came: subject, reply subject, headers as on the wire, payload."""
+
+Outgoing: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+"""A message that goes out: the same."""
+
+VERSION: Final = "NATS/1.0"  # that headers begin with
 
 RAN_OUT: Final = ("404", "408")  # the consumer is there, the request is not any more
 
@@ -24,11 +43,13 @@ class RecordPlace(NamedTuple):
         stream: its sequence in the stream.
         consumer: its number among those of the consumer, 1 for the first.
         stored: when the log took it, in seconds since the epoch.
+        left: how many of the consumer were to come after it, when it was sent.
     """
 
     stream: int
     consumer: int
     stored: float
+    left: int
 
 
 async def ask(
@@ -52,20 +73,42 @@ async def ask(
     await client.publish(name, json.dumps(request).encode(), inbox)
 
 
-def status_of(message: Msg) -> str | None:
+def status_of(reply: bytes, headers: bytes) -> str | None:
     """Return what the log says of a request in a message, None where that is a record."""
-    return None if message.reply else (message.headers or {}).get("Status", "")
+    if reply:
+        return None
+    return headers[len(VERSION) :].partition(b"\r\n")[0].strip()[:3].decode(errors="replace")
 
 
-def place_of(message: Msg) -> RecordPlace:
-    """Return where a record is; faster than the client's `metadata`."""
-    # $JS.ACK.[domain.account.]stream.consumer.delivered.sequence.number.nanoseconds.pending
-    parts = message.reply.split(".")
-    at = 5 if len(parts) == 9 else 7
-    return RecordPlace(int(parts[at]), int(parts[at + 1]), int(parts[at + 2]) / 1e9)
+def place_of(reply: bytes) -> RecordPlace:
+    """Return where a record is, by the subject on which it would be acknowledged."""
+    # $JS.ACK.[domain.account.]stream.consumer.delivered.sequence.number.nanoseconds.pending[.token]
+    if reply.count(b".") == 8:
+        _, stream, consumer, stored, left = reply.rsplit(b".", 4)
+    else:
+        _, stream, consumer, stored, left, _ = reply.rsplit(b".", 5)
+    return RecordPlace(int(stream), int(consumer), int(stored) / 1e9, int(left))
 
 
-def left_behind(message: Msg) -> int:
-    """Return how many records of the consumer were to come after a record, when it was sent."""
-    parts = message.reply.split(".")
-    return int(parts[8 if len(parts) == 9 else 10])
+def headers_of(raw: bytes) -> dict[str, str]:
+    """Return the headers of a message, without its status."""
+    found: dict[str, str] = {}
+    for line in raw.decode(errors="replace").split("\r\n")[1:-2]:
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name.strip()] = value.strip()
+    return found
+
+
+def raw_headers(headers: Mapping[str, str]) -> bytes:
+    """Return headers as they are on the wire; `Status` as the server writes it.
+
+    Raises:
+        ValueError: there is a line break in one, which would make another header of the rest.
+    """
+    status = f" {headers['Status']}" if "Status" in headers else ""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items() if name != "Status"]
+    text = "".join([f"{VERSION}{status}\r\n", *lines, "\r\n"])
+    if not text.count("\r") == text.count("\n") == len(lines) + 2:
+        raise ValueError("there is a line break in a header")
+    return text.encode()

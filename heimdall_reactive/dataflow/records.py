@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import quote, unquote
 
 from heimdall_reactive import ConfigurationError
 
 from .ids import plain_id
+from .pulling import Incoming, headers_of, raw_headers
 
 __all__ = [
     "COPY",
@@ -28,6 +30,7 @@ __all__ = [
     "Record",
     "channel_of",
     "checked_stream",
+    "delivered_record",
     "id_of",
     "message_id",
     "read_record",
@@ -43,6 +46,8 @@ RECEIVED: Final = "Heimdall-Received"  # seconds since the epoch, as text
 COPY: Final = "Heimdall-Copy"  # which ingest wrote it
 FORMAT: Final = "Heimdall-Format"  # `binary` where the message was; absent for text
 
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+CACHED: Final = 4096  # channels whose subjects are remembered: 2 µs a record otherwise
 LATEST: Final = 253402300800.0  # the year 10000, which no clock and no column takes
 
 FEED: Final = "feed"
@@ -59,6 +64,15 @@ def subject(stream: str, kind: Kind, channel: str | None = None) -> str:
         ConfigurationError: the channel has no name.
     """
     return f"{stream}.{kind}.{'*' if channel is None else _token(channel)}"
+
+
+@lru_cache(maxsize=CACHED)
+def _place(name: str) -> tuple[Kind, str]:
+    """Return kind and channel of a subject."""
+    parts = name.split(".", 2)
+    if len(parts) != 3 or parts[1] not in KINDS:
+        raise ValueError(f"{name[:100]!r} is no subject of a record")
+    return KINDS[KINDS.index(parts[1])], channel_of(name)
 
 
 def channel_of(name: str) -> str:
@@ -80,7 +94,7 @@ def message_id(kind: Kind, channel: str, own: str) -> str:
 def id_of(name: str) -> str:
     """Return the record's own id of what `message_id` made; another's id as it is."""
     parts = name.split(".", 2)
-    return parts[2] if len(parts) == 3 and parts[0] in get_args(Kind) else name
+    return parts[2] if len(parts) == 3 and parts[0] in KINDS else name
 
 
 def checked_stream(name: str) -> str:
@@ -96,6 +110,7 @@ def checked_stream(name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=CACHED)
 def _token(channel: str) -> str:
     if not channel:
         raise ConfigurationError("a channel needs a name of one character or more")
@@ -141,8 +156,7 @@ class Record:
 
     def size(self) -> int:
         """Return its bytes as the log's server counts them: data and headers."""
-        headers = self.all_headers()
-        return len(self.data) + 16 + sum(len(key) + len(headers[key]) + 4 for key in headers)
+        return len(self.data) + len(raw_headers(self.all_headers()))
 
     def all_headers(self) -> dict[str, str]:
         """Return the headers that the log is to keep: its own, and those made of its fields."""
@@ -171,16 +185,26 @@ def read_record(
     Raises:
         ValueError: the subject is none of a record.
     """
-    parts = name.split(".", 2)
-    kinds = get_args(Kind)
-    if len(parts) != 3 or parts[1] not in kinds:
-        raise ValueError(f"{name[:100]!r} is no subject of a record")
-    left = {key: str(value) for key, value in (headers or {}).items()}  # not all of them are text
-    own = id_of(left.pop(MESSAGE_ID, ""))
-    text = left.pop(FORMAT, "text") != "binary"
-    kind: Kind = kinds[kinds.index(parts[1])]
-    received = _seconds(left.pop(RECEIVED, ""))
-    return Record(channel_of(name), data, own, kind, seq, received, text, left)
+    # Not all of them are text.
+    return _record(name, data, {key: str(value) for key, value in (headers or {}).items()}, seq)
+
+
+def delivered_record(message: Incoming, seq: int) -> Record:
+    """Return the record that a message of the log is, as `read_record` does.
+
+    Raises:
+        ValueError: its subject is none of a record.
+    """
+    name, _, headers, data = message
+    return _record(name.decode(), data, headers_of(headers), seq)
+
+
+def _record(name: str, data: bytes, headers: dict[str, str], seq: int) -> Record:
+    kind, channel = _place(name)
+    own = id_of(headers.pop(MESSAGE_ID, ""))
+    text = headers.pop(FORMAT, "text") != "binary"
+    received = _seconds(headers.pop(RECEIVED, ""))
+    return Record(channel, data, own, kind, seq, received, text, headers)
 
 
 def _seconds(text: str) -> float:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nats.aio.msg import Msg
 
 from heimdall_reactive.dataflow import Ack, LogError, Record
 from heimdall_reactive.dataflow.publisher import LogPublisher
+from heimdall_reactive.dataflow.pulling import Incoming, Outgoing, headers_of, raw_headers
 from tests.support import run
 
 from .kills import until
 
+Take = Callable[[Sequence[Incoming]], None]
 Fate = str  # what happens to one publish: "fine", "cut", "lost ack", "error" or "large"
 
 
@@ -49,16 +50,20 @@ class FakeClient:
     def __init__(self, log: FakeLog, on_end: Callable[[str], Awaitable[None]]) -> None:
         self._log = log
         self._on_end = on_end
-        self._reply: Callable[[Msg], Awaitable[None]] | None = None
+        self._take: Take | None = None
         self._open = self._listens = True
 
     def new_inbox(self) -> str:
         return "_INBOX.x"
 
-    async def subscribe(self, _: str, cb: Callable[[Msg], Awaitable[None]]) -> None:
-        self._reply = cb
+    async def subscribe_batches(self, _: str, take: Take) -> None:
+        self._take = take
 
-    async def publish(self, subject: str, data: bytes, reply: str, headers: dict[str, str]) -> None:
+    async def publish_batch(self, messages: Sequence[Outgoing]) -> None:
+        for _, reply, headers, _ in messages:
+            self._publish(reply, headers_of(headers))
+
+    def _publish(self, reply: bytes, headers: dict[str, str]) -> None:
         own = headers["Nats-Msg-Id"].rpartition(".")[2]
         if own == self._log.never:
             answer_later = asyncio.get_running_loop().call_later
@@ -81,15 +86,13 @@ class FakeClient:
             asyncio.get_running_loop().call_later(self._log.slow, self._answer, reply, answer)
 
     def _answer(
-        self, reply: str, answer: dict[str, Any], headers: dict[str, str] | None = None
+        self, reply: bytes, answer: dict[str, Any], headers: dict[str, str] | None = None
     ) -> None:
         if not self._listens:
             return
-        assert self._reply is not None
-        nobody: Any = None
-        data = json.dumps(answer).encode()
-        message = Msg(_client=nobody, subject=reply, data=data, headers=headers)
-        asyncio.ensure_future(self._reply(message))  # noqa: RUF006
+        assert self._take is not None
+        raw = b"" if headers is None else raw_headers(headers)
+        self._take([(reply, b"", raw, json.dumps(answer).encode())])
 
     async def close(self) -> None:
         self._open = self._listens = False

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext, api
 
+from heimdall_reactive.dataflow.batch_client import BatchClient
 from heimdall_reactive.dataflow.log_client import LogError
-from heimdall_reactive.dataflow.pulling import RAN_OUT, ask, place_of, status_of
-from heimdall_reactive.dataflow.records import Record, read_record
+from heimdall_reactive.dataflow.pulling import RAN_OUT, Incoming, ask, place_of, status_of
+from heimdall_reactive.dataflow.records import Record, delivered_record
 
 from .exceptions import LogUnavailable
 from .options import LogOptions
@@ -48,13 +48,13 @@ class PullConsumer:
     """
 
     def __init__(
-        self, client: Client, js: JetStreamContext, options: LogOptions, subject: str,
+        self, client: BatchClient, js: JetStreamContext, options: LogOptions, subject: str,
         start: int, target: int,
     ) -> None:  # fmt: skip
         self._client, self._js, self._options = client, js, options
         self._subject = subject
         self._next, self._target = start, target
-        self._came: deque[Msg] = deque()
+        self._came: deque[Incoming] = deque()
         self._event = asyncio.Event()
         self._subscription: Subscription | None = None
         self._consumer = ""
@@ -129,7 +129,7 @@ class PullConsumer:
         info = await self._js.add_consumer(self._options.stream, config)
         self._consumer = info.name
         self._inbox = self._client.new_inbox()
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._on_message)
+        self._subscription = await self._client.subscribe_batches(self._inbox, self._on_messages)
 
     async def _ask(self, count: int) -> None:
         await ask(
@@ -138,8 +138,8 @@ class PullConsumer:
         )  # fmt: skip
         self._asked += count
 
-    async def _on_message(self, message: Msg) -> None:
-        self._came.append(message)
+    def _on_messages(self, messages: Sequence[Incoming]) -> None:
+        self._came.extend(messages)
         self._event.set()
 
     async def _take(self) -> list[Record]:
@@ -153,7 +153,7 @@ class PullConsumer:
         records: list[Record] = []
         while self._came:
             message = self._came.popleft()
-            if (status := status_of(message)) is not None:
+            if (status := status_of(message[1], message[2])) is not None:
                 self._on_status(status)
                 break
             self._asked -= 1
@@ -172,7 +172,7 @@ class PullConsumer:
             self._session = -1
 
 
-def _record(message: Msg) -> Record:
-    place = place_of(message)
-    record = read_record(message.subject, message.data, message.headers, place.stream)
+def _record(message: Incoming) -> Record:
+    place = place_of(message[1])
+    record = delivered_record(message, place.stream)
     return record if record.received else replace(record, received=place.stored)
