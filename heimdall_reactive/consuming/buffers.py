@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
 
 from heimdall_reactive.base.exceptions import ConfigurationError, StreamOverflow
 from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.stats import ConsumerStats
 
-__all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "ConsumerOverflow"]
+__all__ = ["WAITING_LIMIT", "Buffer", "Buffers", "ConsumerOverflow", "Run"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,20 @@ BlockOr: TypeAlias = ConsumerOverflow | Literal["block"]
 """The same, or the server is held back for a while, see `Holding`."""
 
 WAITING_LIMIT: Final = 1024  # values that wait for a consumer where it does not say how many
+
+
+class Run(NamedTuple, Generic[T]):
+    """Values that were taken at once.
+
+    Attributes:
+        values: the oldest first.
+        first: number of the first of them, from 0 on, dropped ones included.
+        dropped: values that had no room until then.
+    """
+
+    values: list[T]
+    first: int
+    dropped: int
 
 
 class Hold(Protocol):
@@ -117,6 +131,13 @@ class Buffer(Generic[T]):
             if self._holding and 2 * len(self._items) <= self.maxsize:
                 self.let_go()
             return item
+
+    def take_many(self, limit: int) -> Run[T]:
+        """Remove the oldest values, as many as wait and so many at the most."""
+        with self.lock:
+            first = self.delivered + self.dropped
+            count = min(limit, len(self._items))
+            return Run([self.take() for _ in range(count)], first, self.dropped)
 
     def let_go(self) -> None:
         """Hold the server back no longer for this consumer."""

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -17,11 +17,12 @@ from reactivex.disposable import SingleAssignmentDisposable
 from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.stats import ConsumerStats
 
-from .buffers import Buffer, Buffers
+from .buffers import Buffer, Buffers, Run
 
 __all__ = ["Inlet", "MessageStream", "detach"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 # Seconds of messages in a row; then the loop has its turn, though more may wait: they may come
 # faster than they are taken, forever.
@@ -130,18 +131,29 @@ class MessageStream(AsyncIterator[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T:
+    def __anext__(self) -> Coroutine[Any, Any, T]:
         """Return the next message.
 
         Raises:
             StreamOverflow: an `error` stream was too slow; once, after what had still room.
         """
+        return self._take(self._buffer.take)
+
+    def _next_many(self, limit: int) -> Coroutine[Any, Any, Run[T]]:
+        """Return all that waits at once, one message or more; as `__anext__` does.
+
+        Args:
+            limit: messages at the most.
+        """
+        return self._take(lambda: self._buffer.take_many(limit))
+
+    async def _take(self, take: Callable[[], R]) -> R:
         if time.monotonic() > self._inlet.until:
             await self._inlet.give_way()
         while True:
             with self._buffer.lock:
                 if self._buffer:
-                    return self._buffer.take()
+                    return take()
                 if self._buffer.overflowed and not self._failed:
                     self._failed = True
                     self._end()

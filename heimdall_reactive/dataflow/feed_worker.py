@@ -61,6 +61,7 @@ class FeedWorker:
         self._log = log
         self._publisher = publisher
         self._copy = copy
+        self._headers = {COPY: copy}
         self._stats = HolderStats()
         self._reader: Reader | None = None
         self._outbound: Outbound | None = None
@@ -208,7 +209,7 @@ class FeedWorker:
             own = f"{self._copy}-{self._own}-{self._numbers}"
         return Record(
             item.channel, item.data, own, received=item.received, text=item.text,
-            headers={COPY: self._copy},
+            headers=self._headers,
         )  # fmt: skip
 
     def _settled(self, record: Record, ack: Ack | None) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from pydantic_core import from_json
+
 from heimdall_reactive import ChannelProtocol, ConfigurationError, InvalidEndpoint
 
-from .ids import IdRule, NoMessageId, id_rule, number_rule
+from .ids import IdRule, NoMessageId, id_rule, number_of, number_rule
 from .outbound import Sending
 from .records import FEED, subject
 
@@ -114,6 +116,7 @@ class Feed:
         It raises `NoMessageId` for a message that must have an id and has none.
         """
         own, place = id_rule(self.id), number_rule(self.offset or self.id)
+        same = self.offset is None and not self.single  # the id says where it is
         protocol, single, whole = self.protocol, self.single, self.channel
         optional = callable(self.id)
         fields = self.id if isinstance(self.id, str) else "field id or seq"
@@ -135,7 +138,8 @@ class Feed:
                     return None
                 raise NoMessageId(channel, fields)
             raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
-            return Taken(channel, name, place(value), raw, text)
+            offset = number_of(name) if same else place(value)
+            return Taken(channel, name, offset, raw, text)
 
         return open_
 
@@ -157,6 +161,10 @@ def parsed(message: str | bytes) -> Any:
     """Return a message as rules for ids and offsets get it: plain JSON where it is that."""
     if isinstance(message, bytes):
         return message
+    try:
+        return from_json(message)  # a third of the time of `json`, and stricter
+    except ValueError:
+        pass
     try:
         return json.loads(message)
     except (ValueError, RecursionError):

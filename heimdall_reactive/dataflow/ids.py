@@ -15,13 +15,17 @@ from typing import Any, Final, TypeAlias
 
 from heimdall_reactive import ConfigurationError
 
-__all__ = ["FIELDS", "IdRule", "NoMessageId", "RecentIds", "id_rule", "number_rule", "plain_id"]
+__all__ = [
+    "FIELDS", "IdRule", "NoMessageId", "RecentIds", "id_rule", "number_of", "number_rule",
+    "plain_id",
+]  # fmt: skip
 
 FIELDS: Final = ("id", "seq")
 """The fields of a JSON object that are looked for where no id rule is given."""
 
 MAX_ID: Final = 128  # characters of an id that is kept as it is
 PLAIN: Final = re.compile(rf"[!-~]{{1,{MAX_ID}}}").fullmatch
+NUMBER: Final = re.compile("-?[0-9]{1,19}").fullmatch
 
 IdRule: TypeAlias = str | Callable[[Any], str | int | None]
 """The name of a field, or a function of the message that returns its id; None leaves it out."""
@@ -103,12 +107,12 @@ def id_rule(rule: IdRule | None) -> Callable[[Any], str | None]:
 def number_rule(rule: IdRule | None) -> Callable[[Any], int | None]:
     """Return the function that reads the offset of a message, None where it has none."""
     read = id_rule(rule)
+    return lambda message: number_of(read(message))
 
-    def number(message: Any) -> int | None:
-        found = read(message)
-        return int(found) if found is not None and _is_number(found) else None
 
-    return number
+def number_of(own: str | None) -> int | None:
+    """Return an id as a whole number, None where it is none, or does not fit 64 bits."""
+    return int(own) if own is not None and NUMBER(own) else None
 
 
 def plain_id(value: Any) -> str | None:
@@ -123,8 +127,3 @@ def plain_id(value: Any) -> str | None:
     if PLAIN(text):
         return text
     return f"sha256:{sha256(text.encode(errors='surrogatepass')).hexdigest()}"
-
-
-def _is_number(text: str) -> bool:
-    digits = text.removeprefix("-")
-    return len(digits) <= 19 and digits.isascii() and digits.isdecimal()

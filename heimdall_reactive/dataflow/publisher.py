@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -137,14 +137,9 @@ class LogPublisher:
             record: what is written.
             settled: told of the record and the answer of the log; None where it never takes it.
         """
-        await self.put_all((record,), settled)
-
-    async def put_all(self, records: Iterable[Record], settled: Settled | None = None) -> None:
-        """Add records, as `put` does each."""
-        for record in records:
-            while self._is_full():
-                await self._freed.wait()
-            self.add(record, settled)
+        while self._is_full():
+            await self._freed.wait()
+        self.add(record, settled)
 
     def add(self, record: Record, settled: Settled | None = None) -> None:
         """Add a record, beyond the limit if need be."""

@@ -68,6 +68,9 @@ class Reader:
         self.feed = feed
         self.offset = offset
         self._stats = ReaderStats()
+        # Taken from the stream, and not handled: a rule raised. Then the number of the first.
+        self._came: deque[str | bytes] = deque()
+        self._number = 0
         self._dropped = 0  # that were looked at
         self._refetched = 0  # of them, that come again
         self._events: list[_ReaderEvent] = []  # taken, and not handed out: a batch was cut short
@@ -93,7 +96,7 @@ class Reader:
         self._stream = self.store.stream(limit, "block", name="reader")
         self._observed = [
             self.store.gaps.subscribe(self._on_gap),
-            self.store.messages.subscribe(self._on_message),
+            *([] if feed.resume is None else [self.store.messages.subscribe(self._on_message)]),
             *(self.store.channel(name).subscribe(lambda _: None) for name in feed.channels),
         ]
         self.store.connect()
@@ -108,7 +111,8 @@ class Reader:
     @property
     def lag(self) -> float:
         """Seconds for which a message has waited here, at most; 0 where none waits."""
-        return time.monotonic() - self._looked[1] if self._stream.stats.waiting else 0.0
+        waits = self._came or self._stream.stats.waiting
+        return time.monotonic() - self._looked[1] if waits else 0.0
 
     @property
     def seen(self) -> tuple[tuple[str, str], ...]:
@@ -133,8 +137,9 @@ class Reader:
             Exception: what a rule for ids or offsets raised, in the same way.
         """
         now = self._stream.stats
-        if (handed := now.delivered + now.dropped) >= self._looked[0]:
-            self._looked = handed + now.waiting, time.monotonic()
+        came = now.delivered + now.dropped + now.waiting
+        if came - now.waiting - len(self._came) >= self._looked[0]:
+            self._looked = came, time.monotonic()
         events = self._events
         if not events and (failure := self._failure) is not None:
             self._failure = None
@@ -144,13 +149,14 @@ class Reader:
         with suppress(TimeoutError):
             while not events:
                 try:
-                    message = await self._next(deadline)
+                    if not self._came:
+                        await self._fetch(limit, deadline)
                 except StopAsyncIteration:
                     events.extend(self._late_gaps(0.0))
                     if not events:
                         raise self._end() from self.store.state.value.error
                     break
-                await self._take(message, limit, events)
+                self._handle(limit, events)
                 if deadline is not None and clock() >= deadline:
                     break
         events.extend(self._late_gaps(GAP_PATIENCE))
@@ -184,6 +190,7 @@ class Reader:
     async def aclose(self) -> None:
         """Close, and forget what waits. Idempotent."""
         await self.stop()
+        self._came.clear()
         await self._stream.aclose()
 
     def close(self) -> None:
@@ -209,36 +216,36 @@ class Reader:
 
     # What came
 
-    async def _next(self, deadline: float | None) -> str | bytes:
-        if self._stream.stats.waiting:  # no time-out: it would end a mere turn of the loop
-            return await anext(self._stream)
-        async with asyncio.timeout_at(deadline):
-            return await anext(self._stream)
-
-    async def _take(self, message: str | bytes, limit: int, events: list[_ReaderEvent]) -> None:
-        """Handle a message, and those that wait behind it: none of these has to be waited for."""
-        left = min(self._stream.stats.waiting, limit - 1)
-        try:
-            self._add(message, events)
-            for _ in range(left):
-                self._add(await anext(self._stream), events)
-        except Exception as error:
-            if not events:
-                raise
-            self._failure = error
-
-    def _mark_breaks(self) -> None:
-        """Mark what is missing before the message just taken; the store may be on a thread."""
-        now = self._stream.stats
-        if (count := now.dropped - self._dropped) > 0:
-            self._dropped = now.dropped
+    async def _fetch(self, limit: int, deadline: float | None) -> None:
+        """Take what waits, and mark what is missing before it."""
+        # No time-out where something waits: it would end a mere turn of the loop.
+        waits = self._stream.stats.waiting > 0
+        async with asyncio.timeout_at(None if waits else deadline):
+            run = await self._stream._next_many(limit)
+        self._came.extend(run.values)
+        self._number = run.first
+        if (count := run.dropped - self._dropped) > 0:
+            self._dropped = run.dropped
             if self._go_back():
                 self._refetched += count
             else:
                 self._tracks.mark("overflow", None, time.time(), time.monotonic())
-        number = now.delivered + now.dropped - 1
-        while self._session_gaps and self._session_gaps[0][0] <= number:
-            self._mark_reconnect()
+
+    def _handle(self, limit: int, events: list[_ReaderEvent]) -> None:
+        """Handle what was taken; none of it has to be waited for."""
+        came, now = self._came, time.time()
+        try:
+            for _ in range(min(limit, len(came))):
+                while self._session_gaps and self._session_gaps[0][0] <= self._number:
+                    self._mark_reconnect()
+                self._number += 1
+                message = came.popleft()
+                if not self._stale:  # it comes again, behind what is missing before it
+                    self._add(message, now, events)
+        except Exception as error:
+            if not events:
+                raise
+            self._failure = error
 
     def _go_back(self) -> bool:
         """Ask the server again for what had no room; return whether it can give it."""
@@ -255,10 +262,7 @@ class Reader:
         self._stats.again += 1
         return True
 
-    def _add(self, message: str | bytes, events: list[_ReaderEvent]) -> None:
-        self._mark_breaks()
-        if self._stale:
-            return  # it comes again, behind what is missing before it
+    def _add(self, message: str | bytes, now: float, events: list[_ReaderEvent]) -> None:
         taken = self._open(message)
         if taken is None:
             self._stats.left_out += 1
@@ -267,7 +271,6 @@ class Reader:
             self.offset = taken.offset
         if taken.id is not None and not self._ids.add((taken.channel, taken.id)):
             return
-        now = time.time()
         if (missed := self._tracks.next(taken, now)) is not None:
             self._stats.gaps += 1
             events.append(missed)
@@ -282,7 +285,7 @@ class Reader:
 
     def _late_gaps(self, patience: float) -> list[_ReaderEvent]:
         """Return the gaps whose channels are quiet."""
-        while self._session_gaps and self._stream.stats.waiting == 0:
+        while self._session_gaps and not self._came and self._stream.stats.waiting == 0:
             self._mark_reconnect()
         found = self._tracks.late(time.monotonic() - patience)
         self._stats.gaps += len(found)

@@ -12,7 +12,7 @@ from heimdall_reactive import ConfigurationError, StreamOverflow
 from heimdall_reactive.consuming.buffers import Buffer, Buffers, ConsumerOverflow
 
 POLICIES: list[ConsumerOverflow] = ["latest", "drop_oldest", "drop_newest", "error"]
-STEPS = st.lists(st.sampled_from(["put", "put", "keep", "take", "clear", "drop_all"]))
+STEPS = st.lists(st.sampled_from(["put", "put", "keep", "take", "take_many", "clear", "drop_all"]))
 
 
 class Model:
@@ -58,6 +58,12 @@ def test_a_buffer_is_what_its_model_is(
         elif step == "take":
             with pytest.raises(IndexError):
                 buffer.take()
+        elif step == "take_many":
+            values = [value for value, _ in model.items[:2]]
+            del model.items[:2]
+            first = buffer.delivered + buffer.dropped
+            assert buffer.take_many(2) == (values, first, buffer.dropped)
+            model.gone["delivered"] += len(values)
         elif step == "clear":
             buffer.clear()
             model.items.clear()

@@ -128,19 +128,20 @@ async def test_what_came_of_an_earlier_connection_is_forgotten(
 async def test_a_taker_that_raises_costs_its_batch_and_not_the_connection(
     log_server: NatsServer,
 ) -> None:
-    client, taken = BatchClient(), asyncio.Event()
+    client, bad, good = BatchClient(), asyncio.Event(), asyncio.Event()
     await client.connect(log_server.url)
 
     def take(batch: Sequence[Incoming]) -> None:
         if batch[0][3] == b"bad":
+            bad.set()
             raise LookupError
-        taken.set()
+        good.set()
 
     subscription = await client.subscribe_batches("batches.of.mine", take)
-    await client.publish("batches.of.mine", b"bad")
-    await client.flush()
-    await client.publish_batch([(b"batches.of.mine", b"", raw_headers({}), b"good")])
-    await asyncio.wait_for(taken.wait(), 5)
+    for which, event in ((b"bad", bad), (b"good", good)):
+        await client.publish_batch([(b"batches.of.mine", b"", raw_headers({}), which)])
+        async with asyncio.timeout(5):
+            await event.wait()
     await subscription.unsubscribe()
     parser: Any = client._parser
     assert not parser.takers
@@ -165,7 +166,8 @@ async def test_the_log_is_written_and_read_by_both_ways(
     assert (log.client._parser is not None) == (way == "by the batch")
     publisher = LogPublisher(log.dial, stream)
     publisher.start()
-    await publisher.put_all([Record("c", b"%d" % n, str(n), received=1.5) for n in range(count)])
+    for number in range(count):
+        await publisher.put(Record("c", b"%d" % number, str(number), received=1.5))
     async with asyncio.timeout(10):
         await publisher.flush()
     assert await publisher.aclose() == 0
