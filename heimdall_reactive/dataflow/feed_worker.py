@@ -21,6 +21,7 @@ from .feeds import Feed, parsed
 from .gap_tracker import MOST, Known
 from .gaps import Missed
 from .ids import number_rule
+from .last_records import last_records
 from .log_client import Ack, Log, LogError
 from .outbound import Outbound
 from .publisher import LogPublisher
@@ -178,8 +179,7 @@ class FeedWorker:
             name.endswith("*") for name in names
         ):  # the server has named those that it stands for
             names.update(filter(self.feed.takes, await self._log.channels()))
-        found = [await self._log.last(name) for name in sorted(names)]
-        last = [record for record in found if record is not None]
+        last = await last_records(self._log, sorted(names))
         self._acked = {record.channel: (record.id, record.seq) for record in last}
         seen: list[tuple[str, str]] = []
         if self.feed.resume is not None and self.feed.rewind:

@@ -252,6 +252,7 @@ async def provide(js: JetStreamContext, stream: str, settings: StreamSettings | 
                 max_bytes=settings.max_bytes,
                 duplicate_window=min(settings.duplicate_window, settings.max_age),
                 num_replicas=settings.replicas,
+                allow_direct=True,
             ))  # fmt: skip
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise LogError(f"the log gives no stream {stream!r}: {told(error)}") from None
