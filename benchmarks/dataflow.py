@@ -1,7 +1,8 @@
 """Measure the way into the log and out of it: `python -m benchmarks.dataflow`.
 
 Everybody stands side by side in each round: the store alone, plain `nats-py`, the ingest, `use_log`
-and Spark. The feed and the log are processes of their own, on the same machine.
+and Spark. The feed and the log are processes of their own, on the same machine: what is measured is
+the CPU time of the process that reads or writes, and the time on the clock only through Spark.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import cache
@@ -26,7 +28,7 @@ from tests.dataflow.nats_server import NatsServer, version
 
 from . import machine, report
 from .log_feed import message, running
-from .measuring import Case, Skipped, Spent, Step, Stopwatch, run
+from .measuring import Case, Skipped, Step, run
 
 __all__ = ["PAGE", "RESULTS", "cases", "main"]
 
@@ -37,8 +39,10 @@ CHANNELS: Final = (1, 8, 32)
 COPIES: Final = (1, 2, 3)
 WINDOW: Final = 256  # publications that plain nats-py has under way
 FETCH: Final = 1000
+CPU: Final = "CPU µs a message"
 BATCH: Final = 20_000  # rows of a batch of Spark
 MODEL: Final = "tests.dataflow.spark_models:Tick"
+AS: Final = {"Heimdall-Copy": "host-1234-abcdef"}  # an ingest's record has this header
 PATIENCE: Final = 60.0  # seconds for one measurement
 
 
@@ -72,26 +76,25 @@ class Bench:
         return self.count // channels
 
     def step(
-        self, entry: str, column: int, work: Callable[[int], Coroutine[Any, Any, Spent]]
+        self, entry: str, column: int, work: Callable[[int], Coroutine[Any, Any, float]]
     ) -> Step:
-        """Make a step that measures microseconds a message, of the clock and of this process."""
+        """Make a step that measures microseconds a message."""
 
         def measure() -> Mapping[str, float]:
-            async def bounded() -> Spent:
+            async def bounded() -> float:
                 async with asyncio.timeout(PATIENCE):
                     return await work(column)
 
-            columns = asyncio.run(bounded()).columns(str(column), self.count)
-            return {name: value for name, value in columns.items() if value}
+            return {str(column): asyncio.run(bounded()) / self.count * 1e6}
 
         return Step(entry, measure)
 
     # Into the log
 
-    async def store_alone(self, channels: int) -> Spent:
+    async def store_alone(self, channels: int) -> float:
         """Receive everything, and keep nothing: one store for each channel."""
         take, done = countdown(self.each(channels) * channels)
-        watch = Stopwatch()
+        began = time.process_time()
         stores = [
             use_websocket(f"{self.feed}/c{n}/{self.each(channels)}", compression=None)
             for n in range(channels)
@@ -99,11 +102,11 @@ class Bench:
         for store in stores:
             store.messages.subscribe(take)
         await done.wait()
-        spent = watch.stop()
+        took = time.process_time() - began
         await asyncio.gather(*(store.aclose() for store in stores))
-        return spent
+        return took
 
-    async def publish(self, channels: int) -> Spent:
+    async def publish(self, channels: int) -> float:
         """Write the same messages with plain nats-py: acknowledged, so many under way."""
         import nats
 
@@ -119,17 +122,17 @@ class Bench:
             await js.publish(f"{stream}.in.c{channel}", message(number), headers=headers)
             window.release()
 
-        watch = Stopwatch()
+        began = time.process_time()
         async with asyncio.TaskGroup() as group:
             for number in range(self.count):
                 await window.acquire()
                 group.create_task(one(number))
-        spent = watch.stop()
+        took = time.process_time() - began
         await js.delete_stream(stream)
         await client.close()
-        return spent
+        return took
 
-    async def ingest(self, channels: int, copies: int = 1) -> Spent:
+    async def ingest(self, channels: int, copies: int = 1) -> float:
         """Read the feed into the log; it is over when the log has every message once."""
         stream, each = f"I{uuid4().hex}", self.each(channels)
         feeds = [
@@ -140,14 +143,14 @@ class Bench:
             for n in range(channels)
         ]  # fmt: skip
         async with await connect_log(self.log, stream) as log:
-            watch = Stopwatch()
+            began = time.process_time()
             running = [Ingest(self.log, stream, feeds, name=f"copy{n}") for n in range(copies)]
             await asyncio.gather(*(one.start() for one in running))
             await self._until_stored(log, stream, each * channels)
-            spent = watch.stop()
+            took = time.process_time() - began
             await asyncio.gather(*(one.aclose() for one in running))
             await log.js.delete_stream(stream)
-        return spent
+        return took
 
     async def _until_stored(self, log: Log, stream: str, count: int) -> None:
         pause = asyncio.Event()  # the log tells nobody how much it has: it has to be asked
@@ -155,7 +158,7 @@ class Bench:
             with suppress(TimeoutError):
                 await asyncio.wait_for(pause.wait(), 0.01)
 
-    async def ingest_copies(self, copies: int) -> Spent:
+    async def ingest_copies(self, copies: int) -> float:
         """Read the feed by redundant copies of eight channels."""
         return await self.ingest(8, copies)
 
@@ -172,11 +175,13 @@ class Bench:
         async with await connect_log(self.log, stream) as log:
             for first in range(0, self.count, WINDOW):
                 numbers = range(first, min(first + WINDOW, self.count))
-                await asyncio.gather(*(
-                    log.publish(Record(f"c{n % channels}", message(n), str(n))) for n in numbers
-                ))  # fmt: skip
+                records = (
+                    Record(f"c{n % channels}", message(n), str(n), received=time.time(), headers=AS)
+                    for n in numbers
+                )
+                await asyncio.gather(*map(log.publish, records))
 
-    def reading(self, entry: str, work: Callable[[str], Coroutine[Any, Any, Spent]]) -> list[Step]:
+    def reading(self, entry: str, work: Callable[[str], Coroutine[Any, Any, float]]) -> list[Step]:
         """Make the steps of one who reads, for each number of channels."""
 
         def step(channels: int) -> Step:
@@ -186,36 +191,65 @@ class Bench:
             self.filled(channels)
         return [step(channels) for channels in CHANNELS]
 
-    async def fetch(self, stream: str) -> Spent:
+    async def fetch(self, stream: str) -> float:
         """Read and parse with plain nats-py."""
         import nats
         from nats.js.api import AckPolicy, ConsumerConfig
 
         client = await nats.connect(self.log)
         config = ConsumerConfig(ack_policy=AckPolicy.NONE)
-        watch, left = Stopwatch(), self.count
+        began, left = time.process_time(), self.count
         reader = await client.jetstream().pull_subscribe(
             f"{stream}.in.*", stream=stream, config=config
         )
         while left:
             found = await reader.fetch(min(FETCH, left), timeout=10)
             left -= len([json.loads(one.data) for one in found])
-        spent = watch.stop()
+        took = time.process_time() - began
         await client.close()
-        return spent
+        return took
 
-    async def rx(self, stream: str) -> Spent:
+    async def rx(self, stream: str) -> float:
         """Read with `use_log`, one observer."""
         take, done = countdown(self.count)
-        watch = Stopwatch()
+        began = time.process_time()
         async with use_log(stream, servers=self.log, start="first") as store:
             store.messages.subscribe(take)
             await done.wait()
-            return watch.stop()
+            return time.process_time() - began
 
-    async def spark(self, stream: str) -> Spent:
-        """Count and sum by key in Spark, start and first batch not measured."""
-        return await asyncio.to_thread(_spark, self.log, stream, self.count)
+    async def tasks(self, stream: str) -> float:
+        """Read as the tasks of Spark do, in this process."""
+        try:
+            import heimdall_reactive.dataflow.spark  # noqa: F401 - not measured
+        except ImportError:
+            raise Skipped("the source needs pyspark and pyarrow") from None
+        from . import dataflow_spark
+
+        began = time.process_time()
+        rows = await asyncio.to_thread(dataflow_spark.tasks, self.log, BATCH, MODEL, stream)
+        assert rows == self.count, rows
+        return time.process_time() - began
+
+    # Through Spark
+
+    def through_spark(self) -> list[Step]:
+        """Make the steps of Spark: it alone, and with the log; in seconds of the clock."""
+        column = f"{BATCH:,} a batch"
+
+        def alone() -> Mapping[str, float]:
+            from .dataflow_spark import counted
+
+            rows, took = counted(_session(), "floor", messages=self.count, size=BATCH)
+            return {column: took / rows * 1e6}
+
+        def log() -> Mapping[str, float]:
+            from .dataflow_spark import stream
+
+            rows, took = stream(_session(), self.log, BATCH, MODEL, self.filled(8))
+            return {column: took / rows * 1e6}
+
+        return [Step("Spark, a source that reads nothing", alone), Step("Spark, the log", log)]
 
 
 @cache
@@ -225,13 +259,6 @@ def _session() -> Any:
     from .dataflow_spark import session
 
     return session()
-
-
-def _spark(log: str, stream: str, count: int) -> Spent:
-    from . import dataflow_spark
-
-    rows, seconds = dataflow_spark.stream(_session(), log, BATCH, MODEL, stream)
-    return Spent(seconds / rows * count, 0.0)  # Java and its workers are at work, not this process
 
 
 def cases(bench: Bench) -> list[Case]:
@@ -251,14 +278,15 @@ def cases(bench: Bench) -> list[Case]:
         for entry, work in (
             ("plain nats-py, fetch + json", bench.fetch),
             ("use_log", bench.rx),
-            (f"Spark, {BATCH:,} a batch", bench.spark),
+            (f"source of Spark, {BATCH:,} a batch", bench.tasks),
         )
         for step in bench.reading(entry, work)
     ]
     return [
-        Case("log in", "From the socket into the log", "µs a message", "channels", into),
-        Case("log copies", "Redundant copies, eight channels", "µs a message", "copies", copies),
-        Case("log out", "From the log", "µs a message", "channels", out),
+        Case("log in", "From the socket into the log", CPU, "channels", into),
+        Case("log copies", "Redundant copies, eight channels", CPU, "copies", copies),
+        Case("log out", "From the log", CPU, "channels", out),
+        Case("log to spark", "Through Spark", "µs a message", "batch", bench.through_spark()),
     ]
 
 
@@ -268,11 +296,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write-docs", action="store_true")
-    parser.add_argument("--no-run", action="store_true", help="only from the results there are")
     given = parser.parse_args()
-    if given.no_run:
-        report.write_docs(report.load(RESULTS), [PAGE])
-        return 0
     print(machine.describe(), "nats-server", version())
     results = []
     with tempfile.TemporaryDirectory() as folder, running() as feed:

@@ -72,10 +72,15 @@ def reader(url: str, count: int, model: str) -> None:
 
 def stream(spark: Any, url: str, size: int, model: str, name: str = STREAM) -> tuple[int, float]:
     """Count and sum by key over a stream; return rows and seconds without the first batch."""
-    frame = spark.readStream.format("heimdall").options(
-        servers=url, stream=name, model=model, startingOffsets="earliest", partitions=2,
-        maxRecordsPerBatch=size,
-    ).load()  # fmt: skip
+    return counted(
+        spark, "heimdall", servers=url, stream=name, model=model, startingOffsets="earliest",
+        partitions=2, maxRecordsPerBatch=size,
+    )  # fmt: skip
+
+
+def counted(spark: Any, kind: str, **options: Any) -> tuple[int, float]:
+    """Do so over any source."""
+    frame = spark.readStream.format(kind).options(**options).load()
     with tempfile.TemporaryDirectory() as folder:
         query = (
             frame.groupBy("key").agg({"*": "count", "value": "sum"})
@@ -88,11 +93,32 @@ def stream(spark: Any, url: str, size: int, model: str, name: str = STREAM) -> t
     return rows, sum(took["triggerExecution"] for _, took in batches) / 1000
 
 
+def tasks(url: str, size: int, model: str, name: str) -> int:
+    """Read all as Spark has it read, batch by batch, but in this process; return the rows."""
+    from pyspark.sql.streaming.datasource import ReadMaxRows
+
+    from heimdall_reactive.dataflow.spark import HeimdallDataSource
+
+    options = {"servers": url, "stream": name, "model": model, "startingOffsets": "earliest",
+               "partitions": "2"}  # fmt: skip
+    source = HeimdallDataSource(options)
+    reader: Any = source.streamReader(source.schema())
+    rows, start = 0, reader.initialOffset()
+    while (end := reader.latestOffset(start, ReadMaxRows(size))) != start:
+        for part in reader.partitions(start, end):
+            rows += sum(len(batch) for batch in reader.read(part))
+        start = end
+    reader.stop()
+    return rows
+
+
 def session() -> Any:
     """Start Spark in this machine's two cores."""
     from pyspark.sql import SparkSession
 
     from heimdall_reactive.dataflow.spark import register
+
+    from .spark_floor import FloorSource
 
     os.environ.update(PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1")
     root = str(Path(__file__).parent.parent)
@@ -108,6 +134,7 @@ def session() -> Any:
     )
     made.sparkContext.setLogLevel("ERROR")
     register(made)
+    made.dataSource.register(FloorSource)
     return made
 
 
