@@ -189,7 +189,7 @@ class Rows:
 
 def _text(name: str) -> str:
     """Return a name that a server chose as Arrow takes it: half a surrogate pair as `?`."""
-    return name.encode(errors="replace").decode()
+    return name if name.isascii() else name.encode(errors="replace").decode()
 
 
 def _import(name: str) -> Any:
