@@ -306,7 +306,11 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--no-run", action="store_true", help="only from the results there are")
     given = parser.parse_args()
+    if given.no_run:
+        report.write_docs(report.load(RESULTS), [PAGE])
+        return 0
     print(machine.describe(), "nats-server", version())
     results = []
     with tempfile.TemporaryDirectory() as folder, running() as feed:
