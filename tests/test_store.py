@@ -827,12 +827,12 @@ async def test_an_idle_store_holds_few_objects() -> None:
     """What most stores never use is made at its first use: 116 objects with Python 3.11."""
 
     async def connected() -> WebSocketStore[Any]:
-        store = use_websocket(url, compression=None)
+        store = use_websocket(urls.plain, compression=None)
         await store.wait_connected()
         await store.send(command("hold"))
         return store
 
-    with running() as url:
+    with running() as urls:
         stores = [await connected() for _ in range(5)]  # what all share
         gc.collect()
         before = len(gc.get_objects())
