@@ -23,6 +23,7 @@ from . import Receiver
 from .answer import AnswerReader
 from .inflating import Inflater, TooBig, packed_limit
 from .splitting import Outlets, Splitter
+from .taken import left_in_tls
 from .turns import turn
 
 __all__ = ["ReadingConnection"]
@@ -203,6 +204,8 @@ class ReadingConnection(ClientConnection, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the end of the socket, behind the frames that wait for the next turn."""
+        if rest := left_in_tls(self.transport):
+            self._unread.append(rest)
         self._read_on()
         if self._splitter.behind:
             self._lost_by.append(exc)
