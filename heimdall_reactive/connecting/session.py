@@ -100,6 +100,7 @@ class Session:
         )
         self._resends = resend
         self._batches = type(self) is Session and getattr(wire, "batches", False)
+        self._disowned = False
         self._gap: Gap | None = None  # held until the first message
         self._recovered = False
         self._pulse: Pulse | None = None
@@ -156,7 +157,8 @@ class Session:
             self._loop.call_soon_threadsafe(self._report_doubt, doubted)
 
     def disown(self) -> None:
-        """Leave the socket to the parent process."""
+        """Leave the socket to the parent process; in this one nobody is told of its end."""
+        self._disowned = True
         self._proofs.disown(INHERITED)
         leave(self.wire)
 
@@ -221,6 +223,8 @@ class Session:
 
     def on_closed(self, close: CloseInfo) -> None:
         """Handle the end of the socket."""
+        if self._disowned:  # a loop that goes on in a child reads what was left in its place
+            return
         self._stop()
         doubted = self._end_proofs()
         self._ended(self, replace(close, reason=self.mask(one_line(close.reason, MAX_REASON))))
