@@ -85,7 +85,7 @@ class StoreCore:
     """
 
     __slots__ = (
-        "__weakref__", "_bounded_hold", "_channels", "_claimed", "_complete_store",
+        "__weakref__", "_bounded_hold", "_channels", "_claims", "_complete_store",
         "_finish_store", "_holding", "_other_user", "_pending", "_plain", "_principal",
         "_token_mark",
         "bus", "connection", "journal", "life", "name", "options", "outbox", "publisher",
@@ -116,7 +116,9 @@ class StoreCore:
         self.values: Values[Any] = Values(self.bus)
         self._principal: object = None
         self._token_mark: int | None = None
-        self._claimed = claimed(Identity(options.access_token, options.principal))
+        # Who sends were queued for, by the mark from which on: since the last one who connected.
+        whose = claimed(Identity(options.access_token, options.principal))
+        self._claims: tuple[tuple[int, object], ...] = ((0, whose),)
         self._other_user = False  # what waits up to the mark may be another's than who connected
         self.runtime = Runtime(loop, self._bind, self._on_moved)
         self.outbox = Outbox(
@@ -244,10 +246,11 @@ class StoreCore:
             if self.connection.state.status is Status.FAILED:
                 self.connection.connect()
 
-        before, self._claimed = self._claimed, claimed(identity)
+        mark, (_, before), claim = self.outbox.mark(), self._claims[-1], claimed(identity)
         unused = self._principal is None or self._token_mark is not None
-        self._other_user = self._other_user or (unused and before != self._claimed)
-        self._token_mark = self.outbox.mark()
+        self._other_user = self._other_user or (unused and before != claim)
+        self._token_mark = mark
+        self._claims = (*self._claims, (mark, claim))
         self.journal.on_token("set")
         self.life.call(use)
 
@@ -307,15 +310,23 @@ class StoreCore:
         before, self._principal = self._principal, principal
         if callable(self.connection.identity.token):
             self.journal.on_token("provider")
+        other = before is not None and principal != before
         other_user, mark = self._other_user and current, self._token_mark
         if current:
             self._token_mark, self._other_user = None, False
-        other = before is not None and principal != before
+            self._claims = ((0, self._claims[-1][1]),)
+        elif not other:  # an attempt whose token has given way meanwhile, to the one of now
+            mark = self._queued_before(claimed(self.connection.dialled))
+            other_user = mark > 0
         if other:
             self.publisher.forget_message()
         text = "it was queued for another user or URL"
         if (other or other_user) and (count := self.outbox.clear(text, mark)):
             self.reporter.error(SendError(f"{count} sends were dropped: {text}", "dropped"))
+
+    def _queued_before(self, dialled: object) -> int:
+        """Return the mark up to which sends were queued before an identity was set; 0 is none."""
+        return next((mark for mark, claim in reversed(self._claims) if claim == dialled), 0)
 
     def on_session(self) -> None:
         """Subscribe the channels again, before what waits."""

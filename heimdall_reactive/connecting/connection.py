@@ -79,7 +79,7 @@ class Connection:
         runtime: Runtime,
     ) -> None:
         self.counters = Counters()
-        self.identity = Identity(options.access_token, options.principal)
+        self.identity = self.dialled = Identity(options.access_token, options.principal)
         self._endpoint = Hidden(endpoint)  # its user, password and query may be secret
         self._options = options
         self._decode, self._validate = codec.decode, codec.validate
@@ -277,7 +277,7 @@ class Connection:
             code, reason = self._machine.planned or (NORMAL_CLOSURE, "")
             self.reconnect(code, reason)
         if self._is_in(number, *DIALLING):
-            self._principal = upgrade.principal
+            self._principal, self.dialled = upgrade.principal, upgrade.identity
             self._listener.on_principal(upgrade.principal, upgrade.identity is self.identity)
         return self._is_in(number, *DIALLING)  # else an observer of that has disconnected
 

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import SecretStr
+from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import use_websocket
 from heimdall_reactive.base.exceptions import (
@@ -39,6 +40,7 @@ from heimdall_reactive.connecting.tokens import (
     principal_of,
 )
 from heimdall_reactive.testing import ScriptedPeer
+from tests.peers import peer, quick
 from tests.support import run
 
 CANARY = "s3cret-canary"
@@ -486,3 +488,28 @@ def test_the_principal_is_the_subject_of_a_jwt(
     token: SecretStr | None, principal: str | None
 ) -> None:
     assert principal_of(token) == principal
+
+
+async def test_what_was_queued_for_nobody_is_not_sent_by_an_attempt_whose_token_gave_way() -> None:
+    async def ask() -> str:
+        asked.set()
+        await answer.wait()
+        return "adas-token"
+
+    async def note(socket: ServerConnection) -> None:
+        async for message in socket:
+            got.append(message)  # noqa: PERF401 - as it comes
+
+    got: list[str | bytes] = []
+    asked, answer = asyncio.Event(), asyncio.Event()
+    async with peer(note) as url, quick(url, immediate=False) as store:
+        receipt = store.send("for nobody")
+        store.set_access_token(ask, principal="ada")
+        store.connect()
+        await asked.wait()
+        store.set_access_token(None)  # while the attempt of ada is under way
+        answer.set()
+        await store.wait_connected(8)
+        await store.send("now").delivered(8)
+        assert receipt.state == "dropped"
+    assert got == ["now"]
