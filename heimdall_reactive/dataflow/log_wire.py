@@ -218,11 +218,16 @@ class LogWire:
         return not self.held and self.loop.time() - self._beat_at > SILENT * BEAT
 
     async def _pull(self) -> None:
+        import nats.errors
+
         self._left = BATCH
-        await ask(
-            self._client, self._log.stream, self._consumer, self._inbox,
-            count=BATCH, expires=PATIENCE, heartbeat=BEAT,
-        )  # fmt: skip
+        try:
+            await ask(
+                self._client, self._log.stream, self._consumer, self._inbox,
+                count=BATCH, expires=PATIENCE, heartbeat=BEAT,
+            )  # fmt: skip
+        except nats.errors.Error as error:  # the connection has ended before this turn
+            self.lose(f"the log could not be asked for more ({type(error).__name__})")
 
     def _on_messages(self, messages: Sequence[Incoming]) -> None:
         self.heard_at = self._beat_at = self.loop.time()

@@ -270,6 +270,20 @@ async def test_records_that_the_stream_keeps_no_more_are_reported(
             assert "keeps 2 to 3 no more" in str(errors[0])
 
 
+async def test_a_request_that_ran_out_as_the_connection_ended_ends_the_session_quietly(
+    log_server: NatsServer,
+) -> None:
+    one = await feed(log_server)
+    async with one.log, one.store() as store:
+        await store.wait_connected(5)
+        session = store._core.connection.sessions.current
+        assert session is not None
+        wire: Any = session.wire
+        await wire._client.close()
+        await wire._pull()  # what a request that ran out in the same turn has started
+        await store.wait_for(lambda state: state.session == 2, 8)
+
+
 async def test_a_stream_that_is_not_there_is_dialled_again_until_it_is(
     log_server: NatsServer,
 ) -> None:

@@ -117,7 +117,7 @@ async def test_the_end_of_the_app_is_the_end_of_all_its_bindings(stage: Stage, l
         before = observers(store)
         app = Page(Panel(store), mounted=lambda app: app.bind_subject(store.state, bool))
         async with app.run_test():
-            assert observers(store) == before + 3
+            await until(lambda: observers(store) == before + 3)
         assert observers(store) == before
         stage.say(1)
         await until(lambda: seen == [{"n": 1}])
