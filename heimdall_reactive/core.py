@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from reactivex import Observable
 
@@ -37,6 +37,8 @@ from .requests import Request
 from .transports import choose
 
 __all__ = ["Seat", "StoreCore", "Supervise"]
+
+CLAIMS: Final = 100  # users before the newest that are remembered until one of them connects
 
 
 class Supervise(Protocol):
@@ -246,11 +248,12 @@ class StoreCore:
             if self.connection.state.status is Status.FAILED:
                 self.connection.connect()
 
-        mark, (_, before), claim = self.outbox.mark(), self._claims[-1], claimed(identity)
         unused = self._principal is None or self._token_mark is not None
-        self._other_user = self._other_user or (unused and before != claim)
-        self._token_mark = mark
-        self._claims = (*self._claims, (mark, claim))
+        (_, before), claim = self._claims[-1], claimed(identity)
+        self._token_mark = mark = self.outbox.mark()
+        if before != claim:
+            self._other_user = self._other_user or unused
+            self._claims = (*self._claims[-CLAIMS:], (mark, claim))
         self.journal.on_token("set")
         self.life.call(use)
 

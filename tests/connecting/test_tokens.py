@@ -513,3 +513,27 @@ async def test_what_was_queued_for_nobody_is_not_sent_by_an_attempt_whose_token_
         await store.send("now").delivered(8)
         assert receipt.state == "dropped"
     assert got == ["now"]
+
+
+async def test_what_was_queued_waits_for_the_next_token_of_the_same_user() -> None:
+    async def ask() -> str:
+        asked.set()
+        await answer.wait()
+        return "first"
+
+    async def note(socket: ServerConnection) -> None:
+        async for message in socket:
+            got.append(message)  # noqa: PERF401 - as it comes
+
+    got: list[str | bytes] = []
+    asked, answer = asyncio.Event(), asyncio.Event()
+    async with peer(note) as url:
+        store = quick(url, immediate=False, access_token=ask, principal="ada")
+        async with store:
+            receipt = store.send("for ada")
+            store.connect()
+            await asked.wait()
+            store.set_access_token("second", principal="ada")  # while the attempt is under way
+            answer.set()
+            await receipt.delivered(8)
+    assert got == ["for ada"]
