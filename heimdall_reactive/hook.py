@@ -83,13 +83,12 @@ def use_websocket(
         if checked.share
         else StoreCore(endpoint, checked, Codec(message_type), loop)
     )
-    if key is None:
-        return WebSocketStore(core, checked.immediate)
-    store = WebSocketStore[Any](core)
-    with _lock:
-        before, _keyed[key] = _keyed.get(key), store
+    before, store = None, WebSocketStore[Any](core)
+    if key is not None:
+        with _lock:
+            before, _keyed[key] = _keyed.get(key), store
     if before is not None:
-        before._life.call(before.close)  # on its own event loop, where closing only begins
+        before._life.close_soon()
     if checked.immediate:
         core.begin()
     return store

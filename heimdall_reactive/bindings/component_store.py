@@ -144,7 +144,7 @@ class ComponentStore:
 
 def _close_soon(store: WebSocketStore[Any] | None) -> None:
     if store is not None:
-        store._life.call(store.close)  # on its own event loop, where closing only begins
+        store._life.close_soon()
 
 
 READ: Final[dict[str, Callable[[WebSocketStore[Any]], Any]]] = {

@@ -95,6 +95,10 @@ class Lifecycle:
         else:
             self.runtime.post(command)
 
+    def close_soon(self) -> None:
+        """Close on the loop's thread, where that only begins; nobody waits."""
+        self.call(self.close)
+
     def call_later(self, delay: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call something in some seconds; on the loop's thread only."""
         return self.runtime.loop.call_later(delay, call)
