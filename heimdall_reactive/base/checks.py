@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from .headers import TOKEN
 
 __all__ = [
-    "Check", "instance", "is_duration", "is_names", "is_number", "is_place", "is_rate",
+    "Check", "instance", "is_count", "is_duration", "is_names", "is_number", "is_place", "is_rate",
     "is_text", "one_of", "optional",
 ]  # fmt: skip
 
@@ -23,6 +23,11 @@ def is_number(value: Any) -> bool:
 def is_duration(value: Any) -> bool:
     """Return whether a value is a number above 0; NaN is none."""
     return is_number(value) and value > 0
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value is a whole number of 1 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def is_rate(value: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from reactivex import Observable
 
+from heimdall_reactive.base.checks import is_count
 from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .gathering import Gathered
@@ -50,7 +51,7 @@ def latest_by(
     Raises:
         ConfigurationError: `limit` is not a whole number of 1 or more.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+    if not is_count(limit):
         raise ConfigurationError(f"limit must be a whole number of 1 or more, not {limit!r}")
     return LatestBy(source, key, limit, removes)
 

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
 
+from heimdall_reactive.base.checks import is_count
 from heimdall_reactive.base.exceptions import ConfigurationError, StreamOverflow
 from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.stats import ConsumerStats
@@ -71,7 +72,7 @@ class Buffer(Generic[T]):
     def __init__(
         self, maxsize: int, overflow: BlockOr, name: str, hold: Hold | None = None
     ) -> None:
-        if isinstance(maxsize, bool) or not isinstance(maxsize, int) or maxsize < 1:
+        if not is_count(maxsize):
             raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
         if overflow not in get_args(ConsumerOverflow) and (overflow != "block" or hold is None):
             known = ", ".join(get_args(ConsumerOverflow))

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
+from heimdall_reactive.base.checks import is_count
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.stats import ConsumerStats
@@ -98,7 +99,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         concurrency: int,
         handlers: AsyncHandlers,
     ) -> None:
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        if not is_count(concurrency):
             raise ConfigurationError(f"concurrency must be 1 or more calls, not {concurrency}")
         self._call = call
         self._buffer = buffer
