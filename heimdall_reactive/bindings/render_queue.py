@@ -82,10 +82,6 @@ class FrameThread:
             return calls
 
 
-def nothing() -> None:
-    """Return None, as a weak reference to what is gone does."""
-
-
 class RenderQueue:
     """The hop to a tree of components: the calls of one turn are one render.
 
@@ -101,7 +97,7 @@ class RenderQueue:
         kernel = _kernel()
         # Weakly, like the tree: a kernel context holds its widgets, these hold the tree, and by the
         # tree this queue is kept. So every closed tab would stay in memory.
-        self._kernel = nothing if kernel is None else weakref.ref(kernel)
+        self._kernel: Callable[[], Any] = (lambda: None) if kernel is None else weakref.ref(kernel)
         self._loop = running_loop() if kernel is None else None
         hop: Hop = Frames(self._loop) if self._loop else FrameThread("heimdall-ui", outside)
         self._wake = WakeUp(self._run, hop)
