@@ -114,6 +114,8 @@ FOREIGN = {
     "pytest": {"pytest_plugin"},
     "_pytest": set(),
     "rich": {"cli"},
+    "prompt_toolkit": {"cli"},
+    "shtab": {"cli"},
     "opentelemetry": {"otel"},
     "nats": {"dataflow"},
     "pyspark": {"dataflow"},

@@ -1,4 +1,4 @@
-"""The console script: `demo`, `serve`, `dashboard`, `watch`, `send`, `record` and `replay`."""
+"""The console script: `connect`, `watch`, `send` and all its other commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .arguments import parse
+from .dialing import SECRETS
 from .output import CommandError, Output, UsageError
 
 __all__ = ["main"]
@@ -27,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; `sys.argv` where None.
 
     Returns:
-        0 done, 1 failed, 2 wrong usage, 3 in doubt (`send`), 130 or 143 where `demo` or `send`
-        was interrupted.
+        0 done, 1 failed, 2 wrong usage, 3 in doubt (`send`, `connect`), 130 or 143 where `demo`
+        or `send` was interrupted.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     logging.getLogger("heimdall_reactive").addHandler(_silence)
@@ -51,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _secrets(arguments: Sequence[str]) -> list[str]:
-    """Return the tokens among the arguments, wherever they stand: no error may quote them."""
-    after = [value for name, value in pairwise(arguments) if name == "--token"]
-    joined = [item.partition("=")[2] for item in arguments if item.startswith("--token=")]
-    return [secret for secret in (*after, *joined) if secret]
+    """Return the secrets among the arguments, wherever they stand: no error may quote them."""
+    given = [value for name, value in pairwise(arguments) if name in SECRETS]
+    for item in arguments:
+        name, _, value = item.partition("=")
+        given += [value] if name in SECRETS else [item[2:]] if item.startswith("-H") else []
+    # Of a login the password alone, of a header its value.
+    return [part for value in given for part in (value, value.partition(":")[2].strip()) if part]

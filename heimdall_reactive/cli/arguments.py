@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import heimdall_reactive
-from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.devserver import ScriptStep, parse_script
 
+from . import values
+from .completion import SHELLS, completion
+from .connect import connect
 from .dashboard import dashboard
 from .demo import demo
+from .dialing import describe_dial, describe_reconnect, describe_token
 from .ingest import INGEST_TEXT, describe_ingest, ingest
 from .output import Output, UsageError, run
 from .record import record, replay
@@ -59,11 +59,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for add in (
-        _add_demo, _add_serve, _add_dashboard, _add_watch, _add_send, _add_record, _add_replay,
-        _add_ingest,
+        _add_demo, _add_connect, _add_watch, _add_send, _add_record, _add_replay, _add_serve,
+        _add_dashboard, _add_ingest, _add_completion,
     ):  # fmt: skip
         add(commands)
-    return parser.parse_args(arguments)
+    defaults: dict[str, Any] = {"quiet": False, "timestamps": False, "hex": False, "channel": []}
+    return parser.parse_args(arguments, argparse.Namespace(parser=parser, **defaults))
 
 
 def _command(
@@ -93,9 +94,9 @@ def _add_demo(commands: Any) -> None:
         "a terminal, plain lines elsewhere. The demo checks its own story: exit code 1 where "
         "the store did not heal as told.", calm=False,
     )  # fmt: skip
-    parser.add_argument("--seconds", type=_seconds, default=20.0, metavar="N",
+    parser.add_argument("--seconds", type=values.seconds, default=20.0, metavar="N",
                         help="about how long the story takes (default: 20)")  # fmt: skip
-    parser.add_argument("--port", type=_port, default=0, metavar="N",
+    parser.add_argument("--port", type=values.port, default=0, metavar="N",
                         help="port of the demo's server (default: a free one)")  # fmt: skip
 
 
@@ -108,10 +109,10 @@ def _add_serve(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
                         help="address to listen on (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--port", type=_port, default=3000, metavar="N",
+    parser.add_argument("--port", type=values.port, default=3000, metavar="N",
                         help="port to listen on; 0 takes a free one (default: 3000)")  # fmt: skip
     parser.add_argument(
-        "--script", type=_script, default=(), metavar="TEXT|@FILE",
+        "--script", type=values.script, default=(), metavar="TEXT|@FILE",
         help="what the server does and when, such as '2 drop; 4.5 refuse 503 2', or @ and the "
         "name of a file with such lines",
     )  # fmt: skip
@@ -119,7 +120,7 @@ def _add_serve(commands: Any) -> None:
     parser.add_argument("--echo", action="store_true",
                         help="send back every message that is no control message")  # fmt: skip
     parser.add_argument(
-        "--heartbeat", type=_seconds, metavar="N",
+        "--heartbeat", type=values.seconds, metavar="N",
         help="every N seconds publish on the channel 'stats', and send every connected user a "
         "random server message (none that ends a session)",
     )  # fmt: skip
@@ -137,9 +138,36 @@ def _add_dashboard(commands: Any) -> None:
                         help=f"{_ENDPOINT}; may be given several times")  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
                         help="address to listen on (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--port", type=_port, default=8080, metavar="N",
+    parser.add_argument("--port", type=values.port, default=8080, metavar="N",
                         help="port of the page; 0 takes a free one (default: 8080)")  # fmt: skip
-    _add_token(parser)
+    describe_token(parser)
+
+
+def _add_connect(commands: Any) -> None:
+    parser = _command(
+        commands, "connect", connect, "talk to an endpoint, at a prompt or in a pipe",
+        "Connect to any WebSocket server. At a terminal, type a line to send it, and see what "
+        "comes above the prompt; Ctrl-D ends. In a pipe, each line of standard input is a "
+        "message, what comes goes to standard output, and what becomes of the connection to "
+        "standard error. Connects again as the store does. Exit code 3 means 'in doubt': nothing "
+        "proves that the server has all that was written.", calm=True,
+    )  # fmt: skip
+    parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
+    add = parser.add_argument
+    add("-x", "--execute", action="append", default=[], metavar="MESSAGE",
+        help="send this instead of standard input; may be repeated")  # fmt: skip
+    add("-w", "--wait", type=values.wait, default=2.0, metavar="N|forever",
+        help="seconds to wait for answers after the last message of a pipe or of --execute "
+        "(default: 2)")  # fmt: skip
+    add("--history", metavar="FILE", help="keep what is typed for the next time")
+    _add_channel(parser)
+    describe_reconnect(parser)
+    _add_format(parser)
+    _add_view(parser)
+    add("-t", "--timestamps", action="store_true", help="print the time before each line")
+    add("-q", "--quiet", action="store_true",
+        help="in a pipe, print nothing about the connection but its last error")  # fmt: skip
+    describe_dial(parser)
 
 
 def _add_watch(commands: Any) -> None:
@@ -151,12 +179,10 @@ def _add_watch(commands: Any) -> None:
         calm=True,
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
-    parser.add_argument("--channel", action="append", default=[], metavar="NAME",
-                        help="subscribe to a channel, and print what comes on it instead of all "
-                        "messages; may be given several times")  # fmt: skip
-    _add_protocol(parser)
-    _add_token(parser)
+    _add_channel(parser)
+    describe_reconnect(parser)
     _add_view(parser)
+    describe_dial(parser)
 
 
 def _add_send(commands: Any) -> None:
@@ -170,13 +196,13 @@ def _add_send(commands: Any) -> None:
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     parser.add_argument("message", metavar="MESSAGE",
                         help="sent as it is; - reads it from standard input")  # fmt: skip
-    _add_protocol(parser)
-    _add_token(parser)
     parser.add_argument("--wait-reply", action="store_true",
                         help="print the answer that the protocol finds, or else the first message "
                         "that comes after it")  # fmt: skip
-    parser.add_argument("--timeout", type=_seconds, default=10.0, metavar="N",
+    parser.add_argument("--timeout", type=values.seconds, default=10.0, metavar="N",
                         help="seconds until it is written, and answered (default: 10)")  # fmt: skip
+    _add_format(parser)
+    describe_dial(parser)
 
 
 def _add_record(commands: Any) -> None:
@@ -188,10 +214,9 @@ def _add_record(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     parser.add_argument("file", metavar="FILE", help="the recording")
-    _add_protocol(parser)
-    _add_token(parser)
+    describe_reconnect(parser)
     _add_view(parser)
-    parser.set_defaults(channel=[])
+    describe_dial(parser)
 
 
 def _add_replay(commands: Any) -> None:
@@ -202,7 +227,7 @@ def _add_replay(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="the recording")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--speed", type=_speed, default=1.0, metavar="X",
+    pace.add_argument("--speed", type=values.speed, default=1.0, metavar="X",
                       help="how many times as fast as it happened (default: 1)")  # fmt: skip
     pace.add_argument("--instant", action="store_true", help="as fast as possible")
     _add_view(parser)
@@ -211,79 +236,45 @@ def _add_replay(commands: Any) -> None:
 def _add_ingest(commands: Any) -> None:
     summary = "write what endpoints send into a durable log"
     parser = _command(commands, "ingest", ingest, summary, INGEST_TEXT, calm=True)
-    describe_ingest(parser, _seconds, _count)
-    _add_token(parser)
+    describe_ingest(parser)
+    describe_token(parser)
+
+
+def _add_completion(commands: Any) -> None:
+    parser = _command(
+        commands, "completion", completion, "print a script that completes commands and options",
+        "Print a script for the shell. In bash: source <(heimdall-reactive completion bash). In "
+        "zsh: write it to _heimdall-reactive in a folder of $fpath. In fish: heimdall-reactive "
+        "completion fish > ~/.config/fish/completions/heimdall-reactive.fish.", calm=True,
+    )  # fmt: skip
+    parser.add_argument("shell", choices=SHELLS, help="which shell")
+
+
+def _add_channel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--subscribe", "--channel", dest="channel", action="append", default=[], metavar="CHANNEL",
+        help="subscribe to a channel, and print what comes on it instead of all messages; may be "
+        "repeated",
+    )  # fmt: skip
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--binary", action="store_true", help="send binary messages")
+    kind.add_argument("--hex", action="store_true",
+                      help="binary messages are hexadecimal digits, both ways")  # fmt: skip
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--json", action="store_true",
         help="print JSON lines: time and event (state, message, error); messages have format "
         "(json, text, or binary in base64) and data",
     )  # fmt: skip
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
-    parser.add_argument("--count", type=_count, metavar="N", help="end after N messages")
-
-
-def _add_protocol(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--protocol", metavar="MODULE:NAME",
-        help="what is said besides the messages: a SessionProtocol, or a class or function that "
-        "makes one without arguments, such as examples.protocols.home_assistant:HomeAssistant; "
-        "the current folder is searched first",
+    form.add_argument(
+        "--raw", action="store_true",
+        help="print messages only, with nothing added; all else goes to standard error",
     )  # fmt: skip
-
-
-def _add_token(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        "--token", metavar="T",
-        help="access token, sent as Authorization: Bearer; other users of this machine can see "
-        "it in the list of processes",
-    )  # fmt: skip
-    source.add_argument("--token-env", metavar="NAME",
-                        help="environment variable that holds the access token")  # fmt: skip
-    parser.add_argument(
-        "--allow-insecure-token", action="store_true",
-        help="send the token over ws:// to a host that is not this machine",
-    )  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    return _number(text, "not a number of seconds above 0")
-
-
-def _speed(text: str) -> float:
-    return _number(text, "no speed; use a number above 0, such as 2")
-
-
-def _number(text: str, complaint: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not (math.isfinite(number) and 0 < number <= 1e6):
-        raise argparse.ArgumentTypeError(f"{text!r} is {complaint}")
-    return number
-
-
-def _count(text: str) -> int:
-    if not (text.isdecimal() and text.isascii() and int(text[:9]) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text[:9])
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and text.isascii() and len(text) < 6 and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; use 0 to 65535")
-    return int(text)
-
-
-def _script(text: str) -> list[ScriptStep]:
-    try:
-        return parse_script(Path(text[1:]).read_text("utf-8") if text.startswith("@") else text)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise argparse.ArgumentTypeError(f"cannot read {text[1:]!r}: {why}") from None
-    except ConfigurationError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    parser.add_argument("--seconds", type=values.seconds, metavar="N", help="end after N seconds")
+    parser.add_argument("--count", type=values.count, metavar="N", help="end after N messages")

@@ -13,9 +13,8 @@ from heimdall_reactive import use_websocket, ws_config
 from heimdall_reactive.base.endpoints import redact
 from heimdall_reactive.base.exceptions import InvalidEndpoint
 
+from .dialing import CLOSE_TIMEOUT, Message, given_token
 from .output import CommandError, Output, UsageError
-from .tokens import given_token
-from .watch import CLOSE_TIMEOUT, Message
 
 if TYPE_CHECKING:
     from heimdall_reactive.dashboard import Board, Embedded

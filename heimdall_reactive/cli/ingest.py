@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from heimdall_reactive import ConfigurationError, HeimdallError
 from heimdall_reactive.base.starting import start_task
 
+from .dialing import given_token
 from .output import CommandError, Output, UsageError
 from .text import clock, printable
-from .tokens import given_token
+from .values import count, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,7 @@ _COUNTS: Final = (
 )  # fmt: skip
 
 
-def describe_ingest(
-    parser: argparse.ArgumentParser, seconds: Callable[[str], float], count: Callable[[str], int]
-) -> None:
+def describe_ingest(parser: argparse.ArgumentParser) -> None:
     """Say what may be written behind `ingest`."""
     add = parser.add_argument
     add("feeds", metavar="[CHANNEL=]ENDPOINT", nargs="+",
@@ -58,7 +56,7 @@ def describe_ingest(
         help="subscribe a channel of the server on every socket; may be repeated")  # fmt: skip
     add("--name", metavar="NAME", help="of this copy (default: host, process and a random part)")
     _describe_login(parser)
-    _describe_ids(parser, count)
+    _describe_ids(parser)
     group = parser.add_argument_group("copies that share the endpoints")
     add = group.add_argument
     add("--replicas", type=count, metavar="N", help="hold each endpoint in N of the copies; "
@@ -88,7 +86,7 @@ def _describe_login(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--nats-{name}", metavar=metavar, help=text)
 
 
-def _describe_ids(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> None:
+def _describe_ids(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what tells messages apart").add_argument
     add("--id", metavar="FIELD", help="the field with a message's id (default: id, else seq)")
     add("--single", action="store_true",

@@ -10,11 +10,18 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
-from .text import printable
+from .text import preview, printable
 
 __all__ = ["CommandError", "Output", "UsageError", "run"]
+
+# What the library's errors advise, and what does that here.
+_OPTIONS: Final = (
+    ("pass ssl= with a context that trusts it", "--cacert FILE trusts it, -k accepts any"),
+    ("pass access_token=", "pass --token or --auth"),
+    ("allow_insecure_token=True", "--allow-insecure-token"),
+)
 
 
 class CommandError(Exception):
@@ -55,12 +62,27 @@ class Output:
         """Write bytes as they are."""
         self._guard(lambda: (sys.stdout.buffer.write(data), sys.stdout.flush()))
 
-    def error(self, text: str) -> None:
+    def message(self, data: str | bytes) -> None:
+        """Write a message: as it came, but a terminal gets neither control characters nor bytes."""
+        if sys.stdout is not None and sys.stdout.isatty():
+            self.line(preview(data))
+        elif isinstance(data, str):
+            self.line(data)
+        else:
+            self.raw(data)
+
+    def status(self, text: str) -> None:
         """Write one line to standard error."""
         for secret in self._secrets:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
         with contextlib.suppress(OSError):
-            print(f"heimdall-reactive: error: {printable(text)}", file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
+
+    def error(self, text: str) -> None:
+        """Write what went wrong as one line to standard error."""
+        for option, here in _OPTIONS:
+            text = text.replace(option, here)
+        self.status(f"heimdall-reactive: error: {text}")
 
     def _guard(self, write: Callable[[], object]) -> None:
         if self.failure is not None:

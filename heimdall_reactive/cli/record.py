@@ -11,8 +11,10 @@ from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.recording import record as recording_of
 from heimdall_reactive.recording import replay as replay_of
 
+from .dialing import Message, lasting_store
 from .output import CommandError, Output
-from .watch import Message, connect, follow, has_ended
+from .show import show_all
+from .watch import follow, has_ended
 
 __all__ = ["record", "replay"]
 
@@ -23,13 +25,13 @@ async def record(options: argparse.Namespace, out: Output) -> int:
     Raises:
         CommandError: the store gave up, or the file cannot be written.
     """
-    async with connect(options) as store:
+    async with lasting_store(options) as store:
         try:
             recorder = recording_of(store, options.file)
         except RecordingError as error:
             raise CommandError(str(error)) from None
         try:
-            await follow(store, options, out, _has_ended)
+            await follow(store, options, show_all(options, out), _has_ended)
         finally:
             await recorder.aclose()
     if recorder.error is not None:
@@ -49,7 +51,7 @@ async def replay(options: argparse.Namespace, out: Output) -> int:
     except (RecordingError, ConfigurationError) as error:
         raise CommandError(str(error)) from None
     async with store:
-        await follow(store, options, out, _is_bad)
+        await follow(store, options, show_all(options, out), _is_bad)
     return 0
 
 

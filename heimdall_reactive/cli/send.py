@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from contextlib import suppress
 from typing import Any, Final
 
-from heimdall_reactive import Receipt, WebSocketStore, use_websocket
+from heimdall_reactive import Receipt, WebSocketStore
 from heimdall_reactive.base.exceptions import ConnectTimeout, HeimdallError
 from heimdall_reactive.base.session_protocol import overrides
 from heimdall_reactive.base.state import ConnectionState, Status
 
-from .output import CommandError, Output, UsageError
-from .protocols import given_protocol, text_of
-from .text import preview
-from .tokens import given_token
+from .dialing import store_of
+from .output import CommandError, Output
+from .protocols import given_protocol, payload_of, text_of
 
 __all__ = ["send"]
 
@@ -36,21 +34,17 @@ async def send(options: argparse.Namespace, out: Output) -> int:
         UsageError: there is no such protocol, or it is not sent such a message.
     """
     protocol = given_protocol(options)
-    text = _message(options.message)
-    message = text if protocol is None else _json(text)
+    message = payload_of(_given(options.message), options)
     asks = options.wait_reply and protocol is not None and overrides(protocol, "correlate")
-    token = given_token(options)
-    message_type: Any = str | bytes if protocol is None else Any
-    store: WebSocketStore[Any] = use_websocket(
-        options.endpoint,
-        message_type=message_type,
-        protocol=protocol,
-        access_token=token,
-        allow_insecure_token=options.allow_insecure_token,
-        auto_reconnect=False,
-        max_reconnect_attempts=0,
-        open_timeout=options.timeout,
-        close_timeout=min(options.timeout, 10.0),
+    store = store_of(
+        options,
+        {
+            "protocol": protocol,
+            "auto_reconnect": False,
+            "max_reconnect_attempts": 0,
+            "open_timeout": options.timeout,
+            "close_timeout": min(options.timeout, 10.0),
+        },
     )
     receipt: Receipt | None = None
     async with store:
@@ -69,7 +63,7 @@ async def send(options: argparse.Namespace, out: Output) -> int:
             with suppress(HeimdallError):  # the closing handshake may bring the proof, too
                 await receipt.delivered(min(PROOF, options.timeout))
     if receipt is None or reply is not None:
-        _show(text_of(reply), out)
+        out.message(text_of(reply))
     elif receipt.state == "delivered":
         out.line("delivered")
     else:
@@ -113,27 +107,5 @@ def _late(state: ConnectionState, seconds: float) -> str:
     return f"no connection within {seconds:g} s"
 
 
-def _json(message: str) -> Any:
-    try:
-        return json.loads(message)
-    except ValueError:
-        raise UsageError("with --protocol a message is JSON, a text in quotes") from None
-
-
-def _message(text: str) -> str:
-    if text != "-":
-        return text
-    try:
-        return sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError:
-        raise CommandError("standard input is not UTF-8 text") from None
-
-
-def _show(reply: str | bytes, out: Output) -> None:
-    """Print a reply: as it came, but a terminal gets neither control characters nor bytes."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        out.line(preview(reply))
-    elif isinstance(reply, str):
-        out.line(reply)
-    else:
-        out.raw(reply)
+def _given(text: str) -> str | bytes:
+    return sys.stdin.buffer.read() if text == "-" else text

@@ -56,8 +56,7 @@ async def serve(options: argparse.Namespace, out: Output) -> int:
         raise CommandError(f"cannot listen on {address}: {why}; try another --port") from None
     try:
         _announce(server, options, out)
-        read_lines(lambda line: _obey(server, line, out))
-        work = [_tell(server, out), server.play(options.script)]
+        work = [_tell(server, out), server.play(options.script), _obey_all(server, out)]
         if options.heartbeat:
             work.append(_beat(server, options.heartbeat))
         await _together(work)
@@ -86,6 +85,12 @@ def _announce(server: DevServer, options: argparse.Namespace, out: Output) -> No
     out.line(f"try        heimdall-reactive watch {url}{path}{flag}")
     out.line("commands   one a line: drop, ban demo, refuse 503 2, ... or help; Ctrl-C ends")
     out.line()
+
+
+async def _obey_all(server: DevServer, out: Output) -> None:
+    """Perform the lines from standard input; its end is not the server's."""
+    async for line in read_lines():
+        _obey(server, line.decode("utf-8", "replace"), out)
 
 
 def _obey(server: DevServer, line: str, out: Output) -> None:

@@ -6,15 +6,14 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 __all__ = ["read_lines"]
 
-_LONGEST = 65_536  # characters of a line without an end
 
-
-def read_lines(take: Callable[[str], None]) -> None:
-    """Have each line of standard input taken on the running event loop, until its end.
+async def read_lines() -> AsyncGenerator[bytes, None]:
+    """Yield each line of standard input, without its end; no more is read before it is taken.
 
     A daemon thread reads the bare descriptor: a thread inside `sys.stdin` holds its lock, and
     the interpreter could not end.
@@ -25,10 +24,29 @@ def read_lines(take: Callable[[str], None]) -> None:
         return
     if _would_stop(descriptor):
         return
-    loop = asyncio.get_running_loop()
-    threading.Thread(
-        target=_read, args=(descriptor, loop, take), name="heimdall-stdin", daemon=True
-    ).start()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    taken, loop = threading.Semaphore(), asyncio.get_running_loop()
+
+    def read() -> None:
+        with suppress(RuntimeError):  # the loop has closed: nobody wants lines any more
+            data = b"-"
+            while data:
+                taken.acquire()
+                try:
+                    data = os.read(descriptor, 65_536)
+                except OSError:  # the input is gone
+                    data = b""
+                loop.call_soon_threadsafe(chunks.put_nowait, data)
+
+    threading.Thread(target=read, name="heimdall-stdin", daemon=True).start()
+    rest = b""
+    while data := await chunks.get():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line
+        taken.release()
+    if rest:
+        yield rest
 
 
 def _would_stop(descriptor: int) -> bool:
@@ -39,17 +57,3 @@ def _would_stop(descriptor: int) -> bool:
         return os.tcgetpgrp(descriptor) != os.getpgrp()
     except OSError:
         return True
-
-
-def _read(descriptor: int, loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> None:
-    rest = b""
-    try:
-        while data := os.read(descriptor, 4096):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                loop.call_soon_threadsafe(take, line.decode("utf-8", "replace"))
-            rest = rest[:_LONGEST]
-        if rest:
-            loop.call_soon_threadsafe(take, rest.decode("utf-8", "replace"))
-    except (OSError, RuntimeError):
-        return  # the input is gone, or the loop has closed: nobody wants lines any more
