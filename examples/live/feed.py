@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive import Receipt, WebSocketStore, use_websocket
 from heimdall_reactive.bindings import LatestBy, Window, latest_by, window
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
@@ -51,24 +51,45 @@ class Market:
 
     def __init__(self, store: WebSocketStore[Tick]) -> None:
         self.store = store
+        self.server: DevServer | None = None  # where it is ours
+        self.over = threading.Event()  # the feed sends nothing more
         self.rows: LatestBy[str, Tick] = latest_by(store.messages, lambda tick: tick.symbol)
         self.minute: Window[Tick] = window(
             store.messages, 60, 600, value=lambda t: t.price if t.symbol == "S000" else None
         )
 
+    def add(self, symbol: str) -> Receipt:
+        """Send a tick of one's own; the server sends it back, so it is a row like the others."""
+        return self.store.send(Tick(symbol=symbol, price=100, sent=time.time()))
+
+    def drop(self) -> None:
+        """Cut the line, and refuse the next two attempts, so that the countdown can be seen."""
+        if self.server is not None:
+            self.server.refuse(503, times=2)
+            self.server.drop()
+
 
 @contextmanager
-def market(rate: int = 1000) -> Iterator[Market]:
-    """Serve the feed, and follow it on a thread of its own."""
-    over = threading.Event()
-    with serve_in_thread(require_token=False) as server:
-        url = f"{server.url}/v1/ws/updates"
-        player = threading.Thread(target=lambda: server.call(play(server, rate, over)))
-        with use_websocket(url, message_type=Tick, loop="thread") as store:
-            store.wait_connected(10).result()
-            player.start()
-            try:
-                yield Market(store)
-            finally:
-                over.set()
-                player.join()
+def market(
+    rate: int = 1000, url: str | None = None, reconnect_delay: float = 3.0
+) -> Iterator[Market]:
+    """Serve the feed, and follow it on a thread of its own; or follow the one at a URL."""
+    if url is not None:
+        with use_websocket(
+            url, message_type=Tick, loop="thread", reconnect_delay=reconnect_delay
+        ) as store:
+            yield Market(store)
+        return
+    with (
+        serve_in_thread(require_token=False, echo=True) as server,
+        market(rate, f"{server.url}/v1/ws/updates", reconnect_delay) as live,
+    ):
+        live.server = server
+        live.store.wait_connected(10).result()
+        player = threading.Thread(target=lambda: server.call(play(server, rate, live.over)))
+        player.start()
+        try:
+            yield live
+        finally:
+            live.over.set()
+            player.join()

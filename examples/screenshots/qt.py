@@ -7,41 +7,36 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication
-from PySide6.QtWidgets import QApplication
+from pyqtgraph.Qt import QtCore, QtWidgets
 
-from examples.qt_app import Window
-from heimdall_reactive import use_websocket
-from heimdall_reactive.devserver import serve_in_thread
+from examples.live.feed import market
+from examples.live.qt_app import Window
 
 PICTURE = Path("docs/images/ui-qt.png")
-TEXTS = ("good morning", "is anybody there?", "see you")
 
 
-def make(picture: Path = PICTURE) -> None:
-    """Send some messages, drop the connection, and take a picture of the countdown."""
+def make(picture: Path = PICTURE, points: int = 60) -> None:
+    """Add a row, let the plot begin, drop the connection, and take a picture of the countdown."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    app = QApplication.instance() or QApplication(["qt_app", "-style", "Fusion"])
-    with (
-        serve_in_thread(require_token=False, echo=True) as server,
-        use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=5.0) as store,
-    ):
-        window = Window(store, server)
-        window.resize(440, 240)
+    app = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["qt", "-style", "Fusion"])
+    with market() as live:
+        window = Window(live)
+        window.resize(760, 420)
         window.show()
         until(app, window.box.isEnabled)
-        for text in TEXTS:
-            window.box.setText(text)
-            window.say()
-        until(app, lambda: TEXTS[-1] in window.newest.toPlainText())
-        window.drop()
-        until(app, lambda: "again in 4 s" in window.status.text())
+        window.box.setText("MINE")
+        window.add()
+        until(app, lambda: len(live.minute.value.x) > points, 30)
+        live.drop()
+        until(app, lambda: "again in 2 s" in window.status.text())
         window.grab().save(str(picture))
         window.close()
         window.deleteLater()
 
 
-def until(app: QCoreApplication, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+def until(
+    app: QtCore.QCoreApplication, condition: Callable[[], bool], timeout: float = 10.0
+) -> None:
     """Let the application go on until a condition holds."""
     end = time.monotonic() + timeout
     while not condition():

@@ -13,37 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
-from textual.widgets import Input, Label, Log
+from textual.widgets import Input, Label
 
-from examples.textual_app import Heimdall
-from heimdall_reactive import use_websocket
-from heimdall_reactive.devserver import serve_in_thread
+from examples.live.feed import Market, market
+from examples.live.textual_app import Live
 
 PICTURE = Path("docs/images/ui-textual.png")
-TEXTS = ("good morning", "is anybody there?", "see you")
-SIZE = (820, 454)  # pixels of 60 columns and 15 lines, with the frame of Textual's SVG
+POINTS = 60  # of the plot
+SIZE = (900, 552)  # pixels of 90 columns and 26 lines, with the frame of Textual's SVG
 
 
-async def draw() -> str:
-    """Send some messages, drop the connection, and return the countdown as an SVG."""
-    with (
-        serve_in_thread(require_token=False, echo=True) as server,
-        use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=5.0) as store,
-    ):
-        app = Heimdall(store, server)
-        async with app.run_test(size=(60, 15)) as pilot:
-            box = app.query_one(Input)
-            for text in TEXTS:
-                await until(pilot, lambda: not box.disabled)
-                box.focus().value = text
-                await pilot.press("enter")
-                await until(pilot, lambda: len(box.value) == 0)
-            await until(pilot, lambda: TEXTS[-1] in "".join(app.query_one(Log).lines))
-            await pilot.click("Button")
-            await until(
-                pilot, lambda: "again in 4 s" in str(app.query_one("#status", Label).visual)
-            )
-            return app.export_screenshot(title="python -m examples.textual_app")
+async def draw(live: Market) -> str:
+    """Add a row, let the plot begin, drop the connection, and return the countdown as an SVG."""
+    app = Live(live)
+    async with app.run_test(size=(90, 26)) as pilot:
+        box = app.query_one(Input)
+        await until(pilot, lambda: not box.disabled)
+        box.focus().value = "MINE"
+        await pilot.press("enter")
+        await until(pilot, lambda: len(live.minute.value.x) > POINTS, 30)
+        live.drop()
+        await until(pilot, lambda: "again in 2 s" in str(app.query_one("#status", Label).visual))
+        return app.export_screenshot(title="python -m examples.live.textual_app")
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool], timeout: float = 10.0) -> None:
@@ -55,7 +46,8 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], timeout: floa
 
 def take(path: Path = PICTURE) -> None:
     """Draw, and have Chromium make a PNG of it."""
-    svg = asyncio.run(draw())
+    with market() as live:
+        svg = asyncio.run(draw(live))
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
         page.write_text(

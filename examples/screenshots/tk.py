@@ -9,14 +9,13 @@ import tkinter as tk
 from collections.abc import Callable
 from pathlib import Path
 
-from examples.tk_app import window
-from heimdall_reactive import use_websocket
-from heimdall_reactive.devserver import serve_in_thread
+from examples.live.feed import market
+from examples.live.tk_app import window
 
 __all__ = ["display", "take"]
 
 PICTURE = Path("docs/images/ui-tk.png")
-TEXTS = ("good morning", "is anybody there?", "see you")
+POINTS = 60  # of the plot
 
 
 def display() -> str:
@@ -44,25 +43,21 @@ def display() -> str:
 
 
 def take(path: Path = PICTURE) -> None:
-    """Send some messages, drop the connection, and take the countdown."""
+    """Add a row, let the plot begin, drop the connection, and take the countdown."""
     os.environ["DISPLAY"] = where = display()
-    with (
-        serve_in_thread(require_token=False, echo=True) as server,
-        use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=5.0) as store,
-    ):
-        root = window(store, server)
+    with market() as live:
+        root = window(live)
         frame = root.winfo_children()[0]
-        status, log, box = (frame.nametowidget(name) for name in ("status", "log", "box"))
-        for number, text in enumerate(TEXTS):
-            until(root, lambda: not box.instate(["disabled"]))
-            box.insert(0, text)
-            box.focus_force()
-            until(root, lambda: root.focus_get() is box)
-            box.event_generate("<Return>")
-            until(root, lambda: log.size() > number)  # noqa: B023 - called before the next one
-        frame.nametowidget("drop").invoke()
-        until(root, lambda: "again in 4 s" in status.cget("text"))
-        root.update()
+        status, box, plot = (frame.nametowidget(name) for name in ("status", "box", "plot"))
+        until(root, lambda: not box.instate(["disabled"]))
+        box.insert(0, "MINE")
+        box.focus_force()
+        until(root, lambda: root.focus_get() is box)
+        box.event_generate("<Return>")
+        until(root, lambda: len(live.minute.value.x) > POINTS, 30)
+        live.drop()
+        until(root, lambda: "again in 2 s" in status.cget("text"))
+        plot.update()
         subprocess.run(
             ["import", "-display", where, "-window", str(root.winfo_id()), str(path)], check=True
         )

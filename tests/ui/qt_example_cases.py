@@ -1,75 +1,121 @@
-"""The example, driven without a display: run by `test_qt.py` for PySide6."""
+"""The live example, driven without a display: run by `test_qt.py` for PySide6 and PyQt6."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from heimdall_reactive import use_websocket
-from heimdall_reactive.devserver import serve_in_thread
+from examples.live.feed import ROWS, Market, Tick, market
 
+from .held import left_of
 from .qt_support import API, Gui, QtCore, QtWidgets, running
 from .support import observers
 
-if API != "PySide6":
-    pytest.skip("the example is for PySide6", allow_module_level=True)
+os.environ["PYQTGRAPH_QT_LIB"] = API
+pytest.importorskip("pyqtgraph", reason="pip install pyqtgraph")
+
+from examples.live.qt_app import Rows, Window
+from heimdall_reactive.bindings import Changes
+
+QtTest: Any = pytest.importorskip(f"{API}.QtTest", exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")
 def gui() -> Iterator[Gui]:
-    yield from running()
+    for gui in running():
+        with market() as live:  # a first one, which opens what Qt keeps open for the process
+            first = Window(live)
+            first.show()
+            gui.until(lambda: len(live.minute.value.x) > 1)
+            first.deleteLater()
+            gui.turn()
+        yield gui
 
 
-def test_the_example(gui: Gui) -> None:
-    from PySide6.QtTest import QTest
+@pytest.fixture
+def live() -> Iterator[Market]:
+    with market(reconnect_delay=0.4) as live:
+        yield live
 
-    from examples.qt_app import Window
 
-    with (
-        serve_in_thread(require_token=False, echo=True) as server,
-        use_websocket(
-            f"{server.url}/v1/ws", reconnect_delay=1.1, max_reconnect_attempts=None
-        ) as store,
-    ):
-        before = observers(store)
-        window = Window(store, server)
+def prices(model: Any) -> dict[str, str]:
+    """Return the prices that a model gives to its views."""
+    rows = range(model.rowCount())
+    return {model.index(row, 0).data(): model.index(row, 1).data() for row in rows}
+
+
+def test_it_shows_every_row_sends_shows_the_countdown_and_heals(gui: Gui, live: Market) -> None:
+    before = observers(live.store)
+    window = Window(live)
+    window.show()
+    gui.until(lambda: window.status.text() == "connected" and window.box.isEnabled())
+    gui.until(lambda: window.rows.rowCount() == ROWS)
+    QtTest.QTest.keyClicks(window.box, "MINE")
+    QtTest.QTest.keyClick(window.box, QtCore.Qt.Key.Key_Return)
+    assert window.box.text() == ""
+    gui.until(lambda: "MINE" in prices(window.rows))
+    gui.until(lambda: window.word.text() == "delivered")
+    gui.until(lambda: len(window.line.getData()[0]) > 3)
+    button: Any = window.findChild(QtWidgets.QPushButton)
+    QtTest.QTest.mouseClick(button, QtCore.Qt.MouseButton.LeftButton)
+    gui.until(lambda: window.status.text() == "again in 1 s (attempt 1)")
+    gui.until(lambda: not window.box.isEnabled())
+    gui.until(lambda: window.status.text() == "connected" and window.box.isEnabled())
+    live.over.set()
+    gui.until(
+        lambda: prices(window.rows) == {s: f"{t.price:.2f}" for s, t in live.rows.value.items()}
+    )
+    # A close reason is the server's: as rich text it could load a picture from the disk.
+    assert window.status.textFormat() == QtCore.Qt.TextFormat.PlainText
+    window.close()
+    window.deleteLater()
+    gui.until(lambda: observers(live.store) == before)
+
+
+def test_windows_leave_nothing(gui: Gui, live: Market) -> None:
+    def once() -> None:
+        window = Window(live)
         window.show()
-        shown: list[str] = []
-        gui.until(lambda: window.status.text() == "connected" and window.box.isEnabled())
-        for n in range(7):
-            QTest.keyClicks(window.box, f"hello {n}")
-            QTest.keyClick(window.box, QtCore.Qt.Key.Key_Return)
-        gui.until(lambda: "hello 6" in window.newest.toPlainText())
-        assert "hello 1" not in window.newest.toPlainText(), "five lines"
-        assert window.box.text() == ""
-        gui.until(lambda: window.word.text() == "delivered")
-        button: Any = window.findChild(QtWidgets.QPushButton)
-        QTest.mouseClick(button, QtCore.Qt.MouseButton.LeftButton)
-
-        def counts_down() -> bool:
-            shown.append(window.status.text())
-            return {"again in 2 s (attempt 1)", "again in 1 s (attempt 1)"} <= set(shown)
-
-        gui.until(counts_down)
-        assert not window.box.isEnabled()
-        gui.until(lambda: window.status.text() == "connected" and window.box.isEnabled())
-        # A close reason is the server's: as rich text it could load a picture from the disk.
-        assert window.status.textFormat() == QtCore.Qt.TextFormat.PlainText
+        gui.until(lambda: window.rows.rowCount() == ROWS)
         window.close()
         window.deleteLater()
-        gui.until(lambda: observers(store) == before)
+        gui.turn()
+
+    assert left_of(once, 30) == {}
+
+
+def test_the_model_tells_its_views_what_has_changed(gui: Gui) -> None:
+    model = Rows(parent := QtCore.QObject())
+    told: list[Any] = []
+    model.dataChanged.connect(lambda first, last, _: told.append((first.row(), last.row())))
+    model.rowsInserted.connect(lambda _, first, last: told.append(("in", first, last)))
+    model.rowsRemoved.connect(lambda _, first, last: told.append(("out", first, last)))
+    model.apply(Changes({n: tick(n, 1) for n in "abc"}, {}, []))
+    model.apply(Changes({"d": tick("d", 1)}, {"c": tick("c", 2)}, ["a"]))
+    assert told == [("in", 0, 2), ("out", 0, 0), (1, 1), ("in", 2, 2)]
+    assert prices(model) == {"b": "1.00", "c": "2.00", "d": "1.00"}
+    assert [model.headerData(n, QtCore.Qt.Orientation.Horizontal, 0) for n in (0, 1)] == [
+        "Symbol",
+        "Price",
+    ]
+    parent.deleteLater()
+
+
+def tick(symbol: str, price: float) -> Tick:
+    return Tick(symbol=symbol, price=price, sent=0)
 
 
 def test_the_picture(gui: Gui, tmp_path: Path) -> None:
-    from PySide6.QtGui import QImage
+    from pyqtgraph.Qt import QtGui
 
     from examples.screenshots.qt import make
 
-    make(tmp_path / "qt.png")
-    image = QImage(str(tmp_path / "qt.png"))
-    assert image.width() == 440
+    make(tmp_path / "qt.png", points=3)
+    image = QtGui.QImage(str(tmp_path / "qt.png"))
+    assert image.width() == 760
     colours = {image.pixel(x, y) for x in range(12, 120, 2) for y in range(10, 40)}
     assert len(colours) > 5, "no text, are there fonts? apt-get install fonts-dejavu-core"

@@ -1,21 +1,22 @@
-"""The example for Tk, driven as its user would."""
+"""The live example for Tk, driven as its user would."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from heimdall_reactive import use_websocket
-from heimdall_reactive.devserver import serve_in_thread
+from examples.live.feed import ROWS, Market, market
 
+from .held import left_of
 from .support import observers
 
 pytest.importorskip("tkinter", reason="install Python's tkinter, on Debian python3-tk")
 
 import tkinter as tk
 
-from examples.tk_app import window
+from examples.live.tk_app import window
 
 from .tk_support import opened, screen, until
 
@@ -26,32 +27,55 @@ def display() -> Iterator[None]:
         yield
 
 
-def test_it_sends_shows_the_echo_the_countdown_and_heals() -> None:
-    with (
-        serve_in_thread(require_token=False, echo=True) as server,
-        use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.4) as store,
-    ):
-        with opened(lambda: window(store, server)) as root:
-            drive(root)
-        assert observers(store) == 0
+@pytest.fixture
+def live() -> Iterator[Market]:
+    with market(reconnect_delay=0.4) as live:
+        yield live
 
 
-def drive(root: tk.Tk) -> None:
+def prices(table: Any) -> dict[str, str]:
+    """Return the prices that a table shows."""
+    return {symbol: str(table.item(symbol, "values")[0]) for symbol in table.get_children()}
+
+
+def test_it_shows_every_row_sends_shows_the_countdown_and_heals(live: Market) -> None:
+    before = observers(live.store)
+    with opened(lambda: window(live)) as root:
+        drive(root, live)
+    assert observers(live.store) == before
+
+
+def drive(root: tk.Tk, live: Market) -> None:
     frame = root.winfo_children()[0]
-    status, log, box = (frame.nametowidget(name) for name in ("status", "log", "box"))
+    status, table, box = (frame.nametowidget(name) for name in ("status", "table", "box"))
     until(root, lambda: status.cget("text") == "connected")
+    until(root, lambda: len(table.get_children()) == ROWS)
     until(root, lambda: not box.instate(["disabled"]))
-    for n in range(7):
-        box.insert(0, f"hello {n}")
-        box.focus_force()
-        until(root, lambda: root.focus_get() is box)
-        box.event_generate("<Return>")
-        assert box.get() == ""
-    until(root, lambda: '{"text": "hello 6"}' in log.get(0, "end"))
-    assert log.size() == 5
+    box.insert(0, "MINE")
+    box.focus_force()
+    until(root, lambda: root.focus_get() is box)
+    box.event_generate("<Return>")
+    assert box.get() == ""
+    until(root, lambda: "MINE" in table.get_children())
     until(root, lambda: frame.nametowidget("fate").cget("text") == "delivered")
+    plot = frame.nametowidget("plot")
+    until(root, lambda: len(plot.coords(plot.find_all()[0])) > 6)
     frame.nametowidget("drop").invoke()
     until(root, lambda: status.cget("text").startswith("again in 1 s"))
     until(root, lambda: box.instate(["disabled"]))
     until(root, lambda: not box.instate(["disabled"]))
     until(root, lambda: status.cget("text") == "connected")
+    live.over.set()
+    until(
+        root,
+        lambda: prices(table) == {s: f"{t.price:.2f}" for s, t in live.rows.value.items()},
+    )
+
+
+def test_windows_leave_nothing(live: Market) -> None:
+    def once() -> None:
+        with opened(lambda: window(live)) as root:
+            table = root.winfo_children()[0].nametowidget("table")
+            until(root, lambda: len(table.get_children()) == ROWS)
+
+    assert left_of(once, 30) == {}

@@ -23,7 +23,6 @@ from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
 from heimdall_reactive.bindings.frames import Frames
 from heimdall_reactive.bindings.render_queue import FrameThread
-from heimdall_reactive.devserver import DevServer
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import run
 from tests.virtual import store_of
@@ -392,13 +391,14 @@ def test_the_badge_in_textual_shows_what_the_server_says_as_it_is() -> None:
     pytest.importorskip("textual", reason="pip install 'heimdall-reactive[textual]'")
     from textual.widgets import Label
 
-    from examples.textual_app import Heimdall
+    from examples.live.feed import Market
+    from examples.live.textual_app import Live
 
     async def main() -> None:
         peer, rules = ScriptedPeer(), {"close 4403": "stop"}
         async with (
             store_of(peer, reconnect_rules=rules) as store,
-            Heimdall(store, DevServer()).run_test() as pilot,
+            Live(Market(store)).run_test() as pilot,
         ):
             (await peer.accepted()).close(4403, "[/b] no [red]")
             status = pilot.app.query_one("#status", Label)

@@ -16,11 +16,15 @@ ROOT = Path(__file__).parent.parent.parent
 NOTHING_COLLECTED = 5
 
 
-BOTH = [(cases, api) for cases in ("qt", "qt_life", "qt_loop") for api in ("PySide6", "PyQt6")]
+BOTH = [
+    (cases, api)
+    for cases in ("qt", "qt_life", "qt_loop", "qt_example")
+    for api in ("PySide6", "PyQt6")
+]
 
 
 @pytest.mark.leaky
-@pytest.mark.parametrize(("cases", "api"), [*BOTH, ("qt_example", "PySide6")])  # its own binding
+@pytest.mark.parametrize(("cases", "api"), BOTH)
 def test_cases(cases: str, api: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-n0", "-p", "no:cacheprovider",
