@@ -192,9 +192,15 @@ def qt_of(owner: Any) -> QtCompat:
 
 
 def find_qt(thing: Any) -> QtCompat | None:
-    """Return the binding of Qt that an object is of; None where it is no `QObject`."""
+    """Return the binding of Qt that an object is of; None where it is no `QObject`.
+
+    Raises:
+        ConfigurationError: it is an object of Qt 5.
+    """
     for kind in type(thing).__mro__:
         name = kind.__module__.partition(".")[0]
+        if name in ("PyQt5", "PySide2"):
+            raise ConfigurationError(f"{name} is not supported: use PySide6 or PyQt6")
         if name in ("PySide6", "PyQt6"):
             qt = _kit(name)
             return qt if isinstance(thing, qt.core.QObject) else None
