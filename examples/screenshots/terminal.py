@@ -36,14 +36,17 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._master, self._slave = pty.openpty()
+        # Where a program asks for the cursor, it is told.
+        self._screen.write_process_input = self.type
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
         self._before = termios.tcgetattr(self._slave)
         self._modes: dict[bytes, bool] = {}
-        options["env"] = {**options.get("env", os.environ), "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(
-            command, stdin=self._slave, stdout=self._slave, stderr=self._slave,
-            start_new_session=True, **options,
-        )  # fmt: skip
+        given = {**options.get("env", os.environ), "TERM": "xterm-256color"}
+        # Where they are set, some libraries believe them more than the terminal.
+        options["env"] = {k: v for k, v in given.items() if k not in ("COLUMNS", "LINES")}
+        # The first terminal that the leader of a session opens is its own: Ctrl-C reaches it.
+        opening = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self._slave), *command]
+        self.process = subprocess.Popen(opening, start_new_session=True, **options)
 
     def __enter__(self) -> Terminal:
         return self
