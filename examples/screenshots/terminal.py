@@ -12,7 +12,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyte
 
@@ -33,7 +33,7 @@ class Terminal:
     """
 
     def __init__(self, command: Sequence[str], columns: int, lines: int, **options: Any) -> None:
-        self._screen = pyte.Screen(columns, lines)
+        self._screen = cast(Any, pyte.Screen(columns, lines))
         self._stream = pyte.ByteStream(self._screen)
         self._master, self._slave = pty.openpty()
         # Where a program asks for the cursor, it is told.
