@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .headers import TOKEN
 
 __all__ = [
     "Check", "instance", "is_count", "is_duration", "is_names", "is_number", "is_place", "is_rate",
-    "is_text", "one_of", "optional",
+    "is_text", "one_of", "optional", "suggested",
 ]  # fmt: skip
 
 Check: TypeAlias = Callable[[Any], bool]
+
+# What other libraries call these.
+ELSEWHERE: Final = {
+    "extra_headers": "additional_headers", "header": "additional_headers",
+    "headers": "additional_headers", "on_message": "store.messages.subscribe",
+    "protocols": "subprotocols", "reconnect": "auto_reconnect",
+    "retries": "max_reconnect_attempts", "ssl_context": "ssl", "sslopt": "ssl",
+    "timeout": "open_timeout", "token": "access_token",
+}  # fmt: skip
 
 
 def is_number(value: Any) -> bool:
@@ -69,3 +79,12 @@ def one_of(*values: object) -> Check:
 def optional(holds: Check) -> Check:
     """Return what lets None pass, too."""
     return lambda value: value is None or holds(value)
+
+
+def suggested(name: str, known: list[str]) -> str:
+    """Return an unknown name, and the known one that was probably meant."""
+    from difflib import get_close_matches  # for a mistake only
+
+    snake = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    meant = [ELSEWHERE[snake]] if snake in ELSEWHERE else get_close_matches(snake, known, 1)
+    return f"{name} (did you mean {meant[0]}?)" if meant else name

@@ -75,7 +75,7 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise InvalidEndpoint(f"the endpoint is no URL; {advice}") from None
+        raise InvalidEndpoint(f"the endpoint has a wrong host or port; {advice}") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
         raise InvalidEndpoint(f"{redact(url)!r} is not a WebSocket URL; {advice}")
     if "#" in url:

@@ -187,7 +187,8 @@ class InvalidMessage(StoreError):
 
     def __init__(self, reason: str, size: int, kind: str | None = None) -> None:
         named = f"{kind!r} message" if kind else "message"
-        super().__init__(f"invalid {named} of {size} bytes: {reason}")
+        advice = "; message_type=str takes any text" if reason == "not JSON" else ""
+        super().__init__(f"invalid {named} of {size} bytes: {reason}{advice}")
         self.reason = reason
         self.size = size
         self.kind = kind
@@ -328,28 +329,45 @@ class HandshakeRefused(ConnectError):
     ) -> None:
         none = "; no credential was sent: pass access_token= if it needs one"
         advice = {
+            200: "; the URL is that of a page, check the endpoint's path",
+            400: "; check the path, the headers and the subprotocols",
             401: "; check the access token" if credential else none,
             403: "; check the access token's permissions" if credential else none,
             404: "; check the endpoint's path",
+            405: "; check the endpoint's path",
+            426: "; it asks for another protocol, check the endpoint's path",
         }.get(http_status, "")
         sentence = f"the server refused the WebSocket with HTTP {http_status}{advice}"
         super().__init__(sentence, f"http {http_status}")
         self.http_status = http_status
         self.retry_after = retry_after
 
+    def without_credential(self) -> HandshakeRefused:
+        """Return the same in the words for an attempt that sent no credential."""
+        where = str(self).removeprefix(str(HandshakeRefused(self.http_status)))
+        told = HandshakeRefused(self.http_status, self.retry_after, credential=False)
+        told.args = (f"{told}{where}",)
+        return told
+
 
 class ConnectionLost(StoreError):
     """An established connection ended otherwise than by `disconnect()`.
+
+    Args:
+        code: as the attribute.
+        reason: as the attribute.
+        ours: whether this side closed, for the words.
 
     Attributes:
         code: the close code, 1006 where the socket ended without a close frame (RFC 6455 7.4.1).
         reason: the peer's reason, cleaned of control characters.
     """
 
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(
-            f"the connection ended with code {code}" + (f" ({reason})" if reason else "")
-        )
+    def __init__(self, code: int, reason: str, ours: bool = False) -> None:
+        sentence = f"the connection ended with code {code}" + (f" ({reason})" if reason else "")
+        if code == 1009:
+            sentence += "; raise max_size" if ours else "; the message is too long for the server"
+        super().__init__(sentence)
         self.code = code
         self.reason = reason
         self.cause = f"close {code}"

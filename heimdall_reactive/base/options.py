@@ -19,6 +19,7 @@ from .checks import (
     is_text,
     one_of,
     optional,
+    suggested,
 )
 from .endpoints import is_proxy
 from .exceptions import ConfigurationError
@@ -378,7 +379,8 @@ def options_of(given: OptionsDict) -> StoreOptions:
     Raises:
         ConfigurationError: an option's value cannot work, or nobody knows its name.
     """
-    unknown = sorted(given.keys() - OptionsDict.__annotations__.keys())
+    known = OptionsDict.__annotations__
+    unknown = [suggested(name, list(known)) for name in sorted(given.keys() - known.keys())]
     if unknown:
         raise ConfigurationError(f"unknown options: {', '.join(unknown)}; see StoreOptions")
     return StoreOptions(**given)

@@ -20,7 +20,12 @@ from typing import (
 from pydantic_core import SchemaValidator, ValidationError, core_schema, from_json, to_json
 
 from heimdall_reactive.base.exact import asks_for_decimals, exact_json
-from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage, one_line
+from heimdall_reactive.base.exceptions import (
+    ConfigurationError,
+    EncodeError,
+    InvalidMessage,
+    one_line,
+)
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.session_protocol import heimdall_messages
 from heimdall_reactive.base.tagged import tagged
@@ -68,7 +73,7 @@ def encode(value: Any) -> Frame:
         kind = type(error).__name__
     # Raised out here: as the context of this one, the cause would keep the value alive.
     raise EncodeError(
-        f"a {type(value).__name__} has no JSON form ({kind}); "
+        f"a value of type {type(value).__name__} has no JSON form ({kind}); "
         "send str, bytes, a pydantic model or plain JSON values"
     )
 
@@ -115,11 +120,17 @@ class Codec(Generic[T]):
         else:
             from pydantic import TypeAdapter  # plain JSON does without: it takes 9 ms
 
-            adapter: TypeAdapter[Any] = TypeAdapter(message_type)
+            try:
+                adapter: TypeAdapter[Any] = TypeAdapter(message_type)
+                self.exact = asks_for_decimals(adapter.core_schema)
+                way = _way(message_type, adapter, self.exact)
+                self._check = adapter.validator.validate_python
+            except Exception as error:
+                raise ConfigurationError(
+                    "message_type must be a type that pydantic can validate, such as a model or "
+                    f"dict[str, int], not {message_type!r}"
+                ) from error
             self._words = cache(lambda: _words(adapter.core_schema))
-            self.exact = asks_for_decimals(adapter.core_schema)
-            way = _way(message_type, adapter, self.exact)
-            self._check = adapter.validator.validate_python
         self._validate, self._quick, self._heads, self._sure = way
 
     def validate(self, value: Any) -> T:

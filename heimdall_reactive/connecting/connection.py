@@ -311,7 +311,7 @@ class Connection:
                 return
             error = ConfigurationError("the transport raised NotImplementedError; use another one")
         if isinstance(error, HandshakeRefused) and self._credential() == "none":
-            error = HandshakeRefused(error.http_status, error.retry_after, credential=False)
+            error = error.without_credential()
         self._feed(events.AttemptFailed(number, error, self._runtime.time()))
 
     async def _prepare(self) -> Upgrade:
@@ -352,9 +352,8 @@ class Connection:
         session.on_wake(self._timers.slept)
         kind, wall = session.ending, self._wall()
         lost_at = wall - session.silent_for
-        error = session.refusal or (
-            ConnectionLost(close.code, close.reason) if kind is None else SessionEnded(kind)
-        )
+        lost = ConnectionLost(close.code, close.reason, close.who == "client")
+        error = session.refusal or (lost if kind is None else SessionEnded(kind))
         if current:
             self._feed(events.Closed(close, error, lost_at, now))
         elif opening:

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic_core import from_json
 
-from heimdall_reactive.base.endpoints import is_loopback, ws_config
+from heimdall_reactive.base.endpoints import is_loopback, redact, ws_config
 from heimdall_reactive.base.exceptions import (
     ConfigurationError,
     ConnectError,
@@ -307,11 +307,14 @@ def _refuse_clear(
     what = "access token" if token else "password" if not named else "credentials in the headers"
     advice = "or allow_insecure_token=True where the network is trusted"
     if parts.scheme == "ws":
-        raise InsecureToken(f"the {what} would be sent in clear; use a wss:// endpoint, {advice}")
+        raise InsecureToken(
+            f"the {what} would be sent in clear; use a wss:// endpoint, {advice} "
+            f"({redact(parts.geturl())})"
+        )
     if options.ssl is not None and options.ssl.verify_mode is ssl_module.CERT_NONE:
         raise InsecureToken(
             f"the {what} would go to whoever answers, as ssl= verifies no certificate; "
-            f"use a context that does, {advice}"
+            f"use a context that does, {advice} ({redact(parts.geturl())})"
         )
 
 

@@ -120,7 +120,8 @@ class Journal:
         level, text = logging.WARNING, ""
         match state.status:
             case Status.WAITING if not self._down:
-                text = f"{_cause(state)}; {'reconnecting' if state.session else 'retrying'}"
+                again = "reconnecting" if state.session else "retrying"
+                text = f"{_cause(state)}; {again}{self._when(state)}"
             case Status.FAILED | Status.DISCONNECTED if isinstance(state.error, SessionEnded):
                 text = _cause(state)  # which says what to do
             case Status.FAILED:
@@ -136,6 +137,11 @@ class Journal:
             url = _url(self._name)
             once = text.replace(f" ({url})", "")  # many errors name it too
             logger.log(level, "%s: %s", url, once, extra=extra)
+
+    def _when(self, state: ConnectionState) -> str:
+        """Return when the next attempt is, where that is long after, as with milliseconds."""
+        minutes = ((state.retry_at or 0.0) - self._now()) / 60
+        return f" in {minutes:.0f} minutes" if minutes >= 2 else ""
 
     def on_error(self, error: Exception) -> None:
         """Note what ended nothing."""

@@ -24,6 +24,11 @@ NO_COPY: Final = (
     "a store cannot be pickled or copied: it has a socket, threads and observers; pass its "
     "endpoint and options, and make another with use_websocket() there"
 )
+NO_LOOP: Final = (
+    "an observable cannot be looped over or indexed; use `async for message in store.stream()`, or "
+    "`for message in store.iterate()` on a thread without an event loop; `ops.element_at()` takes "
+    "one value by its number"
+)
 NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
 NOBODY: Final[Fan] = (0, ())
 
@@ -121,11 +126,15 @@ class Hot(Observable[T]):
         """
         if isinstance(key, slice):
             return super().__getitem__(key)
-        raise TypeError(
-            "an observable cannot be looped over or indexed; use `async for message in "
-            "store.stream()`, or `for message in store.iterate()` on a thread without an event "
-            "loop; `ops.element_at()` takes one value by its number"
-        )
+        raise TypeError(NO_LOOP)
+
+    def __aiter__(self) -> NoReturn:
+        """Refuse to be looped over.
+
+        Raises:
+            TypeError: it names what can be.
+        """
+        raise TypeError(NO_LOOP)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(NO_COPY)

@@ -8,8 +8,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
+from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive.base.exceptions import StoreClosed, WaitTimeout
 from heimdall_reactive.base.receipt import refuse_on_loop
@@ -38,7 +38,7 @@ class Waiter:
 
     def __init__(
         self,
-        states: Observable[ConnectionState],
+        states: BehaviorSubject[ConnectionState],
         call: Callable[[Callable[[], None]], None],
         behind: Callable[[Callable[[], None]], None],
         predicate: Predicate,
@@ -114,9 +114,10 @@ class Waiter:
         self._call(subscribe)
         return found, subscription.dispose
 
-    @staticmethod
-    def _late(limit: float | None) -> WaitTimeout:
-        return WaitTimeout(f"not reached within {limit} s; store.state.value says where it stands")
+    def _late(self, limit: float | None) -> WaitTimeout:
+        state = self._states.value
+        why = "" if state.error is None else f", {state.error}"
+        return WaitTimeout(f"not reached within {limit} s; the store is {state.status}{why}")
 
 
 def _settle(settle: Callable[[T], None], outcome: T) -> None:

@@ -35,6 +35,7 @@ NO_HTTP: Final[tuple[type[Exception], ...]] = (
     ws_exceptions.InvalidMessage,
     getattr(ws_exceptions, "StatusLineTooLong", ws_exceptions.InvalidMessage),
 )
+OTHER_NAME: Final = (62, 64)  # OpenSSL's codes for a certificate of another host or address
 ENDED_IN_TLS: Final = "the socket ended during the TLS handshake; if the port has no TLS, say ws://"
 
 
@@ -56,7 +57,7 @@ def translate(error: Exception, url: str, missing: str) -> Exception:
         case OSError():
             return at(url, unconnected(error))
         case ws_exceptions.WebSocketException():
-            return at(url, _no_handshake(error))
+            return at(url, _no_handshake(error, url.lower().startswith("ws:")))
         case _:
             return at(
                 url,
@@ -70,15 +71,18 @@ def at(url: str, error: E) -> E:
     return error
 
 
-def _no_handshake(error: ws_exceptions.WebSocketException) -> Exception:
+def _no_handshake(error: ws_exceptions.WebSocketException, plain: bool) -> Exception:
     match error:
         case ws_exceptions.InvalidStatus():
             return _refused(error.response)
         case ws_exceptions.InvalidURI():
             return InvalidEndpoint("the endpoint, or a redirect, is not a WebSocket URL")
         case _ if isinstance(error, NO_HTTP):
+            advice = ", or a port with TLS, which needs wss://?" if plain else "?"
             return ConnectError(
-                "the server closed or answered the upgrade with no HTTP response", "reset"
+                "the server closed or answered the upgrade with no HTTP response; "
+                f"is it a WebSocket server{advice}",
+                "reset",
             )
         case _:
             return InvalidHandshake(
@@ -89,10 +93,11 @@ def _no_handshake(error: ws_exceptions.WebSocketException) -> Exception:
 def _no_tls(error: ssl_module.SSLError) -> ConnectError:
     match error:
         case ssl_module.SSLCertVerificationError():
-            return CertificateError(
-                f"the server's certificate was not accepted ({error.verify_message}); "
-                "pass ssl= with a context that trusts it"
-            )
+            advice = "pass ssl= with a context that trusts it"
+            if getattr(error, "verify_code", None) in OTHER_NAME:
+                advice = "use a host that it names, or pass server_hostname="
+            why = error.verify_message.rstrip(".")
+            return CertificateError(f"the server's certificate was not accepted ({why}); {advice}")
         case ssl_module.SSLEOFError() | ssl_module.SSLZeroReturnError():
             return ConnectError(ENDED_IN_TLS, "reset")
         case _:

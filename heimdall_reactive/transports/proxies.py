@@ -62,7 +62,7 @@ def _unreached(proxy: Proxy, error: OSError) -> ConnectError:
     if isinstance(error, socket.gaierror):
         words = "its name is not found; check proxy=, or the environment's proxies"
     else:
-        words = str(unconnected(error))
+        words = f"{unconnected(error)}; check proxy=, or the environment's proxies"
     return ConnectError(f"the proxy {shown(proxy)} was not reached: {words}", "proxy")
 
 

@@ -35,7 +35,7 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
     (
         e.InvalidMessage,
         ("not JSON", 7),
-        "invalid message of 7 bytes: not JSON",
+        "invalid message of 7 bytes: not JSON; message_type=str takes any text",
         {"reason": "not JSON", "size": 7, "kind": None},
     ),
     (e.InvalidMessage, ("no", 7, "a"), "invalid 'a' message of 7 bytes: no", {"kind": "a"}),
@@ -113,6 +113,36 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
         {"cause": "http 503", "http_status": 503, "retry_after": 2.5},
     ),
     (
+        e.HandshakeRefused,
+        (200,),
+        (
+            "the server refused the WebSocket with HTTP 200; "
+            "the URL is that of a page, check the endpoint's path"
+        ),
+        {"cause": "http 200"},
+    ),
+    (
+        e.HandshakeRefused,
+        (426,),
+        (
+            "the server refused the WebSocket with HTTP 426; "
+            "it asks for another protocol, check the endpoint's path"
+        ),
+        {"cause": "http 426"},
+    ),
+    (
+        e.ConnectionLost,
+        (1009, "", True),
+        "the connection ended with code 1009; raise max_size",
+        {"code": 1009},
+    ),
+    (
+        e.ConnectionLost,
+        (1009, ""),
+        "the connection ended with code 1009; the message is too long for the server",
+        {"code": 1009},
+    ),
+    (
         e.ConnectionLost,
         (1006, ""),
         "the connection ended with code 1006",
@@ -154,3 +184,13 @@ def test_a_text_is_one_line_of_a_thousand_characters_at_most() -> None:
     error = e.StoreError("\n" + "x" * 2000, 5)
     assert error.args == ("?" + "x" * 999, 5)
     assert e.ServerError("x" * 2000).complaint == "x" * 1000
+
+
+def test_a_refusal_without_a_credential_says_so_and_keeps_its_url() -> None:
+    refused = e.HandshakeRefused(401, 2.0)
+    refused.args = (f"{refused} (ws://h.example/)",)
+    told = refused.without_credential()
+    assert str(told) == (
+        f"the server refused the WebSocket with HTTP 401; {NO_CREDENTIAL} (ws://h.example/)"
+    )
+    assert (told.http_status, told.retry_after, told.cause) == (401, 2.0, "http 401")

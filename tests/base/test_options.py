@@ -316,6 +316,23 @@ def test_unknown_options_are_named_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("headers", "additional_headers"),
+        ("maxSize", "max_size"),
+        ("autoReconnect", "auto_reconnect"),
+        ("ping_intervall", "ping_interval"),
+        ("on_message", "store.messages.subscribe"),
+    ],
+)
+def test_an_unknown_option_is_told_what_was_probably_meant(given: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        options_of({given: 1})  # type: ignore[misc]
+    words = f"unknown options: {given} (did you mean {meant}?); see StoreOptions"
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {}, {"reconnect_delay": 0}, {"reconnect_delay": Backoff()}, {"ping_interval": None},

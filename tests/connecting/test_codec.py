@@ -169,7 +169,7 @@ def test_what_has_no_json_form_is_refused_without_quoting_it(value: Any) -> None
         encode(value)
     error = caught.value
     assert isinstance(error, TypeError)
-    assert f"a {type(value).__name__} has no JSON form" in str(error)
+    assert f"a value of type {type(value).__name__} has no JSON form" in str(error)
     assert "send str, bytes, a pydantic model or plain JSON values" in str(error)
     assert CANARY not in repr(error)
     assert error.__context__ is None

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import use_websocket
+from heimdall_reactive.base.endpoints import redact
 from heimdall_reactive.base.exceptions import (
     ConfigurationError,
     ConnectError,
@@ -356,7 +357,7 @@ def test_other_credentials_do_not_travel_in_clear_either(
         place(url, None, headers, StoreOptions())
     assert str(caught.value) == (
         f"the {what} would be sent in clear; use a wss:// endpoint, "
-        "or allow_insecure_token=True where the network is trusted"
+        f"or allow_insecure_token=True where the network is trusted ({redact(url)})"
     )
     assert place(url, None, headers, StoreOptions(allow_insecure_token=True)).url == url
 
@@ -370,7 +371,8 @@ def test_a_token_is_not_given_to_whoever_answers() -> None:
         placed(ssl=context)
     assert str(caught.value) == (
         "the access token would go to whoever answers, as ssl= verifies no certificate; "
-        "use a context that does, or allow_insecure_token=True where the network is trusted"
+        "use a context that does, or allow_insecure_token=True where the network is trusted "
+        f"({URL})"
     )
     assert placed(url="wss://localhost/", ssl=context).url == "wss://localhost/"
 

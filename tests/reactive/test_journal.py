@@ -325,6 +325,18 @@ def test_a_store_that_gives_up_says_so_and_what_to_do(caplog: pytest.LogCaptureF
     ]
 
 
+def test_a_long_delay_is_told_in_minutes(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        peer = ScriptedPeer(Unreachable())
+        async with use_websocket(URL, transport=peer, reconnect_delay=lambda _: 3000) as store:
+            await store.wait_for(lambda state: state.status is Status.WAITING)
+
+    run_virtual(main)
+    where = "ws://localhost/v1/ws"
+    words = f"{where}: no connection: Connection refused; retrying in 50 minutes"
+    assert told(caplog) == [("WARNING", words)]
+
+
 def test_a_store_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "heimdall_reactive")
 

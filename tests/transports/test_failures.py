@@ -66,6 +66,10 @@ ERRORS: list[tuple[BaseException, type[Exception], str, str]] = [
      "certificate",
      ("the server's certificate was not accepted (expired); "
       "pass ssl= with a context that trusts it")),
+    (tls_error(ssl.SSLCertVerificationError, verify_message="mismatch.", verify_code=62),
+     CertificateError, "certificate",
+     ("the server's certificate was not accepted (mismatch); "
+      "use a host that it names, or pass server_hostname=")),
     (tls_error(ssl.SSLEOFError), ConnectError, "reset",
      "the socket ended during the TLS handshake; if the port has no TLS, say ws://"),
     (tls_error(ssl.SSLZeroReturnError), ConnectError, "reset",
@@ -77,7 +81,7 @@ ERRORS: list[tuple[BaseException, type[Exception], str, str]] = [
     (ws.InvalidURI(SECRET, "of a redirect"), InvalidEndpoint, "endpoint",
      "the endpoint, or a redirect, is not a WebSocket URL"),
     (ws.InvalidMessage(SECRET), ConnectError, "reset",
-     "the server closed or answered the upgrade with no HTTP response"),
+     "the server closed or answered the upgrade with no HTTP response; is it a WebSocket server?"),
     (ws.InvalidUpgrade("Upgrade", SECRET), InvalidHandshake, "handshake",
      "the opening handshake failed (InvalidUpgrade); is it a WebSocket server?"),
     (LookupError(SECRET), ConfigurationError, "options",

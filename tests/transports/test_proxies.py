@@ -200,7 +200,8 @@ async def test_a_proxy_that_is_mute_is_named() -> None:
 async def test_a_proxy_that_is_not_reached_is_named(scheme: str) -> None:
     said = await failure(f"{scheme}://127.0.0.1:9")
     assert said == (
-        f"the proxy {scheme}://127.0.0.1:9 was not reached: no connection: Connection refused"
+        f"the proxy {scheme}://127.0.0.1:9 was not reached: no connection: Connection refused; "
+        "check proxy=, or the environment's proxies"
     )
     said = await failure(f"{scheme}://name.invalid:9")
     assert said == (
