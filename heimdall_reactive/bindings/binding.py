@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from asyncio import CancelledError
+from asyncio import CancelledError, TimerHandle
 from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
@@ -18,7 +18,7 @@ from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.reactive.source import report_on
 
-from .frames import Cancellable, timer
+from .frames import Cancellable
 from .gathering import Gathered
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -208,7 +208,7 @@ class Binding(abc.DisposableBase):
         self._on_done = on_done
         self._batch = batch
         self._every = every
-        self._due = 0.0  # when the next paint may be
+        self._due = float("-inf")  # when the next paint may be: the first one at any time
         self._wait: Cancellable | None = None
         # Somebody is about to show what waits. Not a `WakeUp`: it changes under the buffer's lock,
         # as without a scope every thread shows, and it is given up when it seems to be lost.
@@ -258,7 +258,7 @@ class Binding(abc.DisposableBase):
         self._setter, self._selecting = _nothing, Selecting(None, False)
         self._on_error = self._on_done = None
         self._subscription.dispose()
-        if self._wait is not None and self._scope.clock is timer:
+        if self._wait is not None and not isinstance(self._wait, TimerHandle):
             self._wait.cancel()  # that of an event loop ends soon by itself, and on its thread only
         self._undo()
 
@@ -364,7 +364,7 @@ class Binding(abc.DisposableBase):
         return self._buffer.take()
 
     def _wait_for_frame(self, seconds: float) -> None:
-        self._woken_at = time.monotonic() + seconds
+        self._woken_at = time.monotonic() + min(seconds, LOST)
         try:
             self._wait = self._scope.clock.call_later(seconds, self._wake)
         except Exception as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Final, Protocol
 from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.masking import told
 
-__all__ = ["FRAME", "WEB_FRAME", "Cancellable", "Clock", "Frames", "timer"]
+__all__ = ["FRAME", "WEB_FRAME", "Cancellable", "Clock", "Frames", "PageClock", "timer"]
 
 FRAME: Final = 1 / 60  # seconds
 WEB_FRAME: Final = 1 / 20  # seconds: each paint goes over a network and through a page's scripts
@@ -97,6 +98,84 @@ class Frames:
         self._free_at = self._loop.time() + self._frame
 
 
+class PageClock:
+    """The clock of a web page: after a paint it stands still until the page has shown that.
+
+    A page says so by `requestAnimationFrame`, which does not run while it is hidden. So nothing is
+    painted that nobody sees, and a page that is behind is painted as often as it can show it. A
+    page that has never answered is not waited for. All but `cancel` is on the thread of the page.
+
+    Args:
+        clock: the event loop, or `timer`.
+        soon: runs a call in the next turn on the thread of the page; from any thread.
+        ask: asks the page to have `seen` called once it has shown what it was sent before; at
+            once while it has never answered, since a hidden page must be known to answer.
+
+    Attributes:
+        answers: whether the page has ever answered.
+    """
+
+    def __init__(self, clock: Clock, soon: Callable[[Call], object], ask: Call) -> None:
+        self._clock = clock
+        self._soon = soon
+        self._ask = ask
+        self.answers = False
+        self._stands = False
+        self._free_at = 0.0
+        self._stopping = False
+        self._waited = False
+        self._waits: dict[_Wait, None] = {}
+
+    def time(self) -> float:
+        """Return the time; before all others while the page is behind, so that nothing is due."""
+        return -math.inf if self._stands else self._clock.time()
+
+    def call_later(self, delay: float, callback: Call, /) -> Cancellable:
+        """Call something after so many seconds, or when the page has caught up."""
+        self._waited = True
+        if not self._stands:
+            return self._clock.call_later(delay, callback)
+        wait = _Wait(self, delay, callback)
+        self._waits[wait] = None
+        return wait
+
+    def forgo(self, wait: _Wait) -> None:
+        """Take a call back."""
+        self._waits.pop(wait, None)
+
+    def turn(self, call: Call) -> None:
+        """Run a call of a binding; unless it waits for a frame, it has painted."""
+        self._waited = False
+        call()
+        if not (self._waited or self._stopping):
+            self._stopping = True  # in the next turn: what is painted in this one goes together
+            self._soon(self._stop)
+
+    def _stop(self) -> None:
+        self._stopping, self._stands = False, self.answers
+        self._free_at = self._clock.time() + WEB_FRAME
+        self._ask()
+
+    def seen(self) -> None:
+        """Go on with the next frame: the page has shown everything."""
+        self.answers = True
+        left = self._free_at - self._clock.time()
+        if left > 0:
+            # All bindings go on together; each by itself would wait for what the other painted.
+            self._clock.call_later(left, self._go_soon)
+        else:
+            self._go()
+
+    def _go_soon(self) -> None:
+        self._soon(self._go)
+
+    def _go(self) -> None:
+        self._stands = False
+        waits, self._waits = self._waits, {}
+        for wait in waits:
+            wait.call()
+
+
 class FrameTimer:
     """A clock with a thread of its own, one for all, which is there while somebody waits."""
 
@@ -167,7 +246,7 @@ class FrameTimer:
 class _Wait:
     """A call that waits for its time."""
 
-    def __init__(self, clock: FrameTimer, due: float, call: Call) -> None:
+    def __init__(self, clock: FrameTimer | PageClock, due: float, call: Call) -> None:
         self.due, self.call = due, call
         self._clock = clock
 

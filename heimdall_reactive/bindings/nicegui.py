@@ -17,20 +17,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
-from nicegui import core, ui
+from nicegui import Client, core, ui
 from nicegui.elements.mixins.disableable_element import DisableableElement
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.elements.mixins.value_element import ValueElement
 from reactivex import Observable
 
 from .binding import Binding, bind
-from .frames import WEB_FRAME, timer
+from .frames import WEB_FRAME, PageClock
 from .scope import OnClose, UiScope
 
 __all__ = ["bind_enabled", "bind_text", "bind_value", "bind_visibility", "scope"]
 
 Select: TypeAlias = Callable[[Any], Any] | None
+
+_clocks: WeakKeyDictionary[Client, PageClock] = WeakKeyDictionary()
 
 
 def scope(element: ui.element | None = None) -> UiScope:
@@ -54,13 +57,14 @@ def scope(element: ui.element | None = None) -> UiScope:
     def post(call: Callable[[], None]) -> None:
         def run() -> None:
             with (owner.parent_slot if alive() else None) or nullcontext():
-                call()
+                clock.turn(call)
 
         if core.loop is None:
             raise RuntimeError("NiceGUI does not run")
         core.loop.call_soon_threadsafe(run)
 
-    return UiScope(post, _farewell(owner), alive, WEB_FRAME, core.loop or timer)
+    clock = _clock_of(owner.client)
+    return UiScope(post, _farewell(owner), alive, WEB_FRAME, clock)
 
 
 def bind_text(
@@ -97,6 +101,34 @@ def bind_value(
 
 def _truth(select: Select) -> Callable[[Any], bool]:
     return lambda value: bool(value if select is None else select(value))
+
+
+def _clock_of(client: Client) -> PageClock:
+    """Return the clock of a page, with an invisible element by which its browser answers."""
+    if client in _clocks:
+        return _clocks[client]
+    if (loop := core.loop) is None:
+        raise RuntimeError("NiceGUI does not run")
+    with client.layout:
+        page = ui.element("template")
+    answer = f"document.getElementById('{page.html_id}')?.dispatchEvent(new Event('painted'))"
+
+    def ask(code: str) -> None:
+        client = page.client
+        if client.has_socket_connection and not page.is_deleted:
+            # `run_javascript` makes a task of each, and waits for an answer.
+            client.outbox.enqueue_message("run_javascript", {"code": code}, client.id)
+
+    def after_paint() -> None:
+        ask(f"requestAnimationFrame(() => {answer})" if clock.answers else answer)
+
+    def after_connect() -> None:  # what was asked before may be lost
+        ask(answer)
+
+    clock = _clocks[client] = PageClock(loop, loop.call_soon, after_paint)
+    page.on("painted", clock.seen, args=[])
+    client.on_connect(after_connect)
+    return clock
 
 
 def _farewell(owner: ui.element) -> OnClose:

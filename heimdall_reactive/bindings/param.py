@@ -29,7 +29,7 @@ from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
-from .frames import WEB_FRAME, timer
+from .frames import WEB_FRAME, Clock, PageClock, timer
 from .scope import UiScope
 
 __all__ = ["scope", "to_param", "to_rx"]
@@ -39,6 +39,12 @@ Cleanup = Callable[[], None]
 
 # The clean-ups of each Panel session: a document takes them, and has no way to take them back.
 _sessions: weakref.WeakKeyDictionary[Any, dict[object, Cleanup]] = weakref.WeakKeyDictionary()
+_clocks: weakref.WeakKeyDictionary[Any, PageClock] = weakref.WeakKeyDictionary()
+
+ANSWER = """
+const answer = () => { cb_obj.tags = [cb_obj.name] }
+if (cb_obj.tags.length) requestAnimationFrame(answer); else answer()
+"""
 
 
 def scope() -> UiScope:
@@ -48,14 +54,17 @@ def scope() -> UiScope:
     loop: Jupyter drops what is more than 1000 messages a second.
     """
     document, loop = _document(), running_loop()
-    if document is not None:
-        return UiScope(
-            document.add_next_tick_callback,
-            lambda cleanup: _at_end_of_session(document, cleanup),
-            every=WEB_FRAME,
-            clock=loop or timer,
-        )
-    return UiScope() if loop is None else UiScope(loop_hop(loop), clock=loop)
+    if document is None:
+        return UiScope() if loop is None else UiScope(loop_hop(loop), clock=loop)
+    clock = _clock_of(document, loop or timer)
+
+    def post(call: Cleanup) -> None:
+        document.add_next_tick_callback(lambda: clock.turn(call))
+
+    def on_close(cleanup: Cleanup) -> Cleanup:
+        return _at_end_of_session(document, cleanup)
+
+    return UiScope(post, on_close, every=WEB_FRAME, clock=clock)
 
 
 def to_param(
@@ -164,6 +173,29 @@ def _document() -> Any:
     panel = sys.modules.get("panel")
     document = getattr(getattr(panel, "state", None), "curdoc", None)
     return document if getattr(document, "session_context", None) is not None else None
+
+
+def _clock_of(document: Any, clock: Clock) -> PageClock:
+    """Return the clock of a session, with a model by which its browser answers."""
+    if document in _clocks:
+        return _clocks[document]
+    models, soon = sys.modules["bokeh.models"], document.add_next_tick_callback
+    # Python sets its name, and the page then its tags.
+    page = models.ColumnDataSource(name="0")
+    page.js_on_change("name", models.CustomJS(code=ANSWER))
+
+    def ask() -> None:
+        page.name = f"{int(page.name) + 1}"
+
+    def seen(attr: str, old: Any, new: Any) -> None:
+        page_clock.seen()
+
+    _clocks[document] = page_clock = PageClock(clock, soon, ask)
+    page.on_change("tags", seen)
+    _at_end_of_session(document, lambda: (_clocks.pop(document, None), None)[1])
+    # Not before the components of the page, the first of which counts as the page to Panel.
+    soon(lambda: document.add_root(page))
+    return page_clock
 
 
 def _at_end_of_session(document: Any, cleanup: Cleanup) -> Cleanup:

@@ -25,7 +25,7 @@ from heimdall_reactive.bindings import (
     latest_by,
     window,
 )
-from heimdall_reactive.bindings.frames import timer
+from heimdall_reactive.bindings.frames import PageClock, timer
 from tests.support import record
 
 from .support import wait_until
@@ -150,6 +150,118 @@ def test_the_thread_of_the_timer_ends_when_nothing_waits() -> None:
     timer.call_later(60.0, fail).cancel()
     assert done.wait(5)
     wait_until(lambda: not runs(), lambda: time.sleep(0.01), 5)
+
+
+# A page that says what it has shown
+
+
+class Tab(Screen):
+    """A page of a browser, and how often it was asked whether it has shown what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.clock = PageClock(self, self.hop, self.ask)
+
+    @property
+    def scope(self) -> UiScope:
+        return UiScope(lambda call: self.hop(lambda: self.clock.turn(call)), clock=self.clock)
+
+    def ask(self) -> None:
+        self.asked += 1
+
+    def turn(self) -> None:
+        """Paint, and then ask."""
+        super().turn()
+        super().turn()
+
+
+def test_a_page_that_answers_is_painted_when_it_has_shown_the_last_paint() -> None:
+    tab, shown, subject = Tab(), list[int](), BehaviorSubject(0)
+    bind(subject, shown.append, tab.scope, every=0.05)
+    tab.clock.seen()
+    for n in range(1, 100):
+        tab.now += 1.0  # more than a frame each
+        subject.on_next(n)
+        tab.turn()
+    assert (shown, tab.asked) == ([0, 1], 1)
+    tab.clock.seen()
+    tab.turn()
+    assert (shown, tab.asked) == ([0, 1, 99], 2)
+
+
+def test_a_page_that_answers_soon_is_painted_once_a_frame() -> None:
+    tab, shown, subject = Tab(), list[int](), BehaviorSubject(0)
+    bind(subject, shown.append, tab.scope, every=0.05)
+    tab.clock.seen()
+    for n in (1, 2):
+        subject.on_next(n)
+        tab.turn()
+    tab.now += 0.02
+    tab.clock.seen()
+    tab.turn()
+    assert shown == [0, 1]
+    assert tab.wait() == pytest.approx(0.03)
+    tab.turn()
+    tab.turn()
+    assert (shown, tab.asked) == ([0, 1, 2], 2)
+
+
+def test_a_page_that_never_answers_is_painted_once_a_frame() -> None:
+    tab, shown, subject = Tab(), list[int](), BehaviorSubject(0)
+    bind(subject, shown.append, tab.scope, every=0.05)
+    for n in range(1, 5):
+        tab.now += 0.06
+        subject.on_next(n)
+        tab.turn()
+    assert (shown, tab.asked) == ([0, 1, 2, 3, 4], 4)
+
+
+def test_all_bindings_of_a_page_paint_together() -> None:
+    tab, subject = Tab(), BehaviorSubject(0)
+    shown: list[list[int]] = [[] for _ in range(3)]
+    for some in shown:
+        bind(subject, some.append, tab.scope, every=0)
+    tab.clock.seen()
+    for n in range(1, 6):
+        subject.on_next(n)
+        tab.turn()
+    assert shown == [[0, 1]] * 3
+    tab.now += 1.0
+    tab.clock.seen()
+    tab.turn()
+    assert (shown, tab.asked) == ([[0, 1, 5]] * 3, 2)
+
+
+def test_what_waits_for_a_hidden_page_is_bounded_and_goes_with_its_binding() -> None:
+    tab, subject = Tab(), Subject[int]()
+    lines, rows = list[list[int]](), list[int]()
+    log = bind_batch(subject, lines.append, tab.scope, buffer=10)
+    last = bind(subject, rows.append, tab.scope)
+    tab.clock.seen()
+    for n in range(1000):
+        subject.on_next(n)
+        tab.turn()
+    assert (lines, rows) == ([[0]], [0])
+    assert len(tab.clock._waits) == 2
+    last.dispose()
+    assert len(tab.clock._waits) == 1
+    tab.now += 1.0
+    tab.clock.seen()
+    tab.turn()
+    assert (lines[1:], log.stats.dropped) == ([[*range(990, 1000)]], 989)
+    assert rows == [0]
+
+
+def test_what_is_bound_in_a_hidden_page_has_its_first_value_at_once() -> None:
+    tab, shown, subject = Tab(), list[int](), BehaviorSubject(0)
+    tab.clock.seen()
+    tab.hop(lambda: tab.clock.turn(lambda: None))
+    tab.turn()
+    bind(subject, shown.append, tab.scope)
+    subject.on_next(1)
+    tab.turn()
+    assert shown == [0]
 
 
 # The list

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -237,9 +238,13 @@ def test_a_scope_of_ones_own(stage: Stage) -> None:
 
 
 class Document:
-    """What of a Bokeh document the adapter uses: the next tick, and the end of the session."""
+    """What of a Bokeh document the adapter uses: the next tick, and the end of the session.
+
+    A model that is added to it reaches no browser, and is not answered.
+    """
 
     def __init__(self) -> None:
+        self.add_root: Callable[[object], None] = lambda model: None
         self.session_context = object()
         self.ticks: list[Callable[[], None]] = []
         self.ends: list[Callable[[object], None]] = []
@@ -253,6 +258,7 @@ def document(monkeypatch: pytest.MonkeyPatch) -> Document:
     panel, document = ModuleType("panel"), Document()
     panel.state = SimpleNamespace(curdoc=document)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "panel", panel)
+    monkeypatch.setitem(sys.modules, "bokeh.models", MagicMock())
     return document
 
 

@@ -1,0 +1,141 @@
+"""Pages in a real browser: hidden tabs are painted nothing, and nothing is left of closed ones."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from examples.live.feed import Market, market
+
+from .chromium import Chromium, Tab, chromium
+
+
+@pytest.fixture
+def live() -> Iterator[Market]:
+    with market() as live:
+        yield live
+
+
+@pytest.fixture
+def browser() -> Iterator[Chromium]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(params=["nicegui", "panel"])
+def url(request: pytest.FixtureRequest, live: Market) -> Iterator[str]:
+    """Serve a live example."""
+    name = request.param
+    pytest.importorskip(name)
+    pytest.importorskip("playwright", reason="pip install playwright")
+    with nicegui_page(live) if name == "nicegui" else panel_page(live) as url:
+        yield url
+
+
+@contextmanager
+def nicegui_page(live: Market) -> Iterator[str]:
+    from nicegui.testing.general import nicegui_reset_globals
+
+    from examples.live import nicegui_app
+    from examples.screenshots.browser import web
+
+    with nicegui_reset_globals(), web(lambda: nicegui_app.page(live)) as url:
+        yield url
+
+
+@contextmanager
+def panel_page(live: Market) -> Iterator[str]:
+    """Serve on a thread; a session is forgotten 0.3 s after its tab was closed."""
+    pn: Any = pytest.importorskip("panel")
+
+    from examples.live import panel_app
+
+    started: Future[str] = Future()
+    over = asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        web: Any = pn.serve(
+            lambda: panel_app.page(live), 0, address="127.0.0.1", show=False, start=False,
+            verbose=False, unused_session_lifetime_milliseconds=300,
+            check_unused_sessions_milliseconds=300,
+        )  # fmt: skip
+        web.start()
+        loops.append(asyncio.get_running_loop())
+        started.set_result(f"http://127.0.0.1:{web.port}")
+        await over.wait()
+        while web.get_sessions():  # noqa: ASYNC110 - they tell nobody, and need the loop
+            await asyncio.sleep(0.05)
+        if hasattr(web, "stop_async"):  # Bokeh 3.10 has threads, which this waits for
+            await web.stop_async()
+        else:
+            web.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="panel")
+    thread.start()
+    try:
+        yield started.result(20)
+    finally:
+        loops[0].call_soon_threadsafe(over.set)
+        thread.join()
+
+
+# Of Panel the model is looked at: its pane shows nothing while a style sheet of a CDN is awaited.
+LIBRARY = """
+window.age = () => {
+    const models = (window.Bokeh?.documents ?? []).flatMap(each => [...each._all_models.values()]);
+    const pane = models.find(model => model.css_classes?.includes("newest"));
+    const text = pane?.text ?? document.querySelector(".newest")?.textContent;
+    return Date.now() - 1000 * parseFloat(text);
+};
+"""
+
+
+def opened(browser: Chromium, url: str) -> Tab:
+    """Open a page that shows what is new."""
+    tab = browser.open(url, LIBRARY)
+    tab.until("age() < 1000")
+    return tab
+
+
+def paints(tab: Tab) -> list[str]:
+    """Return what came since somebody cleared it, without the heartbeat of the connection."""
+    tab.look("1")
+    return [frame for frame in tab.frames if len(frame) > 8]
+
+
+def hides(browser: Chromium, tab: Tab) -> None:
+    """Put a tab behind another; what was on the way to it arrives."""
+    browser.open("about:blank")
+    tab.until("document.hidden")
+    wait_for_silence(tab)
+
+
+def wait_for_silence(tab: Tab) -> None:
+    end = time.monotonic() + 10
+    while True:
+        tab.frames.clear()
+        time.sleep(0.3)
+        if not paints(tab):
+            return
+        assert time.monotonic() < end, "a hidden page is painted"
+
+
+def test_a_hidden_page_is_painted_nothing_and_once_when_it_is_seen(
+    live: Market, url: str, browser: Chromium
+) -> None:
+    tab = opened(browser, url)
+    hides(browser, tab)
+    received = live.store.stats.received
+    time.sleep(1)
+    assert paints(tab) == []
+    assert live.store.stats.received > received + 200
+    tab.show()
+    tab.until("age() < 1000")
