@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from reactivex import Observable
 
 from .base.endpoints import redact
-from .base.exceptions import EncodeError, SendError, StoreError
+from .base.exceptions import ConfigurationError, EncodeError, SendError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
 from .base.frames import Frame, ValueFrame
 from .base.options import StoreOptions
@@ -346,9 +346,13 @@ class StoreCore:
             name = type(raised).__name__
             self.reporter.error(StoreError(f"the channels' match raised {name}; fix that function"))
 
-    def on_unusable_loop(self) -> None:
+    def on_unusable_loop(self) -> Exception | None:
         """Move to the background thread: this loop cannot open sockets."""
-        self.runtime.fall_back()
+        try:
+            self.runtime.fall_back()
+        except ConfigurationError as error:
+            return error
+        return None
 
     # Parts
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -28,6 +29,19 @@ def run(main: Callable[[], Awaitable[T]], timeout: float = 40.0) -> T:
         return result
 
     return asyncio.run(watched())
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """Let this process start no thread: each would need a stack that no address space has."""
+    try:
+        before = threading.stack_size(1 << 46)
+    except (ValueError, OverflowError):
+        pytest.skip("this platform bounds the size of a stack")
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
 
 
 def descriptors() -> set[str]:

@@ -1,12 +1,12 @@
-"""`start_task`: makes every task of this package; `Tasks`: those that are under way."""
+"""`start_task` makes every task of this package, `call_at` its timers; `Tasks` are under way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["Tasks", "start_task"]
+__all__ = ["Tasks", "call_at", "start_task"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,20 @@ def start_task(
     # Cancelled before that turn, the task leaves a coroutine that nobody awaited.
     task.add_done_callback(lambda _: work.close())
     return task
+
+
+def call_at(
+    loop: asyncio.AbstractEventLoop, when: float, call: Callable[..., object], *args: Any
+) -> asyncio.TimerHandle:
+    """Call something at a time of the event loop's clock, soon if that is over.
+
+    Some event loops refuse the past, a browser's among them, and a timer that is late is late for
+    good: what would set the next one is not called.
+    """
+    try:
+        return loop.call_at(when, call, *args)
+    except ValueError:
+        return loop.call_later(0, call, *args)
 
 
 class Tasks:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.masking import told
+from heimdall_reactive.base.starting import call_at
 
 __all__ = ["FRAME", "WEB_FRAME", "Cancellable", "Clock", "Frames", "PageClock", "timer"]
 
@@ -80,7 +81,7 @@ class Frames:
         if now >= self._free_at:
             self._run()
         else:
-            self._loop.call_at(self._free_at, self._run)
+            call_at(self._loop, self._free_at, self._run)
 
     def _run(self) -> None:
         calls, self._calls = self._calls, []

@@ -216,7 +216,8 @@ class Connection:
             case effects.ForgetLoop():
                 self._forget_loop()
             case effects.MoveLoop():
-                self._listener.on_unusable_loop()
+                if error := self._listener.on_unusable_loop():
+                    self._refused(self._machine.number, error)
             case effects.Tell(state):
                 self._listener.on_state(state)
             case effects.TellGap(gap):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from heimdall_reactive.base.exceptions import SendError
+from heimdall_reactive.base.starting import call_at
 
 from .listener import Listener
 from .outbox import Outbox
@@ -35,7 +36,7 @@ class Expiry:
         """Come when the oldest send expires; report what has expired until now."""
         deadline = self._outbox.next_deadline
         if deadline is not None and self._timer is None:
-            self._timer = self._runtime.loop.call_at(deadline, self._expire)
+            self._timer = call_at(self._runtime.loop, deadline, self._expire)
         before, self._reported = self._reported, self._outbox.counters.expired
         if self._reported > before:
             text = f"not sent: {self._reported - before} sends waited longer than send_ttl"

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import Heartbeat
+from heimdall_reactive.base.starting import call_at
 
 from .codec import encode
 
@@ -73,7 +74,7 @@ class Pulse:
         if len(self._open) < MAX_OPEN:
             self._open.append((self._loop.time() + self._heartbeat.timeout, self._received()))
         if self._check is None:
-            self._check = self._loop.call_at(self._open[0][0], self._look)
+            self._check = call_at(self._loop, self._open[0][0], self._look)
 
     def _look(self) -> None:
         self._check = None
@@ -81,7 +82,7 @@ class Pulse:
             self.stop()
             self._lose(LOST)
         elif self._open:  # the time-out is longer than the interval
-            self._check = self._loop.call_at(self._open[0][0], self._look)
+            self._check = call_at(self._loop, self._open[0][0], self._look)
 
 
 def is_reply(reply: Any, data: bytes | bytearray, text: bool) -> bool:

@@ -49,5 +49,5 @@ class Listener(Protocol):
     def on_gap(self, gap: Gap) -> None:
         """Handle what a reconnection left out; it comes before the new session's messages."""
 
-    def on_unusable_loop(self) -> None:
-        """Move away from an event loop that cannot open sockets."""
+    def on_unusable_loop(self) -> Exception | None:
+        """Move away from an event loop that cannot open sockets; return why that cannot be."""

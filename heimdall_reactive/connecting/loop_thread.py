@@ -9,6 +9,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.masking import told
 
@@ -29,14 +30,26 @@ class LoopThread:
         loop: the event loop.
         thread: its thread, which has started.
         inherited: it is that of the parent process.
+
+    Raises:
+        ConfigurationError: this process can start no thread, or no event loop for it.
     """
 
     def __init__(self, name: str) -> None:
-        self.loop = plain_loop()
+        if sys.platform == "emscripten":  # and a loop that cannot be made complains at its end
+            raise _no_thread("browsers have none for Python")
+        try:
+            self.loop = plain_loop()
+        except OSError as error:
+            raise _no_thread(str(error)) from None
         self.inherited = False
-        disown_in_child(self)
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError as error:
+            self.loop.close()
+            raise _no_thread(str(error)) from None
+        disown_in_child(self)
 
     def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop, and wait for what it returns or raises."""
@@ -82,6 +95,13 @@ async def _cancel_the_rest() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _no_thread(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"no thread with an event loop of its own can be started here ({why}); "
+        "make the store while an event loop runs that can open sockets"
+    )
 
 
 def plain_loop() -> asyncio.AbstractEventLoop:

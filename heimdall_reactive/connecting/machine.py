@@ -91,7 +91,9 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], Row]]] = {
             LoopLost: steps.dial_elsewhere,
         },
     ),
-    Phase.MOVING: _rows(steps.cancel, {LoopLost: steps.dial_elsewhere}),
+    Phase.MOVING: _rows(
+        steps.cancel, {AttemptFailed: steps.refused, LoopLost: steps.dial_elsewhere}
+    ),
     Phase.HANDSHAKE: _rows(
         steps.cancel,
         {

@@ -112,7 +112,10 @@ class ProviderCalls:
                 loop.call_soon_threadsafe(ended.set_result, Answer(value, error))
 
         self._running = ended
-        threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
+        except RuntimeError:  # there can be none, as in a browser: it has to block this one
+            run()
         try:
             return await asyncio.shield(ended)
         except asyncio.CancelledError:

@@ -12,6 +12,7 @@ from reactivex import abc, typing
 from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
+from heimdall_reactive.base.starting import call_at
 from heimdall_reactive.connecting.runtime import Runtime
 
 __all__ = ["LoopScheduler", "ReportingScheduler"]
@@ -142,7 +143,7 @@ class _Timer(abc.DisposableBase):
         if self._soon:
             self._handle = loop.call_soon(self._fire)
         else:
-            self._handle = loop.call_at(self._due, self._fire)
+            self._handle = call_at(loop, self._due, self._fire)
 
     def dispose(self) -> None:
         """Run no more; from any thread, without waiting."""

@@ -33,7 +33,7 @@ class ConnectionHost(Protocol):
     def on_principal(self, principal: object, current: bool) -> None:
         """Drop what waits for another user or URL than an attempt's."""
 
-    def on_unusable_loop(self) -> None:
+    def on_unusable_loop(self) -> Exception | None:
         """Move away from an event loop that cannot open sockets."""
 
 
@@ -148,9 +148,9 @@ class Publisher:
         """Drop what waits for another user or URL than an attempt's."""
         self._core.on_principal(principal, current)
 
-    def on_unusable_loop(self) -> None:
+    def on_unusable_loop(self) -> Exception | None:
         """Move away from an event loop that cannot open sockets."""
-        self._core.on_unusable_loop()
+        return self._core.on_unusable_loop()
 
     # Parts
 

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from heimdall_reactive.base.starting import call_at
+
 __all__ = ["Pinger"]
 
 LOST: Final = "keepalive ping timeout"
@@ -176,7 +178,7 @@ class Pinger:
         if self._timer is not None:
             self._timer.cancel()
         self._fires_at = when
-        self._timer = None if call is None else self._loop.call_at(when, call, *args)
+        self._timer = None if call is None else call_at(self._loop, when, call, *args)
 
     def _look(self, patience: float) -> None:
         """Give the peer the time-out again from its last sign of life, whatever that was.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -126,3 +127,45 @@ def test_a_reply_is_what_the_option_says(
 ) -> None:
     assert is_reply(reply, data, text) is answers
     assert is_reply(reply, bytearray(data), text) is answers
+
+
+class NoPast(asyncio.SelectorEventLoop):
+    """Refuses a timer in the past, as the event loop of a browser does."""
+
+    def call_later(self, delay: float, call: Any, *args: Any, **_: Any) -> asyncio.TimerHandle:
+        if delay < 0:
+            raise ValueError("Can't schedule in the past")
+        return super().call_at(self.time() + delay, call, *args)
+
+    def call_at(self, when: float, call: Any, *args: Any, **_: Any) -> asyncio.TimerHandle:
+        return self.call_later(when - self.time(), call, *args)
+
+
+def test_a_late_look_ends_no_heartbeat_on_a_loop_that_refuses_the_past() -> None:
+    sent: list[Frame] = []
+    lost: list[str] = []
+    wrong: list[str] = []
+
+    async def main() -> None:
+        here, enough = asyncio.get_running_loop(), asyncio.Event()
+        here.set_exception_handler(lambda _, context: wrong.append(str(context)))
+
+        def write(frame: Frame) -> bool:
+            sent.append(frame)
+            time.sleep(0.03)  # the loop stands still: the next looks are late
+            if len(sent) > 5:
+                enough.set()
+            return True
+
+        pulse = Pulse(
+            Heartbeat(interval=0.01, timeout=0.02), here, write, lambda: len(sent), lost.append
+        )
+        try:
+            async with asyncio.timeout(8):
+                await enough.wait()
+        finally:
+            pulse.stop()
+
+    with asyncio.Runner(loop_factory=NoPast) as runner:
+        runner.run(main())
+    assert (wrong, lost) == ([], [])

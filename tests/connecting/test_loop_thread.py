@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from heimdall_reactive import ConfigurationError
 from heimdall_reactive.connecting.loop_thread import LoopThread
+from tests.support import descriptors, no_more_threads
 
 
 async def name_of_thread() -> str:
@@ -118,3 +120,14 @@ def test_an_async_generator_that_is_left_open_is_closed() -> None:
     thread.stop()
     assert ended == ["closed"]
     del kept
+
+
+def test_where_no_thread_can_start_that_is_said_and_nothing_is_left_open() -> None:
+    before = descriptors()
+    with no_more_threads(), pytest.raises(ConfigurationError) as caught:
+        LoopThread("loop-of-a-test")
+    assert str(caught.value) == (
+        "no thread with an event loop of its own can be started here (can't start new thread); "
+        "make the store while an event loop runs that can open sockets"
+    )
+    assert descriptors() == before

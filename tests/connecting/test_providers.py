@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from heimdall_reactive.connecting.providers import ProviderCalls
-from tests.support import run
+from tests.support import no_more_threads, run
 
 GIVEN_UP = (None, "gave no answer within 0.01 s")
 
@@ -118,3 +118,18 @@ def test_a_provider_that_wants_to_exit_ends_nothing(raised: BaseException) -> No
         assert await ProviderCalls().within(provider, 8) == (None, "raised RuntimeError")
 
     run(main)
+
+
+async def test_where_no_thread_can_start_a_provider_is_asked_on_this_one() -> None:
+    calls = ProviderCalls()
+
+    def fail() -> str:
+        raise OSError("no")
+
+    with no_more_threads():
+        assert await calls.within(lambda: threading.current_thread().name, 8) == (
+            threading.current_thread().name,
+            None,
+        )
+        assert await calls.within(fail, 8) == (None, "raised OSError")
+    await calls.aclose(8)

@@ -22,7 +22,7 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.connecting.runtime import Runtime, chosen
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import SENT, record, run, threads
+from tests.support import SENT, no_more_threads, record, run, threads
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # policies, since Python 3.14
@@ -227,3 +227,29 @@ def test_what_ended_before_its_loop_stays_as_it_was() -> None:
     assert isinstance(store.state.value.error, InvalidEndpoint)
     assert store.state.value.status is Status.FAILED
     store.close()
+
+
+# No thread can be started
+
+
+def test_a_store_that_needs_a_thread_says_why_it_cannot_be() -> None:
+    with no_more_threads(), pytest.raises(ConfigurationError, match="no thread with an event loop"):
+        use_websocket("ws://localhost:9/", loop="thread")
+
+
+async def no_sockets(*_: Any) -> Any:
+    raise NotImplementedError  # as `create_connection` of a loop without sockets
+
+
+async def test_a_store_without_sockets_and_without_threads_fails_with_its_reason() -> None:
+    async with use_websocket("ws://localhost:9/", transport=no_sockets, immediate=False) as store:
+        with no_more_threads():
+            store.connect()
+            state = await store.wait_for(lambda state: state.status is Status.FAILED, timeout=8)
+        assert isinstance(state.error, ConfigurationError)
+        assert "no thread with an event loop" in str(state.error)
+        store.connect()  # threads can be had again: it goes on as ever
+        await store.wait_for(
+            lambda state: state.status is Status.FAILED and "another one" in str(state.error),
+            timeout=8,
+        )

@@ -36,8 +36,9 @@ class Host:
     def on_principal(self, principal: object, current: bool) -> None:
         self.calls.append(("principal", principal, current))
 
-    def on_unusable_loop(self) -> None:
+    def on_unusable_loop(self) -> Exception | None:
         self.calls.append(("unusable",))
+        return None
 
 
 def publisher(shared: bool = True) -> tuple[Publisher, Host]:
