@@ -49,7 +49,7 @@ class Live(Bound, App[None]):
         self.table.add_column("Price", key="price", width=10)
         self.bind_subject(badge(store), lambda b: status.set_classes(b.tone).update(b.text))
         self.bind_subject(store.is_connected, lambda up: self.query(Input).set(disabled=not up))
-        self.bind_subject(self.live.rows, self.show_rows)
+        self.bind_subject(self.live.rows, self.show_rows, every=0.1)
         self.bind_subject(self.live.minute, self.show_minute)
         self.bind_subject(self.fate, self.query_one("#fate", Label).update)
 
