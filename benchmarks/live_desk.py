@@ -125,8 +125,12 @@ def textual(live: Market, out: Path) -> None:
         out,
     )
 
+    def again() -> None:
+        if not look():
+            app.exit()
+
     async def pilot(_: Any) -> None:
-        app.set_interval(LOOK, lambda: look() or app.exit())
+        app.set_interval(LOOK, again)
 
     app.run(auto_pilot=pilot)
 

@@ -78,4 +78,6 @@ def test_windows_leave_nothing(live: Market) -> None:
             table = root.winfo_children()[0].nametowidget("table")
             until(root, lambda: len(table.get_children()) == ROWS)
 
+    once()  # until every row is there
+    live.over.set()  # what is on its way would be counted
     assert left_of(once, 30) == {}
