@@ -64,7 +64,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     ):  # fmt: skip
         add(commands)
     defaults: dict[str, Any] = {"quiet": False, "timestamps": False, "hex": False, "channel": []}
-    return parser.parse_args(arguments, argparse.Namespace(parser=parser, **defaults))
+    return parser.parse_args(
+        arguments, argparse.Namespace(parser=parser, commands=commands.choices, **defaults)
+    )
 
 
 def _command(

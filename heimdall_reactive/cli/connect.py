@@ -102,7 +102,7 @@ class _Talk:
         if self._typed or (tasks[0] in done and tasks[0].result()):
             return 0  # it was shown, or the answers are there
         if self._last is not None:
-            self._in_doubt |= self._last.state == "queued"  # the connection ended before
+            self._in_doubt |= self._last.state != "delivered"
         if self._in_doubt:
             self._out.error("in doubt: nothing proves that the server has all that was sent")
         return IN_DOUBT if self._in_doubt else 0
@@ -128,11 +128,9 @@ class _Talk:
         await self._settle()
 
     async def _settle(self) -> None:
-        if self._last is not None:
-            if self._store.connected:
-                with suppress(HeimdallError):
-                    await self._last.delivered(PROOF)
-            self._in_doubt |= self._last.state != "delivered"
+        if self._last is not None and self._store.connected:
+            with suppress(HeimdallError):
+                await self._last.delivered(PROOF)
         if not self._typed:
             with suppress(TimeoutError, HeimdallError):  # what the connection ended of is shown
                 await self._store.wait_connected()

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from heimdall_reactive import WebSocketStore
 from heimdall_reactive.base.state import ConnectionState, Status
@@ -19,6 +19,7 @@ from .show import End, Payload, Show, show_all
 __all__ = ["follow", "has_ended", "watch"]
 
 _Event: TypeAlias = tuple[str, Any]
+GOODBYE: Final = 1000  # the close code of a normal end
 
 
 async def watch(options: argparse.Namespace, out: Output) -> int:
@@ -119,10 +120,12 @@ def has_ended(state: Any) -> bool:
     """Return whether the connection has ended for good.
 
     Raises:
-        CommandError: the store gave up.
+        CommandError: the store gave up, or was lost and does not connect again.
     """
     if not isinstance(state, ConnectionState):
         return False
-    if state.status is Status.FAILED:
+    ended = state.status is Status.DISCONNECTED
+    lost = ended and state.close is not None and state.close.code != GOODBYE
+    if state.status is Status.FAILED or (lost and state.error is not None):
         raise CommandError(str(state.error))
-    return state.status is Status.DISCONNECTED
+    return ended

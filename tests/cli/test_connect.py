@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
@@ -11,8 +12,9 @@ import shutil
 import ssl
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from websockets.datastructures import Headers
 
 from heimdall_reactive.cli import main
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
-from tests.peers import peer
+from tests.peers import frame, peer, raw_peer
 from tests.support import errors_in
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
@@ -114,15 +116,29 @@ async def test_execute_sends_several_and_waits_for_answers(
     assert err == ""
 
 
-async def test_nothing_is_sent_twice_or_silently_lost_where_the_server_goes_away() -> None:
+async def test_a_lost_connection_that_is_not_opened_again_is_a_failure() -> None:
     async def deaf(socket: ServerConnection) -> None:
         await socket.recv()
         socket.transport.abort()
 
     async with peer(deaf) as url:
-        code, _, err = await piped(b"a\n", "connect", url, "--reconnect", "0")
-    assert code in (1, 3)  # of the loss itself, or of the message
-    assert "heimdall-reactive: error: " in err
+        code, _, err = await piped(b"a\n", "connect", url, "-q", "--reconnect", "0")
+    assert code == 1
+    assert re.fullmatch(r"heimdall-reactive: error: the connection ended with code 1006 .*\n", err)
+
+
+async def test_a_message_that_nothing_proves_is_in_doubt() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(7)  # the message
+        writer.write(frame(8, (1000).to_bytes(2)))  # a close, and never a pong
+        await reader.read()
+
+    async with raw_peer(mute) as url:
+        code, _, err = await piped(b"a\n", "connect", url, "-q")
+    assert code == 3
+    assert err == (
+        "heimdall-reactive: error: in doubt: nothing proves that the server has all that was sent\n"
+    )
 
 
 # Reconnection
@@ -246,17 +262,18 @@ def test_what_cannot_work_is_one_line_without_secrets(
 class Terminal:
     """A program in a terminal that answers where its cursor is, as real ones do."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, program: Sequence[str] = PROGRAM) -> None:
         self.fd, theirs = pty.openpty()
         environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
         size = {"COLUMNS": str(COLUMNS), "LINES": str(LINES)}
         self.process = subprocess.Popen(
-            [*PROGRAM, *arguments],
+            [*program, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**environment, **size, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
         self.seen = b""
@@ -288,8 +305,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str) -> Iterator[Terminal]:
-    made = Terminal(*arguments)
+def terminal(*arguments: str, program: Sequence[str] = PROGRAM) -> Iterator[Terminal]:
+    made = Terminal(*arguments, program=program)
     watchdog = threading.Timer(LIMIT, made.process.kill)
     watchdog.start()
     try:
@@ -349,6 +366,23 @@ def test_a_wrong_line_at_the_prompt_ends_nothing(server: DevServer) -> None:
         assert shown.end() == 0
 
 
+@pytest.mark.leaky
+def test_a_terminal_without_the_library_has_plain_lines(server: DevServer) -> None:
+    code = (
+        "import sys; sys.modules['prompt_toolkit'] = None; from heimdall_reactive.cli import main"
+    )
+    program = [sys.executable, "-c", f"{code}; sys.exit(main())"]
+    url = f"{server.url}/v1/ws/user"
+    with terminal("connect", url, "--token", DEMO_TOKEN, "-w", "0", program=program) as shown:
+        shown.read("pip install 'heimdall-reactive[cli]'")
+        shown.read("-- connected, session 1")
+        shown.type("\x1b[2J hello\n")
+        shown.read("hello\r\n")  # the terminal's own echo
+        shown.read(r"\x1b[2J hello")
+        shown.type("\x04")
+        assert shown.end() == 0
+
+
 # Completion
 
 
@@ -371,9 +405,21 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         which=$(complete -p heimdall-reactive | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
         ask heimdall-reactive com
         ask heimdall-reactive connect --sub
+        ask heimdall-reactive connect --cacert ./c
     """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=LIMIT, check=True)
-    assert done.stdout.decode().splitlines() == ["completion", "--subscribe --subprotocol"]
+    (tmp_path / "ca.pem").touch()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=LIMIT,
+        check=True,
+    )
+    assert done.stdout.decode().splitlines() == [
+        "completion", "--subscribe --subprotocol", "./ca.pem",
+    ]  # fmt: skip
 
 
 def test_completion_says_what_it_needs(
