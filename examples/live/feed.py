@@ -6,8 +6,8 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -69,27 +69,39 @@ class Market:
             self.server.drop()
 
 
+def state_of(rows: dict[str, Tick]) -> dict[str, Any]:
+    """Return what a view shows of the rows: their prices, and when the newest was sent."""
+    newest = max((tick.sent for tick in rows.values()), default=0.0)
+    return {"rows": {key: tick.price for key, tick in rows.items()}, "newest": newest}
+
+
+@contextmanager
+def feed(rate: int = 1000, over: threading.Event | None = None) -> Iterator[tuple[DevServer, str]]:
+    """Serve the feed; yield the server, and the URL to connect to."""
+    over = over or threading.Event()
+    with serve_in_thread(require_token=False, echo=True) as server:
+        player = threading.Thread(target=lambda: server.call(play(server, rate, over)))
+        player.start()
+        try:
+            yield server, f"{server.url}/v1/ws/updates"
+        finally:
+            over.set()
+            player.join()
+
+
 @contextmanager
 def market(
     rate: int = 1000, url: str | None = None, reconnect_delay: float = 3.0
 ) -> Iterator[Market]:
     """Serve the feed, and follow it on a thread of its own; or follow the one at a URL."""
-    if url is not None:
-        with use_websocket(
-            url, message_type=Tick, loop="thread", reconnect_delay=reconnect_delay
-        ) as store:
-            yield Market(store)
-        return
-    with (
-        serve_in_thread(require_token=False, echo=True) as server,
-        market(rate, f"{server.url}/v1/ws/updates", reconnect_delay) as live,
-    ):
-        live.server = server
-        live.store.wait_connected(10).result()
-        player = threading.Thread(target=lambda: server.call(play(server, rate, live.over)))
-        player.start()
-        try:
-            yield live
-        finally:
-            live.over.set()
-            player.join()
+    with ExitStack() as stack:
+        server, over = None, threading.Event()
+        if url is None:
+            server, url = stack.enter_context(feed(rate, over))
+        store = stack.enter_context(
+            use_websocket(url, message_type=Tick, loop="thread", reconnect_delay=reconnect_delay)
+        )
+        store.wait_connected(10).result()
+        live = Market(store)
+        live.server, live.over = server, over
+        yield live

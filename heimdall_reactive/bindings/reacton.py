@@ -32,7 +32,7 @@ from heimdall_reactive.connecting.runtime import LoopOption
 from heimdall_reactive.consuming.hops import Hop
 
 from .badge import Badge, badge, badge_now
-from .binding import bind
+from .binding import bind_batch
 from .component_store import ComponentStore, WebSocketValues
 from .render_queue import render_queue_of
 from .scope import UiScope
@@ -57,26 +57,39 @@ class Valued(Protocol[T_co]):
 
 
 @overload
-def use_subject(source: Valued[T], select: None = None) -> T: ...
+def use_subject(source: Valued[T], select: None = None, *, every: float = 0) -> T: ...
 @overload
-def use_subject(source: Valued[T], select: Callable[[T], R]) -> R: ...
+def use_subject(source: Valued[T], select: Callable[[T], R], *, every: float = 0) -> R: ...
 @overload
-def use_subject(source: Observable[T], select: None = None, *, initial: D) -> T | D: ...
-@overload
-def use_subject(source: Observable[T], select: Callable[[T], R], *, initial: D) -> R | D: ...
 def use_subject(
-    source: Any, select: Callable[[Any], Any] | None = None, *, initial: Any = None
+    source: Observable[T], select: None = None, *, initial: D, every: float = 0
+) -> T | D: ...
+@overload
+def use_subject(
+    source: Observable[T], select: Callable[[T], R], *, initial: D, every: float = 0
+) -> R | D: ...
+def use_subject(
+    source: Any,
+    select: Callable[[Any], Any] | None = None,
+    *,
+    initial: Any = None,
+    every: float = 0,
 ) -> Any:
     """Return the value of a subject, and render the component again when it changes.
 
     Args:
-        source: a subject of a store, or any observable. One that is made while rendering has to be
-            kept: `reacton.use_memo(lambda: store.messages_of(Ban), [store])`.
+        source: a subject of a store, `latest_by`, `window`, or any observable. One that is made
+            while rendering has to be kept: `use_memo(lambda: store.messages_of(Ban), [store])`.
         select: what of the value is shown: an equal one renders nothing again. It may be another
             function at each render. Without it every emission renders, two equal messages too.
         initial: returned until a source without a `value` has emitted.
+        every: seconds between two renders for this at the least, such as 1/20 for a page with
+            much on it; 0 is each turn, of which there are 60 a second at the most.
+
+    Raises:
+        ConfigurationError: `every` is less than 0.
     """
-    watched = reacton.use_memo(lambda: _Watched(source, _turns()), [source])
+    watched = reacton.use_memo(lambda: _Watched(source, _turns(), every), [source, every])
     render = _use_render()
     value = watched.read()
     shown = initial if value is NOTHING else value if select is None else select(value)
@@ -93,16 +106,17 @@ def use_subject(
     return shown
 
 
-def use_history(source: Observable[T], count: int) -> tuple[T, ...]:
+def use_history(source: Observable[T], count: int, *, every: float = 0) -> tuple[T, ...]:
     """Return the last values of an observable, the newest at the end; every one of them, in order.
 
     Args:
         source: such as `store.messages`, or `store.history(n)` for those before the mount, kept by
             `use_memo`.
         count: how many. What comes within one frame beyond them is not seen.
+        every: as for `use_subject`.
 
     Raises:
-        ConfigurationError: `count` is no whole number of 1 or more.
+        ConfigurationError: `count` is no whole number of 1 or more, or `every` is less than 0.
     """
     shown, show = reacton.use_state(cast("tuple[T, ...]", ()))
     turns = _turns()
@@ -110,14 +124,14 @@ def use_history(source: Observable[T], count: int) -> tuple[T, ...]:
     def follow() -> Callable[[], None]:
         kept: deque[T] = deque(maxlen=count)
 
-        def add(value: T) -> None:
-            kept.append(value)
+        def add(values: list[T]) -> None:
+            kept.extend(values)
             show(tuple(kept))
 
         show(())
-        return bind(source, add, UiScope(turns, every=0), buffer=count).dispose
+        return bind_batch(source, add, UiScope(turns, every=every), buffer=count).dispose
 
-    reacton.use_effect(follow, [source, count])
+    reacton.use_effect(follow, [source, count, every])
     return shown
 
 
@@ -196,10 +210,10 @@ class _Watched:
         committed: value, `select` and selection of the newest render that is seen.
     """
 
-    def __init__(self, source: Any, turns: Hop) -> None:
+    def __init__(self, source: Any, turns: Hop, every: float) -> None:
         self._valued = hasattr(source, "value")
         boxed = source if self._valued else source.pipe(ops.map(lambda value: (value,)))
-        self.subscribe, self._get = external_store(boxed, None, turns, every=0)
+        self.subscribe, self._get = external_store(boxed, None, turns, every=every)
         self.committed: tuple[Any, Callable[[Any], Any] | None, Any] = (NOTHING, None, None)
 
     def read(self) -> Any:

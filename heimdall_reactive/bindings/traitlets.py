@@ -8,7 +8,7 @@ one it is set in place, on the thread that emits. A busy cell holds the kernel's
 stand still until it ends, and a store with `loop="thread"` keeps its connection.
 
 Clean-up: `Widget.close()` sets the widget's `comm` to None, and that ends its bindings. A
-`HasTraits` has no end; dispose of its bindings. Closable a browser's tab ends nothing: the kernel
+`HasTraits` has no end; dispose of its bindings. Closing a browser's tab ends nothing: the kernel
 and its widgets live on.
 """
 
@@ -70,6 +70,7 @@ def to_trait(
     name: str = "value",
     *,
     select: Callable[[T], Any] | None = None,
+    every: float | None = None,
     buffer: int = 1,
     on_error: Callable[[Exception], object] | None = None,
     within: UiScope | None = None,
@@ -84,6 +85,7 @@ def to_trait(
         owner: a widget, or any `HasTraits`.
         name: of the trait.
         select: what of a value the trait gets.
+        every: seconds between two values at the least, as for `bind`.
         buffer: values that may wait for the loop, as for `bind`.
         on_error: told what the trait refused (`TraitError`), in place of the report.
         within: where it is set and when that ends; None is `scope(owner)`.
@@ -92,7 +94,7 @@ def to_trait(
         The binding; `dispose()` ends it, and so does closing the widget.
 
     Raises:
-        ConfigurationError: there is no trait of this name.
+        ConfigurationError: there is no trait of this name, or `every` cannot work.
     """
     if not owner.has_trait(name):
         kind, names = type(owner).__name__, ", ".join(owner.trait_names())
@@ -103,6 +105,7 @@ def to_trait(
         within or scope(owner),
         select=select or (lambda value: value),
         distinct=select is not None and buffer == 1,  # as `bind` without a `select`
+        every=every,
         buffer=buffer,
         on_error=on_error,
     )

@@ -30,15 +30,17 @@ def Page() -> None:
     if mounted:
         Own()
     solara.Button("toggle", on_click=lambda: set_mounted(not mounted))
-    stores, count = solara.use_state(0)
-    solara.Text(f"stores {stores}")
-    solara.Button("count", on_click=lambda: count(stores_of_tabs()))
+    counts, count = solara.use_state("")
+    solara.Text(counts)
+    solara.Button("count", on_click=lambda: count(left_over()))
 
 
-def stores_of_tabs() -> int:
+def left_over() -> str:
+    """Count what tabs make: stores, queues, bindings."""
     gc.collect()
-    mine = [each for each in gc.get_objects() if isinstance(each, WebSocketStore)]
-    return sum(each is not shared for each in mine)
+    names = [type(each).__name__ for each in gc.get_objects()]
+    kinds = ("WebSocketStore", "StoreCore", "RenderQueue", "Binding")
+    return ", ".join(f"{kind} {names.count(kind)}" for kind in kinds)
 
 
 @solara.component

@@ -348,6 +348,25 @@ def test_a_history_has_every_value_in_order(stage: Stage) -> None:
         assert observers(store) == 0
 
 
+def test_a_component_is_rendered_once_in_so_many_seconds() -> None:
+    subject, numbers = BehaviorSubject(0), Subject[int]()
+
+    @component
+    def Slow() -> Any:
+        newest = use_subject(subject, every=60.0)
+        return w.Label(value=f"{newest} {use_history(numbers, 9, every=60.0)}")
+
+    with page(Slow()) as shown:
+        subject.on_next(1)
+        numbers.on_next(1)
+        shown.until("1 (1,)")  # the first after a pause, at once
+        for n in (2, 3):
+            subject.on_next(n)
+            numbers.on_next(n)
+        shown.until("1 (1,)")
+        assert shown.text == "1 (1,)"
+
+
 # What is watched
 
 

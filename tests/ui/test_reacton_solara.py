@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -13,6 +14,7 @@ import pytest
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
 from .support import BURST
+from .test_live import keeps_up
 
 pytest.importorskip("solara", reason="pip install solara-ui")
 pytest.importorskip("playwright", reason="pip install playwright")
@@ -22,6 +24,8 @@ if shutil.which("chromium") is None:
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
 from examples.screenshots.solara import FrontEndMissing, front_end, served
+
+TABS = int(os.environ.get("HEIMDALL_TABS", "2"))
 
 pytestmark = pytest.mark.leaky  # a browser, and Solara in a process of its own
 
@@ -108,18 +112,33 @@ def test_two_tabs_have_a_store_each_and_share_another(
     sockets(server, 1)
 
 
-def test_closed_tabs_leave_no_store(browser: Browser, url: str, server: DevServer) -> None:
+def test_closed_and_reloaded_tabs_leave_nothing(
+    browser: Browser, url: str, server: DevServer
+) -> None:
     stays = tab_of(browser, url)
-    for _ in range(5):
+    alone = counted(stays)
+    assert "RenderQueue 1" in alone
+    for _ in range(TABS):
         tab_of(browser, url).close()
         sockets(server, 2)
+    other = tab_of(browser, url)
+    for _ in range(TABS):
+        other.reload()
+        shows(other, "own connected")
+        sockets(server, 3)
+    other.close()
     until = time.monotonic() + 15
-    while time.monotonic() < until and not stays.get_by_text("stores 1", exact=True).count():
-        stays.get_by_role("button", name="count").click()
+    while time.monotonic() < until and counted(stays) != alone:
         stays.wait_for_timeout(100)
-    shows(stays, "stores 1")  # that of the tab which stays
+    assert counted(stays) == alone
     stays.close()
     sockets(server, 1)
+
+
+def counted(tab: Page) -> str:
+    """Return what a tab says of the objects of its server."""
+    tab.get_by_role("button", name="count").click()
+    return tab.get_by_text("WebSocketStore").inner_text()
 
 
 def test_a_burst_leaves_the_browser_and_the_server_alive(
@@ -170,6 +189,16 @@ def test_components_outlive_the_connection_of_their_browser(
     shows(tab, "0: {'n': 99}")
     shows(tab, "sibling rendered 1")
     tab.close()
+
+
+def test_the_live_page_keeps_up_and_a_new_tab_begins_with_everything(
+    browser: Browser, folder: Path
+) -> None:
+    with served("examples.live.solara_app", folder) as url:
+        tab = browser.new_page()
+        tab.goto(url)
+        keeps_up(tab)
+        tab.close()
 
 
 def test_the_example(browser: Browser, folder: Path) -> None:

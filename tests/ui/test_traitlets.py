@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 import pytest
+from reactivex.subject import BehaviorSubject
 
 traitlets = pytest.importorskip("traitlets", reason="pip install 'heimdall-reactive[traitlets]'")
 widgets = pytest.importorskip("ipywidgets", reason="pip install ipywidgets")
@@ -233,6 +234,19 @@ def test_a_trait_that_is_not_there_is_named() -> None:
         to_trait(None, Model(), "valeu")  # type: ignore[arg-type]
 
 
+def test_a_trait_is_set_once_in_so_many_seconds() -> None:
+    posted: list[Callable[[], None]] = []
+    model, subject = Model(), BehaviorSubject(0)
+    within = UiScope(posted.append, every=0)
+    binding = to_trait(subject, model, every=60.0, within=within)
+    for n in (1, 2):
+        subject.on_next(n)
+        while posted:
+            posted.pop()()
+    assert model.value == 1
+    binding.dispose()
+
+
 def test_a_scope_of_ones_own(stage: Stage) -> None:
     posted: list[Callable[[], None]] = []
     model = Model()
@@ -323,6 +337,42 @@ def test_a_widget_of_a_kernel_is_live_while_no_cell_runs(stage: Stage) -> None:
     finally:
         client.stop_channels()
         kernel.shutdown_kernel(now=True)
+
+
+@pytest.mark.leaky
+def test_a_cell_that_runs_ten_times_leaves_one_socket_and_no_binding(stage: Stage) -> None:
+    manager = pytest.importorskip("jupyter_client.manager", reason="pip install ipykernel")
+    pytest.importorskip("ipykernel", reason="pip install ipykernel")
+    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    try:
+        cell = Cell(client)
+        for _ in range(10):
+            cell.run(KEYED.format(url=stage.server.url))
+        stage.server.call(stage.server.wait_for_connections(1, 10))
+        assert cell.run(LEFT_OVER) == "1 1"
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+
+
+KEYED = """
+import ipywidgets
+from heimdall_reactive import use_websocket
+from heimdall_reactive.bindings.traitlets import to_trait
+
+ipywidgets.Widget.close_all()
+label = ipywidgets.Label()
+store = use_websocket("{url}/v1/ws", loop="thread", key="feed")
+to_trait(store.last_message, label, select=str)
+await store.wait_connected(timeout=5)
+"""
+LEFT_OVER = """
+import gc
+
+gc.collect()
+names = [type(each).__name__ for each in gc.get_objects()]
+print(names.count("StoreCore"), names.count("Binding"))
+"""
 
 
 class Cell:

@@ -1,0 +1,35 @@
+"""A live table and a live plot in Solara: `python -m examples.live.solara_app`."""
+
+# mypy: disable-error-code="attr-defined, no-untyped-call"
+# pyright: reportPrivateImportUsage=false
+# ruff: noqa: D103, N802 - components, which have names as types have
+import os
+from typing import cast
+
+import solara
+import uvicorn
+from solara.server.settings import telemetry, theme
+
+from examples.live.feed import Market, market, state_of
+from examples.live.widget import MarketView
+from heimdall_reactive.bindings.reacton import use_badge, use_subject
+
+live = cast("Market", None)  # set below to the one that runs
+
+
+@solara.component
+def Page() -> None:
+    shown = use_badge(live.store)
+    rows = use_subject(live.rows, every=1 / 20)
+    minute = use_subject(live.minute, every=1 / 20)
+    MarketView.element(status=shown.text, tone=shown.tone, minute=minute, **state_of(rows))
+
+
+if __name__ == "__main__":
+    from examples.live import solara_app  # what Solara imports, which `__main__` is not
+
+    os.environ["SOLARA_APP"] = solara_app.__name__
+    telemetry.mixpanel_enable = theme.show_banner = False  # Solara reports to its makers otherwise
+    theme.loader = "plain"  # no splash
+    with market() as solara_app.live:
+        uvicorn.run("solara.server.starlette:app", port=int(os.environ.get("PORT", "8765")))
