@@ -59,7 +59,7 @@ def drive(root: tk.Tk, live: Market) -> None:
     until(root, lambda: "MINE" in table.get_children())
     until(root, lambda: frame.nametowidget("fate").cget("text") == "delivered")
     plot = frame.nametowidget("plot")
-    until(root, lambda: len(plot.coords(plot.find_all()[0])) > 6)
+    until(root, lambda: any(len(plot.coords(item)) > 6 for item in plot.find_all()))
     frame.nametowidget("drop").invoke()
     until(root, lambda: status.cget("text").startswith("again in 1 s"))
     until(root, lambda: box.instate(["disabled"]))
