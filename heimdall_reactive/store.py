@@ -10,7 +10,7 @@ from reactivex import Observable
 
 from .base.exceptions import ConfigurationError
 from .base.hidden import secret_str
-from .base.options import TokenSource
+from .base.options import CHECKS, TokenSource
 from .base.receipt import Receipt
 from .base.session_protocol import overrides
 from .base.stats import Stats
@@ -142,10 +142,14 @@ class WebSocketStore(Closable, ConsumerApi[In]):
                 other token or provider as another user's.
 
         Raises:
-            ConfigurationError: the connection is shared, and the token another user's.
+            ConfigurationError: the connection is shared, and the token another user's; or it is
+                not a token.
         """
         kind = secret_str()
         secret = kind(token) if isinstance(token, str) else token
+        holds, wanted = CHECKS["access_token"]
+        if not holds(secret):
+            raise ConfigurationError(f"access_token must be {wanted}")
         if not self._life.closed:
             self._core.set_access_token(Identity(secret, principal))
 

@@ -297,6 +297,18 @@ async def _() -> None:
         store.messages_of("trade")
 
 
+@mistake('`store.wait_for("connected")`')
+async def _() -> None:
+    async with idle() as store:
+        await store.wait_for("connected")
+
+
+@mistake("`store.set_access_token(42)`")
+async def _() -> None:
+    async with idle() as store:
+        store.set_access_token(42)
+
+
 @mistake("`store.send(object())`")
 async def _() -> None:
     async with idle() as store:

@@ -118,7 +118,15 @@ class Readable(Generic[In]):
         Args:
             predicate: true for the state that is waited for; the current one counts.
             timeout: seconds, or None for no limit.
+
+        Raises:
+            TypeError: the predicate is not a function.
         """
+        if not callable(predicate):
+            raise TypeError(
+                "wait_for() takes a function of the state, such as "
+                f"lambda state: state.status == 'connected', not {predicate!r}"
+            )
         return Waiter(self.state, self._call, self._values.bus.behind, predicate, timeout)
 
     def wait_connected(self, timeout: float | None = None) -> Waiter:
