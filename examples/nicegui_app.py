@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +9,7 @@ from nicegui import app, ui
 
 from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import Badge, badge, bind
+from heimdall_reactive.bindings import Badge, badge, bind, message_line
 from heimdall_reactive.bindings.nicegui import bind_enabled, scope
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
@@ -47,7 +46,7 @@ def page(store: WebSocketStore[Any], server: DevServer) -> None:
     box.on("keydown.enter", send)
     button.on_click(send)
     bind(badge(store), paint, scope(status))
-    bind(store.messages, lambda message: log.push(json.dumps(message)), scope(log), buffer=5)
+    bind(store.messages, lambda message: log.push(message_line(message)), scope(log), buffer=5)
     bind_enabled(box, store.is_connected)
     bind_enabled(button, store.is_connected)
     bind(fate, word.set_text, scope(word))

@@ -3,7 +3,6 @@
 # mypy: disable-error-code="attr-defined, no-untyped-call"
 # pyright: reportPrivateImportUsage=false
 # ruff: noqa: D103, N802 - components, which have names as types have
-import json
 import os
 
 import solara
@@ -13,6 +12,7 @@ from solara.server.settings import telemetry, theme
 
 from examples.fate import Fate
 from heimdall_reactive import WebSocketStore
+from heimdall_reactive.bindings import message_line
 from heimdall_reactive.bindings.reacton import use_history, use_subject, use_websocket
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
@@ -51,7 +51,7 @@ def Page() -> None:
 
 @solara.component
 def Messages(store: WebSocketStore[object]) -> None:
-    text = "\n".join(json.dumps(message) for message in use_history(store.messages, 5))
+    text = "\n".join(map(message_line, use_history(store.messages, 5)))
     v.Html(tag="pre", children=[text], style_=LOG, class_="rounded border")  # text, never HTML
 
 

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"starting", "wake_up", "exact", "tagged", "forking", "frames", "hidden"},
+    {"starting", "wake_up", "exact", "tagged", "forking", "frames", "hidden", "printable"},
     {"exceptions"},
     {"masking", "access_token"},
     {"messages", "endpoints", "headers", "rules", "receipt", "stats", "loop_thread"},

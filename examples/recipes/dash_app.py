@@ -5,7 +5,7 @@ from typing import Any
 from dash import Dash, Input, State, callback, dcc, html, set_props
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import badge, values
+from heimdall_reactive.bindings import badge, message_line, values
 
 store = use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
 app = Dash(backend="fastapi", websocket_callbacks=True)
@@ -26,7 +26,7 @@ async def follow_status(_: Any) -> None:
 async def follow_messages(_: Any) -> None:
     """Show the newest message."""
     async for message in values(store.last_message):
-        set_props("newest", {"children": str(message)})
+        set_props("newest", {"children": message_line(message)})
 
 
 @callback(Input("send", "n_clicks"), State("box", "value"), prevent_initial_call=True)

@@ -5,7 +5,7 @@ from typing import Any
 import flet as ft
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import UiScope, badge, bind
+from heimdall_reactive.bindings import UiScope, badge, bind, message_line
 
 store = use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
 
@@ -33,7 +33,7 @@ def use_observable(source: Any) -> Any:
 @ft.component
 def Live() -> ft.Control:  # noqa: N802, D103 - a component
     status, newest = use_observable(badge(store)), use_observable(store.last_message)
-    return ft.Column([ft.Text(f"{status}", size=30), ft.Text(f"{newest}")])
+    return ft.Column([ft.Text(f"{status}", size=30), ft.Text(message_line(newest))])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import gradio as gr
 import reactivex
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import badge, values
+from heimdall_reactive.bindings import badge, message_line, values
 
 store = use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
 # Gradio closes a generator of a tab that is gone when it yields next, so let it yield.
@@ -17,7 +17,7 @@ async def follow() -> AsyncIterator[tuple[str, str]]:
     """Follow the store for one tab."""
     newest = reactivex.combine_latest(badge(store), store.last_message, pulse)
     async for shown, message, _ in values(newest):
-        yield shown.text, str(message)
+        yield shown.text, message_line(message)
 
 
 def say(text: str) -> str:

@@ -12,7 +12,7 @@ def _():  # type: ignore[no-untyped-def]
     import traitlets
 
     from examples.recipes.the_store import store  # a store made in a cell is one for each tab
-    from heimdall_reactive.bindings import badge
+    from heimdall_reactive.bindings import badge, message_line
     from heimdall_reactive.bindings.traitlets import to_trait
 
     class Live(anywidget.AnyWidget):
@@ -24,7 +24,7 @@ def _():  # type: ignore[no-untyped-def]
 
     live = Live()
     to_trait(badge(store), live, "status", select=str)
-    to_trait(store.last_message, live, "newest", select=str)
+    to_trait(store.last_message, live, "newest", select=message_line)
     mo.ui.anywidget(live)
     return
 

@@ -7,7 +7,7 @@ from reactivex import Observable
 from shiny import App, Inputs, Outputs, Session, reactive, render, ui
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import badge, values
+from heimdall_reactive.bindings import badge, message_line, values
 
 store = use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
 
@@ -32,7 +32,7 @@ def server(_: Inputs, __: Outputs, session: Session) -> None:
 
     @render.text
     def shown() -> str:
-        return f"{status()}\n{newest()}"
+        return f"{status()}\n{message_line(newest())}"
 
 
 app = App(ui.page_fluid(ui.output_text_verbatim("shown")), server)

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import badge_of
+from heimdall_reactive.bindings import badge_of, message_line
 
 
 @st.cache_resource
@@ -23,7 +23,7 @@ def live() -> None:
     # A badge reads Markdown, and the text may quote the server: that goes into a plain one.
     st.badge(shown.status, color="green" if shown.online else "orange")
     st.text(shown.text)
-    st.text(f"{store.last_message.value}")
+    st.text(message_line(store.last_message.value))
 
 
 live()

@@ -9,6 +9,7 @@ iterator. The adapters are modules of their own, each with the framework of that
 from .async_values import values
 from .badge import Badge, badge, badge_of
 from .binding import Binding, bind, bind_batch
+from .lines import message_line
 from .scheduling import HopScheduler
 from .scope import UiScope
 from .series import Series, Window, window
@@ -31,6 +32,7 @@ __all__ = [
     "bind_batch",
     "external_store",
     "latest_by",
+    "message_line",
     "values",
     "window",
 ]

@@ -6,22 +6,12 @@ import time
 from datetime import datetime
 from typing import Any
 
+from heimdall_reactive.base.printable import printable
 from heimdall_reactive.base.state import CloseInfo, ConnectionState, Status
 
 __all__ = ["clock", "describe", "preview", "printable"]
 
 _PREVIEW = 16
-
-
-def printable(text: str) -> str:
-    r"""Write out every control character, such as `\x1b`: the wire must not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def preview(message: str | bytes) -> str:

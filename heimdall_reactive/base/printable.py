@@ -1,0 +1,38 @@
+"""Texts of the wire on one line: nothing in them steers a terminal or turns the text around."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from unicodedata import east_asian_width
+
+__all__ = ["cut", "printable"]
+
+
+def printable(text: str) -> str:
+    r"""Write out every control and bidi character, such as `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most so many columns, with an ellipsis where some is missing.
+
+    Args:
+        text: printable.
+        width: 1 or more; a wide character, such as those of Chinese, takes two columns.
+    """
+    if len(text) <= width and text.isascii():
+        return text
+    ends = list(accumulate(map(_columns, text[: width + 1])))
+    if len(text) <= width and ends[-1] <= width:
+        return text
+    return text[: sum(end < width for end in ends)] + "…"
+
+
+def _columns(character: str) -> int:
+    return 2 if east_asian_width(character) in "WF" else 1

@@ -1,0 +1,99 @@
+"""`message_line`: a message as one line of text, for logs, lists and labels. Pure."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Final
+
+from heimdall_reactive.base.exceptions import ConfigurationError, EncodeError
+from heimdall_reactive.base.printable import cut, printable
+from heimdall_reactive.connecting.codec import encode
+
+__all__ = ["clock", "kind_and_text", "message_line"]
+
+LONGEST: Final = 4096  # characters of a text that are read for its type
+KINDS: Final = ("type", "event", "method")  # fields that name what a message is
+KIND: Final = 40  # characters of a type
+SHOWN_BYTES: Final = 16
+
+
+def message_line(message: Any, width: int = 120, at: float | None = None) -> str:
+    r"""Return a message as one line: its time, its type, and then the rest as JSON.
+
+    `{"type": "trade", "price": 3}` gives `trade  {"price": 3}`, a channel's message begins with
+    `#channel`, and a binary one with its size. Control and bidi characters are written out, such
+    as `\x1b`, so that the wire steers no terminal. Fields of pydantic's secret types are stars.
+
+    Args:
+        message: of any `message_type`. None, which `last_message` is at first, is an empty line.
+        width: columns; what does not fit gives way to an ellipsis.
+        at: seconds since the epoch when it came; the line begins with this time of the day.
+
+    Raises:
+        ConfigurationError: the width is not 1 or more.
+    """
+    if width < 1:
+        raise ConfigurationError(f"width has to be 1 or more columns, not {width!r}")
+    if message is None:
+        return ""
+    kind, text = kind_and_text(message)
+    parts = ("" if at is None else clock(at), kind, text)
+    shown = "  ".join(printable(part[: width + 1]) for part in parts if part)
+    return cut(shown, width)
+
+
+def clock(at: float) -> str:
+    """Return a time of the day, such as `12:34:56.789`."""
+    return datetime.fromtimestamp(at).strftime("%H:%M:%S.%f")[:-3]
+
+
+def kind_and_text(message: Any) -> tuple[str, str]:
+    """Return what a message is, empty where it does not say so, and the rest of it as text."""
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return "binary", _bytes(bytes(message))
+    text = message if isinstance(message, str) else _json(message)
+    value: Any = None if len(text) > LONGEST and text is message else _parsed(text)
+    if text is not message and value is not None:
+        text = _dumped(value)
+    name = next((name for name in KINDS if _is_word(value, name)), None)
+    if name is None:
+        return "", text
+    kind: str = value.pop(name)
+    if kind == "Message" and isinstance(value.get("channel"), str):  # of Heimdall
+        return f"#{value['channel']}"[:KIND], str(value.get("data", ""))
+    if hasattr(message, "model_dump"):  # optional fields of a model, and the time: not what matters
+        value = {key: field for key, field in value.items() if field is not None}
+        value |= {"timestamp": value.pop("timestamp")} if "timestamp" in value else {}
+    return kind[:KIND], _dumped(value) if value else ""
+
+
+def _is_word(value: Any, name: str) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(name), str) and value[name] != ""
+
+
+def _bytes(data: bytes) -> str:
+    more = " ..." if len(data) > SHOWN_BYTES else ""
+    return f"{len(data)} bytes: {data[:SHOWN_BYTES].hex(' ')}{more}"
+
+
+def _json(message: Any) -> str:
+    try:
+        return encode(message).data.decode()
+    except EncodeError:
+        pass
+    try:
+        return repr(message)
+    except Exception:  # a repr of the user's own; a line is shown all the same
+        return f"<{type(message).__name__}>"
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
