@@ -114,8 +114,7 @@ def _clock_of(client: Client) -> PageClock:
     answer = f"document.getElementById('{page.html_id}')?.dispatchEvent(new Event('painted'))"
 
     def ask(code: str) -> None:
-        client = page.client
-        if client.has_socket_connection and not page.is_deleted:
+        if not page.is_deleted and (client := page.client).has_socket_connection:
             # `run_javascript` makes a task of each, and waits for an answer.
             client.outbox.enqueue_message("run_javascript", {"code": code}, client.id)
 

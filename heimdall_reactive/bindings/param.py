@@ -191,8 +191,8 @@ def _clock_of(document: Any, clock: Clock) -> PageClock:
         page_clock.seen()
 
     _clocks[document] = page_clock = PageClock(clock, soon, ask)
+    _at_end_of_session(document, lambda: None)
     page.on_change("tags", seen)
-    _at_end_of_session(document, lambda: (_clocks.pop(document, None), None)[1])
     # Not before the components of the page, the first of which counts as the page to Panel.
     soon(lambda: document.add_root(page))
     return page_clock
@@ -205,6 +205,8 @@ def _at_end_of_session(document: Any, cleanup: Cleanup) -> Cleanup:
         def end(session: object) -> None:
             for each in list(cleanups.values()):
                 each()
+            cleanups.clear()
+            _clocks.pop(document, None)  # which holds the document
 
         document.on_session_destroyed(end)
     key = object()

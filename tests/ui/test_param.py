@@ -18,6 +18,7 @@ param = pytest.importorskip("param", reason="pip install 'heimdall-reactive[para
 
 from heimdall_reactive import ConfigurationError  # noqa: E402
 from heimdall_reactive.bindings import UiScope, badge  # noqa: E402
+from heimdall_reactive.bindings import param as adapter  # noqa: E402
 from heimdall_reactive.bindings.param import scope, to_param, to_rx  # noqa: E402
 
 from .support import BURST, Stage, observers, wait_until  # noqa: E402
@@ -282,8 +283,12 @@ def test_a_session_of_panel_sets_it_and_ends_it(stage: Stage, document: Document
         early.dispose()
         assert observers(store) == before + 2
         (end,) = document.ends
+        assert document in adapter._clocks
         end(document.session_context)
         assert observers(store) == before
+        # What these hold would hold the document, the key of both.
+        assert document not in adapter._clocks
+        assert not adapter._sessions[document]
 
 
 def test_without_a_session_panel_changes_no_thread(
