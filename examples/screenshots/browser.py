@@ -20,13 +20,19 @@ __all__ = ["browser_page", "web"]
 
 
 @contextmanager
-def web(root: Callable[[], object]) -> Iterator[str]:
+def web(root: Callable[[], object], storage_secret: str | None = None) -> Iterator[str]:
     """Serve a NiceGUI page on this machine, from a thread; yield its URL.
 
     NiceGUI is one for the process, so only one page can be served at a time.
     """
     app = FastAPI()
-    ui.run_with(app, root=root, show_welcome_message=False, reconnect_timeout=0.5)
+    ui.run_with(
+        app,
+        root=root,
+        show_welcome_message=False,
+        reconnect_timeout=0.5,
+        storage_secret=storage_secret,
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1

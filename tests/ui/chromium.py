@@ -46,9 +46,14 @@ class Chromium:
                 data = answer["params"]["response"]["payloadData"]
                 self.tabs[answer["sessionId"]].frames.append(data)
 
-    def open(self, url: str, script: str = "") -> Tab:
+    def person(self) -> str:
+        """Return somebody else, with cookies of their own, for `open`."""
+        return str(self.call("Target.createBrowserContext")["browserContextId"])
+
+    def open(self, url: str, script: str = "", person: str | None = None) -> Tab:
         """Open a tab, in front of all others; a script runs before those of each page of it."""
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        whose = {} if person is None else {"browserContextId": person}
+        target = self.call("Target.createTarget", url="about:blank", **whose)["targetId"]
         tab = Tab(self, target)
         self.tabs[tab.session] = tab
         tab.call("Network.enable")
@@ -91,6 +96,11 @@ class Tab:
         """Bring it in front of the others."""
         self._browser.call("Target.activateTarget", targetId=self._target)
         self.until("!document.hidden")
+
+    def press(self, label: str) -> None:
+        """Press the button that has a label."""
+        buttons = "[...document.querySelectorAll('button')]"
+        self.look(f"{buttons}.find(each => each.innerText.trim() == {label!r}).click()")
 
     def reload(self) -> None:
         self.call("Page.reload")
