@@ -1,32 +1,41 @@
-"""Dash 4.2 or later: `uvicorn examples.recipes.dash_app:app.server`."""
+"""Dash: `uvicorn examples.recipes.dash_app:app.server`."""
 
+import time
 from typing import Any
 
-from dash import Dash, Input, State, callback, dcc, html, set_props
+from dash import Dash, Input, Output, State, callback, dcc, html, no_update
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import badge, message_line, values
+from heimdall_reactive.bindings import badge_of, message_line
 
 store = use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
-app = Dash(backend="fastapi", websocket_callbacks=True)
+app = Dash(backend="fastapi")
 app.layout = html.Div(
-    [html.H2(id="status"), html.Pre(id="newest"), dcc.Input(id="box"), html.Button("send", "send")]
+    [
+        dcc.Interval(id="look", interval=500),
+        dcc.Store(id="seen"),
+        html.H2(id="status"),
+        html.Pre(id="newest"),
+        dcc.Input(id="box"),
+        html.Button("send", "send"),
+    ]
 )
 
 
-@callback(Input("status", "id"))  # without an Output it lives as long as the tab
-async def follow_status(_: Any) -> None:
-    """Show the connection."""
-    async for shown in values(badge(store)):
-        set_props("status", {"children": shown.text})
-        set_props("box", {"disabled": not shown.online})
-
-
-@callback(Input("newest", "id"))
-async def follow_messages(_: Any) -> None:
-    """Show the newest message."""
-    async for message in values(store.last_message):
-        set_props("newest", {"children": message_line(message)})
+@callback(
+    Output("status", "children"),
+    Output("box", "disabled"),
+    Output("newest", "children"),
+    Output("seen", "data"),
+    Input("look", "n_intervals"),
+    State("seen", "data"),
+)
+def look(_: Any, seen: int | None) -> tuple[Any, ...]:
+    """Look at the store for a tab, twice a second; the message goes to it once."""
+    shown = badge_of(store.state.value, time.time())
+    received = store.stats.received
+    newest = no_update if received == seen else message_line(store.last_message.value)
+    return shown.text, not shown.online, newest, received
 
 
 @callback(Input("send", "n_clicks"), State("box", "value"), prevent_initial_call=True)

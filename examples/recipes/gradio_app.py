@@ -1,23 +1,18 @@
 """Gradio: `python -m examples.recipes.gradio_app`."""
 
-from collections.abc import AsyncIterator
+import time
 
 import gradio as gr
-import reactivex
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import badge, message_line, values
+from heimdall_reactive.bindings import badge_of, message_line
 
 store = use_websocket("/v1/ws", loop="thread", max_reconnect_attempts=None)
-# Gradio closes a generator of a tab that is gone when it yields next, so let it yield.
-pulse = reactivex.timer(0.0, 5.0, scheduler=store.scheduler)
 
 
-async def follow() -> AsyncIterator[tuple[str, str]]:
-    """Follow the store for one tab."""
-    newest = reactivex.combine_latest(badge(store), store.last_message, pulse)
-    async for shown, message, _ in values(newest):
-        yield shown.text, message_line(message)
+def look() -> tuple[str, str]:
+    """Look at the store for one tab. There is nothing to unsubscribe: a look has no observer."""
+    return badge_of(store.state.value, time.time()).text, message_line(store.last_message.value)
 
 
 def say(text: str) -> str:
@@ -30,7 +25,8 @@ with gr.Blocks() as demo:
     status, message = gr.Textbox(label="status"), gr.Textbox(label="newest")
     box = gr.Textbox(label="say something")
     box.submit(say, box, box)
-    demo.load(follow, None, [status, message], concurrency_limit=None)  # one for each tab
+    timer = gr.Timer(0.5)
+    timer.tick(look, None, [status, message], show_progress="hidden", queue=False)
 
 if __name__ == "__main__":
     demo.launch(server_name="127.0.0.1")
