@@ -132,12 +132,16 @@ def test_a_reply_is_what_the_option_says(
 class NoPast(asyncio.SelectorEventLoop):
     """Refuses a timer in the past, as the event loop of a browser does."""
 
-    def call_later(self, delay: float, call: Any, *args: Any, **_: Any) -> asyncio.TimerHandle:
+    def call_later(  # type: ignore[override]
+        self, delay: float, call: Any, *args: Any
+    ) -> asyncio.TimerHandle:
         if delay < 0:
             raise ValueError("Can't schedule in the past")
         return super().call_at(self.time() + delay, call, *args)
 
-    def call_at(self, when: float, call: Any, *args: Any, **_: Any) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, call: Any, *args: Any
+    ) -> asyncio.TimerHandle:
         return self.call_later(when - self.time(), call, *args)
 
 
