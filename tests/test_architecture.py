@@ -17,6 +17,7 @@ FLOORS: list[set[str]] = [
     {"masking", "access_token"},
     {"messages", "endpoints", "headers", "rules", "receipt", "stats", "loop_thread"},
     {"session_protocol", "checks"},
+    {"browser_limits"},
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},

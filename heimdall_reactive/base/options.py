@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
+from .browser_limits import IN_BROWSER, check_for_browser
 from .checks import (
     instance,
     is_duration,
@@ -105,7 +106,7 @@ HeadersProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 Sockets: TypeAlias = socket.socket | Callable[[], socket.socket | Awaitable[socket.socket]]
 DelayPolicy: TypeAlias = Callable[[RetryContext], float | None]
 ReconnectPredicate: TypeAlias = Callable[[CloseInfo], bool | None]
-Transport: TypeAlias = Literal["websockets"] | Callable[..., Coroutine[Any, Any, Any]]
+Transport: TypeAlias = Literal["websockets", "browser"] | Callable[..., Coroutine[Any, Any, Any]]
 OutboxOverflow: TypeAlias = Literal["reject", "drop_oldest", "drop_newest", "block"]
 TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "unsafe_query"]
 
@@ -224,7 +225,8 @@ class StoreOptions:
             seconds; None sends as fast as the socket takes.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
-        transport: what dials: `websockets`, or a callable of the protocol `transports.Dial`.
+        transport: what dials: `websockets`, `browser` (the default there), or a callable of the
+            protocol `transports.Dial`.
     """
 
     access_token: TokenSource = None
@@ -270,7 +272,7 @@ class StoreOptions:
     send_rate: tuple[int, float] | None = None
     share: bool = False
     share_linger: float = 1.0
-    transport: Transport = "websockets"
+    transport: Transport = "browser" if IN_BROWSER else "websockets"
 
     def __post_init__(self) -> None:
         # Imported here, also for a provider: not in a turn of the event loop.
@@ -287,6 +289,8 @@ class StoreOptions:
             header_pairs(self.additional_headers, self.origin)
         if self.unix is not None and self.sock is not None:
             raise ConfigurationError("unix and sock exclude each other; give one of them")
+        if self.transport == "browser":
+            check_for_browser(self, {each.name: each.default for each in fields(self)})
 
     def __reduce__(self) -> Any:
         """Refuse to be pickled.
@@ -368,8 +372,8 @@ CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "send_rate": (optional(is_rate), "(sends, seconds), such as (5, 1.0), or None"),
     "share": _FLAG,
     "share_linger": _AGE,
-    "transport": (lambda value: callable(value) or value == "websockets",
-                  "'websockets' or a callable that dials"),
+    "transport": (lambda value: callable(value) or value in ("websockets", "browser"),
+                  "'websockets', 'browser' or a callable that dials"),
 }  # fmt: skip
 
 
@@ -383,4 +387,7 @@ def options_of(given: OptionsDict) -> StoreOptions:
     unknown = [suggested(name, list(known)) for name in sorted(given.keys() - known.keys())]
     if unknown:
         raise ConfigurationError(f"unknown options: {', '.join(unknown)}; see StoreOptions")
+    if given.get("transport", "browser" if IN_BROWSER else "") == "browser":
+        own = given.get("protocol") is not None
+        given = {"heartbeat": None if own else Heartbeat(), **given}  # a page sees no pings
     return StoreOptions(**given)

@@ -216,6 +216,12 @@ class Receipt:
             else:
                 self._proof.set_exception(error)
 
+    def _on_no_proof(self, error: SendError) -> None:
+        """Wake whoever waits for a proof that cannot come; the state stays as it is."""
+        if self._proof is not None and not self._proof.done():
+            with suppress(InvalidStateError):
+                self._proof.set_exception(error)
+
     @property
     def _was_written(self) -> bool:
         return self._error is None or self._proofs is not None

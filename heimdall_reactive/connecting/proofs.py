@@ -20,6 +20,10 @@ from .outbox import QueuedSend
 __all__ = ["DOUBT", "Proofs"]
 
 DOUBT: Final = "the connection ended before the peer had answered; it may have arrived"
+NO_PROOF: Final = (
+    "written, and nothing will prove its delivery: a page sees no pongs; use a protocol that "
+    "acknowledges, or a request()"
+)
 MOST: Final = 10_000  # sends that may wait for answers of their own
 UNANSWERED: Final = f"{MOST} later sends were not acknowledged either; it may have arrived"
 
@@ -42,6 +46,7 @@ class Proofs:
         ask: asks the peer for a proof of all that was written.
         call: calls something on the event loop, from any thread.
         keeper: where each send is kept until it is proved, to be sent again; None keeps none.
+        provable: whether a pong can come.
 
     Attributes:
         sent: number of the newest send.
@@ -51,8 +56,8 @@ class Proofs:
     """
 
     __slots__ = (
-        "_ask", "_call", "_counters", "_keeper", "_kept", "_marked", "_numbers", "_proved",
-        "_unanswered", "_waiting", "delivered", "doubt", "in_flight", "sent",
+        "_ask", "_call", "_counters", "_keeper", "_kept", "_marked", "_numbers", "_provable",
+        "_proved", "_unanswered", "_waiting", "delivered", "doubt", "in_flight", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +66,7 @@ class Proofs:
         ask: Callable[[], None],
         call: Callable[[Callable[[], None]], None],
         keeper: Keeper | None = None,
+        provable: bool = True,
     ) -> None:
         self.sent = 0
         self.delivered = 0
@@ -69,6 +75,7 @@ class Proofs:
         self._ask = ask
         self._call = call
         self._keeper = keeper
+        self._provable = provable
         self._proved = 0  # number up to which the peer has all that needs no answer of its own
         self._marked = 0  # number up to which the next pong proves it
         self.in_flight: list[tuple[int, Receipt]] = []
@@ -109,6 +116,8 @@ class Proofs:
     def _expect(self, receipt: Receipt, number: int) -> None:
         if self.state_of(number) != "written":
             receipt._on_proof()
+        elif number not in self._unanswered and not self._provable:
+            receipt._on_no_proof(SendError(NO_PROOF, "written"))
         elif number not in self._unanswered:
             heapq.heappush(self._waiting, (number, receipt))
             self._ask()

@@ -223,7 +223,8 @@ def _elapsed() -> float:
         return time.monotonic()
     if sys.platform == "darwin":
         return time.clock_gettime(time.CLOCK_MONOTONIC)
-    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    # Pyodide has the name, and no such clock.
+    clock = None if sys.platform == "emscripten" else getattr(time, "CLOCK_BOOTTIME", None)
     return time.time() if clock is None else time.clock_gettime(clock)
 
 

@@ -96,8 +96,9 @@ class Session:
         self.refusal: StoreError | None = None  # why the protocol ended this session
         self.conversation: Conversation | None = None
         self._proofs = Proofs(
-            outbox.counters, self._ask_proof, self._call, outbox if resend else None
-        )
+            outbox.counters, self._ask_proof, self._call, outbox if resend else None,
+            getattr(wire, "proves", True),
+        )  # fmt: skip
         self._resends = resend
         self._batches = type(self) is Session and getattr(wire, "batches", False)
         self._disowned = False

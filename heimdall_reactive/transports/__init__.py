@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+from heimdall_reactive.base.browser_limits import IN_BROWSER
+from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.options import CloseInfo, StoreOptions, Transport
 
@@ -133,4 +135,10 @@ def choose(transport: Transport) -> Dial:
         from .websockets_dial import dial
 
         return dial
+    if transport == "browser":
+        if not IN_BROWSER:
+            raise ConfigurationError("transport='browser' is for Python in a browser (Pyodide)")
+        from .browser_wire import dial as dial_in_page
+
+        return dial_in_page
     return transport

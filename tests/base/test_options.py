@@ -259,7 +259,7 @@ def test_an_option_that_cannot_work_is_refused_by_name(name: str, values: tuple[
         ("max_reconnect_attempts", "0 or more, or None forever"),
         ("reconnect_delay", "seconds of 0 or more, a Backoff, or a callable"),
         ("subprotocols", "a sequence of names, such as ['chat']"),
-        ("transport", "'websockets' or a callable that dials"),
+        ("transport", "'websockets', 'browser' or a callable that dials"),
         ("token_placement", "header, subprotocol, first_message, unsafe_query"),
     ],
 )
