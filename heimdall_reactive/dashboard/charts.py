@@ -24,6 +24,7 @@ __all__ = ["COLOURS", "DASHES", "charts"]
 COLOURS: Final = ("line-1", "line-2", "line-3", "line-4")
 DASHES: Final = ("solid", "dashed", "dotted")
 TICKS_A_DRAWING: Final = 2
+LEAST: Final = 0.01  # ms: the scale is logarithmic, so that one outlier flattens nothing
 
 Measure = Callable[[Point], float | None]
 
@@ -35,7 +36,7 @@ def charts(board: Board) -> None:
 
 
 def _milliseconds(point: Point) -> float | None:
-    return None if point.latency is None else round(point.latency * 1000, 2)
+    return None if point.latency is None else max(LEAST, round(point.latency * 1000, 2))
 
 
 def _chart(board: Board, title: str, unit: str, measure: Measure) -> None:
@@ -67,6 +68,8 @@ def _options(board: Board, unit: str) -> dict[str, Any]:
     axis = {"axisLine": {"show": False}, "axisTick": {"show": False}}
     label = {"color": "var(--muted)", "fontSize": 11, "fontFamily": "inherit"}
     grid_line = {"lineStyle": {"color": "var(--line)"}}
+    rates = {"type": "value", "min": 0, "minInterval": 1, "splitNumber": 3}
+    scale = rates if unit == "per second" else {"type": "log"}
     return {
         "animation": False,
         "grid": {"left": 44, "right": 12, "top": 12, "bottom": 24},
@@ -80,10 +83,7 @@ def _options(board: Board, unit: str) -> dict[str, Any]:
             "axisLabel": {**label, ":formatter": "v => v === 0 ? 'now' : `${v} s`"},
             "axisPointer": {"label": {"show": False}},
         },
-        "yAxis": {
-            "type": "value", "min": 0, "minInterval": 1 if unit == "per second" else 0,
-            "splitNumber": 3, "axisLabel": label, "splitLine": grid_line, **axis,
-        },
+        "yAxis": {**scale, "axisLabel": label, "splitLine": grid_line, **axis},
         "series": [_series(board.connections[n].name, n) for n in range(len(board.connections))],
     }  # fmt: skip
 

@@ -48,7 +48,7 @@ def connection_card(board: Board, connection: BoardConnection, index: int) -> No
         _countdown(connection)
         _numbers(board, connection)
         with box("connection-foot"):
-            why = Text("p", "", "muted ellipsis")
+            why = Text("p", "", "muted why")
             _buttons(connection)
     bind(connection.store.state, lambda text: _say(why, board.masked(text)), scope(why),
          select=_why)  # fmt: skip

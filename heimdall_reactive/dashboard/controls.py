@@ -44,7 +44,11 @@ class Controls:
         Text("h3", "Faults")
         with box("button-grid faults"):
             for fault in FAULTS:
-                button(fault.name, self._inflict(fault), icon=fault.icon, tip=fault.tip)
+                classes = "" if fault.name == "Forgive" else "danger"
+                button(
+                    fault.name, self._inflict(fault),
+                    icon=fault.icon, tip=fault.tip, classes=classes,
+                )  # fmt: skip
 
     def _traffic(self) -> None:
         Text("h3", "Traffic")

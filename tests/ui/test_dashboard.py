@@ -410,3 +410,23 @@ def test_it_fits_wide_and_narrow_in_both_themes(dashboard: Shown, size: tuple[in
             expect(tab.locator("body")).to_have_class(dark)
             colours.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert colours[0] != colours[1]
+
+
+@pytest.mark.parametrize("size", [(390, 844), (800, 600), (1280, 800)])
+def test_the_send_box_is_in_view_and_what_harms_looks_it(
+    dashboard: Shown, size: tuple[int, int]
+) -> None:
+    with opened(dashboard, *size) as tab:
+        send = tab.get_by_role("button", name="Send", exact=True).bounding_box()
+        assert send is not None
+        assert send["y"] + send["height"] <= size[1]
+        server = tab.locator(".server-card").bounding_box()
+        feed = tab.locator(".feed-card").bounding_box()
+        assert server is not None
+        assert feed is not None
+        assert server["y"] < feed["y"]
+        read = "e => getComputedStyle(e).color"
+        drop = tab.locator(".btn.danger", has_text="Drop").evaluate(read)
+        assert drop != tab.locator(".btn", has_text="Forgive").evaluate(read)
+        assert tab.locator(".why").first.evaluate("e => getComputedStyle(e).whiteSpace") == "normal"
+        assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
