@@ -28,8 +28,8 @@ class Controls:
                 choices: list[tuple[str | None, str]] = [(None, "everybody")]
                 choices += [(user, user) for user in USERS]
                 self._user = Segments("to whom", choices, None)
-            self._messages()
             self._faults()
+            self._messages()
             self._traffic()
             self._outcome = Text("p", "", "outcome muted").props("role=status")
 
