@@ -1,7 +1,7 @@
 """A live table and a live plot in Solara: `python -m examples.live.solara_app`."""
 
 # mypy: disable-error-code="attr-defined, no-untyped-call"
-# pyright: reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
 # ruff: noqa: D103, N802 - components, which have names as types have
 import os
 from typing import cast

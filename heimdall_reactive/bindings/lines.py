@@ -57,15 +57,16 @@ def kind_and_text(message: Any) -> tuple[str, str]:
     if text is not message and value is not None:
         text = _dumped(value)
     name = next((name for name in KINDS if _is_word(value, name)), None)
-    if name is None:
+    if name is None or value is None:
         return "", text
-    kind: str = value.pop(name)
-    if kind == "Message" and isinstance(value.get("channel"), str):  # of Heimdall
-        return f"#{value['channel']}"[:KIND], str(value.get("data", ""))
+    fields: dict[str, Any] = value
+    kind: str = fields.pop(name)
+    if kind == "Message" and isinstance(fields.get("channel"), str):  # of Heimdall
+        return f"#{fields['channel']}"[:KIND], str(fields.get("data", ""))
     if hasattr(message, "model_dump"):  # optional fields of a model, and the time: not what matters
-        value = {key: field for key, field in value.items() if field is not None}
-        value |= {"timestamp": value.pop("timestamp")} if "timestamp" in value else {}
-    return kind[:KIND], _dumped(value) if value else ""
+        fields = {key: field for key, field in fields.items() if field is not None}
+        fields |= {"timestamp": fields.pop("timestamp")} if "timestamp" in fields else {}
+    return kind[:KIND], _dumped(fields) if fields else ""
 
 
 def _is_word(value: Any, name: str) -> bool:

@@ -21,7 +21,7 @@ async def typed(url: str) -> dict[str, Any]:
         store.messages.subscribe(lambda message: both.set() if message == {"n": 2} else None)
         await store.wait_connected(timeout=8)
         await store.send({"n": 1})
-        receipt = store.send({"n": 2})
+        receipt, told = store.send({"n": 2}), ""
         try:
             await receipt.delivered(8)
         except SendError as error:
@@ -91,11 +91,12 @@ async def many(url: str) -> list[Any]:
 
 async def limits(url: str) -> list[str]:
     said = []
-    for options in (
+    cases: tuple[dict[str, Any], ...] = (
         {"additional_headers": {"X-A": "1"}}, {"access_token": "t"}, {"proxy": None},
         {"origin": "https://a.example"}, {"compression": None}, {"ping_interval": 1.0},
         {"resend": True}, {"loop": "thread"},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for options in cases:
         try:
             use_websocket(url, **options)
         except ValueError as error:
