@@ -20,6 +20,7 @@ from examples.live.feed import Market, market
 ROOT: Final = Path(__file__).parent.parent
 WARM: Final = 3.0  # seconds before what is measured
 SECONDS: Final = 10.0  # of the measurement
+CPU: Final = "CPU, % of a core"
 LOOK: Final = 0.02  # seconds between two looks
 QUIET: Final = 1.0  # of the newest row, in seconds: then the feed has stopped
 
@@ -43,7 +44,7 @@ def desk(way: str, url: str, stop: Callable[[], Mapping[str, float]]) -> dict[st
     return {
         "age, median": statistics.median(seen["ages"]),
         "age, oldest": max(seen["ages"]),
-        "app, % of a core": seen["cpu"],
+        CPU: seen["cpu"],
         "rows stale": sum(rows.get(symbol) != f"{price:.2f}" for symbol, price in prices.items()),
     }
 

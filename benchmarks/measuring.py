@@ -179,7 +179,7 @@ def spread(rounds: Rounds) -> float:
     if len(values) < 2:
         return 0.0
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return (high - low) / statistics.median(values)
+    return (high - low) / (statistics.median(values) or 1.0)  # what is 0 has no share
 
 
 def ratio(above: Rounds, below: Rounds) -> float | None:

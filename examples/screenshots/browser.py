@@ -1,4 +1,4 @@
-"""A NiceGUI page on a free port, and a real browser that looks at it."""
+"""A page on a free port, and a real browser that looks at it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 from playwright.sync_api import Page, sync_playwright
 
-__all__ = ["browser_page", "web"]
+__all__ = ["browser_page", "serving", "web"]
 
 
 @contextmanager
@@ -33,6 +33,13 @@ def web(root: Callable[[], object], storage_secret: str | None = None) -> Iterat
         reconnect_timeout=0.5,
         storage_secret=storage_secret,
     )
+    with serving(app) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve an ASGI application on this machine, from a thread; yield its URL."""
     server = uvicorn.Server(
         uvicorn.Config(
             app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=1
@@ -48,7 +55,7 @@ def web(root: Callable[[], object], storage_secret: str | None = None) -> Iterat
             started.set_result(None)
             await task
 
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="nicegui")
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="uvicorn")
         thread.start()
         try:
             started.result(30)

@@ -1,0 +1,295 @@
+"""The live examples under load, in a real browser and a real pty: `python -m benchmarks.live`.
+
+A thousand messages a second, 200 rows by key and a minute of a plot. The feed, the application and
+the browser are processes of their own, on one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from . import live_desk, machine, report
+from .live_desk import SECONDS, WARM
+from .measuring import Case, Skipped, Step, run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT: Final = Path(__file__).parent.parent
+RESULTS: Final = Path(__file__).parent / "live.json"
+PAGE: Final = ROOT / "docs" / "bindings.md"
+FRAMEWORKS: Final = ("nicegui", "panel", "solara-ui", "textual", "PySide6-Essentials")
+KINDS: Final = ("stores", "bindings", "sockets", "threads")
+TABS: Final = 50
+TOGETHER: Final = 10  # of them open at once
+
+# What a page shows: how old its newest row is, and how long its frames are, in milliseconds.
+WATCH: Final = """() => {
+    const found = root => {
+        for (const one of root.querySelectorAll('*')) {
+            if (one.classList.contains('newest')) return one;
+            const inside = one.shadowRoot && found(one.shadowRoot);
+            if (inside) return inside;
+        }
+    };
+    const text = one => one.textContent + [...(one.shadowRoot || one).querySelectorAll('*')]
+        .map(inner => inner.shadowRoot ? text(inner) : inner.textContent).join(' ');
+    const newest = found(document);
+    window.ages = []; window.gaps = []; let last = performance.now();
+    const frame = () => {
+        const now = performance.now(); gaps.push(now - last); last = now;
+        requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    setInterval(() => {
+        const shown = /\\d{10}\\.\\d+/.exec(text(newest));
+        if (shown) ages.push(Date.now() - 1000 * parseFloat(shown[0]));
+    }, 20);
+}"""
+GRID: Final = """() => {
+    const grid = document.querySelector('.ag-root-wrapper').closest('[id^=c]'), rows = {};
+    getElement(+grid.id.slice(1)).api.forEachNode(row => rows[row.data.symbol] = row.data.price);
+    return rows;
+}"""
+BOKEH: Final = """() => {
+    const rows = {};
+    for (const document of Bokeh.documents) for (const model of document._all_models.values()) {
+        const {symbol, price} = model.data || {};
+        for (let n = 0; symbol && n < symbol.length; n++) rows[symbol[n]] = price[n];
+    }
+    return rows;
+}"""
+ROWS: Final = """() => Object.fromEntries(
+    [...document.querySelectorAll('.market tbody tr')].map(
+        row => [row.cells[0].textContent, +row.cells[1].textContent])
+)"""
+# By way: what waits for the first row, and what returns the prices by symbol.
+PAGES: Final[dict[str, tuple[str, str]]] = {
+    "NiceGUI": (".ag-row", GRID),
+    "NiceGUI, by hand": (".ag-row", GRID),
+    "Panel": (".slick-row", BOKEH),
+    "Panel, by hand": (".slick-row", BOKEH),
+    "Solara": (".market tbody tr", ROWS),
+}
+WAYS: Final = (*PAGES, *live_desk.WAYS)
+
+
+class Feed:
+    """The feed, in a process of its own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.live_feed"],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        self.url = self._out.readline().strip()
+
+    def stop(self) -> dict[str, float]:
+        """Send nothing more; return the last price of each symbol."""
+        print(file=self._in, flush=True)
+        prices: dict[str, float] = json.loads(self._out.readline())
+        return prices
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Application:
+    """One application, in a process of its own that is asked what it costs."""
+
+    def __init__(self, way: str, feed: str) -> None:
+        ours, its = socket.socketpair()
+        with its:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.live_server", way, feed, str(its.fileno())],
+                cwd=ROOT, pass_fds=[its.fileno()],
+            )  # fmt: skip
+        self._pipe = ours
+        self._control = ours.makefile("rw")
+        self.url: str = json.loads(self._control.readline())
+
+    def ask(self, what: str) -> Any:
+        """Return what it answers."""
+        print(what, file=self._control, flush=True)
+        return json.loads(self._control.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        self._control.close()
+        self._pipe.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def running(way: str) -> Iterator[tuple[Feed, Application]]:
+    """Run the feed and one application."""
+    feed = Feed()
+    try:
+        application = Application(way, feed.url)
+        try:
+            yield feed, application
+        finally:
+            application.close()
+    finally:
+        feed.close()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if path is None:
+        raise Skipped("needs chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+def opened(browser: Browser, url: str, row: str) -> Page:
+    """Open a tab, and wait for its first row."""
+    tab = browser.new_page(viewport={"width": 1000, "height": 700})
+    tab.goto(url)
+    tab.locator(row).first.wait_for(timeout=30_000)
+    return tab
+
+
+def cost(application: Application, tab: Page) -> float:
+    """Return the CPU of the server in percent of a core."""
+    began, cpu = time.perf_counter(), application.ask("cpu")
+    tab.wait_for_timeout(SECONDS * 1000)
+    return 100 * (application.ask("cpu") - cpu) / (time.perf_counter() - began)
+
+
+def live(way: str) -> dict[str, float]:
+    """Measure one tab, then five, then what is shown once the feed has stopped."""
+    row, read = PAGES[way]
+    with running(way) as (feed, application), chromium() as browser:
+        tab = opened(browser, application.url, row)
+        tab.wait_for_timeout(WARM * 1000)
+        tab.evaluate(WATCH)
+        one = cost(application, tab)
+        ages, gaps = tab.evaluate("ages"), tab.evaluate("gaps")
+        others = [opened(browser, application.url, row) for _ in range(4)]
+        tab.wait_for_timeout(WARM * 1000)
+        five = cost(application, tab)
+        for other in others:
+            other.close()
+        prices, until = feed.stop(), time.monotonic() + 2
+        while (shown := tab.evaluate(read)) != prices and time.monotonic() < until:
+            tab.wait_for_timeout(50)
+    return {
+        "age, median": statistics.median(ages),
+        "age, oldest": max(ages),
+        "longest frame": max(gaps),
+        live_desk.CPU: one,
+        "with five tabs": five,
+        "rows stale": _stale(shown, prices),
+    }
+
+
+def window(way: str) -> dict[str, float]:
+    """Measure an application that is no page, in a terminal and on a display."""
+    if way == "Tk" and not os.environ.get("DISPLAY"):
+        raise Skipped("needs a display")
+    feed = Feed()
+    try:
+        return live_desk.desk(way, feed.url, feed.stop)
+    finally:
+        feed.close()
+
+
+def _stale(shown: Mapping[str, float], prices: Mapping[str, float]) -> int:
+    return sum(shown.get(symbol) != price for symbol, price in prices.items())
+
+
+def left(way: str) -> dict[str, float]:
+    """Open and close tabs; return how many things of each kind are left of fifty."""
+    row, _ = PAGES[way]
+    with running(way) as (_, application), chromium() as browser:
+        tabs = [opened(browser, application.url, row) for _ in range(TOGETHER)]
+        before = _closed(tabs, application)
+        for _ in range(TABS // TOGETHER):
+            tabs = [opened(browser, application.url, row) for _ in range(TOGETHER)]
+            after = _closed(tabs, application)
+    return {kind: after[kind] - before[kind] for kind in (*KINDS, "objects")}
+
+
+def _closed(tabs: list[Page], application: Application) -> dict[str, int]:
+    """Close tabs; return what is held once that has not changed for two seconds."""
+    browser = tabs[0].context.browser
+    assert browser is not None
+    for tab in tabs:
+        tab.close()
+    idle, until = browser.new_page(), time.monotonic() + 30
+    same, held = 0, application.ask("held")
+    while same < 4 and time.monotonic() < until:
+        idle.wait_for_timeout(500)
+        last, held = held, application.ask("held")
+        same = same + 1 if all(last[kind] == held[kind] for kind in KINDS) else 0
+    idle.close()
+    return held
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--way", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--write-docs", action="store_true")
+    given = parser.parse_args()
+
+    def step(way: str, measure: Any) -> Step:
+        return Step(way, lambda: measure(way))
+
+    print(machine.describe())
+    pages = [way for way in given.way if way in PAGES]
+    shown = [step(way, live if way in PAGES else window) for way in given.way]
+    results = []
+    for case in (
+        Case("live", "A live table and plot", "ms", "", shown),
+        Case(
+            "live left",
+            "Left of 50 tabs",
+            "",
+            "",
+            [step(w, left) for w in pages if "by hand" not in w],
+            rounds=1,
+        ),
+    ):
+        result = run(case, given.rounds)
+        result.notes.append(", ".join(f"{name} {metadata.version(name)}" for name in FRAMEWORKS))
+        print(f"\n## {case.title}\n\n{report.table(result.to_json())}", flush=True)
+        print("".join(f"\n{note}" for note in result.notes), end="", flush=True)
+        results.append(result)
+    if given.write_docs:
+        report.write_docs(report.save(RESULTS, results, given.rounds), [PAGE])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

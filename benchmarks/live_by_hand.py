@@ -1,0 +1,111 @@
+"""The live examples without `bindings`: a dictionary, a list and a timer, as one writes by hand."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+import panel as pn
+from bokeh.models import ColumnDataSource
+from bokeh.models.widgets import DataTable, NumberFormatter, TableColumn
+from bokeh.plotting import figure
+from nicegui import ui
+
+from examples.live.feed import Tick
+from examples.live.nicegui_app import COLUMNS
+from heimdall_reactive import WebSocketStore
+
+EVERY = 0.05  # seconds between two flushes
+
+
+class Kept:
+    """What a tab has not shown yet, and the last minute."""
+
+    def __init__(self, store: WebSocketStore[Tick]) -> None:
+        self.fresh: dict[str, Tick] = {}
+        self.minute: deque[tuple[float, float]] = deque(maxlen=600)
+        self.following = store.messages.subscribe(self.take)
+
+    def take(self, tick: Tick) -> None:
+        """Keep a tick."""
+        self.fresh[tick.symbol] = tick
+        if tick.symbol == "S000":
+            self.minute.append((time.time() * 1000, tick.price))
+
+    def flush(self) -> list[Tick]:
+        """Return what is new by key."""
+        fresh, self.fresh = self.fresh, {}
+        return list(fresh.values())
+
+
+def nicegui_page(store: WebSocketStore[Tick]) -> None:
+    """Show the table and the plot in NiceGUI."""
+    kept, known = Kept(store), set[str]()
+    newest = ui.label().classes("hidden newest")
+    with ui.row().classes("w-full no-wrap gap-4 max-md:flex-wrap"):
+        grid = ui.aggrid(
+            {"columnDefs": COLUMNS, "rowData": [], ":getRowId": "row => row.data.symbol"},
+            auto_size_columns=True,
+        ).classes("w-80 h-96")
+        chart = ui.echart(
+            {
+                "animation": False,
+                "grid": {"left": 48, "right": 16, "top": 24, "bottom": 32},
+                "xAxis": {"type": "time"},
+                "yAxis": {"type": "value", "scale": True},
+                "series": [{"type": "line", "showSymbol": False, "data": []}],
+            }
+        ).classes("grow h-96 min-w-80")
+
+    def flush() -> None:
+        ticks = kept.flush()
+        if not ticks:
+            return
+        change: dict[str, list[dict[str, Any]]] = {
+            "add": [tick.model_dump() for tick in ticks if tick.symbol not in known],
+            "update": [tick.model_dump() for tick in ticks if tick.symbol in known],
+        }
+        known.update(tick.symbol for tick in ticks)
+        grid.run_grid_method("applyTransaction", change)
+        newest.set_text(str(max(tick.sent for tick in ticks)))
+        chart.run_chart_method("setOption", {"series": [{"data": list(kept.minute)}]})
+
+    ui.timer(EVERY, flush)
+    ui.context.client.on_disconnect(kept.following.dispose)
+
+
+def panel_page(store: WebSocketStore[Tick]) -> pn.Column:
+    """Show the table and the plot in Panel."""
+    kept = Kept(store)
+    places: dict[str, int] = {}
+    rows = ColumnDataSource({"symbol": [], "price": []})
+    columns = [
+        TableColumn(field="symbol", title="Symbol"),
+        TableColumn(field="price", title="Price", formatter=NumberFormatter(format="0.00")),
+    ]
+    table = DataTable(source=rows, columns=columns, index_position=None, width=260, height=400)
+    points = ColumnDataSource({"x": [], "y": []})
+    plot = figure(x_axis_type="datetime", height=400, sizing_mode="stretch_width", tools="")
+    plot.line("x", "y", source=points, line_width=2)
+    newest = pn.pane.HTML("", css_classes=["newest"], height=16, styles={"opacity": "0"})
+
+    def flush() -> None:
+        ticks = kept.flush()
+        if not ticks:
+            return
+        patches = [(places[t.symbol], t.price) for t in ticks if t.symbol in places]
+        if patches:
+            rows.patch({"price": patches})
+        added = [tick for tick in ticks if tick.symbol not in places]
+        if added:
+            places.update({tick.symbol: len(places) + n for n, tick in enumerate(added)})
+            rows.stream({"symbol": [t.symbol for t in added], "price": [t.price for t in added]})
+        newest.object = str(max(tick.sent for tick in ticks))
+        minute = list(kept.minute)
+        points.data = {"x": [x for x, _ in minute], "y": [y for _, y in minute]}
+
+    pn.state.add_periodic_callback(flush, int(EVERY * 1000))
+    pn.state.on_session_destroyed(lambda _: kept.following.dispose())
+    body = pn.Row(pn.pane.Bokeh(table), pn.pane.Bokeh(plot, sizing_mode="stretch_width"))
+    return pn.Column(body, newest, margin=20, sizing_mode="stretch_width")
