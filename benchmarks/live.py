@@ -182,7 +182,8 @@ def cost(application: Application, tab: Page) -> float:
     """Return the CPU of the server in percent of a core."""
     began, cpu = time.perf_counter(), application.ask("cpu")
     tab.wait_for_timeout(SECONDS * 1000)
-    return 100 * (application.ask("cpu") - cpu) / (time.perf_counter() - began)
+    spent: float = application.ask("cpu") - cpu
+    return 100 * spent / (time.perf_counter() - began)
 
 
 def live(way: str) -> dict[str, float]:
@@ -231,12 +232,11 @@ def left(way: str) -> dict[str, float]:
     """Open and close tabs; return how many things of each kind are left of fifty."""
     row, _ = PAGES[way]
     with running(way) as (_, application), chromium() as browser:
-        tabs = [opened(browser, application.url, row) for _ in range(TOGETHER)]
-        before = _closed(tabs, application)
-        for _ in range(TABS // TOGETHER):
+        counts: list[dict[str, int]] = []
+        for _ in range(1 + TABS // TOGETHER):
             tabs = [opened(browser, application.url, row) for _ in range(TOGETHER)]
-            after = _closed(tabs, application)
-    return {kind: after[kind] - before[kind] for kind in (*KINDS, "objects")}
+            counts.append(_closed(tabs, application))
+    return {kind: counts[-1][kind] - counts[0][kind] for kind in (*KINDS, "objects")}
 
 
 def _closed(tabs: list[Page], application: Application) -> dict[str, int]:
@@ -246,7 +246,8 @@ def _closed(tabs: list[Page], application: Application) -> dict[str, int]:
     for tab in tabs:
         tab.close()
     idle, until = browser.new_page(), time.monotonic() + 30
-    same, held = 0, application.ask("held")
+    same = 0
+    held: dict[str, int] = application.ask("held")
     while same < 4 and time.monotonic() < until:
         idle.wait_for_timeout(500)
         last, held = held, application.ask("held")
