@@ -36,6 +36,8 @@ class Terminal:
         self._screen = cast(Any, pyte.Screen(columns, lines))
         self._stream = pyte.ByteStream(self._screen)
         self._master, self._slave = pty.openpty()
+        self._poll = select.poll()  # not `select`, which takes no descriptor from 1,024 on
+        self._poll.register(self._master, select.POLLIN)
         # Where a program asks for the cursor, it is told.
         self._screen.write_process_input = self.type
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
@@ -64,7 +66,7 @@ class Terminal:
     def lines(self, seconds: float = 0.0) -> list[str]:
         """Read for so long at the least; return the lines that the screen shows."""
         end = time.monotonic() + seconds
-        while select.select([self._master], [], [], max(0.0, end - time.monotonic()))[0]:
+        while self._poll.poll(1000 * max(0.0, end - time.monotonic())):
             self._read()
             if time.monotonic() > end:
                 break

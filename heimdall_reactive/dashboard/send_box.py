@@ -67,7 +67,7 @@ class SendBox:
     def _allow(self, online: bool) -> None:
         self._input.set_enabled(online)
         set_disabled(self._button, not online)
-        if not online:
+        if not online and not self._outcome.text.startswith(("?", "✗")):  # the end of a send stays
             self._say(f"{self._connection.name} is offline; the box opens when it is back", "")
         elif self._outcome.text.endswith("when it is back"):
             self._say("", "")

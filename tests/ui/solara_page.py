@@ -30,9 +30,9 @@ def Page() -> None:
     if mounted:
         Own()
     solara.Button("toggle", on_click=lambda: set_mounted(not mounted))
-    counts, count = solara.use_state("")
-    solara.Text(counts)
-    solara.Button("count", on_click=lambda: count(left_over()))
+    (times, counts), count = solara.use_state((0, ""))
+    solara.Text(f"count {times}: {counts}")
+    solara.Button("count", on_click=lambda: count((times + 1, left_over())))
 
 
 def left_over() -> str:

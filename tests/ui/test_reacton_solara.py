@@ -136,9 +136,12 @@ def test_closed_and_reloaded_tabs_leave_nothing(
 
 
 def counted(tab: Page) -> str:
-    """Return what a tab says of the objects of its server."""
+    """Return what a tab says of the objects of its server, once it has counted again."""
+    counts = tab.get_by_text(re.compile(r"^count \d+:"))
+    times, _, _ = counts.inner_text().partition(":")
     tab.get_by_role("button", name="count").click()
-    return tab.get_by_text("WebSocketStore").inner_text()
+    expect(counts).not_to_have_text(re.compile(f"^{times}:"))
+    return counts.inner_text().partition(": ")[2]
 
 
 def test_a_burst_leaves_the_browser_and_the_server_alive(
