@@ -15,8 +15,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ ROOT: Final = Path(__file__).parent.parent
 RESULTS: Final = Path(__file__).parent / "live.json"
 PAGE: Final = ROOT / "docs" / "bindings.md"
 FRAMEWORKS: Final = ("nicegui", "panel", "solara-ui", "textual", "PySide6-Essentials")
+CASES: Final = ("live", "live left")
 KINDS: Final = ("stores", "bindings", "sockets", "threads")
 TABS: Final = 50
 TOGETHER: Final = 10  # of them open at once
@@ -256,39 +258,48 @@ def _closed(tabs: list[Page], application: Application) -> dict[str, int]:
     return held
 
 
+def versions() -> str:
+    """Return which frameworks are installed, and the browser."""
+    found = [f"{name} {metadata.version(name)}" for name in FRAMEWORKS if _has(name)]
+    if path := shutil.which("chromium"):
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+        found.append(" ".join(said.stdout.split()[:2]))
+    return ", ".join(found)
+
+
+def _has(distribution: str) -> bool:
+    return any(metadata.distributions(name=distribution))
+
+
 def main() -> int:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--way", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--write-docs", action="store_true")
     given = parser.parse_args()
 
-    def step(way: str, measure: Any) -> Step:
-        return Step(way, lambda: measure(way))
+    def steps(measure: Callable[[str], Mapping[str, float]], ways: Iterable[str]) -> list[Step]:
+        return [Step(way, partial(measure, way)) for way in ways if way in given.way]
 
     print(machine.describe())
-    pages = [way for way in given.way if way in PAGES]
-    shown = [step(way, live if way in PAGES else window) for way in given.way]
+    shown = steps(live, PAGES) + steps(window, live_desk.WAYS)
+    closed = steps(left, (way for way in PAGES if "by hand" not in way))
+    cases = {
+        "live": Case("live", "A live table and plot", "ms", "", shown),
+        "live left": Case("live left", f"Left of {TABS} tabs", "", "", closed, rounds=1),
+    }
     results = []
-    for case in (
-        Case("live", "A live table and plot", "ms", "", shown),
-        Case(
-            "live left",
-            "Left of 50 tabs",
-            "",
-            "",
-            [step(w, left) for w in pages if "by hand" not in w],
-            rounds=1,
-        ),
-    ):
-        result = run(case, given.rounds)
-        result.notes.append(", ".join(f"{name} {metadata.version(name)}" for name in FRAMEWORKS))
-        print(f"\n## {case.title}\n\n{report.table(result.to_json())}", flush=True)
+    for name in given.case:
+        result = run(cases[name], given.rounds)
+        result.notes.append(versions())
+        print(f"\n## {result.case.title}\n\n{report.table(result.to_json())}", flush=True)
         print("".join(f"\n{note}" for note in result.notes), end="", flush=True)
         results.append(result)
     if given.write_docs:
-        report.write_docs(report.save(RESULTS, results, given.rounds), [PAGE])
+        document = report.save(RESULTS, results, given.rounds, set(given.case) == set(CASES))
+        report.write_docs(document, [PAGE])
     return 0
 
 
