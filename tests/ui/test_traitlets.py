@@ -370,7 +370,8 @@ LEFT_OVER = """
 import gc
 
 gc.collect()
-names = [type(each).__name__ for each in gc.get_objects()]
+kinds = [type(each) for each in gc.get_objects()]
+names = [kind.__name__ for kind in kinds if str(kind.__module__).startswith("heimdall_reactive.")]
 print(names.count("StoreCore"), names.count("Binding"))
 """
 
