@@ -366,12 +366,9 @@ class Binding(abc.DisposableBase):
     def _wait_for_frame(self, seconds: float) -> None:
         self._woken_at = time.monotonic() + min(seconds, LOST)
         try:
-            self._wait = wait = self._scope.clock.call_later(seconds, self._wake)
+            self._wait = self._scope.clock.call_later(seconds, self._wake)
         except Exception as error:
             self._give_up(error)
-            return
-        if self._disposed and not isinstance(wait, TimerHandle):
-            wait.cancel()  # `dispose` came in between, and did not know of it
 
     def _show(self, value: Any) -> None:
         selecting = self._selecting  # `select` may dispose

@@ -30,7 +30,7 @@ def Page() -> None:
     if mounted:
         Own()
     solara.Button("toggle", on_click=lambda: set_mounted(not mounted))
-    (times, counts), count = solara.use_state((0, ""))
+    (times, counts), count = solara.use_state(cast("tuple[int, str]", (0, "")))
     solara.Text(f"count {times}: {counts}")
     solara.Button("count", on_click=lambda: count((times + 1, left_over())))
 
