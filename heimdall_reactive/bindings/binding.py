@@ -310,7 +310,7 @@ class Binding(abc.DisposableBase):
 
     def _come(self) -> None:
         """Show what waited when this began; what comes while it runs is of the next frame."""
-        if self._showing:  # an event loop inside of the setter, such as a dialog's
+        if self._showing or self._disposed:  # showing: an event loop inside of the setter
             return
         now = self._scope.clock.time()
         if now < self._due and not self._ended:

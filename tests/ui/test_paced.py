@@ -141,15 +141,28 @@ def test_the_thread_of_the_timer_ends_when_nothing_waits() -> None:
     def fail() -> None:
         raise ValueError
 
-    def runs() -> bool:
-        return any(each.name == "heimdall-frames" for each in threading.enumerate())
-
     done = threading.Event()
     timer.call_later(0.02, fail)  # what raises hurts nobody else
     timer.call_later(0.03, done.set)
     timer.call_later(60.0, fail).cancel()
     assert done.wait(5)
-    wait_until(lambda: not runs(), lambda: time.sleep(0.01), 5)
+    wait_until(lambda: not timer_runs(), lambda: time.sleep(0.01), 5)
+
+
+def timer_runs() -> bool:
+    return any(each.name == "heimdall-frames" for each in threading.enumerate())
+
+
+def test_what_was_posted_before_the_end_waits_for_no_frame() -> None:
+    subject, hop, seen = BehaviorSubject(0), QueueHop(), list[int]()
+    binding = bind(subject, seen.append, UiScope(hop, every=60.0))
+    subject.on_next(1)
+    hop.run_pending()  # the first after a pause, at once
+    subject.on_next(2)
+    binding.dispose()
+    hop.run_pending()
+    assert seen == [0, 1]
+    assert not timer_runs()
 
 
 # A page that says what it has shown

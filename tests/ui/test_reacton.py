@@ -348,7 +348,6 @@ def test_a_history_has_every_value_in_order(stage: Stage) -> None:
         assert observers(store) == 0
 
 
-@pytest.mark.leaky  # with Reacton 1.9 the thread of the timer outlives the page
 def test_a_component_is_rendered_once_in_so_many_seconds() -> None:
     subject, numbers = BehaviorSubject(0), Subject[int]()
 
