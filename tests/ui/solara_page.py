@@ -19,6 +19,7 @@ from heimdall_reactive import WebSocketStore
 from heimdall_reactive.bindings.reacton import use_history, use_subject, use_websocket
 
 warnings.filterwarnings("error", message=".*from the event loop thread")
+UNCOUNTED: tuple[int, str] = (0, "")
 shared: WebSocketStore[Any] = cast("Any", None)  # set below
 
 
@@ -30,7 +31,7 @@ def Page() -> None:
     if mounted:
         Own()
     solara.Button("toggle", on_click=lambda: set_mounted(not mounted))
-    (times, counts), count = solara.use_state(cast("tuple[int, str]", (0, "")))
+    (times, counts), count = solara.use_state(UNCOUNTED)
     solara.Text(f"count {times}: {counts}")
     solara.Button("count", on_click=lambda: count((times + 1, left_over())))
 
