@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import accumulate
 from unicodedata import east_asian_width
 
-__all__ = ["cut", "printable"]
+__all__ = ["clock", "cut", "printable"]
+
+
+def clock(at: float | None = None) -> str:
+    """Return a time of the day, by default now, such as `12:34:56.789`."""
+    moment = datetime.now() if at is None else datetime.fromtimestamp(at)
+    return moment.strftime("%H:%M:%S.%f")[:-3]
 
 
 def printable(text: str) -> str:

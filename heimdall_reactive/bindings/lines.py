@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any, Final
 
 from heimdall_reactive.base.exceptions import ConfigurationError, EncodeError
-from heimdall_reactive.base.printable import cut, printable
+from heimdall_reactive.base.printable import clock, cut, printable
 from heimdall_reactive.connecting.codec import encode
 
-__all__ = ["clock", "kind_and_text", "message_line"]
+__all__ = ["kind_and_text", "message_line"]
 
 LONGEST: Final = 4096  # characters of a text that are read for its type
 KINDS: Final = ("type", "event", "method")  # fields that name what a message is
@@ -41,11 +40,6 @@ def message_line(message: Any, width: int = 120, at: float | None = None) -> str
     parts = ("" if at is None else clock(at), kind, text)
     shown = "  ".join(printable(part[: width + 1]) for part in parts if part)
     return cut(shown, width)
-
-
-def clock(at: float) -> str:
-    """Return a time of the day, such as `12:34:56.789`."""
-    return datetime.fromtimestamp(at).strftime("%H:%M:%S.%f")[:-3]
 
 
 def kind_and_text(message: Any) -> tuple[str, str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Any
 
-from heimdall_reactive.base.printable import printable
+from heimdall_reactive.base.printable import clock, printable
 from heimdall_reactive.base.state import CloseInfo, ConnectionState, Status
 
 __all__ = ["clock", "describe", "preview", "printable"]
@@ -20,12 +19,6 @@ def preview(message: str | bytes) -> str:
         return printable(message)
     more = " ..." if len(message) > _PREVIEW else ""
     return f"binary, {len(message)} bytes: {message[:_PREVIEW].hex(' ')}{more}"
-
-
-def clock(at: float | None = None) -> str:
-    """Return a time of the day, by default now, such as `12:34:56.789`."""
-    moment = datetime.now() if at is None else datetime.fromtimestamp(at)
-    return moment.strftime("%H:%M:%S.%f")[:-3]
 
 
 def describe(state: ConnectionState) -> str:
