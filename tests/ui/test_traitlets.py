@@ -6,7 +6,8 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pytest
@@ -323,36 +324,22 @@ AFTER = "label.close(); print(observers(store) - before); await store.aclose()"
 
 @pytest.mark.leaky
 def test_a_widget_of_a_kernel_is_live_while_no_cell_runs(stage: Stage) -> None:
-    manager = pytest.importorskip("jupyter_client.manager", reason="pip install ipykernel")
-    pytest.importorskip("ipykernel", reason="pip install ipykernel")
-    kernel, client = manager.start_new_kernel(kernel_name="python3")
-    try:
+    with kernel() as cell:
         for loop in LOOPS:
-            cell = Cell(client)
             comm = cell.run(CELL.format(url=stage.server.url, loop=loop))
             for n in (11, 12):  # the kernel is idle
                 stage.say(n)
                 assert cell.update(comm) == {"value": f"{n}"}
             assert cell.run(AFTER) == "0"
-    finally:
-        client.stop_channels()
-        kernel.shutdown_kernel(now=True)
 
 
 @pytest.mark.leaky
 def test_a_cell_that_runs_ten_times_leaves_one_socket_and_no_binding(stage: Stage) -> None:
-    manager = pytest.importorskip("jupyter_client.manager", reason="pip install ipykernel")
-    pytest.importorskip("ipykernel", reason="pip install ipykernel")
-    kernel, client = manager.start_new_kernel(kernel_name="python3")
-    try:
-        cell = Cell(client)
+    with kernel() as cell:
         for _ in range(10):
             cell.run(KEYED.format(url=stage.server.url))
         stage.server.call(stage.server.wait_for_connections(1, 10))
         assert cell.run(LEFT_OVER) == "1 1"
-    finally:
-        client.stop_channels()
-        kernel.shutdown_kernel(now=True)
 
 
 KEYED = """
@@ -374,6 +361,19 @@ kinds = [type(each) for each in gc.get_objects()]
 names = [kind.__name__ for kind in kinds if str(kind.__module__).startswith("heimdall_reactive.")]
 print(names.count("StoreCore"), names.count("Binding"))
 """
+
+
+@contextmanager
+def kernel() -> Iterator[Cell]:
+    """Start a kernel of Jupyter; skip where there is none."""
+    manager = pytest.importorskip("jupyter_client.manager", reason="pip install ipykernel")
+    pytest.importorskip("ipykernel", reason="pip install ipykernel")
+    running, client = manager.start_new_kernel(kernel_name="python3")
+    try:
+        yield Cell(client)
+    finally:
+        client.stop_channels()
+        running.shutdown_kernel(now=True)
 
 
 class Cell:
