@@ -7,13 +7,10 @@ from collections import deque
 from typing import Any
 
 import panel as pn
-from bokeh.models import ColumnDataSource
-from bokeh.models.widgets import DataTable, NumberFormatter, TableColumn
-from bokeh.plotting import figure
 from nicegui import ui
 
+from examples.live import nicegui_app, panel_app
 from examples.live.feed import Tick
-from examples.live.nicegui_app import COLUMNS
 from heimdall_reactive import WebSocketStore
 
 EVERY = 0.05  # seconds between two flushes
@@ -42,21 +39,7 @@ class Kept:
 def nicegui_page(store: WebSocketStore[Tick]) -> None:
     """Show the table and the plot in NiceGUI."""
     kept, known = Kept(store), set[str]()
-    newest = ui.label().classes("hidden newest")
-    with ui.row().classes("w-full no-wrap gap-4 max-md:flex-wrap"):
-        grid = ui.aggrid(
-            {"columnDefs": COLUMNS, "rowData": [], ":getRowId": "row => row.data.symbol"},
-            auto_size_columns=True,
-        ).classes("w-80 h-96")
-        chart = ui.echart(
-            {
-                "animation": False,
-                "grid": {"left": 48, "right": 16, "top": 24, "bottom": 32},
-                "xAxis": {"type": "time"},
-                "yAxis": {"type": "value", "scale": True},
-                "series": [{"type": "line", "showSymbol": False, "data": []}],
-            }
-        ).classes("grow h-96 min-w-80")
+    newest, grid, chart = nicegui_app.widgets()
 
     def flush() -> None:
         ticks = kept.flush()
@@ -79,16 +62,7 @@ def panel_page(store: WebSocketStore[Tick]) -> pn.Column:
     """Show the table and the plot in Panel."""
     kept = Kept(store)
     places: dict[str, int] = {}
-    rows = ColumnDataSource({"symbol": [], "price": []})
-    columns = [
-        TableColumn(field="symbol", title="Symbol"),
-        TableColumn(field="price", title="Price", formatter=NumberFormatter(format="0.00")),
-    ]
-    table = DataTable(source=rows, columns=columns, index_position=None, width=260, height=400)
-    points = ColumnDataSource({"x": [], "y": []})
-    plot = figure(x_axis_type="datetime", height=400, sizing_mode="stretch_width", tools="")
-    plot.line("x", "y", source=points, line_width=2)
-    newest = pn.pane.HTML("", css_classes=["newest"], height=16, styles={"opacity": "0"})
+    rows, points, newest, body = panel_app.widgets()
 
     def flush() -> None:
         ticks = kept.flush()
@@ -107,5 +81,4 @@ def panel_page(store: WebSocketStore[Tick]) -> pn.Column:
 
     pn.state.add_periodic_callback(flush, int(EVERY * 1000))
     pn.state.on_session_destroyed(lambda _: kept.following.dispose())
-    body = pn.Row(pn.pane.Bokeh(table), pn.pane.Bokeh(plot, sizing_mode="stretch_width"))
     return pn.Column(body, newest, margin=20, sizing_mode="stretch_width")

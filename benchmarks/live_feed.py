@@ -18,7 +18,7 @@ RATE = 1000  # messages a second
 
 
 def ticks() -> Iterator[dict[str, object]]:
-    """Make ticks for ever; the price of each is the time that it is sent, to 10 ms."""
+    """Make ticks without end; the price of each is the time that it is sent, to 10 ms."""
     chance = random.Random(0)
     symbols = [f"S{row:03}" for row in range(ROWS)]
     for number in count():

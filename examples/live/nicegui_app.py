@@ -14,11 +14,8 @@ COLUMNS = [
 ]
 
 
-def page(live: Market) -> None:
-    """Show the market in one tab: a new one begins with every row and the last minute."""
-    with ui.row().classes("w-full items-center justify-between"):
-        ui.label("Market").classes("text-xl font-medium")
-        bind_text(ui.badge().props("color=green-8").classes("px-3 py-1"), badge(live.store))
+def widgets() -> tuple[ui.label, ui.aggrid, ui.echart]:
+    """Make a hidden label for when the newest row was sent, the table and the plot, all empty."""
     newest = ui.label().classes("hidden newest")
     with ui.row().classes("w-full no-wrap gap-4 max-md:flex-wrap"):
         grid = ui.aggrid(
@@ -34,6 +31,15 @@ def page(live: Market) -> None:
                 "series": [{"type": "line", "showSymbol": False, "data": []}],
             }
         ).classes("grow h-96 min-w-80")
+    return newest, grid, chart
+
+
+def page(live: Market) -> None:
+    """Show the market in one tab: a new one begins with every row and the last minute."""
+    with ui.row().classes("w-full items-center justify-between"):
+        ui.label("Market").classes("text-xl font-medium")
+        bind_text(ui.badge().props("color=green-8").classes("px-3 py-1"), badge(live.store))
+    newest, grid, chart = widgets()
 
     def show_rows(changes: Changes[str, Tick]) -> None:
         change = {

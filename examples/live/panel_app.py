@@ -16,8 +16,8 @@ GOOD = (
 )
 
 
-def page(live: Market) -> pn.Column:
-    """Show the market in one tab: a new one begins with every row and the last minute."""
+def widgets() -> tuple[ColumnDataSource, ColumnDataSource, pn.pane.HTML, pn.Row]:
+    """Make the rows and the points, when the newest was sent, and the table beside the plot."""
     rows = ColumnDataSource({"symbol": [], "price": []})
     columns = [
         TableColumn(field="symbol", title="Symbol"),
@@ -31,6 +31,13 @@ def page(live: Market) -> pn.Column:
     newest = pn.pane.HTML(
         "", css_classes=["newest"], visible=True, height=16, styles={"opacity": "0"}
     )
+    body = pn.Row(pn.pane.Bokeh(table), pn.pane.Bokeh(plot, sizing_mode="stretch_width"))
+    return rows, points, newest, body
+
+
+def page(live: Market) -> pn.Column:
+    """Show the market in one tab: a new one begins with every row and the last minute."""
+    rows, points, newest, body = widgets()
     places: dict[str, int] = {}  # of the rows, by key
 
     def show_rows(changes: Changes[str, Tick]) -> None:
@@ -56,7 +63,6 @@ def page(live: Market) -> pn.Column:
     bind(live.minute, show_minute, scope())
     status = to_rx(badge(live.store), select=lambda shown: GOOD.format(escape(shown.text)))
     head = pn.Row("## Market", pn.HSpacer(), pn.pane.HTML(status, margin=(16, 0)))
-    body = pn.Row(pn.pane.Bokeh(table), pn.pane.Bokeh(plot, sizing_mode="stretch_width"))
     return pn.Column(head, body, newest, margin=20, sizing_mode="stretch_width")
 
 
