@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import trustme
 from pydantic import BaseModel
+from reactivex import operators as ops
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -552,6 +553,17 @@ async def _() -> Exception:
 
     async with peer(tell) as url, quick(url, message_type=str) as store:
         store.messages.subscribe(careless)
+        return await report(store)
+
+
+@mistake("an operator's function that raises")
+async def _() -> Exception:
+    async def tell(socket: ServerConnection) -> None:
+        await socket.send("x")
+        await socket.wait_closed()
+
+    async with peer(tell) as url, quick(url, message_type=str) as store:
+        store.messages.pipe(ops.map(float)).subscribe()
         return await report(store)
 
 

@@ -19,6 +19,7 @@
         │   └── EncodeError (TypeError)     a value with no JSON form
         ├── RecordingError                  a recording that cannot be written or read
         ├── StreamOverflow                  a consumer with `overflow="error"` was too slow
+        ├── HandlerCancelled                the store closed before an async handler was done
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
         │   ├── TlsError                    the other side speaks no TLS that we accept
@@ -43,6 +44,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "EncodeError",
+    "HandlerCancelled",
     "HandshakeRefused",
     "HeimdallError",
     "InsecureToken",
@@ -145,18 +147,25 @@ class WaitTimeout(HeimdallError, TimeoutError):
 class ObserverError(StoreError):
     """An observer raised; the other observers and the connection are unaffected.
 
+    A function gets the next value all the same. A pipeline of operators has ended.
+
     Attributes:
         error: what the observer raised.
         subject: name of the subject or stream it observed.
+        ended: whether it was a pipeline, which gets nothing more.
     """
 
-    def __init__(self, error: BaseException, subject: str) -> None:
+    def __init__(self, error: BaseException, subject: str, ended: bool = False) -> None:
+        name = type(error).__name__
         super().__init__(
-            f"an observer of {subject!r} raised {type(error).__name__}; "
-            "handle it inside the observer, or give the pipeline an on_error"
+            f"a pipeline of {subject!r} raised {name} and has ended; catch the error in its "
+            "function, or subscribe again after it by ops.retry()"
+            if ended
+            else f"an observer of {subject!r} raised {name}; handle it inside the observer"
         )
         self.error = error
         self.subject = subject
+        self.ended = ended
 
 
 class SourceError(StoreError):
@@ -233,10 +242,26 @@ class StreamOverflow(StoreError):
 
     def __init__(self, consumer: str, dropped: int) -> None:
         super().__init__(
-            f"{consumer!r} was too slow, {dropped} had no room; "
+            f"{consumer!r} was too slow: {dropped} had no room, and it gets nothing more; "
             "raise its maxsize, or let it drop by another overflow policy"
         )
         self.dropped = dropped
+
+
+class HandlerCancelled(StoreError):
+    """The store closed while an async handler still had work to do.
+
+    Attributes:
+        cancelled: calls that were cancelled.
+        dropped: values that still waited.
+    """
+
+    def __init__(self, consumer: str, grace: float, cancelled: int, dropped: int) -> None:
+        super().__init__(
+            f"{consumer!r} was not done {grace:g} s after the store closed: calls cancelled: "
+            f"{cancelled}, values dropped: {dropped}; give it more time by grace="
+        )
+        self.cancelled, self.dropped = cancelled, dropped
 
 
 class EncodeError(SendError, TypeError):

@@ -20,7 +20,12 @@ __all__ = ["Bus", "Emitter"]
 T = TypeVar("T")
 V = TypeVar("V", contravariant=True)
 
-Report = Callable[[BaseException, str], None]
+
+class Report(Protocol):
+    """Reports what user code raised."""
+
+    def __call__(self, error: BaseException, source: str, ended: bool = False, /) -> None:
+        """Report it; `ended` where the one who raised it gets nothing more."""
 
 
 class Emitter(Protocol[V]):
@@ -158,7 +163,7 @@ class Bus:
         except (Exception, CancelledError) as error:
             self.report(error, name)
 
-    def caught(self, error: BaseException, name: str) -> None:
+    def caught(self, error: BaseException, name: str, ended: bool = False) -> None:
         """Report what an observer raised in a delivery.
 
         `KeyboardInterrupt` and its like leave only after the queue is empty, so that an
@@ -166,7 +171,7 @@ class Bus:
         """
         if isinstance(error, (Exception, CancelledError)):
             try:
-                self.report(error, name)
+                self.report(error, name, ended)
                 return
             except BaseException as failed:  # a log handler of the user's
                 error = failed

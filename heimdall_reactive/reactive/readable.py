@@ -10,6 +10,7 @@ from reactivex import Observable
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.state import ConnectionState, Gap
 
+from .bus import Report
 from .source import NO_COPY, Derived
 from .subjects import State
 from .values import Values
@@ -43,7 +44,7 @@ class Readable(Generic[In]):
         self,
         values: Values[In],
         call: Callable[[Callable[[], None]], None],
-        report: Callable[[BaseException, str], None],
+        report: Report,
     ) -> None:
         self._values = values
         self._call = call

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
@@ -17,8 +18,8 @@ from .bus import Bus
 __all__ = ["NO_COPY", "Derived", "Hot", "Source", "report_on"]
 
 T = TypeVar("T")
-# The newest version that an observer has seen otherwise, and the `on_next` of all of them.
-Fan: TypeAlias = tuple[int, tuple[Callable[[Any], None], ...]]
+# The newest version that an observer has seen otherwise, the `on_next` of all, and their records.
+Fan: TypeAlias = tuple[int, tuple[Callable[[Any], None], ...], tuple["Subscription[Any]", ...]]
 
 NO_COPY: Final = (
     "a store cannot be pickled or copied: it has a socket, threads and observers; pass its "
@@ -30,7 +31,9 @@ NO_LOOP: Final = (
     "one value by its number"
 )
 NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
-NOBODY: Final[Fan] = (0, ())
+NOBODY: Final[Fan] = (0, (), ())
+# What observers of events call a state whose emissions these are.
+EVENTS: Final = {"last_message": "messages"}
 
 
 class Subscription(abc.DisposableBase, Generic[T]):
@@ -87,7 +90,21 @@ class Subscription(abc.DisposableBase, Generic[T]):
         self.observer.on_completed()
 
     def _call(self, value: T) -> None:
-        self._source._bus.guard(self._source._name, self.observer.on_next, value)
+        try:
+            self.observer.on_next(value)
+        except (Exception, CancelledError) as error:
+            self._source._bus.report(error, self.name, self.over)
+
+    @property
+    def name(self) -> str:
+        """What it observes, for reports."""
+        name = self._source._name
+        return name if self.replay else EVENTS.get(name, name)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has detached itself: a pipeline of RxPY does so after an error."""
+        return self.since == NEVER
 
     def _unpark(self) -> tuple[int, T] | None:
         with self._source._bus.lock:
@@ -196,14 +213,15 @@ class Source(Hot[T]):
 
     def _deliver(self, version: int, value: T, only_replaying: bool = False) -> None:
         """Notify the observers; each is isolated from what the others raise."""
-        newest, calls = self._fan or self._look()
+        newest, calls, records = self._fan or self._look()
         if version > newest and not only_replaying:
             # Nobody has to be left out: what a stock subject does, at the same cost each.
             for on_next in calls:
                 try:
                     on_next(value)
                 except BaseException as error:
-                    self._bus.caught(error, self._name)
+                    record = records[calls.index(on_next)]
+                    self._bus.caught(error, record.name, record.over)
             return
         for record in self._records:
             if only_replaying and not record.replay:
@@ -212,7 +230,7 @@ class Source(Hot[T]):
             try:
                 record.notify(version, value)
             except BaseException as error:
-                self._bus.caught(error, self._name)
+                self._bus.caught(error, record.name, record.over)
 
     def _complete(self) -> None:
         """Tell everybody that nothing more will come."""
@@ -226,7 +244,7 @@ class Source(Hot[T]):
             try:
                 record.end()
             except BaseException as error:
-                self._bus.caught(error, self._name)
+                self._bus.caught(error, record.name)
 
     def _disown(self) -> None:
         """End in a child process without telling anybody: the observers are the parent's."""
@@ -284,7 +302,8 @@ class Source(Hot[T]):
                 records = self._records
                 parked = any(record.parked for record in records)
                 newest = NEVER if parked else max((record.since for record in records), default=0)
-                self._fan = fan = newest, tuple(record.observer.on_next for record in records)
+                calls = tuple(record.observer.on_next for record in records)
+                self._fan = fan = newest, calls, records
                 if records is self._records:  # no finaliser has changed them meanwhile
                     return fan
 

@@ -96,6 +96,10 @@ class Values(Generic[In]):
         changes.append((self.transitions, (previous, state)))
         return changes
 
+    def complete_sources(self) -> None:
+        """End all but the errors, which have to tell what goes wrong at the end."""
+        self.bus.complete(self._sources()[:-1])
+
     def complete(self, others: tuple[Emitter[Any], ...] = ()) -> None:
         """End the values, then the events, then others of the store."""
         self.bus.complete((*self._sources(), *others))
@@ -158,12 +162,13 @@ class Reporter:
             logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
 
-    def raised(self, error: BaseException, source: str) -> None:
+    def raised(self, error: BaseException, source: str, ended: bool = False) -> None:
         """Report what user code raised.
 
         Args:
             error: what it was.
             source: the subject, or what else called the code.
+            ended: whether the pipeline that raised it gets nothing more.
         """
         if isinstance(error, StoreError) and source != "errors":
             self.error(error)
@@ -173,10 +178,11 @@ class Reporter:
             # One line, without its text: that may quote a message, and forge a line of the log.
             details = {"count": self.count}
             extra = {"endpoint": self._name, "event": "observer", "details": details}
-            text = "%s: an observer raised %s (%d so far)"
-            logger.error(text, source, told(error), self.count, extra=extra)
+            who = "a pipeline ended, which" if ended else "an observer"
+            text = "%s: %s raised %s (%d so far)"
+            logger.error(text, source, who, told(error), self.count, extra=extra)
         if source != "errors":  # an observer of the errors that raises must not feed itself
-            self.tell(ObserverError(error, source))
+            self.tell(ObserverError(error, source, ended))
 
 
 def _is_told(count: int) -> bool:

@@ -17,11 +17,17 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
     (
         e.ObserverError,
         (KeyError("secret"), "messages"),
+        "an observer of 'messages' raised KeyError; handle it inside the observer",
+        {"subject": "messages", "ended": False},
+    ),
+    (
+        e.ObserverError,
+        (KeyError("secret"), "messages", True),
         (
-            "an observer of 'messages' raised KeyError; "
-            "handle it inside the observer, or give the pipeline an on_error"
+            "a pipeline of 'messages' raised KeyError and has ended; catch the error in its "
+            "function, or subscribe again after it by ops.retry()"
         ),
-        {"subject": "messages"},
+        {"ended": True},
     ),
     (
         e.SourceError,
@@ -45,10 +51,19 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
     (e.SendError, ("not sent",), "not sent", {"state": "rejected"}),
     (e.SendError, ("not sent", "expired"), "not sent", {"state": "expired"}),
     (
+        e.HandlerCancelled,
+        ("db", 2.0, 1, 5),
+        (
+            "'db' was not done 2 s after the store closed: calls cancelled: 1, "
+            "values dropped: 5; give it more time by grace="
+        ),
+        {"cancelled": 1, "dropped": 5},
+    ),
+    (
         e.StreamOverflow,
         ("stream()", 2),
         (
-            "'stream()' was too slow, 2 had no room; "
+            "'stream()' was too slow: 2 had no room, and it gets nothing more; "
             "raise its maxsize, or let it drop by another overflow policy"
         ),
         {"dropped": 2},

@@ -23,7 +23,7 @@ class Ours:
 
     def __init__(self, value: Any = 0) -> None:
         self.reports: list[Report] = []
-        self.bus = Bus(lambda error, name: self.reports.append((error, name)))
+        self.bus = Bus(lambda error, name, ended=False: self.reports.append((error, name)))
         self.subject: State[Any] = State(self.bus, "state", value)
 
     def emit(self, value: Any) -> None:
@@ -204,7 +204,7 @@ def test_an_interrupt_in_a_queued_delivery_leaves_after_the_drain() -> None:
 
 @pytest.mark.parametrize("many", [False, True])
 def test_a_report_that_raises_starves_nobody_and_freezes_nothing(many: bool) -> None:
-    bus = Bus(lambda error, name: raising(OSError("log"))(error))
+    bus = Bus(lambda error, name, ended=False: raising(OSError("log"))(error))
     state: State[int] = State(bus, "state", 0)
     state.subscribe(lambda value: raising(RuntimeError())(value) if value == 1 else None)
     seen = record(state)
@@ -611,7 +611,7 @@ def test_where_no_thread_owns_the_bus_an_interrupt_leaves_where_it_was_raised() 
 
 @pytest.mark.parametrize("bound", [False, True])
 def test_a_report_that_is_interrupted_interrupts_who_emits(bound: bool) -> None:
-    def report(error: BaseException, name: str) -> None:
+    def report(error: BaseException, name: str, ended: bool = False) -> None:
         raise KeyboardInterrupt(name)
 
     bus, posted = Bus(report), list[Callable[[], None]]()

@@ -29,7 +29,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.reports: list[BaseException] = []
-        self.bus = Bus(lambda error, name: self.reports.append(error))
+        self.bus = Bus(lambda error, name, ended=False: self.reports.append(error))
         self.source: State[int] = State(self.bus, "numbers", -1)
         self.histories: Histories[int] = Histories(self.source)
         self.emitted = 0
@@ -269,7 +269,7 @@ async def test_a_shared_stores_history_is_its_own() -> None:
 
 
 def test_a_history_that_is_observed_lives_though_nobody_has_it() -> None:
-    bus = Bus(lambda error, name: None)
+    bus = Bus(lambda error, name, ended=False: None)
     state: State[Any] = State(bus, "state", None)
     histories: Histories[Any] = Histories(state)
     seen: list[Any] = []

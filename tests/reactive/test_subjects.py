@@ -39,7 +39,7 @@ def _no_reports() -> None:
 
 
 def make_bus() -> Bus:
-    return Bus(lambda error, name: REPORTS.append((error, name)))
+    return Bus(lambda error, name, ended=False: REPORTS.append((error, name)))
 
 
 def state_of(value: Any, bus: Bus | None = None, name: str = "state") -> State[Any]:
@@ -501,7 +501,7 @@ async def test_first_can_be_awaited() -> None:
 
 
 def test_a_selection_that_is_made_while_its_source_changes_has_the_newest_value() -> None:
-    bus = Bus(lambda error, name: None)
+    bus = Bus(lambda error, name, ended=False: None)
     source: State[int] = State(bus, "state", 1)
     selections = Selections(source)
 

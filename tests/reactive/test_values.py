@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 from heimdall_reactive import InvalidMessage, ObserverError, ServerError, Status, StoreError
 from heimdall_reactive.base.options import CloseInfo
@@ -20,10 +21,10 @@ CONNECTED = CONNECTING.connected(100.0)
 
 def values() -> tuple[Values[Any], list[tuple[BaseException, str]]]:
     reports: list[tuple[BaseException, str]] = []
-    return Values(Bus(lambda error, name: reports.append((error, name)))), reports
+    return Values(Bus(lambda error, name, ended=False: reports.append((error, name)))), reports
 
 
-def fail(value: Any) -> None:
+def fail(value: Any) -> Any:
     raise LookupError(value)
 
 
@@ -35,6 +36,17 @@ def test_an_observer_that_raises_is_reported_by_the_name_of_what_it_observes(nam
     getattr(made, name).subscribe(fail)
     made.bus.emit(getattr(made, name), 1)
     assert {source for _, source in reports} == {name}
+
+
+def test_an_observer_of_the_messages_is_not_called_one_of_the_last_message() -> None:
+    made, reports = values()
+    made.messages.subscribe(fail)
+    made.messages.pipe(ops.map(fail)).subscribe()
+    made.last_message.filter(bool).subscribe(fail)
+    for n in range(1, 3):
+        made.bus.emit(made.last_message, n)
+    names = ["messages", "messages", "last_message", "messages", "last_message"]
+    assert [source for _, source in reports] == names
 
 
 def test_a_change_commits_what_has_changed_and_no_more() -> None:

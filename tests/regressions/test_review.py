@@ -54,7 +54,7 @@ class Interrupted:
 
 
 def test_an_emission_that_another_thread_has_committed_first_is_told_first() -> None:
-    bus = Bus(lambda error, name: None)
+    bus = Bus(lambda error, name, ended=False: None)
     state: State[str] = State(bus, "state", "")
     posted: list[Any] = []
     bus.bind(threading.get_ident(), posted.append)
@@ -74,7 +74,7 @@ def test_an_emission_that_another_thread_has_committed_first_is_told_first() -> 
 
 
 def test_many_observers_cost_each_newcomer_little() -> None:
-    state: State[int] = State(Bus(lambda error, name: None), "state", 0)
+    state: State[int] = State(Bus(lambda error, name, ended=False: None), "state", 0)
 
     def seconds(count: int) -> float:
         gc.collect()
