@@ -286,11 +286,15 @@ class StoreCore:
 
     async def _finish(self) -> None:
         await self.connection.aclose()
+        self._end_sources()
         await self._finish_store()
 
-    def _complete(self) -> None:
+    def _end_sources(self) -> None:
         self.outbox.close("the store was closed")
         self.channels.complete()
+
+    def _complete(self) -> None:
+        self._end_sources()  # again: what finishes may have been cancelled before it
         self._complete_store()
         if self._holding is not None:
             self._holding.end()

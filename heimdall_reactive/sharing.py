@@ -173,8 +173,12 @@ class SharedCore(StoreCore):
         reporter.tell = lambda error: self.bus.emit(values.errors, error)
         left: list[bool] = []
 
-        def ended() -> None:
+        async def finish_here() -> None:
             self.publisher.leave(values, LEFT)
+            await finish()
+
+        def ended() -> None:
+            self.publisher.leave(values, LEFT)  # what finishes may have been cancelled before it
             complete()
 
         def leave() -> None:
@@ -184,7 +188,7 @@ class SharedCore(StoreCore):
             if first:
                 self._leave()
 
-        life = Lifecycle(self.runtime, finish, ended, self.options.close_timeout, leave)
+        life = Lifecycle(self.runtime, finish_here, ended, self.options.close_timeout, leave)
         self.publisher.join(values)
         return Seat(values, reporter, life)
 

@@ -58,7 +58,8 @@ class Lifecycle:
     """
 
     __slots__ = (
-        "_closed", "_closing", "_complete", "_ended", "_finish", "_grace", "_release", "runtime",
+        "_allowed", "_closed", "_closing", "_complete", "_ended", "_finish", "_grace", "_release",
+        "runtime",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +76,8 @@ class Lifecycle:
         self._finish = finish
         self._complete = complete
         self._release = runtime.release if release is None else release
-        self._grace = min(close_timeout + CLOSE_GRACE, threading.TIMEOUT_MAX)
+        self._grace = close_timeout + CLOSE_GRACE
+        self._allowed = 0.0
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -94,6 +96,10 @@ class Lifecycle:
             command()
         else:
             self.runtime.post(command)
+
+    def allow(self, seconds: float) -> None:
+        """Let a blocking close wait for so many seconds more, for the slowest of its consumers."""
+        self._allowed = max(self._allowed, seconds)
 
     def close_soon(self) -> None:
         """Close on the loop's thread, where that only begins; nobody waits."""
@@ -136,7 +142,7 @@ class Lifecycle:
         else:
             done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
             try:
-                done.result(self._grace)
+                done.result(min(self._grace + self._allowed, threading.TIMEOUT_MAX))
             except BaseException:
                 done.cancel()  # it goes on without us, and releases the loop at its end
                 raise

@@ -11,10 +11,11 @@ from reactivex import Observable
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.lifecycle import Lifecycle
+from heimdall_reactive.reactive.bus import Report
 from heimdall_reactive.reactive.values import Values
 
 from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, ConsumerOverflow
-from .consumers import AsyncHandler, AsyncHandlers, refuse_sync
+from .consumers import HANDLER_GRACE, AsyncHandler, AsyncHandlers, refuse_sync
 from .holding import Holding
 from .hops import Hop
 from .iterators import MessageIterator
@@ -42,7 +43,7 @@ class ConsumerApi(Viewed[In]):
         self,
         values: Values[In],
         life: Lifecycle,
-        report: Callable[[BaseException, str], None],
+        report: Report,
         holding: Callable[[], Holding],
     ) -> None:
         super().__init__(values, life.call, report)
@@ -123,10 +124,17 @@ class ConsumerApi(Viewed[In]):
         *,
         maxsize: int = WAITING_LIMIT,
         name: str | None = None,
+        grace: float = HANDLER_GRACE,
     ) -> AsyncHandler[In]:
         """Call an async function with each message on the store's loop; see `on_each`."""
         return self.on_each(
-            self.messages, async_fn, concurrency, overflow, maxsize=maxsize, name=name
+            self.messages,
+            async_fn,
+            concurrency,
+            overflow,
+            maxsize=maxsize,
+            name=name,
+            grace=grace,
         )
 
     def on_each(
@@ -138,10 +146,13 @@ class ConsumerApi(Viewed[In]):
         *,
         maxsize: int = WAITING_LIMIT,
         name: str | None = None,
+        grace: float = HANDLER_GRACE,
     ) -> AsyncHandler[E]:
         """Call an async function with each value of an observable; what it raises is reported.
 
-        When the store closes, calls may go on for 2 s, and are then cancelled.
+        When the store closes, `source` ends. Calls go on with what waits, and with what operators
+        such as `buffer_with_time` still give at that end. What is not done within `grace` seconds
+        is cancelled, and is on `errors`.
 
         Args:
             source: any observable of this store.
@@ -150,17 +161,20 @@ class ConsumerApi(Viewed[In]):
             overflow: as for `stream`; an `error` detaches the handler, and is on `errors`.
             maxsize: how many may wait.
             name: for `stats` and `errors`.
+            grace: seconds that calls may still take when the store closes.
 
         Returns:
             What detaches it by `dispose()`, and has the counters in `stats`.
 
         Raises:
-            ConfigurationError: `concurrency`, `overflow` or `maxsize` cannot work.
+            ConfigurationError: `concurrency`, `overflow`, `maxsize` or `grace` cannot work.
             TypeError: the function is not async.
         """
         refuse_sync(async_fn)
         buffer: Buffer[E] = Buffer(maxsize, overflow, self._buffers.name("handler", name))
-        return AsyncHandler(source, async_fn, buffer, concurrency, self._handlers)
+        handler = AsyncHandler(source, async_fn, buffer, concurrency, self._handlers, grace)
+        self._life.allow(grace)
+        return handler
 
     def observe_on(
         self,

@@ -12,12 +12,13 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
-from heimdall_reactive.base.checks import is_count
-from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.checks import is_count, is_number
+from heimdall_reactive.base.exceptions import ConfigurationError, HandlerCancelled
 from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.base.wake_up import Post, WakeUp
 from heimdall_reactive.connecting.runtime import Runtime
+from heimdall_reactive.reactive.bus import Report
 
 from .buffers import Buffer, Buffers
 
@@ -25,9 +26,9 @@ __all__ = ["AsyncHandler", "AsyncHandlers", "refuse_sync"]
 
 E = TypeVar("E")
 
-HANDLER_GRACE: Final = 2.0  # seconds that calls may still take when the store closes
 # What the annotation of a function says that returns an awaitable.
 AWAITABLE: Final = ("Awaitable", "Coroutine", "Future", "Task", "Receipt", "Request", "Waiter")
+HANDLER_GRACE: Final = 2.0  # seconds that calls may still take when the store closes
 CANCEL_GRACE: Final = 1.0  # seconds that a call may take to end after it was cancelled
 
 
@@ -45,7 +46,7 @@ class AsyncHandlers:
         self,
         runtime: Runtime,
         call_soon: Post,
-        report: Callable[[BaseException, str], None],
+        report: Report,
         buffers: Buffers,
     ) -> None:
         self.runtime = runtime
@@ -60,21 +61,16 @@ class AsyncHandlers:
         self.tasks.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
 
     async def finish(self) -> None:
-        """Let the handlers go on with what waits for a grace, then cancel the calls."""
-        deadline = self.runtime.time() + HANDLER_GRACE
-        while running := self._running():
-            if (left := deadline - self.runtime.time()) <= 0:
-                break
-            await asyncio.wait(running, timeout=left)
+        """Let each handler go on with what waits for its grace, then cancel its calls."""
+        began, loop = self.runtime.time(), asyncio.get_running_loop()
+        # Again, because the last call of one may be what another one waits for.
+        while busy := {
+            handler
+            for task, handler in self.tasks.items()
+            if task.get_loop() is loop and not handler.ended
+        }:
+            await asyncio.gather(*(handler.finish(began) for handler in busy))
         self.ended = True
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running, timeout=CANCEL_GRACE)
-
-    def _running(self) -> list[asyncio.Task[None]]:
-        loop = asyncio.get_running_loop()
-        return [task for task in self.tasks if task.get_loop() is loop]
 
 
 class AsyncHandler(abc.DisposableBase, Generic[E]):
@@ -86,9 +82,10 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         buffer: what waits for it.
         concurrency: calls at a time, 1 or more; 1 keeps the order.
         handlers: those of the store.
+        grace: seconds that calls may still take when the store closes.
 
     Raises:
-        ConfigurationError: `concurrency` is not a number of calls.
+        ConfigurationError: `concurrency` is not a number of calls, or `grace` not one of seconds.
     """
 
     def __init__(
@@ -98,9 +95,12 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         buffer: Buffer[E],
         concurrency: int,
         handlers: AsyncHandlers,
+        grace: float = HANDLER_GRACE,
     ) -> None:
         if not is_count(concurrency):
             raise ConfigurationError(f"concurrency must be 1 or more calls, not {concurrency}")
+        if not is_number(grace):
+            raise ConfigurationError(f"grace must be a number of seconds, not {grace!r}")
         self._call = call
         self._buffer = buffer
         self._concurrency = concurrency
@@ -108,10 +108,11 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = WakeUp(self._start, handlers.call_soon)
         self._woken: asyncio.AbstractEventLoop | None = None
-        self._failed = False
+        self._failed = self.ended = False
+        self._grace = grace
         self._subscription = SingleAssignmentDisposable()
         handlers.buffers.add(buffer)
-        self._subscription.disposable = source.subscribe(self._put)
+        self._subscription.disposable = source.subscribe(self._put, self._on_error)
 
     @property
     def stats(self) -> ConsumerStats:
@@ -124,14 +125,45 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._handlers.buffers.remove(self._buffer)
         self._buffer.clear()
 
+    async def finish(self, began: float) -> None:
+        """Go on with what waits for the grace, then cancel the calls and tell of what is lost."""
+        deadline = began + self._grace
+        while running := self._running():
+            if (left := deadline - self._handlers.runtime.time()) <= 0:
+                break
+            await asyncio.wait(running, timeout=left)
+        self.ended = True
+        for task in running:
+            task.cancel()
+        if running:
+            waiting = len(self._buffer)
+            await asyncio.wait(running, timeout=CANCEL_GRACE)
+            lost = HandlerCancelled(self._buffer.name, self._grace, len(running), waiting)
+            self._handlers.report(lost, self._buffer.name)
+
+    def _running(self) -> list[asyncio.Task[None]]:
+        loop = asyncio.get_running_loop()
+        return [
+            task for task in self._tasks & self._handlers.tasks.keys() if task.get_loop() is loop
+        ]
+
     def _put(self, value: E) -> None:
         self._buffer.put(value)
-        if self._handlers.ended:
+        if self._over:
             self._buffer.drop_all()
         elif self._handlers.runtime.here():
             self._start()
         else:
             self._wake_loop()
+
+    def _on_error(self, error: Exception) -> None:
+        """Tell that the source has ended; what it has given is still handled."""
+        self._handlers.buffers.remove(self._buffer)
+        self._handlers.report(error, self._buffer.name, True)
+
+    @property
+    def _over(self) -> bool:
+        return self.ended or self._handlers.ended
 
     def _wake_loop(self) -> None:
         loop = self._handlers.runtime.loop
@@ -141,7 +173,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._wake.call()
 
     def _start(self) -> None:
-        if self._handlers.ended:
+        if self._over:
             return
         loop = self._handlers.runtime.loop
         if any(task.get_loop() is not loop for task in self._tasks):
@@ -154,7 +186,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
             task.add_done_callback(self._ended)
 
     async def _run(self) -> None:
-        while not self._handlers.ended:
+        while not self._over:
             try:
                 value = self._buffer.take()
             except IndexError:
@@ -175,7 +207,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._handlers.tasks.pop(task, None)
-        if self._handlers.ended:
+        if self._over:
             self._buffer.drop_all()
         elif self._buffer:  # it was cancelled, or something came just as it ended
             self._start()

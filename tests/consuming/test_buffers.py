@@ -128,7 +128,7 @@ def test_the_error_of_an_overflow_says_who_and_how_many() -> None:
     error = buffer.overflow_error()
     assert isinstance(error, StreamOverflow)
     assert error.dropped == 3
-    assert "'prices' was too slow, 3 had no room" in str(error)
+    assert "'prices' was too slow: 3 had no room" in str(error)
 
 
 def test_the_buffers_of_a_store_are_told_by_name_while_they_are_there() -> None:

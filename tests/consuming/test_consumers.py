@@ -5,11 +5,13 @@ import threading
 from typing import Any
 
 import pytest
-from reactivex import Subject
+from reactivex import Observable, Subject
+from reactivex import operators as ops
 from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import (
     ConfigurationError,
+    HandlerCancelled,
     ObserverError,
     StreamOverflow,
     WebSocketStore,
@@ -188,6 +190,7 @@ async def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() ->
     store = use_websocket(URL, transport=peer)
     seen: list[int] = []
     ends: list[float] = []
+    errors = record(store.errors)
     clock = asyncio.get_running_loop().time
 
     async def slow(message: Any) -> None:
@@ -208,6 +211,136 @@ async def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() ->
     assert ends == pytest.approx([0.25, 1.0, 1.75, 2.0], abs=0.1)
     stats = handler.stats
     assert (stats.delivered, stats.dropped, stats.waiting) == (4, 5, 0)
+    (error,) = errors
+    assert isinstance(error, HandlerCancelled)
+    assert (error.cancelled, error.dropped) == (1, 5)
+    assert str(error) == (
+        "'handler 1' was not done 2 s after the store closed: calls cancelled: 1, "
+        "values dropped: 5; give it more time by grace="
+    )
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("disconnects", [False, True])
+async def test_the_last_batch_of_a_pipeline_is_handled_at_the_end(
+    share: bool, disconnects: bool
+) -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer, share=share, share_linger=0.0)
+    errors, batches, flushed = record(store.errors), list[list[int]](), list[list[int]]()
+
+    async def write(batch: list[int]) -> None:
+        await asyncio.sleep(0.5)
+        batches.append(batch)
+
+    every: Observable[list[int]] = store.messages.pipe(
+        ops.buffer_with_time_or_count(60, 3, scheduler=store.scheduler), ops.filter(bool)
+    )
+    handler = store.on_each(every, write, overflow="error")
+    every.subscribe(flushed.append)
+    link = await peer.accepted()
+    for n in range(5):
+        link.send(n)
+    await asyncio.sleep(0.1)
+    if disconnects:
+        store.disconnect()
+    await store.aclose()
+    assert batches == flushed == [[0, 1, 2], [3, 4]]
+    assert (handler.stats.delivered, handler.stats.dropped, errors) == (2, 0, [])
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_the_last_batch_of_a_channel_is_handled_at_the_end() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    batches: list[Any] = []
+
+    async def write(batch: list[Any]) -> None:
+        batches.append(batch)
+
+    store.on_each(store.channel("a").pipe(ops.to_list()), write)
+    link = await peer.accepted()
+    await asyncio.sleep(0.1)
+    link.send({"type": "Message", "channel": "a", "data": "1"})
+    await asyncio.sleep(0.1)
+    await store.aclose()
+    assert [len(batch) for batch in batches] == [1]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_handler_has_as_long_as_it_was_given() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    errors, seen = record(store.errors), list[Any]()
+
+    def taking(seconds: float) -> Any:
+        async def slow(message: Any) -> None:
+            await asyncio.sleep(seconds)
+            seen.append((seconds, message))
+
+        return slow
+
+    store.on_message(taking(3.0))
+    store.on_message(taking(7.0), grace=30.0)
+    store.on_message(taking(0.1), grace=0.0)
+    link = await peer.accepted()
+    link.send(1)
+    link.send(2)
+    await asyncio.sleep(0.05)
+    await store.aclose()
+    assert seen == [(7.0, 1), (7.0, 2)]
+    assert [error.args[0].partition(":")[0] for error in errors] == [
+        "'handler 3' was not done 0 s after the store closed",
+        "'handler 1' was not done 2 s after the store closed",
+    ]
+    store = use_websocket(URL, transport=peer)
+    with pytest.raises(ConfigurationError, match="grace must be a number of seconds, not -1"):
+        store.on_message(taking(0.1), grace=-1)
+    await store.aclose()
+
+
+def test_a_blocking_close_waits_as_long_as_its_slowest_handler_may_take() -> None:
+    seen = threading.Event()
+
+    async def slow(_: Any) -> None:
+        await asyncio.sleep(0.5)
+        seen.set()
+
+    with serve_in_thread(require_token=False, echo=True) as server:
+        store = use_websocket(server.url + "/v1/ws", close_timeout=0.1)
+        store.wait_connected(8).result()
+        handler = store.on_each(store.is_connected, slow, grace=20.0)
+        assert store._life._grace + store._life._allowed > 20.0
+        store.close()
+    assert seen.is_set()
+    assert handler.stats.dropped == 0
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_pipeline_that_raises_says_that_it_has_ended() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer) as store:
+        errors, seen = record(store.errors), list[float]()
+
+        def inverse(number: int) -> float:
+            return 1 / number
+
+        async def take(value: float) -> None:
+            await asyncio.sleep(0.1)
+            seen.append(value)
+
+        handler = store.on_each(store.messages.pipe(ops.map(inverse)), take, name="db")
+        link = await peer.accepted()
+        for n in (1, 2, 0, 4):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert seen == [1.0, 0.5]  # what it gave is still handled
+        (error,) = errors
+        assert isinstance(error, ObserverError)
+        assert str(error).startswith("a pipeline of 'db' raised ZeroDivisionError and has ended")
+        assert store.stats.consumers == ()
+        assert handler.stats.delivered == 2
 
 
 @pytest.mark.heimdall_virtual_time
