@@ -15,7 +15,7 @@ from .base.exceptions import RequestLost, StoreClosed, WaitTimeout
 from .base.receipt import Receipt, refuse_on_loop
 from .base.state import ConnectionState, Status
 from .connecting.lifecycle import Lifecycle
-from .reactive.bus import Report
+from .reactive.bus import OnRaised
 from .reactive.source import Hot
 from .reactive.values import Values
 
@@ -44,7 +44,7 @@ class Request(Hot[T]):
         self,
         values: Values[T],
         life: Lifecycle,
-        report: Report,
+        report: OnRaised,
         match: Callable[[Any], bool] | None,
         timeout: float,
     ) -> None:

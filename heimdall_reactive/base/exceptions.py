@@ -37,37 +37,13 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 __all__ = [
-    "MAX_TEXT",
-    "CertificateError",
-    "ConfigurationError",
-    "ConnectError",
-    "ConnectTimeout",
-    "ConnectionLost",
-    "EncodeError",
-    "HandlerCancelled",
-    "HandshakeRefused",
-    "HeimdallError",
-    "InsecureToken",
-    "InvalidEndpoint",
-    "InvalidHandshake",
-    "InvalidMessage",
-    "ObserverError",
-    "ReadOnlyError",
-    "RecordingError",
-    "RedirectRefused",
-    "RequestLost",
-    "SendError",
-    "ServerError",
-    "SessionEnded",
-    "SourceError",
-    "StoreClosed",
-    "StoreError",
-    "StreamOverflow",
-    "TlsError",
-    "TokenError",
-    "WaitTimeout",
-    "one_line",
-]
+    "MAX_TEXT", "CertificateError", "ConfigurationError", "ConnectError", "ConnectTimeout",
+    "ConnectionLost", "EncodeError", "HandlerCancelled", "HandshakeRefused", "HeimdallError",
+    "InsecureToken", "InvalidEndpoint", "InvalidHandshake", "InvalidMessage", "ObserverError",
+    "ReadOnlyError", "RecordingError", "RedirectRefused", "RequestLost", "SendError",
+    "ServerError", "SessionEnded", "SourceError", "StoreClosed", "StoreError", "StreamOverflow",
+    "TlsError", "TokenError", "WaitTimeout", "one_line",
+]  # fmt: skip
 
 E = TypeVar("E", bound=BaseException)
 MAX_TEXT: Final = 1000  # characters of an error

@@ -11,7 +11,7 @@ from reactivex import Observable
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.lifecycle import Lifecycle
-from heimdall_reactive.reactive.bus import Report
+from heimdall_reactive.reactive.bus import OnRaised
 from heimdall_reactive.reactive.values import Values
 
 from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, ConsumerOverflow
@@ -43,7 +43,7 @@ class ConsumerApi(Viewed[In]):
         self,
         values: Values[In],
         life: Lifecycle,
-        report: Report,
+        report: OnRaised,
         holding: Callable[[], Holding],
     ) -> None:
         super().__init__(values, life.call, report)

@@ -18,7 +18,7 @@ from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.base.wake_up import Post, WakeUp
 from heimdall_reactive.connecting.runtime import Runtime
-from heimdall_reactive.reactive.bus import Report
+from heimdall_reactive.reactive.bus import OnRaised
 
 from .buffers import Buffer, Buffers
 
@@ -46,7 +46,7 @@ class AsyncHandlers:
         self,
         runtime: Runtime,
         call_soon: Post,
-        report: Report,
+        report: OnRaised,
         buffers: Buffers,
     ) -> None:
         self.runtime = runtime

@@ -14,7 +14,7 @@ from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
 from heimdall_reactive.base.starting import call_at
 from heimdall_reactive.connecting.runtime import Runtime
-from heimdall_reactive.reactive.bus import Report
+from heimdall_reactive.reactive.bus import OnRaised
 
 __all__ = ["LoopScheduler", "ReportingScheduler"]
 
@@ -81,7 +81,7 @@ class LoopScheduler(ReportingScheduler):
         report: told of what an action raised.
     """
 
-    def __init__(self, runtime: Runtime, report: Report) -> None:
+    def __init__(self, runtime: Runtime, report: OnRaised) -> None:
         super().__init__(lambda error: report(error, "scheduler"))
         self.runtime = runtime
         self.ended = False

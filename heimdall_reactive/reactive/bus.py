@@ -21,11 +21,11 @@ T = TypeVar("T")
 V = TypeVar("V", contravariant=True)
 
 
-class Report(Protocol):
+class OnRaised(Protocol):
     """Reports what user code raised."""
 
     def __call__(self, error: BaseException, source: str, ended: bool = False, /) -> None:
-        """Report it; `ended` where the one who raised it gets nothing more."""
+        """OnRaised it; `ended` where the one who raised it gets nothing more."""
 
 
 class Emitter(Protocol[V]):
@@ -54,7 +54,7 @@ class Bus:
         "lost", "report",
     )  # fmt: skip
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: OnRaised) -> None:
         # Reentrant: the garbage collector may run a finaliser that disposes while it is held.
         self.lock = threading.RLock()
         self.report = report
@@ -164,7 +164,7 @@ class Bus:
             self.report(error, name)
 
     def caught(self, error: BaseException, name: str, ended: bool = False) -> None:
-        """Report what an observer raised in a delivery.
+        """OnRaised what an observer raised in a delivery.
 
         `KeyboardInterrupt` and its like leave only after the queue is empty, so that an
         interrupted program cannot freeze its store.

@@ -10,7 +10,7 @@ from reactivex import Observable
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.state import ConnectionState, Gap
 
-from .bus import Report
+from .bus import OnRaised
 from .source import NO_COPY, Derived
 from .subjects import State
 from .values import Values
@@ -44,7 +44,7 @@ class Readable(Generic[In]):
         self,
         values: Values[In],
         call: Callable[[Callable[[], None]], None],
-        report: Report,
+        report: OnRaised,
     ) -> None:
         self._values = values
         self._call = call

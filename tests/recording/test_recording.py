@@ -776,7 +776,7 @@ def test_an_error_of_other_code_is_kept_by_its_type_alone() -> None:
         RecordingEntry(0, "error", ObserverError(KeyError("secret"), "state")), str
     )
     assert b"secret" not in report
-    assert vars(read_entry(report, 2).value) == {"subject": "state"}
+    assert vars(read_entry(report, 2).value) == {"subject": "state", "ended": False}
 
 
 def test_a_recording_of_a_protocol_has_its_messages_and_replays_without_it(tmp_path: Path) -> None:
