@@ -185,7 +185,8 @@ async def test_publications_that_are_sent_again_come_once_for_whoever_drops_repe
             await receipt.delivered(10)
         assert max(receipt.attempts for receipt in receipts) > 1
         assert (writer.stats.delivered, writer.stats.in_doubt) == (200, 0)
-        await writer.request(("publish", "end", ""), timeout=5)
+        # Not `request`: mosquitto 2.0.11 may keep this acknowledgement until the next packet.
+        writer.send(("publish", "end", ""))
         await asyncio.wait_for(ended.wait(), 5)
     assert list(dict.fromkeys(got)) == [str(n) for n in range(200)]
 
