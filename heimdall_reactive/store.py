@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, overload
 
 from reactivex import Observable
 
@@ -19,6 +19,7 @@ from .connecting.tokens import Identity
 from .consuming.consumer_api import ConsumerApi
 from .core import StoreCore
 from .reactive.sampling import every
+from .reactive.source import LOOPS
 from .reactive.subjects import Command, Trigger, not_awaitable
 from .requests import Request
 
@@ -202,6 +203,22 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._handlers.forgo()
         await self._life.aclose()
         await self._core.aclose()
+
+    def __enter__(self) -> Self:
+        self._life.refuse_closed()
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._life.refuse_closed()
+        return self
+
+    def __aiter__(self) -> NoReturn:
+        """Refuse to be looped over.
+
+        Raises:
+            TypeError: it names what can be.
+        """
+        raise TypeError(f"a store cannot be looped over; {LOOPS}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._core.name} {self.state.value.status}>"

@@ -116,6 +116,11 @@ def _() -> None:
     use_websocket("example.com:8000/ws")
 
 
+@mistake('`use_websocket("ws:/example.com/ws")`')
+def _() -> None:
+    use_websocket("ws:/example.com/ws")
+
+
 @mistake('`use_websocket("wws://example.com")`')
 def _() -> None:
     use_websocket("wws://example.com")
@@ -259,6 +264,19 @@ async def _() -> None:
             pass
 
 
+@mistake("`async for message in store:`")
+async def _() -> None:
+    async with idle() as store:
+        async for _message in store:
+            pass
+
+
+@mistake("`store.messages.value`")
+async def _() -> None:
+    async with idle() as store:
+        _ = store.messages.value
+
+
 @mistake("`if store.is_connected:`")
 async def _() -> None:
     async with idle() as store:
@@ -331,6 +349,22 @@ async def _() -> None:
     store = use_websocket("/ws", immediate=False)
     await store.aclose()
     store.send("x")
+
+
+@mistake("`with store:` after `store.close()`")
+async def _() -> None:
+    store = use_websocket("/ws", immediate=False)
+    await store.aclose()
+    with store:
+        pass
+
+
+@mistake('`store.on_each("messages", function)`')
+async def _() -> None:
+    async def function(_: object) -> None: ...
+
+    async with idle() as store:
+        store.on_each("messages", function)
 
 
 @mistake("`store.wait_connected(timeout=5).result()` on the event loop")

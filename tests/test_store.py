@@ -841,3 +841,28 @@ async def test_an_idle_store_holds_few_objects() -> None:
         assert (len(gc.get_objects()) - before) / 20 <= 130
         for store in stores:
             await store.aclose()
+
+
+async def test_a_store_that_is_closed_cannot_be_entered_and_takes_no_handler() -> None:
+    async def take(_: object) -> None: ...
+
+    store = use_websocket("ws://127.0.0.1:9", immediate=False)
+    await store.aclose()
+    with pytest.raises(StoreClosed), store:
+        pass
+    with pytest.raises(StoreClosed):
+        async with store:
+            pass
+    with pytest.raises(StoreClosed):
+        store.on_message(take)
+    assert [message async for message in store.stream()] == []  # as any observable that has ended
+
+
+async def test_a_stream_names_what_has_a_value_and_is_not_said_to_have_one() -> None:
+    async with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
+        messages: Any = store.messages
+        assert not hasattr(messages, "value")
+        with pytest.raises(AttributeError, match="'messages' has no value, only events"):
+            _ = messages.value
+        with pytest.raises(AttributeError, match="'Stream' object has no attribute 'valeu'"):
+            _ = messages.valeu

@@ -24,6 +24,8 @@ MAX_URL: Final = (
 )
 
 SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+# One slash, or none, where there should be two.
+SLASHES: Final = re.compile(r"(wss?|https?):(/?)(?=[^/])", re.IGNORECASE)
 # `localhost`, an address, or a name with a port.
 HOST: Final = re.compile(
     r"((localhost|\[[0-9a-fA-F:.]+\]|\d+(\.\d+){3})(:\d+)?|[\w-]+(\.[\w-]+)*\.?:\d{2,5})(/|\?|$)"
@@ -96,6 +98,12 @@ def check_endpoint(endpoint: str) -> None:
                 repr(re.sub("^http", "ws", url)) if url.startswith("http") else "ws:// or wss://"
             )
             raise InvalidEndpoint(f"{url!r} is not a WebSocket URL; say {instead}")
+    elif (slip := SLASHES.match(endpoint)) is not None:
+        url = redact(f"{slip[1]}://{endpoint[slip.end() :]}")
+        raise InvalidEndpoint(
+            f"{url.replace('//', slip[2], 1)!r} is not a WebSocket URL; "
+            f"say {re.sub('^http', 'ws', url)!r}, with two slashes"
+        )
     elif HOST.match(endpoint):
         host = redact(f"ws://{endpoint}").removeprefix("ws://")
         raise InvalidEndpoint(

@@ -168,9 +168,13 @@ class ConsumerApi(Viewed[In]):
 
         Raises:
             ConfigurationError: `concurrency`, `overflow`, `maxsize` or `grace` cannot work.
-            TypeError: the function is not async.
+            StoreClosed: the store is closed.
+            TypeError: the function is not async, or the source not an observable.
         """
         refuse_sync(async_fn)
+        if not isinstance(source, Observable):
+            raise TypeError(f"on_each takes an observable, such as store.gaps, not {source!r:.50}")
+        self._life.refuse_closed()
         buffer: Buffer[E] = Buffer(maxsize, overflow, self._buffers.name("handler", name))
         handler = AsyncHandler(source, async_fn, buffer, concurrency, self._handlers, grace)
         self._life.allow(grace)

@@ -102,7 +102,10 @@ class MessageIterator(Iterator[T]):
                 while not (self._buffer or self._tray.ended or self._buffer.overflowed):
                     left = LOOK if until is None else min(LOOK, until - time.monotonic())
                     if left <= 0:
-                        raise WaitTimeout(f"no message came within {self._timeout} s")
+                        raise WaitTimeout(
+                            f"no valid message was received within {self._timeout} s; "
+                            "store.errors reports those that do not decode"
+                        )
                     self._tray.changed.wait(left)
                 if self._buffer:
                     return self._buffer.take()

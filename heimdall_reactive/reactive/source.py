@@ -15,7 +15,7 @@ from reactivex.disposable import Disposable
 
 from .bus import Bus
 
-__all__ = ["NO_COPY", "Derived", "Hot", "Source", "report_on"]
+__all__ = ["LOOPS", "NO_COPY", "Derived", "Hot", "Source", "report_on"]
 
 T = TypeVar("T")
 # The newest version that an observer has seen otherwise, the `on_next` of all, and their records.
@@ -25,10 +25,13 @@ NO_COPY: Final = (
     "a store cannot be pickled or copied: it has a socket, threads and observers; pass its "
     "endpoint and options, and make another with use_websocket() there"
 )
+LOOPS: Final = (
+    "use `async for message in store.stream()`, or `for message in store.iterate()` on a thread "
+    "without an event loop"
+)
 NO_LOOP: Final = (
-    "an observable cannot be looped over or indexed; use `async for message in store.stream()`, or "
-    "`for message in store.iterate()` on a thread without an event loop; `ops.element_at()` takes "
-    "one value by its number"
+    f"an observable cannot be looped over or indexed; {LOOPS}; `ops.element_at()` takes one value "
+    "by its number"
 )
 NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
 NOBODY: Final[Fan] = (0, (), ())

@@ -6,7 +6,7 @@ import warnings
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Any, Final, Generic, Never, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
 from reactivex.subject import BehaviorSubject
@@ -49,6 +49,16 @@ class Stream(Source[T]):
     def __init__(self, bus: Bus, name: str, of: State[Any] | None = None) -> None:
         super().__init__(bus, name)
         self._of = of
+
+    if not TYPE_CHECKING:  # every name would be one of its attributes there
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "value":
+                why = "has no value, only events; store.last_message.value is the newest message"
+                raise AttributeError(f"{self._name!r} {why}", name=name, obj=self)
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
