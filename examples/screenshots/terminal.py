@@ -72,6 +72,14 @@ class Terminal:
                 break
         return [line.rstrip() for line in self._screen.display]
 
+    def cells(self) -> list[list[Any]]:
+        """Return what pyte has for each place of the screen: its character, colours and style."""
+        buffer = self._screen.buffer
+        return [
+            [buffer[line][column] for column in range(self._screen.columns)]
+            for line in range(self._screen.lines)
+        ]
+
     def until(self, condition: Callable[[list[str]], bool], timeout: float = 20.0) -> list[str]:
         """Read until the lines fulfil a condition; return them.
 

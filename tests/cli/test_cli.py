@@ -99,7 +99,7 @@ def user_url(server: DevServer) -> str:
 
 
 @pytest.mark.leaky
-def test_demo_tells_its_story_in_plain_lines_and_heals() -> None:
+def test_demo_tells_its_story_in_plain_lines_and_reconnects() -> None:
     with started("demo", "--seconds", "4") as run:
         code, out, err = run.end()
     assert (code, err) == (0, "")
@@ -116,7 +116,7 @@ def test_demo_tells_its_story_in_plain_lines_and_heals() -> None:
         assert seen in story
     assert "0 lost" in summary
     assert re.search(r"sends +[1-9]\d* delivered, \d+ in doubt", summary)
-    assert "8 of 8 chapters, healed every time" in summary
+    assert "8 of 8 chapters, reconnected every time" in summary
 
 
 @pytest.mark.leaky
@@ -164,14 +164,14 @@ def in_terminal(command: list[str]) -> tuple[int, str]:
     return process.returncode, written.decode()
 
 
-def test_demo_admits_that_it_did_not_heal_as_told(
+def test_demo_admits_that_it_did_not_reconnect(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = CHAPTERS[0]
     other = Chapter(first.title, first.text, first.length, first.act, lambda seen: False)
     monkeypatch.setattr(demo_module, "CHAPTERS", (other,))
     assert main(["demo", "--seconds", "0.5"]) == 1
-    assert "0 of 1 chapters, not as told: connect: the store went another way" in (
+    assert "0 of 1 chapters, unexpected: connect: the store did something else" in (
         capsys.readouterr().out
     )
 
