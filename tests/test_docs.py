@@ -1,7 +1,7 @@
 """The documents are true: their programs run and print what they say, their links and names exist.
 
 A fenced `python` block is executed; the blocks of one page share a namespace. A `text` block right
-after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is good there.
+after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is valid there.
 A block `python examples/x.py` is a piece of that file, word for word; it has tests of its own.
 """
 

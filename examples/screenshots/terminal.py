@@ -64,7 +64,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def lines(self, seconds: float = 0.0) -> list[str]:
-        """Read for so long at the least; return the lines that the screen shows."""
+        """Read for so long at least; return the lines that the screen shows."""
         end = time.monotonic() + seconds
         while self._poll.poll(1000 * max(0.0, end - time.monotonic())):
             self._read()

@@ -253,7 +253,7 @@ class Source(Hot[T]):
         return record
 
     def _told(self, value: Any) -> Any:
-        """Return what a reader is told of a value, outside of any lock."""
+        """Return what a reader is notified of a value, outside of any lock."""
         return value
 
     def _detach(self, record: Subscription[T]) -> None:
@@ -285,7 +285,7 @@ class Source(Hot[T]):
                 parked = any(record.parked for record in records)
                 newest = NEVER if parked else max((record.since for record in records), default=0)
                 self._fan = fan = newest, tuple(record.observer.on_next for record in records)
-                if records is self._records:  # no finaliser has changed them meanwhile
+                if records is self._records:  # no finaliser has changed them
                     return fan
 
     def subscribe(

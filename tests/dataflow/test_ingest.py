@@ -462,7 +462,7 @@ def test_the_command_writes_and_prints_counters(
 
     run(main)
     first, *rest = capsys.readouterr().out.splitlines()
-    assert f"writes into {stream}" in first
+    assert f"writes to {stream}" in first
     assert "written" in rest[-1]
     assert rest[-1].endswith("waiting 0")
 
