@@ -33,9 +33,7 @@ __all__ = ["CASES", "main"]
 
 ROOT: Final = Path(__file__).parent.parent
 IMAGES: Final = ROOT / "docs" / "images"
-PAGES: Final = (
-    ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "docs" / "comparison.md",
-)  # fmt: skip
+PAGES: Final = (ROOT / "docs" / "performance.md", ROOT / "docs" / "comparison.md")
 ROUNDS: Final = 5
 QUICK_ROUNDS: Final = 3
 
@@ -74,7 +72,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results.json")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw there")
     parser.add_argument("--write-docs", action="store_true",
-                        help="refresh the figures of README and docs, and the plots")  # fmt: skip
+                        help="refresh the figures of the docs, and the plots")  # fmt: skip
     parser.add_argument("--no-run", action="store_true", help="only from the results there are")
     return parser.parse_args(arguments)
 

@@ -19,7 +19,7 @@ __all__ = ["channels"]
 CHANNELS: Final = {"1": 1, "100": 100, "10,000": 10_000}
 MESSAGES: Final = 20_000
 BY_HAND_LIMIT: Final = 100  # a filter for each channel looks at every message
-NOWHERE: Final = "ws://127.0.0.1:9"  # is never dialled
+NOWHERE: Final = "ws://127.0.0.1:9"  # is never connected to
 
 
 def channels(stage: Stage) -> Case:

@@ -21,7 +21,7 @@ __all__ = ["fan_out", "state"]
 OBSERVERS: Final = {"1": 1, "10": 10, "100": 100, "1,000": 1000}
 DELIVERIES: Final = 300_000
 TRANSITIONS: Final = 30_000  # deliveries of states
-NOWHERE: Final = "ws://127.0.0.1:9"  # is never dialled
+NOWHERE: Final = "ws://127.0.0.1:9"  # is never connected to
 
 
 def fan_out(stage: Stage) -> Case:

@@ -216,7 +216,7 @@ def live(way: str) -> dict[str, float]:
 
 
 def window(way: str) -> dict[str, float]:
-    """Measure an application that is no page, in a terminal and on a display."""
+    """Measure an application that is not a page, in a terminal and on a display."""
     if way == "Tk" and not os.environ.get("DISPLAY"):
         raise Skipped("needs a display")
     feed = Feed()

@@ -131,7 +131,7 @@ class Result:
 
 
 def run(case: Case, rounds: int) -> Result:
-    """Measure a case: in each round every rival once, forwards and backwards by turns."""
+    """Measure a case: in each round every rival once, forwards and backwards alternately."""
     result = Result(case)
     failures: Counter[int] = Counter()
     rounds = min(rounds, case.rounds or rounds)

@@ -1,4 +1,4 @@
-"""The other side of every measurement: one process, one thread, that copies pre-built frames.
+"""The peer of every measurement: one process, one thread, that copies pre-built frames.
 
 Run as `python -m benchmarks.peer [CERTIFICATE]`; it prints its ports, of TCP and of TLS, and serves
 until its input ends. What is compressed, the path says. The first text message of a connection is a

@@ -21,7 +21,7 @@ PACKAGES: Final = (
     "heimdall-reactive", "websockets", "reactivex", "pydantic", "aiohttp", "picows",
     "websocket-client", "uvloop",
 )  # fmt: skip
-# The README's table: its rows, by what each is called in the cases, and its columns.
+# The table at a glance: its rows, by what each is called in the cases, and its columns.
 CLIENTS: Final = {
     "store": ("store",),
     "websockets": ("raw websockets",),
@@ -144,7 +144,7 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _fast(cases: Mapping[str, Any]) -> str:
-    """Make the README's table: small messages, and how many times as long as a store it takes."""
+    """Make the table at a glance: small messages, and how many times as long as a store takes."""
     rows = [["µs a message (times the store's)", *COLUMNS]]
     for name, entries in CLIENTS.items():
         cells = [_beside(cases, case, entries, column) for case, column in COLUMNS.values()]

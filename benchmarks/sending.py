@@ -30,7 +30,7 @@ class Out:
 
     Attributes:
         url: of the peer.
-        message: which is encoded each time, where it is no bytes.
+        message: which is encoded each time, where it is not bytes.
         count: of them.
         way: `awaited` one by one, in `bursts` of one turn of the loop that nobody awaits, or from
             a `thread`, which waits at the end of each burst.

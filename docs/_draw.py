@@ -130,7 +130,7 @@ def draw_healing() -> str:
     ]  # fmt: skip
     branches = (
         (26, "retry, wait", "Retries.decide", "a delay and a timer, or enough", ""),
-        (105, "refresh", "the provider", "asked once more", ""),
+        (105, "refresh", "the provider", "asked again", ""),
         (184, "end", "disconnected", "the server is done with us", "warm"),
         (267, "stop", "failed", "somebody has to do something", "warm"),
     )
@@ -322,7 +322,7 @@ BEGIN: Final = "<!-- table -->"
 END: Final = "<!-- end -->"
 PICTURES: Final = {
     "way-both.svg": draw_ways,
-    "way-healing.svg": draw_healing,
+    "way-reconnecting.svg": draw_healing,
     "way-dataflow.svg": draw_dataflow,
     "lifecycle.svg": draw_lifecycle,
     "lifecycle-overlap.svg": draw_overlap,

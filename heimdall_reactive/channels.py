@@ -81,7 +81,7 @@ class Channels:
 
     What the observers want and what the socket was told are compared on the store's event loop:
     however subscribing, leaving, drops and reconnections follow upon each other, the socket is
-    told of a difference and of nothing else.
+    notified of a difference and of nothing else.
 
     Args:
         bus: the store's.
@@ -93,7 +93,7 @@ class Channels:
         is_connected: whether the socket is open.
         report: takes errors.
         frame_of: makes the frame of a channel's message.
-        exactly: is told of a type that asks for numbers with all their digits.
+        exactly: is notified of a type that asks for numbers with all their digits.
     """
 
     def __init__(

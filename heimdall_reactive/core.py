@@ -82,7 +82,7 @@ class StoreCore:
         loop: where it runs.
         supervise: makes the connection.
         bounded_hold: whether `overflow="block"` may hold the server back for a while only.
-        loud: whether the log is told of outages.
+        loud: whether outages are logged.
         shared: whether several stores may join.
     """
 
@@ -322,7 +322,7 @@ class StoreCore:
         if current:
             self._token_mark, self._other_user = None, False
             self._claims = ((0, self._claims[-1][1]),)
-        elif not other:  # an attempt whose token has given way meanwhile, to the one of now
+        elif not other:  # an attempt whose token has been replaced by the present one
             mark = self._queued_before(claimed(self.connection.dialled))
             other_user = mark > 0
         if other:

@@ -88,7 +88,7 @@ def instrument(
 
 
 class _Told:
-    """What is told of one store."""
+    """What is notified of one store."""
 
     def __init__(self, store: WebSocketStore[Any], meters: _Meters, tracer: trace.Tracer) -> None:
         self.attributes = _server_of(store._core.name)

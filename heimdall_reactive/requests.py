@@ -34,7 +34,7 @@ class Request(Hot[T]):
     Args:
         values: of the store where it goes.
         life: the store's event loop.
-        report: told of what an observer raised.
+        report: notified of what an observer raised.
         match: true for the message that answers it; what it raises fails the request. None where
             the protocol finds the answer by its key.
         timeout: seconds from now until the answer must have come.

@@ -81,7 +81,7 @@ class Registry:
     def get(
         self, key: Key, endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption
     ) -> SharedCore:
-        """Return a connection, counted as used once more.
+        """Return a connection, counted as used again.
 
         Raises:
             ConfigurationError: it is used with other options.

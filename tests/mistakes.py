@@ -334,7 +334,7 @@ async def _() -> None:
         store.send(object())
 
 
-@mistake("`store.send(...)` while there is no connection, 1,024 times and once more")
+@mistake("`store.send(...)` while there is no connection, 1,025 times")
 async def _() -> Exception:
     async with idle(outbox_limit=1) as store:
         store.send("first")
@@ -373,7 +373,7 @@ async def _() -> None:
         store.wait_connected(timeout=5).result()
 
 
-@mistake("`await store.wait_connected(timeout=...)` in vain")
+@mistake("`await store.wait_connected(timeout=...)` that times out")
 async def _() -> None:
     async with idle() as store:
         await store.wait_connected(timeout=0.01)

@@ -15,7 +15,7 @@ import pytest
 from heimdall_reactive import Receipt, WebSocketStore
 
 T = TypeVar("T")
-SLOW = "Executing "  # how asyncio begins to tell of a slow callback
+SLOW = "Executing "  # how asyncio begins to report a slow callback
 
 
 def run(main: Callable[[], Awaitable[T]], timeout: float = 40.0) -> T:

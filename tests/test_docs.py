@@ -1,7 +1,7 @@
 """The documents are true: their programs run and print what they say, their links and names exist.
 
 A fenced `python` block is executed; the blocks of one page share a namespace. A `text` block right
-after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is good there.
+after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is valid there.
 A block `python examples/x.py` is a piece of that file, word for word; it has tests of its own.
 """
 
@@ -12,12 +12,15 @@ import asyncio
 import inspect
 import io
 import re
+import signal
+import subprocess
 import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from subprocess import PIPE
 from types import CoroutineType
 from typing import Any, NamedTuple
 
@@ -33,6 +36,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+TEN_LINES = "python ten-lines"  # the README's first program, which runs until Ctrl-C
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -95,7 +99,6 @@ def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: D
     namespace = {"__name__": "__main__", "token": server.issue("reader")}
     count = run_page(page, namespace)
     if page.name in (
-        "README.md",
         "tutorial.md",
         "sync-and-async.md",
         "errors.md",
@@ -147,7 +150,7 @@ def test_the_design_names_files_and_functions_that_exist() -> None:
 def test_the_pieces_of_a_file_are_in_that_file(page: Path) -> None:
     for block in blocks(page):
         language, _, file = block.info.partition(" ")
-        if language == "python" and file:
+        if language == "python" and file and block.info != TEN_LINES:
             text = (ROOT / file).read_text(encoding="utf-8")
             depths = [textwrap.indent(block.body, " " * depth) for depth in (0, 4, 8, 12)]
             assert any(piece in text for piece in depths), f"{page.name}:{block.line}"
@@ -201,7 +204,7 @@ def table(page: Path, heading: str) -> list[list[str]]:
 
 
 def test_the_readme_translates_the_whole_original_interface_to_names_that_exist() -> None:
-    rows = table(README, "The names you know")
+    rows = table(README, "From TypeScript to Python")
     originals = " ".join(row[0] for row in rows)
     for name in (
         "useWebSocket", "isConnected", "lastMessage", "send", "connect", "disconnect",
@@ -213,6 +216,23 @@ def test_the_readme_translates_the_whole_original_interface_to_names_that_exist(
     options = {*OptionsDict.__annotations__, *inspect.signature(create_websocket).parameters}
     named = re.findall(r"`(\w+)=", " ".join(row[1] for row in rows))
     assert {"access_token", "on_close"} <= set(named) <= options
+
+
+def test_the_ten_lines_of_the_readme_print_what_comes_and_survive_a_drop(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(README) if block.info == TEN_LINES]
+    with serve_in_thread(echo=True, require_token=False) as server:
+        program = tmp_path / "ten_lines.py"
+        program.write_text(block.body.replace("ws://localhost:3000", server.url))
+        with subprocess.Popen([sys.executable, "-u", program], stdout=PIPE, text=True) as run:
+            assert run.stdout is not None
+            shown = [run.stdout.readline() for _ in range(3)]
+            server.drop()
+            shown += [run.stdout.readline() for _ in range(2)]
+            run.send_signal(signal.SIGINT)
+            shown += run.stdout
+    up, down = "connected\n", "not connected\n"
+    assert shown == [down, up, "hello\n", down, up, down]
+    assert run.returncode == 0
 
 
 @pytest.mark.parametrize("purpose", ["demo", "test"])

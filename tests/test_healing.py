@@ -161,7 +161,7 @@ async def test_a_connection_is_probed_at_once_after_the_machine_has_slept() -> N
         await asyncio.sleep(2)
         assert peer.links[0].pings == pings + 1
         assert store.connected
-        peer.links[0].silence()  # slept too long: the other side has forgotten us
+        peer.links[0].silence()  # slept too long: the peer has forgotten us
         loop().suspend(3600)
         began = loop().time()
         await store.wait_for(lambda s: s.status is Status.WAITING)

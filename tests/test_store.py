@@ -641,7 +641,7 @@ def test_a_loop_that_opens_no_sockets_falls_back_to_the_thread() -> None:
 
         async def main() -> None:
             async with quick(f"{server.url}/v1/ws/status", reconnect_delay=30.0) as store:
-                await store.wait_connected(8)  # at once: it is no failure of the server's
+                await store.wait_connected(8)  # at once: it is not a failure of the server's
 
         loop = NoSockets()
         try:

@@ -48,7 +48,7 @@ class Segment(NamedTuple):
 
 
 def segment_of(packet: bytes) -> Segment | None:
-    """Read a packet; None where it is no whole IPv4 packet that carries TCP."""
+    """Read a packet; None where it is not a whole IPv4 packet that carries TCP."""
     if len(packet) < 40 or packet[0] >> 4 != 4 or packet[9] != TCP:
         return None
     head = (packet[0] & 15) * 4

@@ -37,7 +37,7 @@ LEDGER_TICK: Final = 0.1
 SAMPLE: Final = 5.0  # seconds between two looks at the memory
 PROGRESS: Final = 5.0  # seconds between two lines of progress
 CALM: Final = 8.0  # seconds that the stores have at the end to connect and to empty their outboxes
-STUTTER: Final = 0.4  # seconds; the shortest time-out of a store has 0.5
+STUTTER: Final = 0.4  # seconds; the shortest timeout of a store has 0.5
 STUTTER_COUNTS: Final = 5.0  # seconds for which one excuses a loss
 PROBE: Final = 0.005  # seconds between two looks at the loop
 GUESTS_PAUSE: Final = 4.0  # seconds on average between two faults of a guest
@@ -152,7 +152,7 @@ class Soak:
     def _blame(self, proxy: FaultProxy, store: SoakStore, dial: int, by_server: bool) -> str:
         found = blame(proxy, store, dial, by_server)
         if not found and time.monotonic() - self._stuttered < STUTTER_COUNTS:
-            return "a stutter of this machine, longer than the time-outs"
+            return "a stutter of this machine, longer than the timeouts"
         return found
 
     def _take(self) -> None:

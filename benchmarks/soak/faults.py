@@ -170,7 +170,7 @@ def blame(proxy: FaultProxy, store: SoakStore, dial: int, by_server: bool) -> st
             return "an injected fault"
     close = store.closes.get(dial)
     if close is not None and close.reason.endswith("timeout"):
-        return "its own time-out"  # a machine so busy that no sign of life came through in time
+        return "its own timeout"  # a machine so busy that no sign of life came through in time
     return ""
 
 

@@ -48,7 +48,7 @@ def messages(spark: SparkSession, servers: str, stream: str, **options: Any) -> 
 
 
 def counts(frame: DataFrame) -> DataFrame:
-    """Count by user and kind; what is no message of ours is counted too, as `invalid`."""
+    """Count by user and kind; what is not a message of ours is counted too, as `invalid`."""
     return frame.selectExpr(
         "coalesce(user_id, '') as user", "coalesce(type, 'invalid') as kind"
     ).groupBy("user", "kind").count()  # fmt: skip

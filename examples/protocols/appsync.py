@@ -1,4 +1,4 @@
-"""AWS AppSync's subscriptions: credentials in a subprotocol, and a time-out that the server gives.
+"""AWS AppSync's subscriptions: credentials in a subprotocol, and a timeout that the server gives.
 
 Source: https://docs.aws.amazon.com/appsync/latest/devguide/real-time-websocket-client.html
 Run: python -m examples.protocols.appsync ID.appsync-api.REGION.amazonaws.com KEY "subscription ..."

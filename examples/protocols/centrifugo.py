@@ -32,7 +32,7 @@ class Centrifugo(heimdall.SessionProtocol, overlaps=False):
         )
 
     async def handshake(self, session: heimdall.ProtocolSession) -> None:
-        """Connect with the token; a refused one is asked for once more."""
+        """Connect with the token; a refused one is asked for again."""
         # What this session asks for, by its ids, and which channels have missed nothing.
         self._names, self._recovered = dict[int, str](), dict.fromkeys(self._places, False)
         session.send({"id": session.next_id(), "connect": {"token": await session.token()}})

@@ -1,4 +1,4 @@
-"""A market feed in the manner of several exchanges: a key for each connection, and order books.
+"""A market feed like that of several exchanges: a key for each connection, and order books.
 
 A book begins with a snapshot; a hole in the numbers of its changes asks for another one. Prices
 are JSON numbers, and keep their digits. Subscriptions come together, and are paced.

@@ -33,7 +33,7 @@ class HomeAssistant(SessionProtocol, overlaps=False):
         )
 
     async def handshake(self, session: ProtocolSession) -> None:
-        """Log in; a refused token is asked for once more."""
+        """Log in; a refused token is asked for again."""
         self._names.clear()
         await session.recv(lambda message: message["type"] == "auth_required")
         session.send({"type": "auth", "access_token": await session.token()})

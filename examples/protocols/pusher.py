@@ -47,7 +47,7 @@ class Pusher(SessionProtocol, overlaps=False):
         session.expect(silence + 30)
 
     def decode(self, data: Any, session: ProtocolSession) -> list[Any]:
-        """Read a message, and its data, which the server writes as JSON text once more."""
+        """Read a message, and its data, which the server encodes as JSON text."""
         message = json.loads(data)
         with suppress(KeyError, TypeError, ValueError):  # there are none, or they are as they are
             message["data"] = json.loads(message["data"])

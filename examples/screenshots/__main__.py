@@ -5,7 +5,7 @@ import sys
 from typing import Final
 
 NAMES: Final = (
-    "textual", "nicegui", "reacton", "qt", "tk", "traitlets", "param", "dashboard",
+    "textual", "nicegui", "reacton", "qt", "tk", "traitlets", "param", "dashboard", "demo",
 )  # fmt: skip
 
 

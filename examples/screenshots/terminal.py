@@ -64,13 +64,21 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def lines(self, seconds: float = 0.0) -> list[str]:
-        """Read for so long at the least; return the lines that the screen shows."""
+        """Read for so long at least; return the lines that the screen shows."""
         end = time.monotonic() + seconds
         while self._poll.poll(1000 * max(0.0, end - time.monotonic())):
             self._read()
             if time.monotonic() > end:
                 break
         return [line.rstrip() for line in self._screen.display]
+
+    def cells(self) -> list[list[Any]]:
+        """Return what pyte has for each place of the screen: its character, colours and style."""
+        buffer = self._screen.buffer
+        return [
+            [buffer[line][column] for column in range(self._screen.columns)]
+            for line in range(self._screen.lines)
+        ]
 
     def until(self, condition: Callable[[list[str]], bool], timeout: float = 20.0) -> list[str]:
         """Read until the lines fulfil a condition; return them.

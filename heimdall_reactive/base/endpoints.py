@@ -68,7 +68,7 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
     """
     whole = SCHEME.match(endpoint)
     url = endpoint if whole else f"{base.rstrip('/')}/{endpoint.lstrip('/')}"
-    advice = "give a path such as '/v1/ws', or a whole ws:// or wss:// URL"
+    advice = "give a path such as '/v1/ws', or a full ws:// or wss:// URL"
     if len(url) > MAX_URL or any(ord(c) <= 32 or ord(c) == 127 for c in url):
         raise InvalidEndpoint(
             f"the endpoint has spaces, control characters or is too long; {advice}"

@@ -5,7 +5,7 @@
     HeimdallError
     ├── ConfigurationError (ValueError)     an option or endpoint that cannot work
     │   ├── InvalidEndpoint
-    │   ├── InsecureToken                   a token would travel in clear
+    │   ├── InsecureToken                   a token would travel unencrypted
     │   └── RedirectRefused                 the server redirects to another origin
     ├── ReadOnlyError (TypeError)           writing to a subject that only the store writes
     ├── StoreClosed (RuntimeError)          the store is closed for good
@@ -22,9 +22,9 @@
         ├── HandlerCancelled                the store closed before an async handler was done
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
-        │   ├── TlsError                    the other side speaks no TLS that we accept
+        │   ├── TlsError                    the peer speaks no TLS that we accept
         │   │   └── CertificateError
-        │   ├── InvalidHandshake            an answer that is no WebSocket's
+        │   ├── InvalidHandshake            an answer that does not open a WebSocket
         │   └── HandshakeRefused            the server answered with an HTTP status
         ├── ServerError                     the server complains about a control message
         ├── RequestLost                     a request whose answer cannot come any more
@@ -97,7 +97,7 @@ class InvalidEndpoint(ConfigurationError):
 
 
 class InsecureToken(ConfigurationError):
-    """A token would be sent in clear to a host that is not loopback (RFC 6750 section 5.3)."""
+    """A token would be sent unencrypted to a host that is not loopback (RFC 6750 section 5.3)."""
 
     cause = "insecure"
 
@@ -292,7 +292,7 @@ class ConnectTimeout(ConnectError, TimeoutError):
 
 
 class TlsError(ConnectError):
-    """The other side speaks no TLS that we accept; retrying would not help."""
+    """The peer speaks no TLS that we accept; retrying would not help."""
 
     def __init__(self, message: str, cause: str = "tls") -> None:
         super().__init__(message, cause)

@@ -218,7 +218,7 @@ class StoreOptions:
         close_timeout: seconds that the closing handshake may take.
         max_size: bytes of a received message; a longer one closes with 1009.
         origin: `Origin` header, sent only where given.
-        channel_protocol: how the server is told of channels; default: Heimdall's words.
+        channel_protocol: how the server is notified of channels; default: Heimdall's words.
         protocol: what the service says before, between and around the messages; an object of its
             own for each store. None speaks Heimdall's.
         send_rate: `(n, seconds)`: at most so many sends, subscriptions included, in so many
@@ -296,7 +296,7 @@ class StoreOptions:
         """Refuse to be pickled.
 
         Raises:
-            TypeError: always; a pickle would hold the token in clear.
+            TypeError: always; a pickle would hold the token unencrypted.
         """
         raise TypeError("StoreOptions hold secrets and are not pickled; pass what they are made of")
 

@@ -202,7 +202,7 @@ class Receipt:
             self.settle("rejected", error)
 
     def _on_requeued(self) -> None:
-        """Wait once more: it will be sent again."""
+        """Wait again: it will be sent again."""
         with _settling:
             self._state, self._proofs = "queued", None
 

@@ -116,7 +116,7 @@ def seconds_to_wait(retry_after: str | None, now: float) -> float | None:
 
 
 class Failure(NamedTuple):
-    """One failure to heal.
+    """One failure to reconnect.
 
     Attributes:
         close: how the connection or the attempt ended.
@@ -179,7 +179,7 @@ class Retries:
 
         Args:
             failure: what happened.
-            credential: what was sent. A provider is asked once more, and a static one would only
+            credential: what was sent. A provider is asked again, and a static one would only
                 be refused again; where none was sent, none was refused.
         """
         decision = self._decide(failure, credential)

@@ -18,7 +18,7 @@ class Action(StrEnum):
 
     RETRY = "retry"  #: reconnect after `reconnect_delay`
     WAIT = "wait"  #: as `retry`, and not before the server's `Retry-After`
-    REFRESH = "refresh"  #: ask the token provider once more, at once; then `stop`
+    REFRESH = "refresh"  #: ask the token provider again, at once; then `stop`
     REVIEW = "review"  #: as `refresh`, then `retry`: it may be no matter of the token
     END = "end"  #: the server ended it cleanly: `disconnected`
     STOP = "stop"  #: retrying would not help: `failed`
@@ -64,7 +64,7 @@ DEFAULT_RULES: Final[Mapping[str, Action]] = {
 `refresh` and `review` are for connections with a credential; without one they are `retry`. Common
 servers answer 403 to an unknown path and to a handler that raised, too.
 
-The codes 1002, 1003, 1007, 1009 and 1010 tell of a defect on one side, which a new connection may
+The codes 1002, 1003, 1007, 1009 and 1010 point to a defect on one side, which a new connection may
 meet again. They are retried, but not blindly: a connection that is lost before it is stable makes
 the delays grow, and counts towards `max_reconnect_attempts`.
 """

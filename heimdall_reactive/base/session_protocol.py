@@ -101,7 +101,7 @@ def _unsubscribe(name: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelProtocol:
-    """How a server is told of channels, and how its messages name them; default: Heimdall's.
+    """How a server is notified of channels, and how its messages name them; default: Heimdall's.
 
     Attributes:
         subscribe: makes the message that asks for a channel.

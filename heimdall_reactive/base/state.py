@@ -29,7 +29,7 @@ class Status(StrEnum):
     """The phase of a connection."""
 
     IDLE = "idle"  #: never asked to connect
-    CONNECTING = "connecting"  #: asking for a token, dialling, shaking hands
+    CONNECTING = "connecting"  #: getting a token, opening the socket, shaking hands
     CONNECTED = "connected"  #: the socket is open
     WAITING = "waiting"  #: for the next attempt, at `retry_at`
     DISCONNECTING = "disconnecting"  #: the closing handshake is under way

@@ -14,7 +14,7 @@ def tagged(schema: Any) -> Any:
 
     It makes the same message of a text, or none where the union may still make one: each member
     is a plain model and has the same field, whose literal no other member takes. Members that are
-    no object are left out. None for any other schema.
+    not objects are left out. None for any other schema.
     """
     definitions = schema.get("definitions", []) if schema["type"] == "definitions" else []
     union = schema["schema"] if definitions else schema

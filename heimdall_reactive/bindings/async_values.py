@@ -61,7 +61,7 @@ async def values(
         source: a subject of a store, or any observable.
         select: what of the value is wanted.
         distinct: as for `bind`.
-        every: seconds between two values at the least; None is 1/60, or 0 with a buffer.
+        every: seconds between two values at least; None is 1/60, or 0 with a buffer.
         buffer: values that may wait; the oldest go. 1 gives the newest, and skips what was
             overtaken.
 
@@ -69,7 +69,7 @@ async def values(
         The first value at once where the source has one, then what follows.
 
     Raises:
-        ConfigurationError: `buffer` is no whole number of 1 or more.
+        ConfigurationError: `buffer` is not a whole number of 1 or more.
         Exception: what the source failed of, after what waits.
     """
     if distinct is None:

@@ -100,7 +100,7 @@ def bind(
         distinct: leave out what equals the value before. None does so for a selection of the
             newest value: without `select` the source's own emissions count, and two equal
             messages are two.
-        every: seconds between two paints at the least; None is the scope's, 1/60 by default. A
+        every: seconds between two paints at least; None is the scope's, 1/60 by default. A
             binding without a scope, or with 0, is not held back.
         buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`.
         immediate: set the first value here and now, so call this on the UI's thread; False posts

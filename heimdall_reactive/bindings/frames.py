@@ -56,7 +56,7 @@ class Frames:
 
     Args:
         loop: where they run.
-        frame: seconds between two turns at the least.
+        frame: seconds between two turns at least.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, frame: float = FRAME) -> None:

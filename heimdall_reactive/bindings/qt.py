@@ -68,8 +68,8 @@ def connect(
         The binding; `dispose()` ends it before its owner does.
 
     Raises:
-        ConfigurationError: as for `scope`: no owner is given and the slot is no method of a
-            `QObject`; or `buffer` is no whole number of 1 or more.
+        ConfigurationError: as for `scope`: no owner is given and the slot is not a method of a
+            `QObject`; or `buffer` is not a whole number of 1 or more.
     """
     if owner is None:
         owner = _owner_of(slot)
@@ -83,8 +83,8 @@ def scope(owner: Any) -> UiScope:
         owner: a widget, window or any `QObject` of the GUI's thread.
 
     Raises:
-        ConfigurationError: the owner is no `QObject` of PySide6 or PyQt6, or is destroyed; there
-            is no `QApplication` yet, or this is not its thread.
+        ConfigurationError: the owner is not a `QObject` of PySide6 or PyQt6, or is destroyed; there
+            is not a `QApplication` yet, or this is not its thread.
     """
     qt = qt_of(owner)
     hop, held, endings = qt.hop(), _hold(qt, owner), qt.endings_of(owner)
@@ -125,7 +125,7 @@ def _owner_of(slot: Callable[[Any], object]) -> Any:
     owner = getattr(slot, "__self__", None)
     if find_qt(owner) is None:
         raise ConfigurationError(
-            "the slot is no method of a QObject: say whose it is, connect(source, slot, owner)"
+            "the slot is not a method of a QObject: say whose it is, connect(source, slot, owner)"
         )
     return owner
 

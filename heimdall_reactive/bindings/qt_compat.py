@@ -179,7 +179,7 @@ def qt_of(owner: Any) -> QtCompat:
     """Return the binding of Qt that an object is of.
 
     Raises:
-        ConfigurationError: it is no `QObject`, or its C++ object is destroyed.
+        ConfigurationError: it is not a `QObject`, or its C++ object is destroyed.
     """
     qt = find_qt(owner)
     if qt is None:
@@ -192,7 +192,7 @@ def qt_of(owner: Any) -> QtCompat:
 
 
 def find_qt(thing: Any) -> QtCompat | None:
-    """Return the binding of Qt that an object is of; None where it is no `QObject`.
+    """Return the binding of Qt that an object is of; None where it is not a `QObject`.
 
     Raises:
         ConfigurationError: it is an object of Qt 5.

@@ -6,7 +6,7 @@ Thread: any thread may set the state of a component, and then renders it. A sock
 do that, and in Solara's server it must not either way: outside of its user's kernel context the
 first render that makes a widget fails (`AssertionError`). So changes are gathered, at most 60 times
 a second for each render context, and set on the event loop where one runs, as in a notebook. In
-Solara's server, and where no loop runs, a thread does it that is there only meanwhile, inside the
+Solara's server, and where no loop runs, a short-lived thread does it, inside the
 user's kernel context. It is not the loop that Solara runs components on: that one ends when a
 browser reconnects, and the components go on.
 
@@ -83,8 +83,8 @@ def use_subject(
         select: what of the value is shown: an equal one renders nothing again. It may be another
             function at each render. Without it every emission renders, two equal messages too.
         initial: returned until a source without a `value` has emitted.
-        every: seconds between two renders for this at the least, such as 1/20 for a page with
-            much on it; 0 is each turn, of which there are 60 a second at the most.
+        every: seconds between two renders for this at least, such as 1/20 for a page with
+            much on it; 0 is each turn, of which there are 60 a second at most.
 
     Raises:
         ConfigurationError: `every` is less than 0.
@@ -116,7 +116,7 @@ def use_history(source: Observable[T], count: int, *, every: float = 0) -> tuple
         every: as for `use_subject`.
 
     Raises:
-        ConfigurationError: `count` is no whole number of 1 or more, or `every` is less than 0.
+        ConfigurationError: `count` is not a whole number of 1 or more, or `every` is less than 0.
     """
     shown, show = reacton.use_state(cast("tuple[T, ...]", ()))
     turns = _turns()

@@ -32,7 +32,7 @@ class FrameThread:
     Args:
         name: of the thread.
         around: entered while the thread is made; Solara's threads inherit from whoever makes them.
-        frame: seconds between two turns at the least.
+        frame: seconds between two turns at least.
     """
 
     def __init__(

@@ -29,11 +29,11 @@ class HopScheduler(ReportingScheduler):
     """Runs actions where a hop leads; times are kept by RxPY's `TimeoutScheduler`.
 
     What was disposed of does not run. What an action raises is logged, without its text, as some
-    frameworks end the application of it. Where the other side is gone, actions are forgotten: a
+    frameworks end the application of it. Where the peer is gone, actions are forgotten: a
     closed window must not raise into whoever emits.
 
     Args:
-        hop: runs a function soon on the other side.
+        hop: runs a function soon on the peer.
     """
 
     def __init__(self, hop: Hop) -> None:

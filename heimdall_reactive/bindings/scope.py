@@ -1,4 +1,4 @@
-"""`UiScope`: all that a UI framework has to tell of itself."""
+"""`UiScope`: what a UI framework has to provide."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UiScope:
         on_close: has a function called when the owner is gone. It may return a function that
             takes this back, called when the binding ends first.
         alive: whether the owner is still there; asked on the UI's thread before each call.
-        every: seconds between two paints at the least, where a binding does not say it; a paint
+        every: seconds between two paints at least, where a binding does not say it; a paint
             more would never be seen. 0 paints at each turn of the UI.
         clock: what measures that, and calls again for the next frame: the UI's event loop. By
             default it is a thread, one for all.

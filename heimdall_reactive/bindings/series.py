@@ -48,7 +48,7 @@ def window(
     Args:
         source: a subject of a store, or any observable.
         seconds: how much is kept, up to the newest point.
-        max_points: points that a plot gets at the most, such as twice its width in pixels.
+        max_points: points that a plot gets at most, such as twice its width in pixels.
         value: what of a value is plotted; None leaves it out, and so does NaN.
         at: its time, which must not go back; None is when it came.
 

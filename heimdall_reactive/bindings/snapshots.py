@@ -68,7 +68,7 @@ def external_store(
 
     Args:
         source: what is shown.
-        select: what of its value is shown; an equal selection is no change.
+        select: what of its value is shown; an equal selection is not a change.
         post: where a change is told, several within one turn once; None tells it in place, on the
             thread that emits.
         distinct: as for `bind`.

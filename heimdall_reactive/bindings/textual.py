@@ -65,7 +65,7 @@ class Bound:
 
         Raises:
             AttributeError: there is no attribute of that name.
-            ConfigurationError: as for `scope`; or `buffer` is no whole number of 1 or more.
+            ConfigurationError: as for `scope`; or `buffer` is not a whole number of 1 or more.
         """
         if isinstance(target, str):
             getattr(self, target)  # a wrong name fails here, and not later in a log
@@ -104,7 +104,7 @@ def scope(node: MessagePump) -> UiScope:
     if isinstance(node, App):
         if not isinstance(node, Bound):
             raise ConfigurationError(
-                f"{type(node).__name__} does not tell of its end; "
+                f"{type(node).__name__} does not report its end; "
                 "give it the mixin heimdall_reactive.bindings.textual.Bound, or bind a widget"
             )
         return UiScope(post, _on_unmount_of(node), alive, clock=clock)

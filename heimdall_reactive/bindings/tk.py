@@ -63,7 +63,7 @@ def to_var(
         **options: as for `bind`: `distinct`, `every`, `buffer`, `immediate`, `on_error`, `on_done`.
 
     Raises:
-        ConfigurationError: as for `scope`; or `buffer` is no whole number of 1 or more.
+        ConfigurationError: as for `scope`; or `buffer` is not a whole number of 1 or more.
     """
     kept = weakref.ref(var)
 

@@ -77,7 +77,7 @@ def to_trait(
 ) -> Binding:
     """Let a trait follow an observable; a read-only one too.
 
-    To traitlets an equal value is no change: who observes the trait is not told, a browser
+    To traitlets an equal value is not a change: who observes the trait is not told, a browser
     neither. Where equal messages count, `bind` a function of your own with `scope(owner)`.
 
     Args:
@@ -85,7 +85,7 @@ def to_trait(
         owner: a widget, or any `HasTraits`.
         name: of the trait.
         select: what of a value the trait gets.
-        every: seconds between two values at the least, as for `bind`.
+        every: seconds between two values at least, as for `bind`.
         buffer: values that may wait for the loop, as for `bind`.
         on_error: told what the trait refused (`TraitError`), in place of the report.
         within: where it is set and when that ends; None is `scope(owner)`.

@@ -104,7 +104,7 @@ class _Talk:
         if self._last is not None:
             self._in_doubt |= self._last.state != "delivered"
         if self._in_doubt:
-            self._out.error("in doubt: nothing proves that the server has all that was sent")
+            self._out.error("in doubt: nothing proves that the server received everything")
         return IN_DOUBT if self._in_doubt else 0
 
     def _note(self, error: Exception) -> None:

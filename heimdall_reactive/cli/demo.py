@@ -50,7 +50,7 @@ _MARKS: Final = {
 
 
 async def demo(options: argparse.Namespace, out: Output) -> int:
-    """Play the story, and print whether it went as told.
+    """Play the story, and print whether it went as planned.
 
     Raises:
         CommandError: the port cannot be bound.
@@ -89,7 +89,7 @@ async def _show(stage: DemoStage, seconds: float, out: Output) -> int:
 
 
 async def _play(stage: DemoStage, picture: Picture) -> str:
-    """Play the chapters, and return what did not go as told, or nothing."""
+    """Play the chapters, and return what went wrong, or nothing."""
     due = time.monotonic()
     for scene in picture.scenes:
         chapter = scene.chapter
@@ -102,7 +102,7 @@ async def _play(stage: DemoStage, picture: Picture) -> str:
         if problem:
             return f"{chapter.title}: {problem}"
         await asyncio.sleep(max(0.3 * stage.unit, due - time.monotonic()))
-    picture.tell("the story ends: disconnect()")
+    picture.tell("the story ends with disconnect()")
     stage.store.disconnect()
     try:
         await stage.reach(lambda state: state.status is Status.DISCONNECTED)
@@ -112,15 +112,15 @@ async def _play(stage: DemoStage, picture: Picture) -> str:
 
 
 async def _act(chapter: Chapter, stage: DemoStage, seen: Sequence[ConnectionState]) -> str:
-    """Let a chapter happen, and return what did not go as told, or nothing."""
+    """Let a chapter happen, and return what went wrong, or nothing."""
     try:
         await chapter.act(stage)
     except WaitTimeout:
         now = describe(stage.store.state.value)
-        return f"not over after {stage.limit:.0f} s, the store is {now}"
+        return f"not finished after {stage.limit:.0f} s; the store is {now}"
     if chapter.proof(seen):
         return ""
-    return f"the store went another way: {', '.join(describe(state) for state in seen[-4:])}"
+    return f"the store did something else: {', '.join(describe(state) for state in seen[-4:])}"
 
 
 def _summary(stage: DemoStage, picture: Picture, problem: str) -> Iterator[str]:
@@ -135,7 +135,7 @@ def _summary(stage: DemoStage, picture: Picture, problem: str) -> Iterator[str]:
     yield f"  longest outage  {picture.longest:.1f} s"
     yield f"  tokens          {stage.tokens_issued} from the provider"
     yield f"  took            {time.monotonic() - picture.began:.1f} s"
-    verdict = f"not as told: {problem}" if problem else "healed every time, as told"
+    verdict = f"unexpected: {problem}" if problem else "reconnected every time"
     yield f"  verdict         {len(done)} of {len(CHAPTERS)} chapters, {verdict}"
 
 
@@ -288,7 +288,7 @@ def _next(picture: Picture, width: int) -> Iterable[str | tuple[str, str]]:
         return (f"for {max(0.0, now - state.connected_at):.1f} s",)
     if state.status is Status.CONNECTING and state.attempt:
         return (f"attempt {state.attempt}",)
-    return ("until somebody calls connect()",) if state.status is Status.FAILED else ()
+    return ("until connect() is called",) if state.status is Status.FAILED else ()
 
 
 def _cause(state: ConnectionState) -> str:
@@ -316,4 +316,4 @@ def _feed(picture: Picture, room: int) -> Iterable[Text]:
 
 def _numbers(picture: Picture) -> Text:
     counts = f"  {picture.received} received, {picture.sent} sent, session {picture.state.session}"
-    return _line((f"{counts}; Ctrl-C ends", "bright_black"))
+    return _line((f"{counts}; Ctrl-C quits", "bright_black"))

@@ -34,7 +34,7 @@ def describe_token(parser: argparse._ActionsContainer) -> None:
     source.add_argument(
         "--token", metavar="T",
         help="access token, sent as Authorization: Bearer; other users of this machine can see "
-        "it in the list of processes",
+        "it in the process list",
     )  # fmt: skip
     source.add_argument("--token-env", metavar="NAME",
                         help="environment variable that holds the access token")  # fmt: skip
@@ -49,27 +49,31 @@ def describe_dial(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("connection")
     add = group.add_argument
     add("-H", "--header", action="append", default=[], type=values.header, metavar="'NAME: VALUE'",
-        help="header of the upgrade; may be repeated")  # fmt: skip
+        help="header of the upgrade request; may be repeated")  # fmt: skip
     add("-s", "--subprotocol", action="append", metavar="NAME",
-        help="offered subprotocol, the preferred first; may be repeated")  # fmt: skip
+        help="subprotocol to offer, the preferred one first; may be repeated")  # fmt: skip
     add("-o", "--origin", metavar="URL", help="the Origin header")
     add("--auth", type=values.login, metavar="USER:PASSWORD", help="HTTP Basic authentication")
-    add("--cacert", metavar="FILE", help="authorities to trust instead of the system's (PEM)")
-    add("--cert", metavar="FILE", help="certificate of this client (PEM)")
-    add("--key", metavar="FILE", help="key of --cert, where it is in a file of its own (PEM)")
-    add("-k", "--insecure", action="store_true", help="accept any certificate of the server")
+    add(
+        "--cacert",
+        metavar="FILE",
+        help="certificate authorities to trust instead of the system's (PEM)",
+    )
+    add("--cert", metavar="FILE", help="client certificate (PEM)")
+    add("--key", metavar="FILE", help="key of --cert, if it is in a separate file (PEM)")
+    add("-k", "--insecure", action="store_true", help="accept any server certificate")
     add("--proxy", metavar="URL|none",
-        help="http://, https:// or socks5:// proxy; none goes directly (default: what the "
-        "environment says, see HTTPS_PROXY)")  # fmt: skip
-    add("--unix", metavar="PATH", help="Unix socket to connect to; ENDPOINT still names host "
+        help="http://, https:// or socks5:// proxy; none connects directly (default: from the "
+        "environment, such as HTTPS_PROXY)")  # fmt: skip
+    add("--unix", metavar="PATH", help="Unix socket to connect to; ENDPOINT still gives host "
         "and path")  # fmt: skip
     add("--ping", type=values.pause, default=20.0, metavar="N",
-        help="seconds between pings, which find a dead server; 0 sends none (default: 20)",
+        help="seconds between pings, which detect a dead server; 0 sends none (default: 20)",
     )  # fmt: skip
     add(
         "--protocol", metavar="NAME",
-        help="what is said besides the messages: heimdall, or MODULE:NAME, a SessionProtocol or a "
-        "class or function that makes one without arguments, such as "
+        help="protocol of logins, ids and channels: heimdall, or MODULE:NAME of a SessionProtocol "
+        "or of a class or function that makes one without arguments, such as "
         "examples.protocols.home_assistant:HomeAssistant; the current folder is searched first",
     )  # fmt: skip
     describe_token(group)
@@ -79,8 +83,8 @@ def describe_reconnect(parser: argparse.ArgumentParser) -> None:
     """Say how often a command that stays connects again."""
     parser.add_argument(
         "--reconnect", type=values.reconnects, metavar="N|forever",
-        help="attempts in a row after a loss, also after the server's goodbye (code 1000); 0 "
-        "never connects again (default: 5, and the goodbye is the end)",
+        help="failed attempts in a row before giving up; also reconnects after a normal close "
+        "(code 1000); 0 never reconnects (default: 5, and a normal close is the end)",
     )  # fmt: skip
 
 
@@ -144,7 +148,7 @@ def lasting_store(options: argparse.Namespace) -> WebSocketStore[Any]:
     """
     own: OptionsDict = {"protocol": given_protocol(options), "close_timeout": CLOSE_TIMEOUT}
     if options.reconnect is None:
-        own["reconnect_rules"] = {"close 1000": "end"}  # at a terminal, a goodbye is the end
+        own["reconnect_rules"] = {"close 1000": "end"}  # at a terminal, a normal close is the end
     else:
         own["auto_reconnect"] = options.reconnect != 0
         own["max_reconnect_attempts"] = (
@@ -160,7 +164,7 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
         UsageError: a file is missing or is not what it should be.
     """
     if options.key is not None and options.cert is None:
-        raise UsageError("--key belongs to a --cert")
+        raise UsageError("--key needs --cert")
     if not (options.cacert or options.cert or options.insecure):
         return None
     file = options.cacert
@@ -172,7 +176,7 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
     except OSError as error:  # an SSLError is one
         why = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else ""
         raise UsageError(
-            f"cannot use {file!r}: {why or 'it has no certificate and key as PEM that fit'}"
+            f"cannot use {file!r}: {why or 'it has no matching certificate and key in PEM'}"
         ) from None
     if options.insecure:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

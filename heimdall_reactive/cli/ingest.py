@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["INGEST_TEXT", "describe_ingest", "ingest"]
 
 INGEST_TEXT: Final = (
-    "Connect to any WebSocket servers, and write each message into a stream of NATS JetStream, "
-    "until Ctrl-C or SIGTERM, which write out what was read. A message is kept until the log has "
-    "acknowledged it. Run as many copies as you like: the log keeps each message once by its id, "
-    "so redundant copies lose nothing while one of them is connected. Messages that were missed "
-    "are written as records with their bounds. For a first look, --log embedded needs no server."
+    "Connect to any WebSocket servers, and write each message to a stream of NATS JetStream, "
+    "until Ctrl-C or SIGTERM; what was read by then is still written. A message is kept until "
+    "the log has acknowledged it. Run as many copies as you like: the log keeps each message "
+    "once by its id, so redundant copies lose nothing while one of them is connected. Messages "
+    "that were missed are recorded as gaps. To try it without a server, use --log embedded."
 )
 BEHIND: Final = 10.0  # seconds of lag with which a copy that was ready is not any more
 LOOK: Final = 0.5  # seconds between two looks at that
@@ -48,35 +48,39 @@ def describe_ingest(parser: argparse.ArgumentParser) -> None:
         help="a path or URL, and the channel that its messages get in the log (default: feed)",
     )  # fmt: skip
     add("--log", "--nats", metavar="URL|embedded[:DIR]", default="nats://localhost:4222",
-        help="the log's server; commas between several (default: %(default)s). 'embedded' starts "
+        help="servers of the log, separated by commas (default: %(default)s). 'embedded' starts "
         "one on loopback and stops it at the end; it keeps the log in DIR for the next time, or "
         "in a temporary directory")  # fmt: skip
-    add("--stream", metavar="NAME", required=True, help="made where it does not exist")
+    add("--stream", metavar="NAME", required=True, help="created if it does not exist")
     add("--subscribe", metavar="CHANNEL", action="append", default=[],
-        help="subscribe a channel of the server on every socket; may be repeated")  # fmt: skip
-    add("--name", metavar="NAME", help="of this copy (default: host, process and a random part)")
+        help="subscribe to a channel of the server on every socket; may be repeated")  # fmt: skip
+    add(
+        "--name",
+        metavar="NAME",
+        help="name of this copy (default: host, process and a random part)",
+    )
     _describe_login(parser)
     _describe_ids(parser)
-    group = parser.add_argument_group("copies that share the endpoints")
+    group = parser.add_argument_group("copies that share endpoints")
     add = group.add_argument
     add("--replicas", type=count, metavar="N", help="hold each endpoint in N of the copies; "
         "default: every copy holds all")  # fmt: skip
     add("--lease", type=seconds, default=6.0, metavar="N",
-        help="seconds after which a dead copy's endpoints go to others (default: 6)")  # fmt: skip
+        help="seconds until the endpoints of a dead copy move to others (default: 6)")  # fmt: skip
     add("--settle", type=seconds, default=3.0, metavar="N",
-        help="seconds that copies get to bring what one of them missed (default: 3)")  # fmt: skip
+        help="seconds that other copies have to supply what one missed (default: 3)")  # fmt: skip
     parser.add_argument("--every", type=seconds, metavar="N", help="print counters every N seconds")
     parser.add_argument("--seconds", type=seconds, metavar="N", help="end after N seconds")
-    parser.add_argument("--ready-file", metavar="FILE", help="a file that exists while this copy "
-                        "has caught up, for a probe of its readiness")  # fmt: skip
+    parser.add_argument("--ready-file", metavar="FILE", help="file that exists while this copy "
+                        "has caught up, for a readiness probe")  # fmt: skip
 
 
 def _describe_login(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what opens the log; secrets stand in files or variables")
+    group = parser.add_argument_group("login to the log; secrets are read from files or variables")
     for name, metavar, text in (
-        ("ca", "FILE", "authorities that its certificate must be of (PEM)"),
-        ("cert", "FILE", "certificate of this client (PEM)"),
-        ("key", "FILE", "key of that certificate, where it is in a file of its own"),
+        ("ca", "FILE", "certificate authorities to trust (PEM)"),
+        ("cert", "FILE", "client certificate (PEM)"),
+        ("key", "FILE", "key of that certificate, if it is in a separate file"),
         ("creds", "FILE", "credentials of a user (JWT and seed)"),
         ("nkey", "FILE", "seed of a user"),
         ("user-env", "NAME", "environment variable with the name of a user"),
@@ -87,16 +91,16 @@ def _describe_login(parser: argparse.ArgumentParser) -> None:
 
 
 def _describe_ids(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what tells messages apart").add_argument
-    add("--id", metavar="FIELD", help="the field with a message's id (default: id, else seq)")
+    add = parser.add_argument_group("how messages are identified").add_argument
+    add("--id", metavar="FIELD", help="field with the id of a message (default: id, else seq)")
     add("--single", action="store_true",
-        help="messages have no ids, and one copy at a time holds an endpoint")  # fmt: skip
+        help="messages have no ids: one copy at a time holds an endpoint")  # fmt: skip
     add("--consecutive", action="store_true",
-        help="ids are whole numbers that grow by one: missing ones are counted")  # fmt: skip
-    add("--resume", metavar="TEXT", help="how an endpoint is dialled to go on behind an offset, "
+        help="ids are consecutive whole numbers: missing ones are counted")  # fmt: skip
+    add("--resume", metavar="TEXT", help="what to add to an endpoint to resume after an offset, "
         "such as '?from={offset}'")  # fmt: skip
     add("--rewind", type=count, default=0, metavar="N",
-        help="go on N before the last offset; repeats are dropped (default: 0)")  # fmt: skip
+        help="resume N before the last offset; repeats are dropped (default: 0)")  # fmt: skip
 
 
 async def ingest(options: argparse.Namespace, out: Output) -> int:
@@ -117,7 +121,7 @@ async def ingest(options: argparse.Namespace, out: Output) -> int:
                 settle=options.settle, **login,
             )  # fmt: skip
             async with made as running:
-                out.line(f"{clock()}  copy {running.name} writes into {options.stream}")
+                out.line(f"{clock()}  copy {running.name} writes to {options.stream}")
                 await _run(running, options, out)
             _show(made.stats, out)
     except HeimdallError as error:
@@ -133,7 +137,7 @@ def _log(options: argparse.Namespace, out: Output) -> Iterator[str]:
         return
     _, colon, directory = options.log.partition(":")
     if colon and not directory:
-        raise UsageError("--log embedded: needs a directory behind the colon")
+        raise UsageError("--log embedded: needs a directory after the colon")
     from heimdall_reactive.dataflow import embedded_log
 
     with embedded_log(Path(directory).expanduser() if directory else None) as url:
@@ -166,7 +170,7 @@ async def _tell_ready(running: Ingest, file: str | None, out: Output) -> None:
             stats = running.stats
             out.line(f"{clock()}  ready: {stats.connected} connected, lag {stats.lag:.1f} s")
             _show_ready(file, True)
-            while running.is_ready(BEHIND):  # noqa: ASYNC110 - no event tells of it
+            while running.is_ready(BEHIND):  # noqa: ASYNC110 - no event reports it
                 await asyncio.sleep(LOOK)
             stats = running.stats
             out.line(
@@ -243,8 +247,8 @@ def _login(options: argparse.Namespace) -> dict[str, Any]:
 
     if has_secret(options.log):
         raise UsageError(
-            "--log holds a secret, which the list of processes shows: give --nats-user-env and "
-            "--nats-password-env, or --nats-token-env, the names of environment variables"
+            "--log contains a secret, which the process list shows: use --nats-user-env and "
+            "--nats-password-env, or --nats-token-env, with the names of environment variables"
         )
     try:
         found = login_of(

@@ -67,7 +67,7 @@ async def send(options: argparse.Namespace, out: Output) -> int:
     elif receipt.state == "delivered":
         out.line("delivered")
     else:
-        out.line("in doubt: it was written, and nothing proves that the server has it")
+        out.line("in doubt: it was written, but nothing proves that the server has it")
         return IN_DOUBT
     return 0
 

@@ -83,7 +83,7 @@ def _announce(server: DevServer, options: argparse.Namespace, out: Output) -> No
     out.line(f"endpoints  {' '.join(ENDPOINTS)}")
     out.line(f"token      {needs}")
     out.line(f"try        heimdall-reactive watch {url}{path}{flag}")
-    out.line("commands   one a line: drop, ban demo, refuse 503 2, ... or help; Ctrl-C ends")
+    out.line("commands   one a line: drop, ban demo, refuse 503 2, ... or help; Ctrl-C quits")
     out.line()
 
 
@@ -94,7 +94,7 @@ async def _obey_all(server: DevServer, out: Output) -> None:
 
 
 def _obey(server: DevServer, line: str, out: Output) -> None:
-    """Perform a line from standard input; a wrong one is told and changes nothing."""
+    """Perform a line from standard input; report one that is wrong."""
     line = line.partition("#")[0].strip()
     if line in ("help", "?"):
         out.line(_COMMANDS)
@@ -108,7 +108,7 @@ def _obey(server: DevServer, line: str, out: Output) -> None:
 
 
 async def _tell(server: DevServer, out: Output) -> None:
-    """Print dials, messages and ends of connections as they come."""
+    """Print upgrades, messages and ends of connections as they happen."""
     chronicle = _Chronicle(server, out)
     while True:
         with contextlib.suppress(WaitTimeout):
@@ -116,7 +116,7 @@ async def _tell(server: DevServer, out: Output) -> None:
 
 
 class _Chronicle:
-    """Tells what is new on a server; asked after each change, it finds one thing at a time."""
+    """Prints what is new on a server; called after each change, it finds one thing at a time."""
 
     def __init__(self, server: DevServer, out: Output) -> None:
         self._server = server
@@ -126,12 +126,12 @@ class _Chronicle:
         self._open: dict[int, str] = {}
 
     def look(self) -> bool:
-        """Print what is new; never what is waited for."""
+        """Print what is new; return False, since nothing in particular is waited for."""
         server, line = self._server, self._out.line
         if server.dials and server.dials[-1] is not self._dial:
             self._dial = dial = server.dials[-1]
             who = dial.user_id or "-"
-            line(f"{clock()}  dialled   {printable(dial.path)} by {who}: HTTP {dial.status}")
+            line(f"{clock()}  upgrade   {printable(dial.path)} by {who}: HTTP {dial.status}")
         peers = {peer.id: peer.user_id for peer in server.connections}
         for number in peers.keys() - self._open.keys():
             line(f"{clock()}  opened    #{number} {peers[number]}")

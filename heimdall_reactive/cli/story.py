@@ -1,4 +1,4 @@
-"""The demo's story: its stage, what the server does, what has to come of it, what is seen."""
+"""The demo's story: what the server does, what the store has to do, and what is shown."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class DemoStage:
         return await self.store.wait_for(wanted, self.limit)
 
     async def publish(self) -> None:
-        """Publish on the channel, on and on."""
+        """Publish on the channel, until cancelled."""
         for tick in itertools.count(1):
             await asyncio.sleep(0.7 * self.unit)
             self.server.publish("stats", {"tick": tick, "online": len(self.server.connections)})
@@ -137,13 +137,13 @@ class Chapter:
     proof: Callable[[States], bool]
 
 
-def _healed(state: ConnectionState) -> bool:
+def _is_connected(state: ConnectionState) -> bool:
     return state.is_connected
 
 
 async def _connect(stage: DemoStage) -> None:
     stage.store.connect()
-    await stage.reach(_healed)
+    await stage.reach(_is_connected)
     stage.ping()
     stage.note("hello")
     await stage.notes_arrive()
@@ -153,8 +153,8 @@ async def _connect(stage: DemoStage) -> None:
 async def _cut(stage: DemoStage) -> None:
     stage.server.drop()
     await stage.reach(_is(Status.WAITING))
-    stage.note("written while the line was cut")
-    await _heal(stage)
+    stage.note("sent while disconnected")
+    await _recover(stage)
     stage.server.fire("emailLinkVerified")
 
 
@@ -162,15 +162,15 @@ async def _refuse(stage: DemoStage) -> None:
     stage.server.refuse(503, times=2)
     stage.server.drop(1001)
     await stage.reach(lambda state: state.http_status == 503)
-    stage.note("written between two refusals")
-    await _heal(stage)
+    stage.note("sent between two refusals")
+    await _recover(stage)
     stage.server.fire("permissionsUpdated")
 
 
 async def _restart(stage: DemoStage) -> None:
     stage.server.restart(downtime=1.1 * stage.unit)
     await stage.reach(_is(Status.WAITING))
-    await _heal(stage)
+    await _recover(stage)
     stage.note("welcome back")
     await stage.notes_arrive()
 
@@ -178,7 +178,7 @@ async def _restart(stage: DemoStage) -> None:
 async def _stall(stage: DemoStage) -> None:
     stage.server.stall(stage.limit)
     await stage.reach(_is(Status.WAITING))
-    await _heal(stage)
+    await _recover(stage)
     stage.server.fire("rolePermissionsChanged")
 
 
@@ -186,7 +186,7 @@ async def _expire(stage: DemoStage) -> None:
     stage.expire_token()
     stage.server.drop()
     await stage.reach(_is(Status.WAITING))
-    await _heal(stage)
+    await _recover(stage)
     stage.note("with a fresh token")
     await stage.notes_arrive()
 
@@ -199,14 +199,14 @@ async def _ban(stage: DemoStage) -> None:
 async def _forgive(stage: DemoStage) -> None:
     stage.server.forgive(DEMO_USER)
     stage.store.set_access_token(stage.provide_token)
-    await stage.reach(_healed)
+    await stage.reach(_is_connected)
     stage.note("thank you")
     await stage.notes_arrive()
     stage.server.fire("emailChangeVerified")
 
 
-async def _heal(stage: DemoStage) -> None:
-    await stage.reach(_healed)
+async def _recover(stage: DemoStage) -> None:
+    await stage.reach(_is_connected)
     await stage.notes_arrive()
 
 
@@ -233,21 +233,21 @@ def _session_ended(states: States) -> bool:
 
 
 CHAPTERS = (
-    Chapter("connect", "the store asks the provider for a token and dials",
+    Chapter("connect", "the store asks for a token and connects",
             2.2, _connect, _connected),
-    Chapter("cut", "the server cuts the line; a note waits in the outbox",
+    Chapter("cut", "the server drops the connection; a note waits in the outbox",
             2.4, _cut, lambda seen: _connected(seen) and 1006 in _codes(seen)),
-    Chapter("refuse", "the server leaves, then answers two dials with HTTP 503",
+    Chapter("refuse", "the server goes away, then refuses twice with HTTP 503",
             4.0, _refuse, lambda seen: _connected(seen) and _refusals(seen, 503) == 2),
-    Chapter("restart", "the server restarts: 1012, and nobody listens for a while",
+    Chapter("restart", "the server restarts (close code 1012) and is down for a while",
             2.8, _restart, lambda seen: _connected(seen) and 1012 in _codes(seen)),
-    Chapter("stall", "the server falls silent; only an unanswered ping tells",
+    Chapter("stall", "the server goes silent; an unanswered ping reveals it",
             3.0, _stall, lambda seen: _connected(seen) and 1006 in _codes(seen)),
-    Chapter("expire", "the token expires: HTTP 401, the provider gives a new one",
+    Chapter("expire", "the token expires (HTTP 401); the store gets a new one",
             2.4, _expire, lambda seen: _connected(seen) and _refusals(seen, 401) == 1),
-    Chapter("ban", "the server bans the user: failed, and no further dial",
+    Chapter("ban", "the server bans the user; the store stops trying",
             1.6, _ban, _session_ended),
-    Chapter("forgive", "the ban is lifted; set_access_token() brings the store back",
+    Chapter("forgive", "the ban is lifted; set_access_token() reconnects",
             1.6, _forgive, _connected),
 )  # fmt: skip
 """The story, 20 seconds in all."""
@@ -274,7 +274,7 @@ class Scene:
 
     Attributes:
         chapter: what is told.
-        outcome: None before its end, then whether it went as told.
+        outcome: None before its end, then whether it went as planned.
         told: whether it has begun.
     """
 

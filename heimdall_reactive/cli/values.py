@@ -30,7 +30,7 @@ def seconds(text: str) -> float:
 
 def speed(text: str) -> float:
     """Read a factor above 0."""
-    return _number(text, "no speed; use a number above 0, such as 2")
+    return _number(text, "not a speed; use a number above 0, such as 2")
 
 
 def pause(text: str) -> float:
@@ -70,7 +70,7 @@ def reconnects(text: str) -> int | str:
 def port(text: str) -> int:
     """Read a port, 0 included."""
     if not (text.isdecimal() and text.isascii() and len(text) < 6 and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; use 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; use 0 to 65535")
     return int(text)
 
 

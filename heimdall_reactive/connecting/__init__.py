@@ -1,1 +1,1 @@
-"""What dials, writes and heals, on one event loop; it knows nothing of Rx."""
+"""What dials, writes and reconnects, on one event loop; it knows nothing of Rx."""

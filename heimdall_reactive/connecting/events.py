@@ -76,7 +76,7 @@ class Ready(NamedTuple):
 
 
 class Announced(NamedTuple):
-    """Everybody was told of the new session."""
+    """Everybody was notified of the new session."""
 
     number: int
 
@@ -137,7 +137,7 @@ class Stepped(NamedTuple):
 
 
 class Reopen(NamedTuple):
-    """Everybody was told of the end that `connect()` did not wait for."""
+    """Everybody was notified of the end that `connect()` did not wait for."""
 
 
 class LoopLost(NamedTuple):

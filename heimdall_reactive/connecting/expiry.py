@@ -20,7 +20,7 @@ class Expiry:
     Args:
         outbox: what waits.
         runtime: the event loop.
-        listener: is told of one error for all that expired together.
+        listener: is notified of one error for all that expired together.
     """
 
     __slots__ = ("_listener", "_outbox", "_reported", "_runtime", "_timer")

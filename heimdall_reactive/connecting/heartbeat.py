@@ -17,7 +17,7 @@ from .codec import encode
 
 __all__ = ["Pulse"]
 
-MAX_OPEN: Final = 64  # pings whose time-out runs; where there are more, some are not looked at
+MAX_OPEN: Final = 64  # pings whose timeout runs; where there are more, some are not looked at
 LOST: Final = "heartbeat timeout"
 
 
@@ -25,14 +25,14 @@ class Pulse:
     """The heartbeat of one connection.
 
     Every message counts as life, and costs nothing here: the count of the received ones is
-    compared. The time-out begins when the ping is due, also where the socket does not take it.
+    compared. The timeout begins when the ping is due, also where the socket does not take it.
 
     Args:
         heartbeat: the option.
         loop: keeps its timers.
         write: sends a frame if the socket takes one; returns whether it did.
         received: returns the count of the messages received.
-        lose: is called with a reason when the time-out passes.
+        lose: is called with a reason when the timeout passes.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Pulse:
         if self._received() == self._open.popleft()[1]:
             self.stop()
             self._lose(LOST)
-        elif self._open:  # the time-out is longer than the interval
+        elif self._open:  # the timeout is longer than the interval
             self._check = call_at(self._loop, self._open[0][0], self._look)
 
 

@@ -20,7 +20,7 @@ class Phase(StrEnum):
     HANDSHAKE = "handshake"  #: the socket is open; what must be said first is being said
     ANNOUNCING = "announcing"  #: told as connected; no frame has been taken yet
     OPEN = "open"  #: frames come and go
-    RENEWING = "renewing"  #: open, while the socket of the next session is being dialled
+    RENEWING = "renewing"  #: open, while the socket of the next session is being opened
     SWITCHING = "switching"  #: open, while the handshake of the next session is under way
     HANDING_OVER = "handing over"  #: the next session writes; the one before is read to its end
     JUDGING = "judging"  #: it failed or was lost; the rules and the user's callables decide

@@ -107,7 +107,7 @@ class Proofs:
                 receipt._disown(None)
 
     def expect(self, receipt: Receipt, number: int) -> None:
-        """Have a receipt told of its proof, or of the end; from any thread."""
+        """Have a receipt notified of its proof, or of the end; from any thread."""
         if self.doubt:
             receipt._on_proof()
             return

@@ -90,7 +90,7 @@ def switch(machine: Machine, event: Ready) -> MachineStep:
 
 
 def handed_over(machine: Machine, event: HandedOver) -> MachineStep:
-    """Tell of the new session, whose frames come from now on."""
+    """Report the new session, whose frames come from now on."""
     state = machine.state.connected(event.wall, event.answer)
     lost = () if event.clean else (TellGap(Gap(event.lost_at, event.wall, state.session)),)
     now = replace(machine, phase=Phase.ANNOUNCING, state=state, lost_at=None)

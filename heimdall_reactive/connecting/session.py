@@ -54,9 +54,9 @@ class Session:
         decode: makes the message of a frame.
         outbox: what waits to be written.
         counters: are written.
-        listener: is told of messages and errors.
+        listener: is notified of messages and errors.
         mask: takes the secrets of the upgrade out of what the peer says of itself.
-        ended: is told of the end, once.
+        ended: is notified of the end, once.
         session_ending: types of messages behind which a close is final.
         pace: says when the next send may go; None never waits.
         reconnect: opens another session, with a close code and a reason for this one, and
@@ -158,7 +158,7 @@ class Session:
             self._loop.call_soon_threadsafe(self._report_doubt, doubted)
 
     def disown(self) -> None:
-        """Leave the socket to the parent process; in this one nobody is told of its end."""
+        """Leave the socket to the parent process; in this one nobody is notified of its end."""
         self._disowned = True
         self._proofs.disown(INHERITED)
         leave(self.wire)
@@ -185,7 +185,7 @@ class Session:
     # Receiver
 
     def on_frame(self, data: bytes | bytearray, text: bool) -> None:
-        """Decode a frame and pass the message on; a bad one costs a report, not the connection."""
+        """Decode a frame and pass the message on; report a bad one, and keep the connection."""
         counters = self._counters
         counters.received += 1
         counters.received_bytes += len(data)

@@ -109,7 +109,7 @@ def begin_end(machine: Machine, _: Any) -> MachineStep:
 
 
 def cancel(machine: Machine, _: Any) -> MachineStep:
-    """End what has no session that anybody was told of."""
+    """End what has no session that anybody was notified of."""
     return disconnected(machine, None, CancelTimers(), CancelAttempt())
 
 

@@ -56,7 +56,7 @@ class SuspendWatch:
 
     @property
     def slept(self) -> float:
-        """Seconds of a sleep that nobody was told of yet, 0 without one."""
+        """Seconds of a sleep that nobody was notified of yet, 0 without one."""
         jump = self._now_ahead() - self._ahead
         return jump if jump > JUMP else 0.0
 

@@ -12,7 +12,7 @@ __all__ = ["Timers"]
 
 
 class Timers:
-    """The next attempt, and who is told of a sleep of the machine meanwhile and while connected.
+    """The next attempt, and who is notified of a sleep of the machine.
 
     Args:
         runtime: the event loop.
@@ -40,7 +40,7 @@ class Timers:
         self.watch()
 
     def watch(self) -> None:
-        """Be told of a sleep from now on."""
+        """Be notified of a sleep from now on."""
         self._watch().add(self._on_wake)
 
     def cancel(self) -> None:

@@ -80,7 +80,7 @@ class TokenRefresh:
             return
         left = token.expires_at - self._runtime.wall()
         # A token may live shorter than the time before its end; one that is old already is not
-        # asked for again at once, for the provider may return it once more.
+        # asked for again at once, for the provider may return it again.
         delay = max(left - self._options.token_refresh_before, left / 2, 1.0)
         self._arm(delay, partial(self._begin, session))
 
@@ -107,7 +107,7 @@ class TokenRefresh:
         self._timer = self._runtime.loop.call_later(delay, due)
 
     def _begin(self, session: Session) -> None:
-        self.start(session)  # once more, unless a new token or session takes its place
+        self.start(session)  # again, unless a new token or session takes its place
         if overrides(self._protocol, "refresh"):
             self._task = start_task(self._hand_over(session), "heimdall-token", self._runtime.loop)
         else:

@@ -48,7 +48,7 @@ CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"
 
 
 class Identity(NamedTuple):
-    """Who dials: the token or its provider, and whose that is where the user has said so."""
+    """Who connects: the token or its provider, and whose that is where the user has said so."""
 
     token: TokenSource
     principal: str | None = None
@@ -94,7 +94,7 @@ async def prepare(
 
     Raises:
         TokenError: the token provider failed.
-        InsecureToken: the token would travel in clear.
+        InsecureToken: the token would travel unencrypted.
     """
     secret = await ask_token(identity.token, options.token_timeout, asker)
     headers = await ask_headers(
@@ -243,7 +243,7 @@ def place(
     """Put the token where `options.token_placement` says.
 
     Raises:
-        InsecureToken: it, or another credential, would travel in clear to a host that is not
+        InsecureToken: it, or another credential, would travel unencrypted to a host that is not
             loopback.
         ConfigurationError: the upgrade would have two headers `Authorization`.
         TokenError: it cannot stand where it is to go.
@@ -308,7 +308,7 @@ def _refuse_clear(
     advice = "or allow_insecure_token=True where the network is trusted"
     if parts.scheme == "ws":
         raise InsecureToken(
-            f"the {what} would be sent in clear; use a wss:// endpoint, {advice} "
+            f"the {what} would be sent unencrypted; use a wss:// endpoint, {advice} "
             f"({redact(parts.geturl())})"
         )
     if options.ssl is not None and options.ssl.verify_mode is ssl_module.CERT_NONE:

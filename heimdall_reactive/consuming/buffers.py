@@ -134,7 +134,7 @@ class Buffer(Generic[T]):
             return item
 
     def take_many(self, limit: int) -> Run[T]:
-        """Remove the oldest values, as many as wait and so many at the most."""
+        """Remove the oldest values, as many as wait and so many at most."""
         with self.lock:
             first = self.delivered + self.dropped
             count = min(limit, len(self._items))

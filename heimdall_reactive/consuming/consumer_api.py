@@ -35,7 +35,7 @@ class ConsumerApi(Viewed[In]):
     Args:
         values: its subjects.
         life: its event loop and its end.
-        report: told of what user code raised.
+        report: notified of what user code raised.
         holding: returns what holds the server back for a full consumer.
     """
 
@@ -77,7 +77,7 @@ class ConsumerApi(Viewed[In]):
             overflow: what goes when more come: `drop_oldest`, `drop_newest`, `latest` which keeps
                 one, `error` which raises `StreamOverflow` after what had room, or `block`: the
                 server is held back, for everybody who observes this connection, until half is
-                free; 5 s at the most, then the oldest goes.
+                free; 5 s at most, then the oldest goes.
             name: for `stats`.
 
         Raises:

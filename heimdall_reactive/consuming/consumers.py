@@ -38,7 +38,7 @@ class AsyncHandlers:
     Args:
         runtime: where the store runs.
         call_soon: calls on the store's event loop.
-        report: told of what a handler raised.
+        report: notified of what a handler raised.
         buffers: where the counters are shown.
     """
 

@@ -91,7 +91,7 @@ class MessageIterator(Iterator[T]):
         """Return the next message.
 
         Raises:
-            WaitTimeout: none came within the time-out; the iteration may go on.
+            WaitTimeout: none came within the timeout; the iteration may go on.
             StreamOverflow: an `error` iteration was too slow; once, after what still had room.
             RuntimeError: this thread runs an event loop.
         """

@@ -27,7 +27,7 @@ class ReportingScheduler(PeriodicScheduler):
     A subclass has `schedule_relative`.
 
     Args:
-        report: told of what an action raised.
+        report: notified of what an action raised.
     """
 
     def __init__(self, report: Callable[[BaseException], None]) -> None:
@@ -78,7 +78,7 @@ class LoopScheduler(ReportingScheduler):
 
     Args:
         runtime: where the store runs.
-        report: told of what an action raised.
+        report: notified of what an action raised.
     """
 
     def __init__(self, runtime: Runtime, report: OnRaised) -> None:

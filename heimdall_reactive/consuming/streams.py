@@ -143,7 +143,7 @@ class MessageStream(AsyncIterator[T]):
         """Return all that waits at once, one message or more; as `__anext__` does.
 
         Args:
-            limit: messages at the most.
+            limit: messages at most.
         """
         return self._take(lambda: self._buffer.take_many(limit))
 

@@ -53,7 +53,7 @@ class StoreView(Readable[In], abc.DisposableBase):
 
     Args:
         store: what is viewed.
-        hop: calls something soon on the other side; where it raises, the view is disposed of.
+        hop: calls something soon on the peer; where it raises, the view is disposed of.
         buffer: what waits.
         buffers: where the counters are shown.
 
@@ -122,7 +122,7 @@ class StoreView(Readable[In], abc.DisposableBase):
     def _keep(self, source: Source[Any]) -> None:
         """Live on while a subject is observed; the bus's lock is held."""
         observed, seen = self._link.observed, None
-        while seen is not source._records:  # a finaliser may change them meanwhile
+        while seen is not source._records:  # a finaliser may have changed them
             seen = source._records
             (observed.add if seen else observed.discard)(source)
 
@@ -197,12 +197,12 @@ class StoreView(Readable[In], abc.DisposableBase):
     # On the hop's side
 
     def _come(self) -> None:
-        """Tell what waited when this began; what comes meanwhile has a wake-up of its own."""
+        """Tell what waited when this began; what arrives later has a wake-up of its own."""
         try:
             for _ in range(len(self._buffer)):
                 apply, value = self._buffer.take()
                 apply(self, value)
-        except IndexError:  # it was disposed of meanwhile
+        except IndexError:  # it was disposed of by now
             pass
         finally:  # also after an interrupt, which must not freeze the view
             with self._buffer.lock:
@@ -257,7 +257,7 @@ class _Link:
     def subscriptions(self, store: Viewed[Any]) -> list[abc.DisposableBase]:
         """Subscribe the view; its bus's lock is held."""
         to, view = self._to, StoreView
-        # `messages` before `last_message`: what only the latter is told of is a reset.
+        # `messages` before `last_message`: what only the latter is notified of is a reset.
         return [
             store.messages.subscribe(to(view._put_message)),
             store.last_message.subscribe(to(view._put_reset)),

@@ -29,7 +29,7 @@ PICK: Final = "(e) => { const row = e.target.closest('[data-n]'); if (row) emit(
 
 
 class FeedView:
-    """Draws the feed where something is new, four times a second at the most.
+    """Draws the feed where something is new, four times a second at most.
 
     Args:
         board: whose feed it is.

@@ -1,6 +1,6 @@
 """How partitions are spread over copies: who takes what, decided by each copy for itself. Pure.
 
-Every partition has `replicas` slots, and a copy holds one slot of a partition at the most. Copies
+Every partition has `replicas` slots, and a copy holds one slot of a partition at most. Copies
 see the same leases, act on their own, and the log lets only one of two win a slot. So none of them
 has to be the coordinator: it is enough that every step brings the loads closer together.
 """
@@ -109,7 +109,7 @@ def _free(partition: str, holders: Holders, replicas: int) -> Slot | None:
 def _steal(
     holders: Holders, loads: Counter[str], mine: set[str], least: int, stuck: Collection[str] = ()
 ) -> tuple[Slot, ...]:
-    """Return a slot of the busiest copy that holds so many at the least; one in each step.
+    """Return a slot of the busiest copy that holds so many at least; one in each step.
 
     Args:
         holders: who holds which slot.

@@ -39,7 +39,7 @@ RETRY: Final = 1.0  # seconds until the log is asked again
 class Audits:
     """Looks for what is missing before it is told, after other copies had their time.
 
-    A channel has one look at a time, and what is missed meanwhile is looked for together: a server
+    A channel has one look at a time, and what is missed during it is looked for together: a server
     that leaves out every second id costs two looks, not one for each message.
 
     Args:
@@ -87,7 +87,7 @@ class Audits:
         work.add_done_callback(self._recalls.discard)
 
     async def finish(self) -> None:
-        """Look at what waits once more, without waiting for other copies, and tell it."""
+        """Look at what waits again, without waiting for other copies, and tell it."""
         self._ending.set()
         try:
             while left := (*self._recalls, *self._tasks.values()):  # the one begins the other

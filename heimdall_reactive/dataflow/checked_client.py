@@ -1,4 +1,4 @@
-"""`CheckedClient`: a client of `nats-py` that keeps refusals, and says no secret in clear.
+"""`CheckedClient`: a client of `nats-py` that keeps refusals, and says no secret unencrypted.
 
 Imported where a connection is opened: `nats-py` is optional.
 """
@@ -25,8 +25,8 @@ class CheckedClient(BatchClient):
     """A client that tells what the server refuses; `nats-py` only logs it.
 
     Attributes:
-        encrypted: whether the server must encrypt. `nats-py` writes user, password and token in
-            clear to a server that does not ask for TLS, whatever `tls=` and the URL say.
+        encrypted: whether the server must encrypt. `nats-py` writes user, password and token
+            unencrypted to a server that does not ask for TLS, whatever `tls=` and the URL say.
         on_refusal: is told each error of the server.
         failure: why a server was not reached the last time.
         working: tasks of its subscriptions, which it cancels and forgets when it closes by itself.

@@ -41,8 +41,8 @@ class HolderStats:
         duplicates: those of them that it had from another copy, or an earlier attempt.
         gaps: records of gaps that were written.
         missed: messages that are known to be missing, where the ids are consecutive.
-        dropped: messages that had no room in this program; a gap tells of them.
-        refused: messages that the log will never take; a gap tells of them.
+        dropped: messages that had no room in this program; a gap reports them.
+        refused: messages that the log will never take; a gap reports them.
         sent: records that were sent to the server.
     """
 

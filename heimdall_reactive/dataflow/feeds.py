@@ -1,4 +1,4 @@
-"""`Feed`: one socket, as the log shall have it: its channels, ids and offsets."""
+"""`Feed`: one socket, as the log should have it: its channels, ids and offsets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .records import FEED, subject
 
 __all__ = ["Feed", "Taken", "moved", "parsed"]
 
-# Heimdall's messages about the connection itself; they are no part of what it carries.
+# Heimdall's messages about the connection itself; they are not part of what it carries.
 CONTROL: Final = frozenset({"Pong", "Error"})
 
 MAX_CHANNEL: Final = 200  # characters of a name that the server chose
@@ -93,7 +93,7 @@ class Feed:
 
     @property
     def protocol(self) -> ChannelProtocol:
-        """How the server is told of channels."""
+        """How the server is notified of channels."""
         given: ChannelProtocol = self.options.get("channel_protocol") or ChannelProtocol()
         return given
 

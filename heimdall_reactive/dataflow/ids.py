@@ -116,7 +116,7 @@ def number_of(own: str | None) -> int | None:
 
 
 def plain_id(value: Any) -> str | None:
-    """Return an id as text that may stand in a header; None for what is no id.
+    """Return an id as text that may stand in a header; None for what is not an id.
 
     A long id, or one of other characters than visible ASCII, is replaced by its SHA-256: equal
     ids stay equal, and a server cannot write headers of its own into the log.

@@ -332,7 +332,7 @@ class Ingest:
             return
         if (error := task.exception()) is None:
             if not self._closing and self._leases is not None:
-                self._on_leases(self._leases.held)  # it may have come back meanwhile
+                self._on_leases(self._leases.held)  # it may have come back by now
             return
         self._failed += 1
         # A feed may end without the others. A rule of the user's that raises ends everything.
@@ -355,7 +355,7 @@ def _check_names(feeds: Sequence[Feed], name: str | None) -> None:
                 f"{count} feeds have the channel {channel!r}: give each a channel= of its own"
             )
     if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        raise ConfigurationError(f"{name!r} is no name of a copy: use letters, digits, - and _")
+        raise ConfigurationError(f"{name!r} is not a name of a copy: use letters, digits, - and _")
 
 
 def _host() -> str:

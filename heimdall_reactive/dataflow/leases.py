@@ -66,7 +66,9 @@ class Leases:
         on_change: Callable[[frozenset[str]], None] = lambda held: None,
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-            raise ConfigurationError(f"{name!r} is no name of a copy: use letters, digits, - and _")
+            raise ConfigurationError(
+                f"{name!r} is not a name of a copy: use letters, digits, - and _"
+            )
         if replicas < 1 or ttl < SHORTEST:
             raise ConfigurationError(f"leases need 1 replica or more, and {SHORTEST:g} s or more")
         self.held: frozenset[str] = frozenset()

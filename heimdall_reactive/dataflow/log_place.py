@@ -36,7 +36,7 @@ def checked_start(start: Any) -> Start:
 
 
 def lost_unread(first: int, last: int) -> str:
-    """Return what is told of sequences that the stream dropped before they were read."""
+    """Return what is notified of sequences that the stream dropped before they were read."""
     return f"the stream keeps {first} to {last} no more; raise its max_age or max_bytes"
 
 

@@ -321,7 +321,7 @@ class LogWire:
         try:
             await self._client.flush()
         except (nats.errors.Error, TimeoutError, OSError):
-            return False  # the pinger's own time-out tells
+            return False  # the pinger's own timeout tells
         self.heard_at = self.loop.time()
         return True
 

@@ -84,7 +84,7 @@ class OutboundStats:
     Attributes:
         sent: records that were sent, and acknowledged to the log.
         again: times a record was given back, to come again.
-        refused: records that can never be sent, because `encode` raised or what it made is no
+        refused: records that can never be sent, because `encode` raised or did not return
             JSON; they were taken out.
     """
 
@@ -250,7 +250,9 @@ class Outbound:
                 return await self._written(value)
             await self._answered(record, value, sending.ack)
         except EncodeError:  # no later attempt can write it, and all that follow would wait
-            await self._take_out(message, f"encode made {type(value).__name__}, which is no JSON")
+            await self._take_out(
+                message, f"encode made {type(value).__name__}, which is not a JSON"
+            )
             return None
         await self._acknowledge(message)
         return None

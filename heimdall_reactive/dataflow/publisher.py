@@ -41,7 +41,7 @@ MAX_BYTES: Final = 64 * 2**20  # of them
 WINDOW: Final = 1_000  # records on their way at a time
 WRITE: Final = 256 * 1024  # bytes of them that are written at once, and then the loop has its turn
 ACK_TIMEOUT: Final = 5.0  # seconds until the oldest of them must have been acknowledged, at least
-SLOWER: Final = 4  # times the usual time of an acknowledgement, and at most times the time-out
+SLOWER: Final = 4  # times the usual time of an acknowledgement, and at most times the timeout
 SHORTEST_WAIT: Final = 0.1  # seconds until the log is opened again
 LONGEST_WAIT: Final = 1.0  # seconds between two dials
 DIAL_TIMEOUT: Final = 3.0  # seconds; a server that has just begun may answer no dial for long
@@ -135,7 +135,7 @@ class LogPublisher:
 
         Args:
             record: what is written.
-            settled: told of the record and the answer of the log; None where it never takes it.
+            settled: notified of the record and the answer of the log; None where it never takes it.
         """
         while self._is_full():
             await self._freed.wait()
@@ -180,7 +180,7 @@ class LogPublisher:
                 raise_if_cancelled()
                 delay = self._longer(delay)
                 why = error if isinstance(error, HeimdallError) else repr(error)
-                logger.warning("%s; dialling again in %.1f s", why, delay)
+                logger.warning("%s; reconnecting in %.1f s", why, delay)
                 continue
             self.stats.connections += 1
             self._open = True

@@ -86,7 +86,7 @@ class Reader:
         self._newest: str | bytes | None = None
         # Before which message, from 0 on, and how often it had been asked to go back by then.
         self._session_gaps: deque[tuple[int, Gap, int]] = deque()
-        self._back = self._begun = 0  # times that it should go back, and has dialled for it
+        self._back = self._begun = 0  # times that it should go back, and has reconnected for it
         self._stale = False  # what comes is behind a hole, until the next session
         # How many messages had come, and when, as it was looked when those before were handed out.
         self._looked = 0, time.monotonic()
@@ -126,7 +126,7 @@ class Reader:
         """Return what came: at least one event, unless the time is over.
 
         Args:
-            limit: messages at the most.
+            limit: messages at most.
             timeout: seconds to wait for the first; None waits forever, 0 not at all.
 
         Raises:
@@ -218,7 +218,7 @@ class Reader:
 
     async def _fetch(self, limit: int, deadline: float | None) -> None:
         """Take what waits, and mark what is missing before it."""
-        # No time-out where something waits: it would end a mere turn of the loop.
+        # No timeout where something waits: it would end a mere turn of the loop.
         waits = self._stream.stats.waiting > 0
         async with asyncio.timeout_at(None if waits else deadline):
             run = await self._stream._next_many(limit)

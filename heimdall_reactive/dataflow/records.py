@@ -71,7 +71,7 @@ def _place(name: str) -> tuple[Kind, str]:
     """Return kind and channel of a subject."""
     parts = name.split(".", 2)
     if len(parts) != 3 or parts[1] not in KINDS:
-        raise ValueError(f"{name[:100]!r} is no subject of a record")
+        raise ValueError(f"{name[:100]!r} is not a subject of a record")
     return KINDS[KINDS.index(parts[1])], channel_of(name)
 
 
@@ -105,7 +105,7 @@ def checked_stream(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise ConfigurationError(
-            f"{name!r} is no name of a stream; use up to 64 letters, digits, - and _"
+            f"{name!r} is not a name of a stream; use up to 64 letters, digits, - and _"
         )
     return name
 

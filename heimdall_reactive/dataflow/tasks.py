@@ -12,7 +12,7 @@ from typing import Any, Final
 
 __all__ = ["end", "raise_if_cancelled"]
 
-AGAIN: Final = 1.0  # seconds until a task is cancelled once more; its own end may take some time
+AGAIN: Final = 1.0  # seconds until a task is cancelled again; its own end may take some time
 
 
 def raise_if_cancelled() -> None:

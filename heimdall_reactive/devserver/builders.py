@@ -48,7 +48,7 @@ def build(kind: str, user_id: str | None = None, **fields: object) -> ServerMess
         ConfigurationError: if the type is unknown, or a field has a wrong value.
     """
     if kind not in _DEFAULTS:
-        raise ConfigurationError(f"{kind!r} is no server message; use one of {', '.join(KINDS)}")
+        raise ConfigurationError(f"{kind!r} is not a server message; use one of {', '.join(KINDS)}")
     aliases = {name: info.alias or name for name, info in _MODELS[kind].model_fields.items()}
     body: dict[str, object] = {"timestamp": datetime.now(UTC), **_DEFAULTS[kind]}
     if _MODELS[kind] is not RolePermissionsChanged:

@@ -27,7 +27,7 @@ class Auth(WireModel):
 
 @dataclass(frozen=True)
 class Unclear:
-    """A message that is no valid control message.
+    """A message that is not a valid control message.
 
     Attributes:
         problem: what is wrong with it, without its payload.
@@ -58,7 +58,7 @@ def read_order(message: str | bytes) -> Order | Unclear:
         return Unclear("the message is not JSON")
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str):
-        return Unclear("the message is no JSON object with a type")
+        return Unclear("the message is not a JSON object with a type")
     model = _ORDERS.get(kind)
     if model is None:
         return Unclear(f"unknown type {kind[:40]!r}; use Subscribe, Unsubscribe or Ping")

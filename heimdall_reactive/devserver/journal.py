@@ -43,7 +43,7 @@ class Peer:
 
     Attributes:
         id: number of the connection, counted from 1 over the life of the server.
-        path: the endpoint it dialled, without the query.
+        path: the endpoint it asked for, without the query.
         user_id: the user; `anonymous` where no token was needed and none came.
         channels: names of the channels it is subscribed to.
         subprotocol: the negotiated subprotocol; one that carries a token is cut to `bearer`.

@@ -20,7 +20,7 @@ class Arrival:
     """What the opening handshake told about a client.
 
     Attributes:
-        path: the path it dialled.
+        path: the path it asked for.
         headers: names of its headers.
         grant: its identity; None while it is still unknown or was refused.
         fingerprint: of the token it came with.

@@ -111,7 +111,7 @@ class ServerListener:
     async def return_after(self, downtime: float) -> None:
         """Listen again on the same port after `downtime` seconds, unless stopped before."""
         # One turn of the loop lets the old socket close. The new one is bound at once and listens
-        # later: dials are refused meanwhile, and nobody else can take the port.
+        # later: connections are refused until then, and nobody else can take the port.
         await asyncio.sleep(0)
         try:
             sock = _bound(*self._address, self.port)

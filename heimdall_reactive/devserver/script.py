@@ -76,7 +76,7 @@ def valid_seconds(value: float) -> float:
     """
     seconds = float(value)
     if not math.isfinite(seconds) or not 0 <= seconds <= _LONGEST:
-        raise ConfigurationError(f"{value!r} is no duration; use seconds from 0 to 86400")
+        raise ConfigurationError(f"{value!r} is not a duration; use seconds from 0 to 86400")
     return seconds
 
 
@@ -88,7 +88,7 @@ def valid_close_code(value: int) -> int:
     """
     if value not in _CLOSE_CODES and not 3000 <= value <= 4999:
         raise ConfigurationError(
-            f"{value!r} is no close code that can be sent; use 1000 to 1003, 1007 to 1014, "
+            f"{value!r} is not a close code that can be sent; use 1000 to 1003, 1007 to 1014, "
             "or 3000 to 4999"
         )
     return value
@@ -101,7 +101,9 @@ def valid_status(value: int) -> HTTPStatus:
         ConfigurationError: if it is unknown, or lower than 300.
     """
     if value not in _STATUSES:
-        raise ConfigurationError(f"{value!r} is no HTTP status that refuses; use 503, for example")
+        raise ConfigurationError(
+            f"{value!r} is not an HTTP status that refuses; use 503, for example"
+        )
     return HTTPStatus(value)
 
 
@@ -118,7 +120,7 @@ def valid_times(value: int) -> int:
 
 def _integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise ConfigurationError(f"{text!r} is no whole number")
+        raise ConfigurationError(f"{text!r} is not a whole number")
     return int(text)
 
 
@@ -134,7 +136,7 @@ def _user(text: str) -> str:
 
 def _kind(text: str) -> str:
     if text not in KINDS:
-        raise ConfigurationError(f"{text!r} is no server message; use one of {', '.join(KINDS)}")
+        raise ConfigurationError(f"{text!r} is not a server message; use one of {', '.join(KINDS)}")
     return text
 
 

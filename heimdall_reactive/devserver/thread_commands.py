@@ -164,10 +164,10 @@ class ThreadCommands:
     def stall(self, seconds: float) -> None:
         """Neither read nor write on the present connections for `seconds`.
 
-        What is to be sent meanwhile is held and follows in order. Closable ends a stall.
+        What is to be sent in that time is held and follows in order. Closable ends a stall.
 
         Raises:
-            ConfigurationError: if it is no duration.
+            ConfigurationError: if it is not a duration.
         """
         self._act(lambda: self._stage.stall(seconds))
 
@@ -177,7 +177,7 @@ class ThreadCommands:
         Returns at once; a second restart during the downtime does nothing.
 
         Raises:
-            ConfigurationError: if it is no duration.
+            ConfigurationError: if it is not a duration.
         """
         self._act(lambda: self._stage.restart(downtime))
 
@@ -204,7 +204,7 @@ class ThreadCommands:
 
         try:
             loop.call_soon_threadsafe(perform)
-        except RuntimeError:  # the loop was closed meanwhile, so nobody else acts
+        except RuntimeError:  # the loop has been closed, so nobody else acts
             return action()
         done, _ = concurrent.futures.wait([outcome], _CALL_LIMIT)
         if not done and outcome.cancel():

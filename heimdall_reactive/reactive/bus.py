@@ -68,7 +68,7 @@ class Bus:
         self.inherited = False  # from a parent process, and nobody has been told
         # Whether its event loop has ended, so that nothing is committed: then readers are told.
         self.lost: Callable[[], bool] | None = None
-        # Told of each change of a source's observers. A view lives while it is in here.
+        # Notified of each change of a source's observers. A view lives while it is in here.
         self.keep: Callable[[Any], None] | None = None
 
     def bind(self, owner: int | None, post: Post) -> None:
@@ -125,7 +125,7 @@ class Bus:
             self.drain()
 
     def emit_all(self, changes: Iterable[tuple[Emitter[Any], Any]]) -> None:
-        """Commit every value before anybody is told of the first."""
+        """Commit every value before anybody is notified of the first."""
         with self.lock:
             for source, value in changes:
                 self._put(source, source._commit(value), value)

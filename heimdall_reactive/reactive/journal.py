@@ -48,13 +48,13 @@ class Journal:
     """The last 256 events of a store, the oldest first; `print` shows one a line.
 
     A message makes no entry. A dial, a change of the state, an error, a gap and a token do. The
-    log is told of an outage without being asked: when it begins, when it ends, and that the store
+    log reports an outage without being asked: when it begins, when it ends, and that the store
     gave up.
 
     Args:
         name: of the store, for the log.
         now: gives seconds since the epoch.
-        loud: whether the log is told of outages; not of those that are only replayed.
+        loud: whether outages are logged; not those that are only replayed.
     """
 
     __slots__ = ("_down", "_entries", "_loud", "_name", "_now")
@@ -63,11 +63,11 @@ class Journal:
         self._name = name
         self._now = now
         self._loud = loud
-        self._down = False  # since a failure that the log was told of
+        self._down = False  # since a failure that was logged
         self._entries: list[JournalEntry] = []  # a deque takes 0.7 KB, and most stores note little
 
     def __iter__(self) -> Iterator[JournalEntry]:
-        return iter(tuple(self._entries))  # others may write meanwhile
+        return iter(tuple(self._entries))  # others may write at the same time
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -31,7 +31,7 @@ class Readable(Generic[In]):
     Args:
         values: its subjects.
         call: performs something on the store's event loop.
-        report: told of what user code raised.
+        report: notified of what user code raised.
     """
 
     # A store's dict stays below 30 names; with more of them each takes 1.4 KB of its own.

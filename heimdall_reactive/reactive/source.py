@@ -274,7 +274,7 @@ class Source(Hot[T]):
         return record
 
     def _told(self, value: Any) -> Any:
-        """Return what a reader is told of a value, outside of any lock."""
+        """Return what a reader is notified of a value, outside of any lock."""
         return value
 
     def _detach(self, record: Subscription[T]) -> None:
@@ -307,7 +307,7 @@ class Source(Hot[T]):
                 newest = NEVER if parked else max((record.since for record in records), default=0)
                 calls = tuple(record.observer.on_next for record in records)
                 self._fan = fan = newest, calls, records
-                if records is self._records:  # no finaliser has changed them meanwhile
+                if records is self._records:  # no finaliser has changed them
                     return fan
 
     def subscribe(

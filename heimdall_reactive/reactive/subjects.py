@@ -217,7 +217,7 @@ class Selections(Generic[T]):
         selection._completed = self._state._completed
         with bus.lock:
             self._all.add(selection)
-        if self._state._value is not seen:  # it changed on another thread meanwhile
+        if self._state._value is not seen:  # another thread has changed it
             bus.emit_all(selection._changes(self._state._value))
         return selection
 

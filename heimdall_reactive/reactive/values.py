@@ -131,7 +131,7 @@ class Reporter:
     """Reports what ended nothing, on `errors` and in the log.
 
     What may come without end, errors of observers and those that the peer causes, is counted in
-    the log, which is told of the 1st, 2nd, 4th and so on.
+    the log, which has the 1st, 2nd, 4th and so on.
 
     Args:
         name: of the store, for the log.

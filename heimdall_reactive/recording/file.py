@@ -107,7 +107,7 @@ class FileWriter(Generic[T]):
             if not things:
                 self._thread = None
                 if self._over:
-                    with contextlib.suppress(OSError):  # what is left in its buffer, once more
+                    with contextlib.suppress(OSError):  # what is left in its buffer, again
                         self._file.close()
         return things
 

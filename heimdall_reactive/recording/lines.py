@@ -113,7 +113,7 @@ def read_header(line: bytes) -> Header:
     except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise RecordingError("this is no recording of heimdall-reactive", 1)
+        raise RecordingError("this is not a recording of heimdall-reactive", 1)
     if (version := _check(_NUMBER, record, 1)) > VERSION:
         raise RecordingError(
             f"the recording has version {version}, and {VERSION} is the newest that is known here; "
@@ -140,7 +140,7 @@ def read_entry(line: bytes, number: int) -> RecordingEntry:
         raise RecordingError("not JSON", number) from None
     at, event = _check(_ENTRY, record, number)
     if event not in _VALUES:
-        raise RecordingError(f"{event!r} is no event", number)
+        raise RecordingError(f"{event!r} is not an event", number)
     return RecordingEntry(at, event, _check(_VALUES[event], record, number))
 
 

@@ -54,7 +54,7 @@ def replay(
 
     All of them come in the recorded order; states, gaps and errors as they were, messages from
     the recorded frames by `message_type`. Then the store closes: its subjects complete. What is
-    sent meanwhile counts as written in a recorded session, and goes nowhere. `disconnect()`
+    sent during it counts as written in a recorded session, and goes nowhere. `disconnect()`
     ends the replay early, and `connect()` begins it again.
 
     Args:

@@ -25,8 +25,8 @@ class SessionTap:
 
     Args:
         session: the open socket.
-        received: is told of each frame that is decoded next.
-        sent: is told of each frame that has been written.
+        received: is notified of each frame that is decoded next.
+        sent: is notified of each frame that has been written.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ __all__ = [
 def _positive(name: str, value: float, zero: bool = False) -> None:
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         least = "0 or more" if zero else "more than 0"
-        raise ConfigurationError(f"{name}={value!r} is no use; it must be finite and {least}")
+        raise ConfigurationError(f"{name}={value!r} cannot be used; it must be finite and {least}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +252,7 @@ class HttpAnswer:
         hold: bool = False,
     ) -> None:
         if not 100 <= status <= 999:
-            raise ConfigurationError(f"{status!r} is no HTTP status; use 503, for example")
+            raise ConfigurationError(f"{status!r} is not an HTTP status; use 503, for example")
         object.__setattr__(self, "status", status)
         object.__setattr__(self, "headers", tuple(headers))
         object.__setattr__(self, "body", body)

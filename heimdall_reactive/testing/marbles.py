@@ -130,7 +130,7 @@ def expect_marbles(
         error: what `#` stands for.
 
     Raises:
-        ValueError: it is no marble diagram.
+        ValueError: it is not a marble diagram.
     """
     named: dict[str | float, Any] = dict((values or {}).items())
     messages = parse(marbles, step, lookup=named, error=error)
@@ -158,7 +158,7 @@ def cues(
 
     Raises:
         ConfigurationError: a name is neither a value nor a command.
-        ValueError: it is no marble diagram.
+        ValueError: it is not a marble diagram.
     """
     named: dict[str | float, _Value] = {name: _Value(value) for name, value in values.items()}
     for at, notification in parse(marbles, step, lookup=named):
@@ -182,7 +182,7 @@ def _action(notification: Notification[Any], commands: frozenset[str]) -> tuple[
         return value, None
     if isinstance(value, str) and len(value) > 1:
         known = ", ".join(sorted(commands))
-        raise ConfigurationError(f"{value!r} is no name of a value, and none of {known}")
+        raise ConfigurationError(f"{value!r} is not a name of a value, and none of {known}")
     return "send", dumps(value)  # a message in itself: a str would be sent as it is
 
 

@@ -34,7 +34,7 @@ class StoreFactory:
         timeout: float = PATIENCE,
         **options: Any,
     ) -> WebSocketStore[Any]:
-        """Return a connected store, for a test that is no coroutine.
+        """Return a connected store, for a test that is not a coroutine.
 
         Args:
             endpoint: a path of the server, or a full URL.

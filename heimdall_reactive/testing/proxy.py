@@ -21,7 +21,7 @@ __all__ = ["FaultProxy"]
 
 
 class FaultProxy:
-    """Stand between clients and a `ws://` server, and go wrong as told.
+    """Stand between clients and a `ws://` server, and produce the faults that are ordered.
 
     ::
 

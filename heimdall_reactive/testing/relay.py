@@ -47,7 +47,7 @@ class Passage:
         to_client: bytes sent to the client.
         to_server: bytes sent to the server.
         ended: None while it is open, then `client` or `server`, whoever closed first, the name of
-            the fault that ended it, `unreachable` where the server could not be dialled, or `exit`.
+            the fault that ended it, `unreachable` where the server could not be reached, or `exit`.
     """
 
     def __init__(self, number: int, opened_at: float, faults: Sequence[Fault]) -> None:

@@ -1,4 +1,4 @@
-"""`ScriptedPeer`: the other side of a store, in memory and under a test's command."""
+"""`ScriptedPeer`: the peer of a store, in memory and under a test's command."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ScriptedPeer:
         on_message: is called with the link and each message that comes, to answer it.
 
     Attributes:
-        dials: what was dialled, in order.
+        dials: the connection attempts, in order.
         links: the sessions, in order.
     """
 

@@ -32,7 +32,7 @@ NO_CODE: Final = 1005  # stands for a close frame without a code (RFC 6455 secti
 class Link:
     """One session, from the peer's side; a `ScriptedPeer` makes it.
 
-    It belongs to the thread of the loop that dialled. What it does arrives at the store on that
+    It belongs to the thread of the loop that opened it. What it does arrives at the store on that
     loop, asynchronously and in order; what the store writes is here at once.
 
     Attributes:

@@ -17,7 +17,7 @@ FIN: Final = b""
 
 
 class MemoryTransport(asyncio.Transport):
-    """Hand over what a protocol writes, and hand it what arrives, in the manner of asyncio's own.
+    """Hand over what a protocol writes, and hand it what arrives, like asyncio's own.
 
     Each arrival is one callback of the event loop. What is written goes to the peer at once,
     except while the peer does not read: then the buffers are full.

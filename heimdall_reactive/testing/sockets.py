@@ -111,7 +111,7 @@ class Side(asyncio.Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the other side has sent a FIN, or the socket is lost."""
+        """Whether the peer has sent a FIN, or the socket is lost."""
         return self._eof
 
     def hold(self, held: bool = True) -> None:
@@ -140,7 +140,7 @@ class Side(asyncio.Protocol):
         await self._room.wait()
 
     async def discard(self, hold: bool = False) -> None:
-        """Read until the other side ends, and forget what it sends; stay open even then to hold."""
+        """Read until the peer ends, and forget what it sends; stay open even then to hold."""
         while await self.read() is not None:
             pass
         if hold:
@@ -152,7 +152,7 @@ class Side(asyncio.Protocol):
             return
         self._finished = True
         if self.transport.can_write_eof():
-            with contextlib.suppress(OSError):  # the other side has reset it: the loop will tell
+            with contextlib.suppress(OSError):  # the peer has reset it: the loop will tell
                 self.transport.write_eof()
         else:
             self.transport.close()

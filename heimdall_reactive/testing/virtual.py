@@ -221,8 +221,8 @@ def run(
 
     Args:
         main: the test: a coroutine function, or a coroutine.
-        timeout: virtual seconds that it may take; None forever. A connected store pings for
-            ever, so this, and not `Deadlock`, ends a test that waits in vain beside one.
+        timeout: virtual seconds that it may take; None forever. A connected store pings
+            forever, so this, and not `Deadlock`, ends a test that waits without success beside one.
         grace: real seconds that a thread is waited for, see `VirtualTimeLoop`.
 
     Returns:

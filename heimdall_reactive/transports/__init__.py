@@ -36,7 +36,7 @@ class Receiver(Protocol):
 
 
 class Wire(Protocol):
-    """One open connection. Not thread-safe: it belongs to the event loop that dialled it."""
+    """One open connection. Not thread-safe: it belongs to the event loop that opened it."""
 
     @property
     def writable(self) -> bool:
@@ -60,7 +60,7 @@ class Wire(Protocol):
         """Send one message; only while `writable`, but for a `LaterFrame`."""
 
     def end(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake; `on_closed` follows within the close time-out."""
+        """Begin the closing handshake; `on_closed` follows within the close timeout."""
 
     def fail(self, code: int, reason: str) -> None:
         """Fail the connection (RFC 6455 section 7.1.7): close with the code, await no answer."""
@@ -79,7 +79,7 @@ class Wire(Protocol):
         """
 
     def hold(self, on: bool) -> None:
-        """Stop reading, or read on; silence meanwhile is not a sign of death."""
+        """Stop reading, or read on; silence in that time is not a sign of death."""
 
     def kill(self) -> None:
         """Drop the socket at once; nothing is pushed any more."""

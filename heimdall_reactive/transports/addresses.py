@@ -174,7 +174,7 @@ async def open_socket(
 ) -> socket.socket:
     """Connect to the first address of a host that answers (RFC 8305, "Happy Eyeballs").
 
-    `loop.create_connection` has the same, but that of uvloop has not, and it tells of one address
+    `loop.create_connection` has the same, but that of uvloop has not, and it reports one address
     only when all of them fail.
 
     Args:

@@ -1,7 +1,7 @@
 """Let a socket hear nothing, so that its host acknowledges nothing: for faults of tests (Linux).
 
 Where the kernel does not let us, `taken.py` is told that the acknowledgements of a peer in this
-process mean nothing. On other platforms nothing changes: there nobody tells of acknowledgements.
+process mean nothing. On other platforms nothing changes: there nobody reports acknowledgements.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def translate(error: Exception, url: str, missing: str) -> Exception:
 
     Args:
         error: what it raised.
-        url: what was dialled; it is shown without its secrets.
+        url: of the attempt; it is shown without its secrets.
         missing: what had not come when the time was over.
     """
     match error:
@@ -61,7 +61,7 @@ def translate(error: Exception, url: str, missing: str) -> Exception:
         case _:
             return at(
                 url,
-                ConfigurationError(f"dialling raised {type(error).__name__}; check the options"),
+                ConfigurationError(f"connecting raised {type(error).__name__}; check the options"),
             )
 
 

@@ -54,7 +54,7 @@ class Inflater:
 
         Raises:
             TooBig: it is larger than the limit; it was inflated no further than that.
-            zlib.error: it is no compressed message.
+            zlib.error: it is not a compressed message.
         """
         extension = self._extension
         if extension.remote_no_context_takeover:

@@ -1,13 +1,13 @@
-"""`Pinger`: protocol pings of one wire, what they tell of its peer, and what they prove.
+"""`Pinger`: protocol pings of one wire, what they reveal of its peer, and what they prove.
 
 A pong tells three things: the round trip, that the peer lives, and that it has all that was written
 before its ping. So the pings of the keep-alive and those that somebody waits for as a proof are the
-same, and one is under way at most. Only the keep-alive judges: a proof that comes late is no loss.
+same, and one is under way at most. Only the keep-alive judges: a late proof is not a loss.
 
 Many servers answer no ping while their handler does not receive. What tells them from a dead peer
 is that their host acknowledges what we write. So where all is acknowledged and the pong is still to
 come, an unsolicited pong goes out (RFC 6455 section 5.5.3: "a unidirectional heartbeat"), which
-asks for no answer, and the time-out starts again with it.
+asks for no answer, and the timeout starts again with it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Pinged(Protocol):
 
 
 class Watcher(Protocol):
-    """What is told of pings and pongs."""
+    """What is notified of pings and pongs."""
 
     def on_ping(self) -> None:
         """Note what was written so far: the pong of this ping proves that."""
@@ -119,7 +119,7 @@ class Pinger:
             self._judge(timeout)
 
     def prove(self, *, last: bool = False) -> None:
-        """Ping now, unless one is under way; a pong that does not come is no loss by itself.
+        """Ping now, unless one is under way; a pong that does not come is not a loss by itself.
 
         Args:
             last: also where one is under way, which this one takes the place of.
@@ -168,7 +168,7 @@ class Pinger:
     def _judge(self, patience: float) -> None:
         self._judged_from = now = self._loop.time()
         self._taken = self._wire.taken()[0]
-        # A peer that dies behind its acknowledgement is to be found within interval + time-out.
+        # A peer that dies behind its acknowledgement is to be found within interval + timeout.
         first = patience if self._interval is None else min(patience, self._interval)
         self._set_timer(now + first, self._look, patience)
 
@@ -181,7 +181,7 @@ class Pinger:
         self._timer = None if call is None else call_at(self._loop, when, call, *args)
 
     def _look(self, patience: float) -> None:
-        """Give the peer the time-out again from its last sign of life, whatever that was.
+        """Give the peer the timeout again from its last sign of life, whatever that was.
 
         Any byte of it is one, and so is that it has taken bytes of ours: it may be slow. Where it
         has taken all of them, only another byte can tell.

@@ -53,7 +53,7 @@ class Splitter:
     whole frames, or what there is of one, so that both agree where the next one begins.
 
     Args:
-        outlets: where what is no plain message goes.
+        outlets: where what is not a plain message goes.
         limit: bytes of the largest payload that may take the short way.
         packed: bytes of the largest compressed one; -1 where nothing may be compressed.
 
@@ -151,7 +151,7 @@ class Splitter:
                 except BaseException:  # an interruption: the other frames are still to come
                     self._left = data[stop:]
                     raise
-                if self._owed:  # stopped meanwhile
+                if self._owed:  # stopped by now
                     self._parse(data[stop:])
                     return
             else:

@@ -79,7 +79,7 @@ def left_in_tls(transport: asyncio.Transport) -> bytes:
     """Return what TLS holds at the end of a connection and has not handed on.
 
     Where the peer ends TCP without a goodbye of TLS while nothing is read, uvloop 0.23 drops that;
-    the event loops of asyncio hand it on before they tell of the end.
+    the event loops of asyncio hand it on before they report the end.
     """
     tls: Any = transport.get_extra_info("ssl_object")
     parts: list[bytes] = []

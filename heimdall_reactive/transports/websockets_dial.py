@@ -120,7 +120,7 @@ class Dialler(connect):
         **rest: see `connect`.
 
     Attributes:
-        missing: what has not come yet, for the words of a time-out.
+        missing: what has not come yet, for the words of a timeout.
     """
 
     missing = "no answer to the opening handshake"

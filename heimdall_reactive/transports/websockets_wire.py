@@ -189,11 +189,11 @@ class WebSocketsWire(ReadingConnection):
         """End with the peer's close frame, which ours has answered: nothing comes behind it.
 
         The server is to close the socket (RFC 6455 section 7.1.1), but some take their time, and a
-        store must not look connected meanwhile.
+        store must not look connected until then.
         """
         self._expect_end()
         # Before the report: who waits for the end finds the socket closed. `close` would wait for
-        # a peer that reads nothing, and with TLS for its goodbye once more.
+        # a peer that reads nothing, and with TLS for its goodbye again.
         self.transport.abort()
         self._report_closed()
 

@@ -87,7 +87,7 @@ def test_what_makes_no_websocket_url_is_refused_without_its_secrets(endpoint: st
 def test_an_endpoint_may_be_as_long_as_servers_take_and_a_refusal_says_what_to_give() -> None:
     longest = f"{BASE}/".ljust(MAX_URL, "x")
     assert resolve_endpoint(longest, BASE) == longest
-    advice = "; give a path such as '/v1/ws', or a whole ws:// or wss:// URL"
+    advice = "; give a path such as '/v1/ws', or a full ws:// or wss:// URL"
     for wrong in (longest + "x", "ws://[::1", "ftp://h.example/"):
         with pytest.raises(InvalidEndpoint) as caught:
             resolve_endpoint(wrong, BASE)

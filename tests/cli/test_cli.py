@@ -99,7 +99,7 @@ def user_url(server: DevServer) -> str:
 
 
 @pytest.mark.leaky
-def test_demo_tells_its_story_in_plain_lines_and_heals() -> None:
+def test_demo_tells_its_story_in_plain_lines_and_reconnects() -> None:
     with started("demo", "--seconds", "4") as run:
         code, out, err = run.end()
     assert (code, err) == (0, "")
@@ -116,7 +116,7 @@ def test_demo_tells_its_story_in_plain_lines_and_heals() -> None:
         assert seen in story
     assert "0 lost" in summary
     assert re.search(r"sends +[1-9]\d* delivered, \d+ in doubt", summary)
-    assert "8 of 8 chapters, healed every time" in summary
+    assert "8 of 8 chapters, reconnected every time" in summary
 
 
 @pytest.mark.leaky
@@ -158,20 +158,20 @@ def in_terminal(command: list[str]) -> tuple[int, str]:
         try:
             while data := os.read(ours, 65_536):
                 written += data
-        except OSError:  # how Linux tells that the other side has closed
+        except OSError:  # how Linux tells that the peer has closed
             pass
         os.close(ours)
     return process.returncode, written.decode()
 
 
-def test_demo_admits_that_it_did_not_heal_as_told(
+def test_demo_admits_that_it_did_not_reconnect(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = CHAPTERS[0]
     other = Chapter(first.title, first.text, first.length, first.act, lambda seen: False)
     monkeypatch.setattr(demo_module, "CHAPTERS", (other,))
     assert main(["demo", "--seconds", "0.5"]) == 1
-    assert "0 of 1 chapters, not as told: connect: the store went another way" in (
+    assert "0 of 1 chapters, unexpected: connect: the store did something else" in (
         capsys.readouterr().out
     )
 
@@ -462,9 +462,9 @@ def test_signals_end_a_command_cleanly(
         (["watch", "/x", "--token", " "], "the access token is empty"),
         (["watch", "/x", "--count", "0"], "'0' is not a number above 0"),
         (["demo", "--seconds", "nan"], "'nan' is not a number of seconds"),
-        (["replay", "x", "--speed", "0"], "'0' is no speed"),
+        (["replay", "x", "--speed", "0"], "'0' is not a speed"),
         (["replay", "x", "--speed", "2", "--instant"], "not allowed with"),
-        (["serve", "--port", "65536"], "'65536' is no port"),
+        (["serve", "--port", "65536"], "'65536' is not a port"),
         (["serve", "--script", "1 explode"], "unknown command 'explode'"),
         (["serve", "--script", "@/does/not/exist"], "cannot read '/does/not/exist'"),
     ],
@@ -490,10 +490,10 @@ def test_failures_are_one_line_and_code_1(
             (["send", server.url + "/nothing", "x", *DEMO], "HTTP 404"),
             (["send", user_url(server), "x", "--token", "w-r-o-n-g"], "HTTP 401"),
             (["watch", user_url(server), "--json", "--token", "w-r-o-n-g"], "HTTP 401"),
-            (["watch", "ws://example.org/", "--token", "w-r-o-n-g"], "in clear"),
+            (["watch", "ws://example.org/", "--token", "w-r-o-n-g"], "unencrypted"),
             (["record", user_url(server), "/does/not/exist"], "cannot write '/does/not/exist'"),
             (["replay", "/does/not/exist"], "cannot read '/does/not/exist'"),
-            (["replay", __file__], "line 1 of the recording: this is no recording"),
+            (["replay", __file__], "line 1 of the recording: this is not a recording"),
             (["serve", "--port", str(server.port)], "cannot listen on"),
             (["demo", "--port", str(server.port)], "cannot listen on"),
         ):

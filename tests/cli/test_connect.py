@@ -137,7 +137,7 @@ async def test_a_message_that_nothing_proves_is_in_doubt() -> None:
         code, _, err = await piped(b"a\n", "connect", url, "-q")
     assert code == 3
     assert err == (
-        "heimdall-reactive: error: in doubt: nothing proves that the server has all that was sent\n"
+        "heimdall-reactive: error: in doubt: nothing proves that the server received everything\n"
     )
 
 
@@ -283,7 +283,7 @@ class Terminal:
         while wanted.encode() not in self.seen:
             try:
                 data = os.read(self.fd, 65_536)
-            except OSError:  # how Linux tells that the other side has closed
+            except OSError:  # how Linux tells that the peer has closed
                 data = b""
             if not data:
                 pytest.fail(f"ended without {wanted!r}: {self.seen!r}")
@@ -295,7 +295,7 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end, for a program waits until its terminal has taken all."""
-        with suppress(OSError):  # how Linux tells that the other side has closed
+        with suppress(OSError):  # how Linux tells that the peer has closed
             while os.read(self.fd, 65_536):
                 pass
         return self.process.wait(LIMIT)

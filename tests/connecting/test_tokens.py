@@ -356,7 +356,7 @@ def test_other_credentials_do_not_travel_in_clear_either(
     with pytest.raises(InsecureToken) as caught:
         place(url, None, headers, StoreOptions())
     assert str(caught.value) == (
-        f"the {what} would be sent in clear; use a wss:// endpoint, "
+        f"the {what} would be sent unencrypted; use a wss:// endpoint, "
         f"or allow_insecure_token=True where the network is trusted ({redact(url)})"
     )
     assert place(url, None, headers, StoreOptions(allow_insecure_token=True)).url == url

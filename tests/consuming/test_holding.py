@@ -50,7 +50,7 @@ async def test_it_is_held_back_for_some_seconds_at_most_and_then_the_oldest_goes
         await asyncio.sleep(1)
         assert fast == list(range(10))  # nobody else waits for it forever
         assert slow.stats.dropped == 7
-        assert store.state.value.session == 1  # its pings had no answer meanwhile
+        assert store.state.value.session == 1  # its pings had no answer in that time
         rest = [await anext(slow) for _ in range(3)]
         assert rest == [7, 8, 9]
         link.send(10)  # it has room again

@@ -286,7 +286,7 @@ async def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
         TimeoutError: it did not become true.
     """
     async with asyncio.timeout(timeout):
-        while not condition():  # noqa: ASYNC110 - no event tells of it
+        while not condition():  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0.01)
 
 

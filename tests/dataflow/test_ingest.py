@@ -359,7 +359,7 @@ def _ingest_of(*feeds: Feed, **options: Any) -> Callable[[], Ingest]:
         (_ingest_of(Feed(endpoint="/a"), Feed(endpoint="/b")), "2 feeds have the channel 'feed'"),
         (_ingest_of(Feed(endpoint="/", single=True)), "replicas=1"),
         (_ingest_of(Feed(endpoint="/"), partitions=4), "give replicas="),
-        (_ingest_of(Feed(endpoint="/"), name="a.b"), "no name of a copy"),
+        (_ingest_of(Feed(endpoint="/"), name="a.b"), "not a name of a copy"),
     ],
 )
 def test_what_can_not_work_together_is_refused(make: Callable[[], Ingest], complaint: str) -> None:
@@ -462,7 +462,7 @@ def test_the_command_writes_and_prints_counters(
 
     run(main)
     first, *rest = capsys.readouterr().out.splitlines()
-    assert f"writes into {stream}" in first
+    assert f"writes to {stream}" in first
     assert "written" in rest[-1]
     assert rest[-1].endswith("waiting 0")
 

@@ -177,7 +177,7 @@ async def test_copies_with_other_times_are_refused(
 
 @pytest.mark.parametrize("name", ["", "a.b", "a b", "x" * 65])
 def test_names_that_can_not_stand_in_a_key_are_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="no name of a copy"):
+    with pytest.raises(ConfigurationError, match="not a name of a copy"):
         Leases(Nowhere(), name, PARTITIONS)  # type: ignore[arg-type]
 
 

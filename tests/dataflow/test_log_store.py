@@ -379,7 +379,7 @@ async def test_what_is_sent_again_is_in_the_log_once(log_server: NatsServer) -> 
         await store.wait_connected(5)
         proxy.deaf = True
         receipt = store.send({"n": 1})
-        while await one.log.last("a", "out") is None:  # noqa: ASYNC110 - no event tells of it
+        while await one.log.last("a", "out") is None:  # noqa: ASYNC110 - no event reports it
             await asyncio.sleep(0.01)
         proxy.deaf = False
         proxy.cut()

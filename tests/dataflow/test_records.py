@@ -67,7 +67,7 @@ def test_a_record_of_another_program_can_be_read() -> None:
 
 @pytest.mark.parametrize("name", ["T", "T.in", "T.what.a"])
 def test_other_subjects_are_none_of_a_record(name: str) -> None:
-    with pytest.raises(ValueError, match="no subject of a record"):
+    with pytest.raises(ValueError, match="not a subject of a record"):
         read_record(name, b"")
 
 

@@ -58,7 +58,7 @@ class Outcome:
     Attributes:
         folder: where its files are.
         taken: what the peer has got.
-        tokens: with which it was dialled.
+        tokens: with which it was connected to.
         killed: the process of the executor that was killed, and that of the driver.
         report: what the further jobs have found.
         kept: records of kind `out` in the log at the end, of two channels.

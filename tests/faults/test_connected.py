@@ -1,4 +1,4 @@
-"""The fault matrix, second half: what may befall an open connection, met once over real sockets."""
+"""The fault matrix, second half: what may happen to an open connection, over real sockets."""
 
 from __future__ import annotations
 

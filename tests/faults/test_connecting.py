@@ -1,4 +1,4 @@
-"""The fault matrix, first half: what may befall an attempt, met once over real sockets."""
+"""The fault matrix, first half: what may happen to an attempt, met once over real sockets."""
 
 from __future__ import annotations
 

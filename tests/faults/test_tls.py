@@ -71,7 +71,7 @@ async def test_a_peer_that_answers_no_ping_is_told_from_one_that_is_gone_within_
             link = await peer.accepted(8)
             link.mute_pong()
             await on.settles("connecting>connected")
-            with pytest.raises(WaitTimeout):  # three times the time-out
+            with pytest.raises(WaitTimeout):  # three times the timeout
                 await on.store.wait_for(lambda state: not state.is_connected, 1.0)
             await on.converses()
             proxy.now(BlackHole())

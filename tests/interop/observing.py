@@ -278,7 +278,7 @@ async def _too_big(stage: Stage) -> str:
 
 
 async def _reads_nothing(stage: Stage) -> str:
-    """Keep a connection to a handler that only pushes, with a time-out that passes five times."""
+    """Keep a connection to a handler that only pushes, with a timeout that passes five times."""
     if stage.server.talk != "plain":
         return "-"
     async with stage.store("push", ping_interval=0.2, ping_timeout=0.3) as store:

@@ -88,7 +88,7 @@ async def test_a_handler_that_does_not_read_is_waited_for_and_not_cut(serving: S
         await store.wait_connected(5)
         receipts = [store.send(f'"{n}"') for n in range(3)]
         with pytest.raises(WaitTimeout):
-            await receipts[-1].delivered(1.0)  # five times the ping time-out
+            await receipts[-1].delivered(1.0)  # five times the ping timeout
         assert store.connected
         assert store.state.value.session == 1
         handler.reads.set()

@@ -31,7 +31,7 @@ async def test_a_program_that_hangs_is_found_by_a_heartbeat_only(name: str, tmp_
             state = await beating.wait_for(lambda state: not state.is_connected, LIMIT)
             assert state.close is not None
             assert state.close.reason == "heartbeat timeout"
-            with pytest.raises(WaitTimeout):  # three times the time-out
+            with pytest.raises(WaitTimeout):  # three times the timeout
                 await pinging.wait_for(lambda state: not state.is_connected, 1.0)
             stage.parts[-1].tell(signal.SIGCONT)
             assert await stage.speech.echo(pinging, "after")

@@ -97,7 +97,7 @@ class Service:
         return True
 
     async def fire(self, data: Any, lost: bool = False) -> None:
-        """Tell of an event, or keep it for a client that is away."""
+        """Report an event, or keep it for a client that is away."""
         await self.dispatch("EVENT", data, lost)
 
     async def dispatch(self, name: str, data: Any, lost: bool = False) -> None:

@@ -80,7 +80,7 @@ class Server:
         await self.say(join_ref, ref, topic, "phx_reply", payload)
 
     async def fire(self, topic: str, number: int) -> None:
-        """Send as a broadcast does, without references, and once more of a join that is over."""
+        """Send as a broadcast does, without references, and again of a join that is over."""
         await self.say("0", None, topic, "stale", {})
         await self.say(None, None, topic, "new", {"number": number})
 

@@ -236,7 +236,7 @@ def test_a_signal_between_two_observers_freezes_nothing(many: bool) -> None:
 
 
 def cross_subscribing(first: Ours | Stock, second: Ours | Stock) -> bool:
-    """Two threads subscribe, and emit on each other's subject in the replay; tell of deadlock."""
+    """Two threads subscribe, and emit on each other's subject in the replay; report deadlock."""
     both = threading.Barrier(2)
 
     def subscribe(mine: Ours | Stock, other: Ours | Stock) -> None:

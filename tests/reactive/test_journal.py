@@ -1,4 +1,4 @@
-"""What a store tells of itself: the journal, the counters as an observable, the log."""
+"""What a store reports about itself: the journal, the counters as an observable, the log."""
 
 from __future__ import annotations
 
@@ -349,7 +349,7 @@ def test_a_store_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture)
                 (await peer.accepted()).close(code, "")
                 await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
 
-    run_virtual(main)  # a goodbye that the program has a rule for is no failure
+    run_virtual(main)  # a goodbye that the program has a rule for is not a failure
     text = "the connection ended with code 1012; connect() connects again"
     assert told(caplog) == [("WARNING", f"ws://localhost/v1/ws: ended: {text}")]
 

@@ -236,7 +236,7 @@ def test_equal_messages_in_a_row_are_all_kept() -> None:
 
 
 class Array:
-    """Its == is no bool, as with arrays."""
+    """Its == is not a bool, as with arrays."""
 
     def __init__(self, *items: int) -> None:
         self.items = items
@@ -266,7 +266,7 @@ def test_a_selection_of_arrays_is_reported_and_not_fatal() -> None:
         ("the truth value of an array is ambiguous", "select")
     ]
     assert chosen.value is first
-    assert move(chosen, 3) == []  # Array(1) == 3 is no bool either
+    assert move(chosen, 3) == []  # Array(1) == 3 is not a bool either
     assert len(REPORTS) == 2
 
 

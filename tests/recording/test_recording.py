@@ -300,7 +300,7 @@ def test_a_store_is_recorded_from_the_middle_of_a_session(tmp_path: Path) -> Non
             way = session._decode, session.write
             async with record(store, path):
                 seen = watch(store)
-                await message(store, link, "meanwhile")
+                await message(store, link, "in between")
                 await store.send("up")
             assert (session._decode, session.write) == way
             await message(store, link, "after")
@@ -309,7 +309,7 @@ def test_a_store_is_recorded_from_the_middle_of_a_session(tmp_path: Path) -> Non
         assert (first["status"], first["session"]) == ("connected", 1)
         assert [line["text"] for line in events(path, "sent")] == ["up"]
         again = await played(path)
-        assert [value for name, value in again if name == "messages"] == ["meanwhile"]
+        assert [value for name, value in again if name == "messages"] == ["in between"]
         assert again[0] == seen[0]
 
     run(main)
@@ -603,10 +603,10 @@ STATE = write_entry(RecordingEntry(0.0, "state", UP), str)
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "line 1 of the recording: this is no recording of heimdall-reactive"),
-        (b"\x80\n", "line 1 of the recording: this is no recording of heimdall-reactive"),
-        (b"[" * 100_000, "line 1 of the recording: this is no recording of heimdall-reactive"),
-        (b"{}\n", "line 1 of the recording: this is no recording of heimdall-reactive"),
+        (b"", "line 1 of the recording: this is not a recording of heimdall-reactive"),
+        (b"\x80\n", "line 1 of the recording: this is not a recording of heimdall-reactive"),
+        (b"[" * 100_000, "line 1 of the recording: this is not a recording of heimdall-reactive"),
+        (b"{}\n", "line 1 of the recording: this is not a recording of heimdall-reactive"),
         (NEWER, f"line 1 of the recording: {NEWEST}"),
         (
             HEAD.replace(b'"endpoint":"ws://peer/"', b'"endpoint":1'),
@@ -632,7 +632,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes, text: s
         (b"7", "not a JSON object"),
         (b'{"event": "end"}', "'t' is not int or float"),
         (b'{"t": true, "event": "end"}', "'t' is not int or float"),
-        (b'{"t": 1, "event": "bang"}', "'bang' is no event"),
+        (b'{"t": 1, "event": "bang"}', "'bang' is not an event"),
         (b'{"t": 1, "event": "received"}', "'binary' is not str"),
         (b'{"t": 1, "event": "received", "binary": "%"}', "Only base64 data is allowed"),
         (STATE.strip().replace(b'"connected"', b'"up"'), "'up' is not a valid Status"),

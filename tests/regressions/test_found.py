@@ -100,7 +100,7 @@ async def test_disconnect_of_a_closed_store_changes_nothing() -> None:
 
 
 async def sent_as(peer: ScriptedPeer) -> list[tuple[str | None, list[Any]]]:
-    """Return what each link received, with the token that it was dialled with."""
+    """Return what each link received, with the token of its upgrade."""
     await loop().idle()
     return [(dial.token, link.received) for dial, link in zip(peer.dials, peer.links, strict=True)]
 
@@ -235,7 +235,7 @@ async def test_a_session_that_ends_at_its_announcement_has_no_heartbeat() -> Non
         store.is_connected.subscribe(lambda up: store.disconnect() if up else None)
         store.connect()
         await store.wait_for(lambda s: s.status is END)
-        assert loop().time() == 10  # the close time-out, not the heartbeat's
+        assert loop().time() == 10  # the close timeout, not the heartbeat's
 
 
 def test_an_event_loop_that_ends_is_forgotten_with_its_stores() -> None:

@@ -99,7 +99,7 @@ def listening() -> Iterator[Heard]:
 
 
 def talkative(heard: Heard) -> None:
-    """Let the running loop log every callback with its arguments, and tell of orphaned errors."""
+    """Let the running loop log every callback with its arguments, and report orphaned errors."""
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0.0

@@ -106,5 +106,5 @@ FAULTS: dict[str, Any] = {
     "too big": Garbage(build_frame(TEXT, ECHO, length=2**40)),
     "long ping": Garbage(build_frame(9, ECHO * 10)),
 }
-# Only a time-out ends these; it must leave a loaded machine the time to send its request.
+# Only a timeout ends these; it must leave a loaded machine the time to send its request.
 SILENT = ("no answer", "endless header", "cut frame")

@@ -78,7 +78,7 @@ def test_a_fault_brings_no_secret_to_light(fault: str) -> None:
                 await asyncio.gather(*ends)
                 if not fault.endswith("in the handshake"):
                     sent = [any(f.encode() in d.request for f in FORMS) for d in peer.dials]
-                    assert sum(sent) >= len(WAYS) - 1  # a first message is no part of a request
+                    assert sum(sent) >= len(WAYS) - 1  # a first message is not part of a request
                 assert CANARY not in repr([*peer.dials, *peer.links])
 
         run(main)

@@ -140,7 +140,7 @@ async def test_t10_the_next_attempt_goes_to_the_configured_url() -> None:
         assert peer.dials[2].token == CANARY
 
 
-# T11 and T12: who is on the other side
+# T11 and T12: who is on the peer
 
 
 def serving(certificate: Path) -> ssl.SSLContext:

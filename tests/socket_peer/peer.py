@@ -48,7 +48,7 @@ class SocketPeer:
             handshake is done.
 
     Attributes:
-        dials: what was dialled, in order.
+        dials: the connection attempts, in order.
         links: the accepted connections, in order.
     """
 

@@ -123,6 +123,8 @@ def check_step(step: SocketStep) -> None:
         ConfigurationError: if it needs a proxy, or an address of its own.
     """
     if not isinstance(step, SocketStep.__args__):
-        raise ConfigurationError(f"{step!r} is no step of a SocketPeer; a FaultProxy may have it")
+        raise ConfigurationError(
+            f"{step!r} is not a step of a SocketPeer; a FaultProxy may have it"
+        )
     if isinstance(step, Placed) and step.after:
         raise ConfigurationError(f"{step!r}: a position needs a FaultProxy in front of the peer")

@@ -58,7 +58,7 @@ def states(world: World) -> None:
 
 
 def links(world: World) -> None:
-    """At most one live link, and the state tells of it."""
+    """At most one live link, and the state reports it."""
     status, live = world.store.state.value.status, world.peer.live
     assert len(live) == (status in LIVE), (status, live)
     assert not live or live[0] is world.peer.links[-1]

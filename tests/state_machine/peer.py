@@ -1,4 +1,4 @@
-"""The far side of the state machine: dials and links, watched on their way to a scripted peer."""
+"""The peer of the state machine: dials and links, watched on their way to a scripted peer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PONG: Final = {"type": "Pong"}
 
 
 class FarSide(Users):
-    """A scripted peer, and what it was dialled for, sent and was sent."""
+    """A scripted peer, the connections it was asked for, what it sent and was sent."""
 
     loop: VirtualTimeLoop
 
@@ -82,9 +82,9 @@ class FarSide(Users):
         options: StoreOptions,
     ) -> Wire:
         """Pass a dial on to the peer, and note what is wrong with it."""
-        self.fault(not self.forbidden, "dialled after disconnect()")
+        self.fault(not self.forbidden, "connected after disconnect()")
         self.fault(self.dialling == 0, "two dials at once")
-        self.fault(not self.peer.live, "dialled beside a live link")
+        self.fault(not self.peer.live, "connected beside a live link")
         bearer = dict(headers).get("Authorization", "").removeprefix("Bearer ")
         label = self.owners[bearer] if bearer else "nobody"
         if self.last_dial not in (None, (label, url)):

@@ -687,7 +687,7 @@ class TestSeam:
                 if "ping_timeout" not in times:  # noqa: B023
                     wire.probe(0.1)
                 assert await sink.ended == CloseInfo(1006, "keepalive ping timeout", "network")
-                assert 0.09 < now() - before < 8  # the usual time-out is 20
+                assert 0.09 < now() - before < 8  # the usual timeout is 20
 
             self.play(world, scene, mute=True, **times)
 

@@ -130,7 +130,7 @@ class Bench:
 
     async def rest(self) -> None:
         """Let the event loop turn until no frame waits."""
-        while self.wire._goes_on:  # noqa: ASYNC110 - nobody is told of it
+        while self.wire._goes_on:  # noqa: ASYNC110 - nobody is notified of it
             await asyncio.sleep(0)
 
     @property

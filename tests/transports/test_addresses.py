@@ -167,7 +167,7 @@ def test_a_worker_reconnects_by_name_after_the_main_thread_has_ended() -> None:
         from websockets.asyncio.server import serve
         from heimdall_reactive import use_websocket
 
-        logging.getLogger("heimdall_reactive").setLevel(logging.ERROR)  # it tells of the drop
+        logging.getLogger("heimdall_reactive").setLevel(logging.ERROR)  # it reports the drop
 
         async def work():
             drop = asyncio.Event()

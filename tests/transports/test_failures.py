@@ -85,7 +85,7 @@ ERRORS: list[tuple[BaseException, type[Exception], str, str]] = [
     (ws.InvalidUpgrade("Upgrade", SECRET), InvalidHandshake, "handshake",
      "the opening handshake failed (InvalidUpgrade); is it a WebSocket server?"),
     (LookupError(SECRET), ConfigurationError, "options",
-     "dialling raised LookupError; check the options"),
+     "connecting raised LookupError; check the options"),
 ]  # fmt: skip
 
 

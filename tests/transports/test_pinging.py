@@ -144,7 +144,7 @@ async def test_without_an_interval_there_are_probes_only() -> None:
 async def test_a_pinger_that_was_stopped_sends_and_loses_nothing(answered: bool) -> None:
     line, told = Line(), list[float]()
     pinger = pinger_of(line, told)
-    if answered:  # the timer is that of the next ping, else that of the time-out
+    if answered:  # the timer is that of the next ping, else that of the timeout
         pinger.on_pong(b"1")
     pinger.stop()
     pinger.on_pong(b"1")
@@ -204,7 +204,7 @@ async def test_a_peer_that_takes_what_we_write_is_not_lost_by_a_late_pong() -> N
 async def test_a_peer_that_acknowledges_and_answers_no_ping_is_asked_by_pongs(
     interval: float | None, pulses: list[float], lost: float
 ) -> None:
-    """One ping is under way, and the host that falls silent is lost within interval + time-out."""
+    """One ping is under way, and the host that falls silent is lost within interval + timeout."""
     line, told = Line(), list[float]()
     line.acknowledges = True
     pinger = pinger_of(line, told, interval)

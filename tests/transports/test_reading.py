@@ -167,7 +167,7 @@ async def test_what_comes_while_frames_wait_comes_behind_them(looks: Looks) -> N
     bench = Bench()
     stream, texts = numbered(500)
     bench.feed(stream[:-3])
-    bench.wire.data_received(stream[-3:] + frame(TEXT, b"last"))  # some loops read once more
+    bench.wire.data_received(stream[-3:] + frame(TEXT, b"last"))  # some loops read again
     await bench.rest()
     assert bench.notes.frames == [*texts, b"last"]
     await bench.end()
@@ -512,6 +512,6 @@ async def test_an_observer_that_ends_the_store_in_a_burst_ends_it_in_order(
             await gone.wait()
         await store.aclose()
         *messages, last = seen
-        # The peer had sent them before it could know: until its close frame, or our time-out.
+        # The peer had sent them before it could know: until its close frame, or our timeout.
         assert messages == [text.decode() for text in texts][: len(messages)]
         assert (last, errors) == ("over", [])

@@ -50,7 +50,7 @@ async def test_what_the_peers_host_has_acknowledged_is_counted() -> None:
         await writer.drain()
         assert len(accepted.recv(1000, socket.MSG_WAITALL)) == 1000
         while (after := taken(writer.transport, 100.0)[0]) == before:  # noqa: ASYNC110
-            await asyncio.sleep(0)  # nobody tells of an acknowledgement
+            await asyncio.sleep(0)  # nobody reports an acknowledgement
         _, at = taken(writer.transport, 100.0)
         assert after - before == 1000
         assert 90.0 < at <= 100.0

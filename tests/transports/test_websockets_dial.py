@@ -1,4 +1,4 @@
-"""What is dialled with, over which sockets, and where redirects lead."""
+"""Which options a dial has, over which sockets it goes, and where redirects lead."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def answer(status: int, **headers: str) -> Response:
     return Response(status, SECRET, fields)
 
 
-# What is dialled with
+# The options of a dial
 
 
 def dialled(url: str = "ws://h.example/", **options: Any) -> dict[str, Any]:

@@ -179,7 +179,7 @@ async def test_what_came_before_the_end_of_a_socket_is_pushed_when_the_wire_star
     burst = frame(TEXT, b"1") + frame(BINARY, b"2", fin=False) + frame(CONT, b"3")
     async with raw_peer(writing(burst)) as url:
         wire: Any = await dial(url, [], None, StoreOptions(compression=None))
-        while not wire._unread:  # noqa: ASYNC110 - nobody is told of it
+        while not wire._unread:  # noqa: ASYNC110 - nobody is notified of it
             await asyncio.sleep(0.001)
         wire.transport.abort()
         await wire.wait_closed()
@@ -298,7 +298,7 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
     async def chatty(reader: Reader, writer: Writer) -> None:
         for _ in range(10):
             writer.write(frame(TEXT, b"1"))
-            await asyncio.sleep(0.1)  # a second in all: longer than the time-out
+            await asyncio.sleep(0.1)  # a second in all: longer than the timeout
         writer.write(frame(TEXT, b"2"))
         await vanish(writer)
 
@@ -314,7 +314,7 @@ async def test_any_byte_of_the_peer_counts_as_a_sign_of_life() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a peer has taken")
 @pytest.mark.parametrize("reads", [True, False])
 async def test_a_peer_that_answers_no_ping_and_takes_what_we_write_lives(reads: bool) -> None:
-    """A server whose handler only pushes; the time-out of the pings passes five times."""
+    """A server whose handler only pushes; the timeout of the pings passes five times."""
     dies = asyncio.Event()
 
     async def push_only(reader: Reader, writer: Writer) -> None:
@@ -377,7 +377,7 @@ async def test_a_slow_observer_does_not_cost_the_connection_its_keep_alive() -> 
         late: list[Any] = []
 
         async def consume() -> None:
-            while len(late) < 40:  # for longer than the time-out
+            while len(late) < 40:  # for longer than the timeout
                 await asyncio.sleep(0.03)
                 late.append(store.last_message.value)
 

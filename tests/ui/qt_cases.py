@@ -174,7 +174,7 @@ def test_owner_is_asked_for() -> None:
     old = type("QLabel", (), {"__module__": "PyQt5.QtWidgets"})()
     with pytest.raises(ConfigurationError, match="PyQt5 is not supported"):
         connect(Subject(), print, old)
-    with pytest.raises(ConfigurationError, match="no method of a QObject"):
+    with pytest.raises(ConfigurationError, match="not a method of a QObject"):
         connect(values, print)
     with pytest.raises(ConfigurationError, match="not Gui"):
         connect(values, print, Gui())

@@ -204,7 +204,7 @@ def test_an_address_that_is_taken_is_one_clear_error(capsys: pytest.CaptureFixtu
 
 @pytest.fixture
 def dashboard() -> Iterator[Shown]:
-    """Run a dashboard of an embedded server, whose stores heal fast."""
+    """Run a dashboard of an embedded server, whose stores reconnect fast."""
     pytest.importorskip("playwright", reason="pip install playwright")
     pytest.importorskip("PIL", reason="pip install pillow")
     if shutil.which("chromium") is None:
@@ -384,7 +384,7 @@ def test_a_burst_leaves_the_page_usable(dashboard: Shown) -> None:
     with opened(dashboard) as tab:
         heart = asyncio.run_coroutine_threadsafe(beat(), dashboard.loop)
         press(tab, f"Burst {BURST:,}")
-        press(tab, "Email change verified")  # meanwhile
+        press(tab, "Email change verified")  # while it is paused
         expect(tab.locator(".chip", has_text="emailChangeVerified")).to_be_visible()
         assert max(c.store.stats.received for c in dashboard.board.connections) < BURST
         expect(tab.get_by_text(f"{BURST:,} messages to each")).to_be_visible(timeout=40_000)

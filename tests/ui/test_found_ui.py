@@ -100,7 +100,7 @@ def test_a_long_setter_is_not_entered_again() -> None:
 def test_a_cancellation_that_a_setter_raises_hurts_nobody_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # It is no `Exception`: it went out of `bind`, or into the loop, whose other calls it cost.
+    # It is not an `Exception`: it went out of `bind`, or into the loop, whose other calls it cost.
     window, subject, shown = QueueHop(), BehaviorSubject(0), list[int]()
 
     def bad(_: int) -> None:

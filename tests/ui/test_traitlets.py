@@ -144,7 +144,7 @@ def test_equal_messages_and_every_message(stage: Stage, loop: Literal["auto", "t
             for n in (5, 5, *range(6, 40)):
                 stage.say(n)
             await until(lambda: counted[-1:] == [39] and each[-1:] == [39])
-            assert each == list(range(5, 40))  # an equal value is no change to traitlets
+            assert each == list(range(5, 40))  # an equal value is not a change to traitlets
             assert counted == [5, 5, *range(6, 40)]
             counted.clear()
             binding = bind(store.last_message, lambda m: counted.append(number(m)), scope(label))

@@ -33,7 +33,7 @@ __all__ = ["Column", "Unfit", "column_of", "columns_of", "text_column"]
 Convert = Callable[[Any], Any]
 
 WHOLE: Final = 1 << 63  # a Spark long is below it
-PRECISION, SCALE = 38, 18  # of a decimal without bounds of its own: what Spark takes at the most
+PRECISION, SCALE = 38, 18  # of a decimal without bounds of its own: what Spark takes at most
 
 
 class Unfit(ValueError):

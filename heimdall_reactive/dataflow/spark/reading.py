@@ -34,7 +34,7 @@ class ReadOptions:
         model: `package.module:Class`, `json`, or empty for Heimdall's messages.
         starting: `earliest`, `latest`, a sequence or a time.
         ending: the same, for a batch job.
-        most: sequences in one batch, at the most; 0 for no bound.
+        most: sequences in one batch, at most; 0 for no bound.
         partitions: parts that are read at the same time.
         by: `channel`, `sequence`, or `auto`.
         strict: whether records that the log has lost end the job.
@@ -110,7 +110,7 @@ def sequence_of(text: str, door: SyncClient, state: LogState) -> int:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
-            f"{text!r} is no offset; give earliest, latest, a sequence or an ISO 8601 time"
+            f"{text!r} is not an offset; give earliest, latest, a sequence or an ISO 8601 time"
         ) from None
     return door.sequence_at(time if time.tzinfo is not None else time.replace(tzinfo=UTC))
 

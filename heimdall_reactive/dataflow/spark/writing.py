@@ -47,7 +47,7 @@ class WriteOptions:
         log: how the log is reached, None where a WebSocket is.
         endpoint: of the WebSocket, a path or a URL.
         secret: where its token is.
-        insecure: whether the token may travel in clear.
+        insecure: whether the token may travel unencrypted.
         ack: field of the peer's answers with the id of what it has, empty where it gives none.
         timeout: seconds without any progress until the task fails.
         window: messages that are under way at a time.
