@@ -94,7 +94,12 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         Args:
             name: as the server knows it, such as `user:42`.
             message_type: what its messages are, any type pydantic can validate; plain JSON without.
+
+        Raises:
+            TypeError: the name is not a str.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"channel() takes the name of a channel, a str, not {name!r}")
         return self._core.channel(self._values, name, message_type)
 
     def request(
@@ -175,8 +180,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             StoreClosed: the store is closed.
         """
         self._life.refuse_closed()
-        if not (code == 1000 or 3000 <= code <= 4999):
-            raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code}")
+        if not (isinstance(code, int) and (code == 1000 or 3000 <= code <= 4999)):
+            raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code!r}")
         self._core.reconnect(code, reason, overlap)
 
     def resubscribe(self, name: str) -> None:

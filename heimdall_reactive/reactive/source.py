@@ -7,14 +7,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from .bus import Bus
 
-__all__ = ["NO_COPY", "Derived", "Hot", "Source", "report_on"]
+__all__ = ["LOOPS", "NO_COPY", "Derived", "Hot", "Source", "report_on"]
 
 T = TypeVar("T")
 # The newest version that an observer has seen otherwise, and the `on_next` of all of them.
@@ -24,10 +24,13 @@ NO_COPY: Final = (
     "a store cannot be pickled or copied: it has a socket, threads and observers; pass its "
     "endpoint and options, and make another with use_websocket() there"
 )
+LOOPS: Final = (
+    "use `async for message in store.stream()`, or `for message in store.iterate()` on a thread "
+    "without an event loop"
+)
 NO_LOOP: Final = (
-    "an observable cannot be looped over or indexed; use `async for message in store.stream()`, or "
-    "`for message in store.iterate()` on a thread without an event loop; `ops.element_at()` takes "
-    "one value by its number"
+    f"an observable cannot be looped over or indexed; {LOOPS}; `ops.element_at()` takes one value "
+    "by its number"
 )
 NEVER: Final = sys.maxsize  # the version that a disposed observer waits for
 NOBODY: Final[Fan] = (0, ())
@@ -299,15 +302,34 @@ class Source(Hot[T]):
         """Subscribe as to any observable.
 
         Raises:
-            TypeError: for a coroutine function, which would be called and never awaited.
+            TypeError: for a coroutine function, which would be called and never awaited, and for
+                what is neither a function nor an observer.
         """
         called = getattr(on_next, "on_next", on_next)
+        if on_next is not None and not callable(called):
+            raise TypeError(f"subscribe() takes a function or an observer, not {on_next!r}")
         if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
             raise TypeError(
                 "a coroutine function cannot observe a subject: nobody would await it; "
                 "use store.on_message() or store.on_each(), which await it"
             )
         return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+
+    if not TYPE_CHECKING:  # checkers would take any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say where the value is that somebody looks for on the subject itself."""
+            hint = "" if name.startswith("_") else self._hint
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}{hint}",
+                name=name, obj=self,
+            )  # fmt: skip
+
+    @property
+    def _hint(self) -> str:
+        return (
+            f"; {self._name!r} is a stream without a value: store.last_message.value is the newest"
+        )
 
     def _changed(self) -> None:
         """Handle a change of the observers; `lock` is held."""

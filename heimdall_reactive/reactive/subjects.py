@@ -130,6 +130,10 @@ class State(Source[T], BehaviorSubject[T]):
         """Refuse: a store's subjects end with the store."""
         self._refuse()
 
+    @property
+    def _hint(self) -> str:
+        return f"; {self._name!r} is a subject, and its value is {self._name}.value"
+
     def _refuse(self) -> NoReturn:
         raise ReadOnlyError(f"{self._name!r} is read-only: its store writes it and close() ends it")
 
