@@ -2,7 +2,7 @@
 
 The table of the options comes from `StoreOptions` and its checks, the values of a store from the
 docstring of its class, and the index from each `__all__`. The code is read, not imported, where a
-module needs a framework.
+module needs a framework. The programs of the cookbook come whole from their files.
 """
 
 from __future__ import annotations
@@ -174,6 +174,7 @@ def index() -> str:
 
 BEGIN: Final = "<!-- made by docs/_reference.py -->\n"
 END: Final = "\n<!-- end -->"
+FILE: Final = re.compile(r"^```python (?P<file>\S+)\n.*?^```$", re.MULTILINE | re.DOTALL)
 MADE: Final = {"options.md": options, "store.md": values, "index.md": index}
 
 
@@ -184,7 +185,15 @@ def pages() -> dict[Path, str]:
         path = DOCS / "reference" / name
         before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
         result[path] = f"{before}{BEGIN}\n{make()}\n{END}{rest.partition(END)[2]}"
+    book = DOCS / "cookbook.md"
+    result[book] = FILE.sub(whole, book.read_text(encoding="utf-8"))
     return result
+
+
+def whole(fence: re.Match[str]) -> str:
+    """Return the fence of a file with all of the file in it."""
+    text = (DOCS.parent / fence["file"]).read_text(encoding="utf-8")
+    return f"```python {fence['file']}\n{text}```"
 
 
 if __name__ == "__main__":
