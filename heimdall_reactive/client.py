@@ -94,6 +94,8 @@ class WebSocketClient(Closable, Generic[T]):
         await self.socket.aclose()
 
     def _attach(self, name: str, source: Observable[E], handler: Handler[E]) -> DisposableBase:
+        if not callable(handler):
+            raise TypeError(f"{name} takes a function, sync or async, not {handler!r}")
         call: Callable[[E], Any] = _with_argument(handler)
         if not _is_async(handler):
             return source.subscribe(call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from reactivex import Observable
 
@@ -19,7 +19,6 @@ from .connecting.tokens import Identity
 from .consuming.consumer_api import ConsumerApi
 from .core import StoreCore
 from .reactive.sampling import every
-from .reactive.source import LOOPS
 from .reactive.subjects import Command, Trigger, not_awaitable
 from .requests import Request
 
@@ -95,7 +94,12 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         Args:
             name: as the server knows it, such as `user:42`.
             message_type: what its messages are, any type pydantic can validate; plain JSON without.
+
+        Raises:
+            TypeError: the name is not a str.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"channel() takes the name of a channel, a str, not {name!r}")
         return self._core.channel(self._values, name, message_type)
 
     def request(
@@ -176,8 +180,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             StoreClosed: the store is closed.
         """
         self._life.refuse_closed()
-        if not (code == 1000 or 3000 <= code <= 4999):
-            raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code}")
+        if not (isinstance(code, int) and (code == 1000 or 3000 <= code <= 4999)):
+            raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code!r}")
         self._core.reconnect(code, reason, overlap)
 
     def resubscribe(self, name: str) -> None:
@@ -211,14 +215,6 @@ class WebSocketStore(Closable, ConsumerApi[In]):
     async def __aenter__(self) -> Self:
         self._life.refuse_closed()
         return self
-
-    def __aiter__(self) -> NoReturn:
-        """Refuse to be looped over.
-
-        Raises:
-            TypeError: it names what can be.
-        """
-        raise TypeError(f"a store cannot be looped over; {LOOPS}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._core.name} {self.state.value.status}>"

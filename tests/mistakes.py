@@ -1,4 +1,4 @@
-"""Forty typical mistakes, and what each of them says: `python -m tests.mistakes` writes the page.
+"""Ninety typical mistakes, and what each of them says: `python -m tests.mistakes` writes the page.
 
 A mistake raises, or returns the error that `state` or `errors` has of it.
 """
@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -34,6 +35,13 @@ LIMIT: Final = 20
 
 
 use_websocket: Any = heimdall_reactive.use_websocket  # type checkers know better
+
+
+class Trade(BaseModel):
+    price: float
+
+
+async def handle_async(message: Any) -> None: ...
 
 
 class Mistake(NamedTuple):
@@ -116,11 +124,6 @@ def _() -> None:
     use_websocket("example.com:8000/ws")
 
 
-@mistake('`use_websocket("ws:/example.com/ws")`')
-def _() -> None:
-    use_websocket("ws:/example.com/ws")
-
-
 @mistake('`use_websocket("wws://example.com")`')
 def _() -> None:
     use_websocket("wws://example.com")
@@ -139,6 +142,16 @@ async def _() -> Exception | None:
 @mistake('`use_websocket("ws://user:secret@example.com:port/")`')
 async def _() -> Exception | None:
     return await failure("ws://user:secret@example.com:port/")
+
+
+@mistake('`use_websocket("wss:/example.com/ws")`')
+def _() -> None:
+    use_websocket("wss:/example.com/ws")
+
+
+@mistake('`ws_config.ws_url = "https://example.com"`')
+def _() -> None:
+    heimdall_reactive.ws_config.ws_url = "https://example.com"
 
 
 # Options
@@ -226,6 +239,41 @@ def _() -> None:
     use_websocket("/ws", message_type={"a": int})
 
 
+@mistake("`message_type=Trade(price=1)`")
+def _() -> None:
+    use_websocket("/ws", message_type=Trade(price=1))
+
+
+@mistake("`reconnect_delay=timedelta(seconds=3)`")
+def _() -> None:
+    use_websocket("/ws", reconnect_delay=timedelta(seconds=3))
+
+
+@mistake("`reconnect_delay=Backoff`")
+def _() -> None:
+    use_websocket("/ws", reconnect_delay=heimdall_reactive.Backoff)
+
+
+@mistake('`reconnect_rules={4409: "stop"}`')
+def _() -> None:
+    use_websocket("/ws", reconnect_rules={4409: "stop"})
+
+
+@mistake('`access_token="secret\\n"`, read from a file')
+async def _() -> Exception | None:
+    return await failure("ws://127.0.0.1:1/ws", access_token="secret\n")
+
+
+@mistake('`access_token="Bearer secret"`')
+async def _() -> Exception | None:
+    return await failure("ws://127.0.0.1:1/ws", access_token="Bearer secret")
+
+
+@mistake('`access_token=""`')
+async def _() -> Exception | None:
+    return await failure("ws://127.0.0.1:1/ws", access_token="")
+
+
 @mistake("`share=True` twice, with other options")
 async def _() -> None:
     same = {"share": True, "immediate": False, "share_linger": 0}
@@ -264,10 +312,17 @@ async def _() -> None:
             pass
 
 
-@mistake("`async for message in store:`")
+@mistake("`for message in store:`")
 async def _() -> None:
     async with idle() as store:
-        async for _message in store:
+        for _message in store:
+            pass
+
+
+@mistake("`for message in store.stream():`")
+async def _() -> None:
+    async with idle() as store:
+        for _message in store.stream():
             pass
 
 
@@ -275,6 +330,24 @@ async def _() -> None:
 async def _() -> None:
     async with idle() as store:
         _ = store.messages.value
+
+
+@mistake("`store.last_message.price`")
+async def _() -> None:
+    async with idle() as store:
+        _ = store.last_message.price
+
+
+@mistake('`store.messages.subscribe("print")`')
+async def _() -> None:
+    async with idle() as store:
+        store.messages.subscribe("print")
+
+
+@mistake("`store.messages.subscribe(async_function)`")
+async def _() -> None:
+    async with idle() as store:
+        store.messages.subscribe(handle_async)
 
 
 @mistake("`if store.is_connected:`")
@@ -322,6 +395,54 @@ async def _() -> None:
         await store.wait_for("connected")
 
 
+@mistake("`store.wait_for(async_function)`")
+async def _() -> None:
+    async with idle() as store:
+        await store.wait_for(handle_async)
+
+
+@mistake('`store.select("status")`')
+async def _() -> None:
+    async with idle() as store:
+        store.select("status")
+
+
+@mistake('`store.observe_on("qt")`')
+async def _() -> None:
+    async with idle() as store:
+        store.observe_on("qt")
+
+
+@mistake("`store.on_each(save, store.messages)`")
+async def _() -> None:
+    async with idle() as store:
+        store.on_each("save", store.messages)
+
+
+@mistake('`store.stream("latest")`')
+async def _() -> None:
+    async with idle() as store:
+        store.stream("latest")
+
+
+@mistake("`store.channel(42)`")
+async def _() -> None:
+    async with idle() as store:
+        store.channel(42)
+
+
+@mistake('`store.request({"op": "time"})`')
+async def _() -> None:
+    async with idle() as store:
+        await store.request({"op": "time"})
+
+
+@mistake('`store.reconnect("bye")`')
+async def _() -> None:
+    async with idle() as store:
+        store.reconnect("bye")
+
+
 @mistake("`store.set_access_token(42)`")
 async def _() -> None:
     async with idle() as store:
@@ -332,6 +453,12 @@ async def _() -> None:
 async def _() -> None:
     async with idle() as store:
         store.send(object())
+
+
+@mistake('`store.send({"price": float("nan")})`')
+async def _() -> None:
+    async with idle() as store:
+        store.send({"price": float("nan")})
 
 
 @mistake("`store.send(...)` while there is no connection, 1,025 times")
@@ -359,12 +486,35 @@ async def _() -> None:
         pass
 
 
-@mistake('`store.on_each("messages", function)`')
+@mistake("`store.connect()` after `store.close()`")
 async def _() -> None:
-    async def function(_: object) -> None: ...
+    store = use_websocket("/ws", immediate=False)
+    await store.aclose()
+    store.connect()
 
+
+@mistake("`store.wait_connected(timeout=5)`, without `await`")
+async def _() -> None:
     async with idle() as store:
-        store.on_each("messages", function)
+        store.wait_connected(timeout=5)
+
+
+@mistake('`store.wait_connected(timeout="5")`')
+async def _() -> None:
+    async with idle() as store:
+        await store.wait_connected(timeout="5")
+
+
+@mistake("`store.send(...).result()` on the event loop")
+async def _() -> None:
+    async with idle() as store:
+        store.send("x").result()
+
+
+@mistake('`create_websocket("/ws", on_message="print")`')
+async def _() -> None:
+    calls: Any = {"on_message": "print"}
+    heimdall_reactive.create_websocket("/ws", immediate=False, **calls)
 
 
 @mistake("`store.wait_connected(timeout=5).result()` on the event loop")
@@ -373,7 +523,7 @@ async def _() -> None:
         store.wait_connected(timeout=5).result()
 
 
-@mistake("`await store.wait_connected(timeout=...)` that times out")
+@mistake("`await store.wait_connected(timeout=0.01)` without a server")
 async def _() -> None:
     async with idle() as store:
         await store.wait_connected(timeout=0.01)
@@ -555,10 +705,6 @@ async def complaint(message: str | bytes, **options: Any) -> Exception:
 @mistake("text that is not JSON, without a `message_type`")
 async def _() -> Exception:
     return await complaint("hello")
-
-
-class Trade(BaseModel):
-    price: float
 
 
 @mistake("JSON that is not the `message_type`")

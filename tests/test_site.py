@@ -16,10 +16,12 @@ import tomllib
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import heimdall_reactive
+from tests.test_surface import STORE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -105,6 +107,26 @@ def all_of(file: Path) -> list[str]:
     return []
 
 
+def loaded(name: str) -> Any:
+    """Return a script of the docs as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_the_index(folder: Path) -> set[str]:
+    """Every link of the index leads to an anchor; return the names it has."""
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'href="([\w-]+\.html)#(heimdall_reactive[\w.]*)"', page))
+    texts = {name: (folder / name).read_text(encoding="utf-8") for name, _ in links}
+    for name, anchor in sorted(links):
+        assert f'id="{anchor}"' in texts[name], f"the index leads to {name}#{anchor}"
+    return {anchor for _, anchor in links}
+
+
 def check_the_pages(site: Path) -> None:
     """Every page has its way from the home page, and loads nothing from elsewhere."""
     reachable = Page((site / "index.html").read_text(encoding="utf-8")).navigation
@@ -124,13 +146,18 @@ def check_the_pages(site: Path) -> None:
 def test_the_site_is_built_strictly_and_is_whole(tmp_path: Path) -> None:
     build(tmp_path)
     check_the_pages(tmp_path)
-    found = documented(tmp_path)
+    found, indexed = documented(tmp_path), check_the_index(tmp_path / "reference")
     assert len(public_names()) > 150
     for module, name in public_names():
         names = {f"{module}.{name}", f"{module}.{name}.{name}"}  # a function in a file of its name
         assert names & found, f"{module}.{name} is in no page of docs/reference"
+        assert names & indexed, f"{module}.{name} is not in the index"
+    for name in sorted(STORE):
+        assert f"heimdall_reactive.WebSocketStore.{name}" in indexed, f"store.{name}"
     index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))
-    assert any(entry["location"].startswith("tutorial") for entry in index["docs"])
+    places = {entry["location"] for entry in index["docs"]}
+    assert any(place.startswith("tutorial") for place in places)
+    assert "reference/store.html#heimdall_reactive.WebSocketStore.select" in places
 
 
 def test_the_table_of_messages_has_the_fields_of_the_models() -> None:
@@ -157,11 +184,7 @@ def test_the_comparison_has_the_figures_of_the_benchmarks() -> None:
 
 
 def test_the_drawings_are_drawn_and_name_what_exists() -> None:
-    spec = importlib.util.spec_from_file_location("_draw", DOCS / "_draw.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("_draw")
     source = "\n".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "heimdall_reactive").rglob("*.py")
     )
@@ -177,12 +200,14 @@ def test_the_drawings_are_drawn_and_name_what_exists() -> None:
 
 
 def test_each_example_of_a_protocol_has_its_page() -> None:
-    spec = importlib.util.spec_from_file_location("_protocols", DOCS / "_protocols.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("_protocols")
     for path, text in module.pages().items():
         assert path.read_text(encoding="utf-8") == text, "run docs/_protocols.py"
     examples = {path.stem for path in (ROOT / "examples" / "protocols").glob("*.py")}
     assert set(module.rows()) == examples - {"__init__", "order_book"}
+
+
+@needs_mkdocs
+def test_what_the_reference_derives_from_the_code_is_current() -> None:
+    for path, text in loaded("_reference").pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run docs/_reference.py"

@@ -856,13 +856,3 @@ async def test_a_store_that_is_closed_cannot_be_entered_and_takes_no_handler() -
     with pytest.raises(StoreClosed):
         store.on_message(take)
     assert [message async for message in store.stream()] == []  # as any observable that has ended
-
-
-async def test_a_stream_names_what_has_a_value_and_is_not_said_to_have_one() -> None:
-    async with use_websocket("ws://127.0.0.1:9", immediate=False) as store:
-        messages: Any = store.messages
-        assert not hasattr(messages, "value")
-        with pytest.raises(AttributeError, match="'messages' has no value, only events"):
-            _ = messages.value
-        with pytest.raises(AttributeError, match="'Stream' object has no attribute 'valeu'"):
-            _ = messages.valeu

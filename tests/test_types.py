@@ -83,7 +83,9 @@ async def test_a_store_is_typed_by_its_messages() -> None:
     assert_type(server, WebSocketStore[ServerMessage])
     prices: list[float] = []
     plain.messages.subscribe(lambda message: prices.append(message["price"]))
-    assert_type(union.wait_connected(), Waiter)
+    waiter = union.wait_for(lambda state: True)
+    assert_type(waiter, Waiter)
+    await waiter
     assert_type(union.connect, Trigger)
     assert_type(union.send, Command[Any, Receipt])
     assert_type(union.is_connected.value, bool)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
+from .exceptions import ConfigurationError
 from .headers import TOKEN
 
 __all__ = [
-    "Check", "instance", "is_count", "is_duration", "is_names", "is_number", "is_place", "is_rate",
-    "is_text", "one_of", "optional", "suggested",
+    "Check", "check_function", "check_timeout", "instance", "is_count", "is_duration", "is_names",
+    "is_number", "is_place", "is_rate", "is_text", "one_of", "optional", "suggested",
 ]  # fmt: skip
 
 Check: TypeAlias = Callable[[Any], bool]
@@ -88,3 +90,30 @@ def suggested(name: str, known: list[str]) -> str:
     snake = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
     meant = [ELSEWHERE[snake]] if snake in ELSEWHERE else get_close_matches(snake, known, 1)
     return f"{name} (did you mean {meant[0]}?)" if meant else name
+
+
+def check_function(function: object, wanted: str) -> None:
+    """Refuse what cannot be called, and what is async where nobody would await it.
+
+    Args:
+        function: what a caller has passed.
+        wanted: who takes what, such as `select() takes a function of the state`.
+
+    Raises:
+        TypeError: it is not a plain function.
+    """
+    if not callable(function):
+        raise TypeError(f"{wanted}, not {function!r}")
+    if inspect.iscoroutinefunction(function):
+        name = getattr(function, "__name__", repr(function))
+        raise TypeError(f"{wanted}; {name} is async, and nobody would await it")
+
+
+def check_timeout(seconds: object) -> None:
+    """Refuse what is not a length of time.
+
+    Raises:
+        ConfigurationError: it is neither None nor a number of 0 or more.
+    """
+    if seconds is not None and not is_number(seconds):
+        raise ConfigurationError(f"timeout must be 0 seconds or more, or None, not {seconds!r}")

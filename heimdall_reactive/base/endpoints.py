@@ -24,17 +24,19 @@ MAX_URL: Final = (
 )
 
 SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-# One slash, or none, where there should be two.
-SLASHES: Final = re.compile(r"(wss?|https?):(/?)(?=[^/])", re.IGNORECASE)
 # `localhost`, an address, or a name with a port.
 HOST: Final = re.compile(
     r"((localhost|\[[0-9a-fA-F:.]+\]|\d+(\.\d+){3})(:\d+)?|[\w-]+(\.[\w-]+)*\.?:\d{2,5})(/|\?|$)"
 )
+# A scheme with a slash or a colon too few.
+MISSPELT: Final = re.compile(r"(wss?|https?)(:/?(?!/)|//)", re.IGNORECASE)
 PROXY_SCHEMES: Final = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 class WsConfig:
     """Where paths lead: the base URL of every endpoint that is not a full URL."""
+
+    __slots__ = ("_ws_url",)  # another name is a mistake
 
     def __init__(self) -> None:
         self._ws_url: str | None = None
@@ -46,6 +48,8 @@ class WsConfig:
 
     @ws_url.setter
     def ws_url(self, value: str | None) -> None:
+        if value:
+            check_endpoint(value)
         self._ws_url = value
 
     def resolve(self, endpoint: str) -> str:
@@ -89,7 +93,8 @@ def check_endpoint(endpoint: str) -> None:
     """Refuse what is certainly a mistake, whatever the base is.
 
     Raises:
-        InvalidEndpoint: another scheme than `ws://` or `wss://`, or a host without a scheme.
+        InvalidEndpoint: another scheme than `ws://` or `wss://`, one that is misspelt, or a host
+            without one.
     """
     if (scheme := SCHEME.match(endpoint)) is not None:
         if scheme[0].lower() not in ("ws://", "wss://"):
@@ -98,12 +103,10 @@ def check_endpoint(endpoint: str) -> None:
                 repr(re.sub("^http", "ws", url)) if url.startswith("http") else "ws:// or wss://"
             )
             raise InvalidEndpoint(f"{url!r} is not a WebSocket URL; say {instead}")
-    elif (slip := SLASHES.match(endpoint)) is not None:
-        url = redact(f"{slip[1]}://{endpoint[slip.end() :]}")
-        raise InvalidEndpoint(
-            f"{url.replace('//', slip[2], 1)!r} is not a WebSocket URL; "
-            f"say {re.sub('^http', 'ws', url)!r}, with two slashes"
-        )
+    elif (scheme := MISSPELT.match(endpoint)) is not None:
+        secure = scheme[1].lower() in ("wss", "https")
+        url = redact(f"{'wss' if secure else 'ws'}://{endpoint[scheme.end() :]}")
+        raise InvalidEndpoint(f"{scheme[0]!r} does not begin a WebSocket URL; say {url!r}")
     elif HOST.match(endpoint):
         host = redact(f"ws://{endpoint}").removeprefix("ws://")
         raise InvalidEndpoint(

@@ -320,6 +320,10 @@ def _is_secret(value: object) -> bool:
     return isinstance(value, secret_str())
 
 
+def _is_policy(value: object) -> bool:
+    return callable(value) and not isinstance(value, type)  # `Backoff` in place of `Backoff()`
+
+
 SECRET: Final = ("access_token", "additional_headers", "proxy", "principal")
 CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "access_token": (lambda value: value is None or callable(value) or _is_secret(value),
@@ -331,7 +335,7 @@ CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "allow_insecure_token": _FLAG,
     "auto_reconnect": _FLAG,
     "reconnect_delay": (
-        lambda value: callable(value) or (is_number(value) and value < float("inf")),
+        lambda value: _is_policy(value) or (is_number(value) and value < float("inf")),
         "seconds of 0 or more, a Backoff, or a callable",
     ),
     "max_reconnect_attempts": (optional(is_number), "0 or more, or None forever"),

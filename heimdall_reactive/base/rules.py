@@ -124,7 +124,7 @@ def _parse(cause: str, action: Action | str) -> _Rule:
         raise ConfigurationError(
             f"reconnect_rules[{cause!r}] must be {', '.join(Action)}, not {action!r}"
         )
-    found = CAUSE.fullmatch(cause)
+    found = CAUSE.fullmatch(cause) if isinstance(cause, str) else None
     if found is not None:
         low, high = int(found[2]), int(found[3] or found[2])
         if low <= high:

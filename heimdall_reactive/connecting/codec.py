@@ -60,6 +60,7 @@ def encode(value: Any) -> Frame:
     Raises:
         EncodeError: where the value has no JSON form, NaN and infinity included (RFC 8259 6).
     """
+    kind = ""
     try:
         if isinstance(value, str):
             return Frame(value.encode(), True)
@@ -67,10 +68,11 @@ def encode(value: Any) -> Frame:
             return Frame(bytes(value), False)
         data = to_json(value, by_alias=True)
         if _may_hold_no_number(data):
+            kind = "NaN or infinity"
             from_json(data, allow_inf_nan=False)
         return Frame(data, True)
     except (ValueError, RecursionError) as error:
-        kind = type(error).__name__
+        kind = kind or type(error).__name__
     # Raised out here: as the context of this one, the cause would keep the value alive.
     raise EncodeError(
         f"a value of type {type(value).__name__} has no JSON form ({kind}); "

@@ -201,9 +201,14 @@ async def ask_token(source: TokenSource, timeout: float, asker: ProviderCalls) -
         raise TokenError("the token provider returned None; return a token, or pass none at all")
     text = token.get_secret_value() if isinstance(token, secret_str()) else token
     if not isinstance(text, str) or not 0 < len(text) <= MAX_TOKEN:
-        raise TokenError(f"an access token must be a str of 1 to {MAX_TOKEN} characters")
+        raise TokenError(
+            f"an access token must be a str of 1 to {MAX_TOKEN} characters; None sends none"
+        )
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise TokenError("the access token has spaces, control or non-ASCII characters")
+        raise TokenError(
+            "the access token has spaces, control or non-ASCII characters; strip() it, and leave "
+            "out 'Bearer'"
+        )
     from heimdall_reactive.base.access_token import AccessToken  # as `secret_str`
 
     if isinstance(token, AccessToken):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from reactivex import Observable
 
+from heimdall_reactive.base.checks import check_function, check_timeout
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.lifecycle import Lifecycle
 from heimdall_reactive.reactive.bus import OnRaised
+from heimdall_reactive.reactive.source import LOOPS
 from heimdall_reactive.reactive.values import Values
 
 from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, ConsumerOverflow
@@ -24,6 +26,11 @@ from .streams import MessageStream
 from .views import StoreView, Viewed
 
 __all__ = ["ConsumerApi"]
+
+HOP: Final = (
+    "observe_on() takes a hop, a function that calls another one over there, such as "
+    "loop_hop(loop) or a QueueHop()"
+)
 
 In = TypeVar("In")
 E = TypeVar("E")
@@ -105,7 +112,7 @@ class ConsumerApi(Viewed[In]):
             name: for `stats`.
 
         Raises:
-            ConfigurationError: `maxsize` or `overflow` cannot work.
+            ConfigurationError: `maxsize`, `overflow` or `timeout` cannot work.
             RuntimeError: this thread runs an event loop, which the iteration would block.
 
         Examples:
@@ -113,6 +120,7 @@ class ConsumerApi(Viewed[In]):
             ...     print(message)
         """
         refuse_on_loop("iterate()", "write `async for message in store.stream()`")
+        check_timeout(timeout)
         buffer = self._buffer_of("iteration", maxsize, overflow, name)
         return MessageIterator(self.messages, buffer, self._buffers, timeout)
 
@@ -171,9 +179,9 @@ class ConsumerApi(Viewed[In]):
             StoreClosed: the store is closed.
             TypeError: the function is not async, or the source not an observable.
         """
-        refuse_sync(async_fn)
         if not isinstance(source, Observable):
-            raise TypeError(f"on_each takes an observable, such as store.gaps, not {source!r:.50}")
+            raise TypeError(f"on_each() takes an observable, such as store.gaps, not {source!r}")
+        refuse_sync(async_fn)
         self._life.refuse_closed()
         buffer: Buffer[E] = Buffer(maxsize, overflow, self._buffers.name("handler", name))
         handler = AsyncHandler(source, async_fn, buffer, concurrency, self._handlers, grace)
@@ -198,11 +206,29 @@ class ConsumerApi(Viewed[In]):
 
         Raises:
             ConfigurationError: `maxsize` or `overflow` cannot work.
+            TypeError: the hop is not a function.
         """
+        check_function(hop, HOP)
         if overflow == "error":
             raise ConfigurationError("overflow of a view must drop messages: a view has no end")
         buffer: Buffer[Any] = Buffer(maxsize, overflow, self._buffers.name("view", name))
         return StoreView(self, hop, buffer, self._buffers)
+
+    def __getitem__(self, key: object) -> NoReturn:
+        """Refuse to be looped over: Python would ask for item after item.
+
+        Raises:
+            TypeError: it names what can be looped over.
+        """
+        raise TypeError(f"a store cannot be looped over or indexed; {LOOPS}")
+
+    def __aiter__(self) -> NoReturn:
+        """Refuse to be looped over.
+
+        Raises:
+            TypeError: it names what can be looped over.
+        """
+        raise TypeError(f"a store cannot be looped over or indexed; {LOOPS}")
 
     def _buffer_of(
         self, kind: str, maxsize: int, overflow: BlockOr, name: str | None

@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, NoReturn, Self, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
@@ -130,6 +130,17 @@ class MessageStream(AsyncIterator[T]):
 
     def __aiter__(self) -> Self:
         return self
+
+    def __getitem__(self, key: object) -> NoReturn:
+        """Refuse a loop without `async`.
+
+        Raises:
+            TypeError: it names what can be looped over so.
+        """
+        raise TypeError(
+            "a stream takes `async for`; without an event loop, write "
+            "`for message in store.iterate()`"
+        )
 
     def __anext__(self) -> Coroutine[Any, Any, T]:
         """Return the next message.

@@ -7,6 +7,7 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from reactivex import Observable
 
+from heimdall_reactive.base.checks import check_function, check_timeout
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.state import ConnectionState, Gap
 
@@ -69,7 +70,12 @@ class Readable(Generic[In]):
         Args:
             selector: a pure function of the state; what it raises later is reported, and the
                 value stays.
+
+        Raises:
+            TypeError: the selector is not a plain function.
         """
+        wanted = "select() takes a function of the state, such as lambda state: state.session"
+        check_function(selector, wanted)
         return self._values.selections.add(selector)
 
     @overload
@@ -121,13 +127,12 @@ class Readable(Generic[In]):
             timeout: seconds, or None for no limit.
 
         Raises:
-            TypeError: the predicate is not a function.
+            TypeError: the predicate is not a plain function.
+            ConfigurationError: the time-out is not a number of seconds.
         """
-        if not callable(predicate):
-            raise TypeError(
-                "wait_for() takes a function of the state, such as "
-                f"lambda state: state.status == 'connected', not {predicate!r}"
-            )
+        wanted = "wait_for() takes a function of the state, such as lambda state: state.session > 1"
+        check_function(predicate, wanted)
+        check_timeout(timeout)
         return Waiter(self.state, self._call, self._values.bus.behind, predicate, timeout)
 
     def wait_connected(self, timeout: float | None = None) -> Waiter:

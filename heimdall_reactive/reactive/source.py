@@ -8,7 +8,7 @@ import threading
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -321,15 +321,34 @@ class Source(Hot[T]):
         """Subscribe as to any observable.
 
         Raises:
-            TypeError: for a coroutine function, which would be called and never awaited.
+            TypeError: for a coroutine function, which would be called and never awaited, and for
+                what is neither a function nor an observer.
         """
         called = getattr(on_next, "on_next", on_next)
+        if on_next is not None and not callable(called):
+            raise TypeError(f"subscribe() takes a function or an observer, not {on_next!r}")
         if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
             raise TypeError(
                 "a coroutine function cannot observe a subject: nobody would await it; "
                 "use store.on_message() or store.on_each(), which await it"
             )
         return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+
+    if not TYPE_CHECKING:  # checkers would take any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say where the value is that somebody looks for on the subject itself."""
+            hint = "" if name.startswith("_") else self._hint
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}{hint}",
+                name=name, obj=self,
+            )  # fmt: skip
+
+    @property
+    def _hint(self) -> str:
+        return (
+            f"; {self._name!r} is a stream without a value: store.last_message.value is the newest"
+        )
 
     def _changed(self) -> None:
         """Handle a change of the observers; `lock` is held."""

@@ -6,7 +6,7 @@ import warnings
 import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, TypeVar
+from typing import Any, Final, Generic, Never, NoReturn, TypeVar
 
 from reactivex import abc
 from reactivex.subject import BehaviorSubject
@@ -49,16 +49,6 @@ class Stream(Source[T]):
     def __init__(self, bus: Bus, name: str, of: State[Any] | None = None) -> None:
         super().__init__(bus, name)
         self._of = of
-
-    if not TYPE_CHECKING:  # every name would be one of its attributes there
-
-        def __getattr__(self, name: str) -> Any:
-            if name == "value":
-                why = "has no value, only events; store.last_message.value is the newest message"
-                raise AttributeError(f"{self._name!r} {why}", name=name, obj=self)
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
-            )
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -139,6 +129,10 @@ class State(Source[T], BehaviorSubject[T]):
     def dispose(self) -> None:
         """Refuse: a store's subjects end with the store."""
         self._refuse()
+
+    @property
+    def _hint(self) -> str:
+        return f"; {self._name!r} is a subject, and its value is {self._name}.value"
 
     def _refuse(self) -> NoReturn:
         raise ReadOnlyError(f"{self._name!r} is read-only: its store writes it and close() ends it")

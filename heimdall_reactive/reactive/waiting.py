@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -25,7 +26,8 @@ Predicate = Callable[[ConnectionState], bool]
 class Waiter:
     """A wait that begins when it is awaited, or when `result()` is called from a thread.
 
-    It ends after all observers of the change that ends it were told.
+    It ends after all observers of the change that ends it were told. One that nobody waits for
+    warns, as a coroutine does that nobody awaits.
 
     Args:
         states: replays the current state to a new observer.
@@ -35,6 +37,8 @@ class Waiter:
         predicate: true for the state that is waited for; what it raises ends the wait.
         timeout: seconds, or None forever.
     """
+
+    _begun = False
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Waiter:
             StoreClosed: the store was closed before it came.
             RuntimeError: called on a thread whose event loop the wait would block.
         """
+        self._begun = True
         refuse_on_loop("result()", "await it")
         limit = self._timeout if timeout is None else timeout
         found, subscription = self._watch()
@@ -74,6 +79,18 @@ class Waiter:
     def __await__(self) -> Generator[Any, None, ConnectionState]:
         return self._wait().__await__()
 
+    def __del__(self) -> None:
+        if not self._begun:
+            warnings.warn(
+                "nobody has waited for the store: write `await store.wait_connected()`, or "
+                "`store.wait_connected().result()` on a thread without an event loop",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: await it, or call result() on a thread>"
+
     async def _wait(self) -> ConnectionState:
         found, subscription = self._watch()
         try:
@@ -85,8 +102,8 @@ class Waiter:
             subscription()
 
     def _watch(self) -> tuple[Future[ConnectionState], Callable[[], None]]:
+        self._begun = True
         found: Future[ConnectionState] = Future()
-
         closed: Exception = StoreClosed("the store was closed before what was waited for came")
 
         def fail(error: Exception) -> None:

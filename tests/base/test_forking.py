@@ -233,6 +233,7 @@ def work():
 fork(work)
 print(queued.state)
 idle.connect()
+pending.result(10)
 print(queued.result(10).attempts, raised(asked.result) == X, seen == [queued])
 idle.close()
 store.close()

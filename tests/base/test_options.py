@@ -417,18 +417,3 @@ def test_the_base_url_is_what_is_set_else_the_environment_else_the_default(
     assert config.ws_url == "wss://env.example"
     monkeypatch.setenv("HEIMDALL_WS_URL", "")
     assert config.ws_url == "ws://localhost:3000"
-
-
-@pytest.mark.parametrize(
-    ("url", "shown", "instead"),
-    [
-        ("ws:/example.com/ws?key=secret", "ws:/example.com/ws", "ws://example.com/ws"),
-        ("wss:example.com", "wss:example.com", "wss://example.com"),
-        ("https:/example.com:8443", "https:/example.com:8443", "wss://example.com:8443"),
-    ],
-)
-def test_a_url_with_one_slash_is_not_taken_for_a_path(url: str, shown: str, instead: str) -> None:
-    with pytest.raises(InvalidEndpoint) as caught:
-        check_endpoint(url)
-    text = f"{shown!r} is not a WebSocket URL; say {instead!r}, with two slashes"
-    assert str(caught.value) == text
