@@ -61,7 +61,7 @@ def drive(root: tk.Tk, live: Market) -> None:
     plot = frame.nametowidget("plot")
     until(root, lambda: any(len(plot.coords(item)) > 6 for item in plot.find_all()))
     frame.nametowidget("drop").invoke()
-    until(root, lambda: status.cget("text").startswith("again in 1 s"))
+    until(root, lambda: status.cget("text").startswith("reconnecting in 1 s"))
     until(root, lambda: box.instate(["disabled"]))
     until(root, lambda: not box.instate(["disabled"]))
     until(root, lambda: status.cget("text") == "connected")
