@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -57,6 +57,10 @@ class Badge:
 
     def __str__(self) -> str:
         return self.text
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        """Show the text in Rich and Textual, without markup: it may quote the server."""
+        yield console.render_str(self.text, markup=False, emoji=False, highlight=False)
 
 
 class Badged(Protocol):
