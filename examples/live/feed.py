@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from heimdall_reactive import Receipt, WebSocketStore, use_websocket
-from heimdall_reactive.bindings import LatestBy, Window, latest_by, window
+from heimdall_reactive.bindings import LatestBy, Series, Window, latest_by, window
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
 ROWS: Final = 200
@@ -55,7 +55,7 @@ class Market:
         self.over = threading.Event()  # the feed sends nothing more
         self.rows: LatestBy[str, Tick] = latest_by(store.messages, lambda tick: tick.symbol)
         self.minute: Window[Tick] = window(
-            store.messages, 60, 600, value=lambda t: t.price if t.symbol == "S000" else None
+            store.messages, 60, 600, value=lambda t: t.price if t.symbol == "S000" else None, gap=2
         )
 
     def add(self, symbol: str) -> Receipt:
@@ -73,6 +73,11 @@ def state_of(rows: dict[str, Tick]) -> dict[str, Any]:
     """Return what a view shows of the rows: their prices, and when the newest was sent."""
     newest = max((tick.sent for tick in rows.values()), default=0.0)
     return {"rows": {key: tick.price for key, tick in rows.items()}, "newest": newest}
+
+
+def for_json(series: Series) -> tuple[list[float], list[float | None]]:
+    """Return the points for a browser: JSON has no NaN, and its plots break a line at null."""
+    return series.x, [None if math.isnan(y) else y for y in series.y]
 
 
 @contextmanager

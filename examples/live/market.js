@@ -53,7 +53,8 @@ function render({ model, el }) {
         if (x.length < 2 || !width) return;
         [canvas.width, canvas.height] = [width * scale, height * scale];
         const pen = canvas.getContext("2d"), [left, top, right, bottom] = [48, 12, width - 8, height - 28];
-        const [low, high, end] = [Math.min(...y), Math.max(...y), x.at(-1)];
+        const seen = y.filter((value) => value !== null);  // null: the line is broken
+        const [low, high, end] = [Math.min(...seen), Math.max(...seen), x.at(-1)];
         const across = (time) => right - (end - time) / 60 * (right - left);
         const down = (value) => bottom - (value - low) / (high - low || 1) * (bottom - top);
         pen.scale(scale, scale);
@@ -71,7 +72,11 @@ function render({ model, el }) {
         pen.strokeStyle = "#3B82F6";
         pen.lineWidth = 1.5;
         pen.beginPath();
-        x.forEach((time, n) => pen.lineTo(across(time), down(y[n])));
+        let broken = true;
+        x.forEach((time, n) => {
+            if (y[n] !== null) pen[broken ? "moveTo" : "lineTo"](across(time), down(y[n]));
+            broken = y[n] === null;
+        });
         pen.stroke();
     }
 

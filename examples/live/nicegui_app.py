@@ -4,7 +4,7 @@ from typing import Any
 
 from nicegui import ui
 
-from examples.live.feed import Market, Tick, market
+from examples.live.feed import Market, Tick, for_json, market
 from heimdall_reactive.bindings import Changes, Series, badge, bind
 from heimdall_reactive.bindings.nicegui import bind_text, scope
 
@@ -52,7 +52,7 @@ def page(live: Market) -> None:
         newest.set_text(str(max((tick.sent for tick in ticks), default=0)))
 
     def show_minute(series: Series) -> None:
-        data: Any = [(x * 1000, y) for x, y in zip(series.x, series.y, strict=True)]
+        data: Any = [(x * 1000, y) for x, y in zip(*for_json(series), strict=True)]
         chart.run_chart_method("setOption", {"series": [{"data": data}]})
 
     bind(live.rows, show_rows, scope(grid))

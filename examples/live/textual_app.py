@@ -1,6 +1,7 @@
 """A live table and a live plot in Textual: `python -m examples.live.textual_app`."""
 
 import sys
+from math import isnan
 
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
@@ -65,9 +66,9 @@ class Live(Bound, App[None]):
     def show_minute(self, series: Series) -> None:
         """Draw the last minute."""
         line = self.query_one(Sparkline)
-        line.data = series.y
-        if series.y:
-            line.border_title = f"S000 from {min(series.y):.2f} to {max(series.y):.2f}"
+        line.data = prices = [y for y in series.y if not isnan(y)]  # it has no axis of time
+        if prices:
+            line.border_title = f"S000 from {min(prices):.2f} to {max(prices):.2f}"
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Send the symbol; it comes back as a row."""

@@ -2,6 +2,7 @@
 
 import sys
 import tkinter as tk
+from math import isnan
 from tkinter import ttk
 
 from examples.fate import Fate
@@ -65,17 +66,23 @@ def window(live: Market) -> tk.Tk:
 
 
 def draw(plot: tk.Canvas, series: Series) -> None:
-    """Draw a line through all points, with the lowest and the highest value beside it."""
+    """Draw a line up to each gap, with the lowest and the highest value beside them."""
     plot.delete("all")
     if len(series.x) < 2:
         return
     width, height = plot.winfo_width() - 72, plot.winfo_height() - 32
-    begin, end, low, high = series.x[0], series.x[-1], min(series.y), max(series.y)
-    points = [
-        (56 + width * (x - begin) / (end - begin), 16 + height * (high - y) / ((high - low) or 1))
-        for x, y in zip(series.x, series.y, strict=True)
-    ]
-    plot.create_line(points, fill="#1565c0", width=2)
+    seen = [y for y in series.y if not isnan(y)]
+    begin, end, low, high = series.x[0], series.x[-1], min(seen), max(seen)
+    lines = [list[float]()]
+    for x, y in zip(series.x, series.y, strict=True):
+        if isnan(y):
+            lines.append([])
+            continue
+        lines[-1].append(56 + width * (x - begin) / (end - begin))
+        lines[-1].append(16 + height * (high - y) / ((high - low) or 1))
+    for line in lines:
+        if len(line) > 2:  # of a lone point there is none
+            plot.create_line(line, fill="#1565c0", width=2)
     for value, y in ((high, 16), (low, 16 + height)):
         plot.create_text(8, y, text=f"{value:.2f}", anchor="w", fill="#455a64")
 

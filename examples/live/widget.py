@@ -5,7 +5,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from examples.live.feed import Market, state_of
+from examples.live.feed import Market, for_json, state_of
 from heimdall_reactive.bindings import badge, bind
 from heimdall_reactive.bindings.frames import WEB_FRAME
 from heimdall_reactive.bindings.traitlets import scope, to_trait
@@ -32,7 +32,7 @@ def view(live: Market) -> MarketView:
                 shown.set_trait(name, value)
 
     bind(live.rows, show_rows, scope(shown), every=WEB_FRAME)
-    to_trait(live.minute, shown, "minute", every=WEB_FRAME)
+    to_trait(live.minute, shown, "minute", select=for_json, every=WEB_FRAME)
     to_trait(badge(live.store), shown, "status", select=str)
     to_trait(badge(live.store), shown, "tone", select=lambda now: now.tone)
     return shown

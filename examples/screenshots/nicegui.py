@@ -26,7 +26,7 @@ def take(path: Path = PICTURE) -> None:
         for text in ("good morning", "is anybody there?", "see you"):
             say(tab, text)
         tab.get_by_role("button", name="drop").click()
-        expect(tab.get_by_text("again in 4 s")).to_be_visible(timeout=10_000)
+        expect(tab.get_by_text("reconnecting in 4 s")).to_be_visible(timeout=10_000)
         tab.screenshot(path=path)
 
 

@@ -64,7 +64,7 @@ async def main() -> None:
                 await tab.get_by_role("button", name="send").click()
                 await tab.get_by_text(text).wait_for()
             await tab.get_by_role("button", name="drop").click()
-            await tab.get_by_text("again in 2 s (attempt 2)").wait_for()
+            await tab.get_by_text("reconnecting in 2 s (attempt 2)").wait_for()
             await tab.wait_for_load_state("networkidle")  # its styles
             await tab.screenshot(path=PICTURE)
 

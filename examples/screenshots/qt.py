@@ -28,7 +28,7 @@ def make(picture: Path = PICTURE, points: int = 60) -> None:
         window.add()
         until(app, lambda: len(live.minute.value.x) > points, 30)
         live.drop()
-        until(app, lambda: "again in 2 s" in window.status.text())
+        until(app, lambda: "reconnecting in 2 s" in window.status.text())
         window.grab().save(str(picture))
         window.close()
         window.deleteLater()

@@ -21,7 +21,7 @@ def take(path: Path = PICTURE) -> None:
         for text in ("good morning", "is anybody there?", "see you"):
             say(tab, text)
         tab.get_by_role("button", name="drop").click()
-        tab.get_by_text("again in 2 s").wait_for()  # looks in each frame of the second
+        tab.get_by_text("reconnecting in 2 s").wait_for()  # looks in each frame of the second
         tab.locator(".v-card").screenshot(path=path)
         browser.close()
 

@@ -33,7 +33,9 @@ async def draw(live: Market) -> str:
         await pilot.press("enter")
         await until(pilot, lambda: len(live.minute.value.x) > POINTS, 30)
         live.drop()
-        await until(pilot, lambda: "again in 2 s" in str(app.query_one("#status", Label).visual))
+        await until(
+            pilot, lambda: "reconnecting in 2 s" in str(app.query_one("#status", Label).visual)
+        )
         return app.export_screenshot(title="python -m examples.live.textual_app")
 
 

@@ -56,7 +56,7 @@ def take(path: Path = PICTURE) -> None:
         box.event_generate("<Return>")
         until(root, lambda: len(live.minute.value.x) > POINTS, 30)
         live.drop()
-        until(root, lambda: "again in 2 s" in status.cget("text"))
+        until(root, lambda: "reconnecting in 2 s" in status.cget("text"))
         plot.update()
         subprocess.run(
             ["import", "-display", where, "-window", str(root.winfo_id()), str(path)], check=True

@@ -72,7 +72,7 @@ def use(page: Page) -> Locator:
         view.get_by_text(text).wait_for()
     page.wait_for_timeout(3000)  # a plot that is long enough
     view.get_by_role("button", name="drop").click()
-    view.get_by_text("again in 1 s (attempt 2)").wait_for()
+    view.get_by_text("reconnecting in 1 s (attempt 2)").wait_for()
     return view
 
 

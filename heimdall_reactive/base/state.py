@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -20,9 +21,13 @@ __all__ = [
     "Gap",
     "Status",
     "UpgradeAnswer",
+    "in_words",
+    "seconds_left",
 ]
 
 LOOP_CLOSED: Final = "the event loop was closed"
+EARLY: Final = 0.001  # seconds that a timer may come too early and still count
+LONG: Final = 120  # seconds above which a wait is told in minutes: it may be milliseconds
 
 
 class Status(StrEnum):
@@ -221,3 +226,28 @@ class ConnectionState:
             subprotocol=answer.subprotocol,
             response_headers=answer.headers,
         )
+
+
+def seconds_left(state: ConnectionState, now: float) -> int | None:
+    """Return the seconds until the next attempt, rounded up; None unless it waits for one."""
+    if state.status is not Status.WAITING or state.retry_at is None:
+        return None
+    return max(0, math.ceil(state.retry_at - now - EARLY))
+
+
+def in_words(state: ConnectionState, now: float) -> str:
+    """Return a state as people read it, without its cause: on badges, at the terminal, in logs.
+
+    Args:
+        state: of a store.
+        now: seconds since the epoch.
+    """
+    left = seconds_left(state, now)
+    if left == 0:
+        return "reconnecting now"
+    if left is not None:
+        wait = f"{left} s" if left <= LONG else f"{left / 60:.0f} minutes"
+        return f"reconnecting in {wait} (attempt {state.attempt})"
+    if state.status is Status.CONNECTING and state.attempt:
+        return f"connecting (attempt {state.attempt})"
+    return str(state.status)

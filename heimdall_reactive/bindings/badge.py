@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -12,7 +11,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
 from heimdall_reactive.base.exceptions import ConfigurationError, one_line
-from heimdall_reactive.base.state import ConnectionState, Status
+from heimdall_reactive.base.state import ConnectionState, Status, in_words, seconds_left
 
 __all__ = ["Badge", "Badged", "Tone", "badge", "badge_now", "badge_of"]
 
@@ -29,7 +28,6 @@ TONES: Final[dict[Status, Tone]] = {
     Status.FAILED: "bad",
 }
 
-EARLY: Final = 0.001  # seconds that a timer may come too early and still count
 LONGEST: Final = 200  # characters of an error: a badge is one line
 
 
@@ -38,16 +36,19 @@ class Badge:
     """What a status badge shows.
 
     Attributes:
-        text: such as `connected`, or `again in 3 s (attempt 2)`.
+        text: such as `connected`, or `reconnecting in 3 s (attempt 2)`; that of `failed` has the
+            reason, too.
         tone: for the colour.
         status: the phase.
         seconds: until the next attempt, rounded up, while `waiting`.
+        reason: what the last connection or attempt failed of, on one line; empty while connected.
     """
 
     text: str
     tone: Tone
     status: Status
     seconds: int | None = None
+    reason: str = ""
 
     @property
     def online(self) -> bool:
@@ -56,6 +57,10 @@ class Badge:
 
     def __str__(self) -> str:
         return self.text
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        """Show the text in Rich and Textual, without markup: it may quote the server."""
+        yield console.render_str(self.text, markup=False, emoji=False, highlight=False)
 
 
 class Badged(Protocol):
@@ -74,16 +79,11 @@ def badge_of(state: ConnectionState, now: float) -> Badge:
         state: of a store.
         now: seconds since the epoch.
     """
-    tone, status = TONES[state.status], state.status
-    if status is Status.WAITING and state.retry_at is not None:
-        seconds = max(0, math.ceil(state.retry_at - now - EARLY))
-        text = f"again in {seconds} s (attempt {state.attempt})"
-        return Badge(text, tone, status, seconds)
-    if status is Status.CONNECTING and state.attempt:
-        return Badge(f"connecting (attempt {state.attempt})", tone, status)
-    if status is Status.FAILED and state.error is not None:
-        return Badge(f"failed: {one_line(str(state.error), LONGEST)}", tone, status)
-    return Badge(str(status.value), tone, status)
+    text, status = in_words(state, now), state.status
+    reason = "" if state.error is None else one_line(str(state.error), LONGEST)
+    if status is Status.FAILED and reason:
+        text = f"{text}: {reason}"
+    return Badge(text, TONES[status], status, seconds_left(state, now), reason)
 
 
 def badge_now(store: Badged) -> Badge:

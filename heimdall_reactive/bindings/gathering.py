@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.subject import Subject
 
+from heimdall_reactive.base.masking import told
+from heimdall_reactive.reactive.source import report_on
+
 __all__ = ["Gathered"]
+
+logger: Final = logging.getLogger("heimdall_reactive")
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -27,8 +33,12 @@ class Gathered(Observable[P], abc.DisposableBase, Generic[T, P]):
         source: a subject of a store, or any observable.
     """
 
+    _what: ClassVar[str]  # in reports
+
     def __init__(self, source: Observable[T]) -> None:
         super().__init__()
+        self._source = source
+        self._failed = 0
         self._told: Subject[P] = Subject()
         # Reentrant: an observer may look. Held while observers are told, for one that comes gets
         # what is kept before anything newer.
@@ -56,8 +66,20 @@ class Gathered(Observable[P], abc.DisposableBase, Generic[T, P]):
 
     def _put(self, value: T) -> None:
         with self._lock:
-            if (change := self._add(value)) is not None:
+            try:
+                change = self._add(value)
+            except Exception as error:  # a function of the user's
+                self._report(error)
+                return
+            if change is not None:
                 self._told.on_next(change)
+
+    def _report(self, error: Exception) -> None:
+        # Raised on, it would end the subscription where the source is a pipe of operators.
+        self._failed += 1
+        told_of = self._failed & (self._failed - 1) == 0  # the 1st, 2nd, 4th ..., as stores do
+        if not report_on(self._source, error, self._what) and told_of:
+            logger.error("a %s raised %s (%d so far)", self._what, told(error), self._failed)
 
     def _add(self, value: T) -> P | None:
         """Keep a value; return what to tell observers, or None."""

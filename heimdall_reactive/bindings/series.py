@@ -18,17 +18,23 @@ __all__ = ["Series", "Window", "window"]
 
 T = TypeVar("T")
 
+BREAK = math.nan  # as `y`: what plots take for the end of a line
+
 
 class Series(NamedTuple):
     """The points of a plot, in order of time.
 
     Attributes:
         x: times, in seconds since the epoch, or what `at` returns.
-        y: values.
+        y: values; NaN where the line is broken, with `gap`.
     """
 
     x: list[float]
     y: list[float]
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def window(
@@ -36,8 +42,9 @@ def window(
     seconds: float,
     max_points: int = 1000,
     *,
-    value: Callable[[T], float | None] = lambda value: value,  # type: ignore[assignment,return-value]
+    value: Callable[[T], float | None] = _itself,
     at: Callable[[T], float] | None = None,
+    gap: float | None = None,
 ) -> Window[T]:
     """Keep the last seconds of a series from now on; `bind` it to a plot.
 
@@ -49,31 +56,43 @@ def window(
         source: a subject of a store, or any observable.
         seconds: how much is kept, up to the newest point.
         max_points: points that a plot gets at most, such as twice its width in pixels.
-        value: what of a value is plotted; None leaves it out, and so does NaN.
+        value: what of a value is plotted; None leaves it out, and so does NaN. What is not a
+            number is left out, too, counted in `refused`, and reported once.
         at: its time, which must not go back; None is when it came.
+        gap: seconds. Where nothing came for longer, as in an outage, the line is broken: by a point
+            whose `y` is NaN, beyond `max_points`. None never breaks it.
 
     Raises:
-        ConfigurationError: `seconds` is not more than 0, or `max_points` less than 8.
+        ConfigurationError: `seconds` or `gap` is not more than 0, or `max_points` less than 8.
     """
     if not seconds > 0 or max_points < 8:
         raise ConfigurationError(
             f"a window needs more than 0 seconds and 8 points or more, not {seconds}, {max_points}"
         )
-    return Window(source, seconds, max_points, value, at)
+    if gap is not None and not gap > 0:
+        raise ConfigurationError(f"gap= must be more than 0 seconds, not {gap!r}")
+    return Window(source, seconds, max_points, value, at, math.inf if gap is None else gap)
 
 
 class Stretch:
-    """The lowest and the highest point of one part of the time, and when they were."""
+    """The lowest and the highest point of one part of the time, and whether a gap is before it."""
 
-    __slots__ = ("high", "low", "number")
+    __slots__ = ("gap", "high", "low", "number")
 
-    def __init__(self, number: int, point: tuple[float, float]) -> None:
+    def __init__(self, number: int, point: tuple[float, float], gap: float | None) -> None:
         self.number = number
+        self.gap = gap  # when its middle was
         self.low = self.high = point
 
 
 class Window(Gathered[T, Series]):
-    """The last stretch of a series; made by `window`."""
+    """The last stretch of a series; made by `window`.
+
+    Attributes:
+        refused: values that are not numbers.
+    """
+
+    _what = "window"
 
     def __init__(
         self,
@@ -82,9 +101,12 @@ class Window(Gathered[T, Series]):
         max_points: int,
         value: Callable[[T], float | None],
         at: Callable[[T], float] | None,
+        gap: float,
     ) -> None:
+        self.refused = 0
         self._value = value
         self._at = at
+        self._gap = gap
         # Two points for each part, the one that leaves included, and the newest.
         self._count = (max_points - 3) // 2
         self._width = seconds / self._count
@@ -101,6 +123,8 @@ class Window(Gathered[T, Series]):
             if self._shown is None:
                 points: list[tuple[float, float]] = []
                 for part in self._parts:
+                    if points and part.gap is not None:
+                        points.append((part.gap, BREAK))
                     points += sorted({part.low, part.high})
                 if points and points[-1] != self._newest:
                     points.append(self._newest)
@@ -109,16 +133,18 @@ class Window(Gathered[T, Series]):
 
     def _add(self, value: T) -> Series | None:
         y: Any = self._value(value)
-        if y is None or math.isnan(y):
+        if y is None or not self._is_number(y):
             return None
         x = self._began + time.monotonic() if self._at is None else self._at(value)
-        x = max(x, self._newest[0])
+        before = self._newest[0]
+        x = max(x, before)
         point = self._newest = (x, y)
         self._shown = None
         number = math.floor(x / self._width)
         parts = self._parts
         if not parts or number > parts[-1].number:
-            parts.append(Stretch(number, point))
+            gap = (before + x) / 2 if x - before > self._gap else None
+            parts.append(Stretch(number, point, gap))
             while parts[0].number < number - self._count:
                 parts.popleft()
         elif y < parts[-1].low[1]:
@@ -126,6 +152,28 @@ class Window(Gathered[T, Series]):
         elif y > parts[-1].high[1]:
             parts[-1].high = point
         return Series([x], [y])
+
+    def _is_number(self, y: Any) -> bool:
+        """Return whether a value can be plotted.
+
+        Raises:
+            ConfigurationError: for the first that is not a number.
+        """
+        try:
+            return not math.isnan(y)
+        except TypeError:
+            self.refused += 1
+            if self.refused > 1:
+                return False
+        ask = "value= of window() has to return a number"
+        if self._value is _itself:
+            ask = (
+                "give window() a value= that returns a number of it, such as "
+                "value=lambda message: message['price']"
+            )
+        raise ConfigurationError(
+            f"a {type(y).__name__} cannot be plotted: {ask}, or None for what is to be left out"
+        )
 
     def _taker(self) -> Callable[[], Series]:
         return lambda: self.value

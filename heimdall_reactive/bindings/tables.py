@@ -63,6 +63,8 @@ class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
         dropped: rows that had no room.
     """
 
+    _what = "latest_by"
+
     def __init__(
         self,
         source: Observable[T],

@@ -24,6 +24,8 @@ from typing import Any, Final, TypeVar, Unpack, cast
 from reactivex import Observable
 from textual.app import App
 from textual.message_pump import MessagePump
+from textual.visual import VisualError
+from textual.widgets import Static
 
 from heimdall_reactive import ConfigurationError
 from heimdall_reactive.connecting.runtime import running_loop
@@ -69,7 +71,7 @@ class Bound:
         """
         if isinstance(target, str):
             getattr(self, target)  # a wrong name fails here, and not later in a log
-        setter = _attribute(self, target) if isinstance(target, str) else target
+        setter = _attribute(self, target) if isinstance(target, str) else _harmless(target)
         return bind(source, setter, scope(cast(MessagePump, self)), select=select, **options)
 
     def _on_unmount(self) -> None:  # Textual calls that of each class, an override hides nothing
@@ -113,6 +115,32 @@ def scope(node: MessagePump) -> UiScope:
 
 def _attribute(owner: object, name: str) -> Callable[[Any], None]:
     return lambda value: setattr(owner, name, value)
+
+
+def _harmless(setter: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return the `update` of a label with nothing left behind where it raises.
+
+    A label keeps what it has refused. It raises again when it is painted, and that ends the app.
+    """
+    label = getattr(setter, "__self__", None)
+    if not isinstance(label, Static) or getattr(setter, "__name__", "") != "update":
+        return setter
+
+    def show(value: Any) -> None:
+        before = getattr(label, "content", "")
+        try:
+            setter("" if value is None else value)  # None: `last_message` at first
+        except VisualError:
+            setter(before)
+            raise ConfigurationError(
+                f"a {type(label).__name__} shows no {type(value).__name__}; give a select= that "
+                "makes a text of it, such as select=str"
+            ) from None
+        except Exception:  # what looks like markup, and is not
+            setter(before)
+            raise
+
+    return show
 
 
 def _on_end_of(node: MessagePump) -> OnClose:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from heimdall_reactive.base.printable import clock, printable
-from heimdall_reactive.base.state import CloseInfo, ConnectionState, Status
+from heimdall_reactive.base.state import CloseInfo, ConnectionState, Status, in_words
 
 __all__ = ["clock", "describe", "preview", "printable"]
 
@@ -26,14 +26,9 @@ def describe(state: ConnectionState) -> str:
     match state.status:
         case Status.CONNECTED:
             return f"connected, session {state.session}"
-        case Status.CONNECTING if state.attempt:
-            return f"connecting, attempt {state.attempt}"
-        case Status.WAITING:
-            seconds = max(0.0, (state.retry_at or 0.0) - time.time())
-            return f"waiting, attempt {state.attempt} in {seconds:.1f} s{_cause(state)}"
-        case Status.FAILED | Status.DISCONNECTED:
-            return f"{state.status}{_cause(state)}"
-    return str(state.status)
+        case Status.WAITING | Status.FAILED | Status.DISCONNECTED:
+            return in_words(state, time.time()) + _cause(state)
+    return in_words(state, time.time())
 
 
 def _cause(state: ConnectionState) -> str:

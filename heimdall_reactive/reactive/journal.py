@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from heimdall_reactive.base.endpoints import redact, ws_config
 from heimdall_reactive.base.exceptions import HeimdallError, SessionEnded, one_line
-from heimdall_reactive.base.state import ConnectionState, Gap, Status
+from heimdall_reactive.base.state import ConnectionState, Gap, Status, in_words
 
 __all__ = ["Journal", "JournalEntry", "about_error"]
 
@@ -120,8 +120,7 @@ class Journal:
         level, text = logging.WARNING, ""
         match state.status:
             case Status.WAITING if not self._down:
-                again = "reconnecting" if state.session else "retrying"
-                text = f"{_cause(state)}; {again}{self._when(state)}"
+                text = f"{_cause(state)}; {in_words(state, self._now())}"
             case Status.FAILED | Status.DISCONNECTED if isinstance(state.error, SessionEnded):
                 text = _cause(state)  # which says what to do
             case Status.FAILED:
@@ -137,11 +136,6 @@ class Journal:
             url = _url(self._name)
             once = text.replace(f" ({url})", "")  # many errors name it too
             logger.log(level, "%s: %s", url, once, extra=extra)
-
-    def _when(self, state: ConnectionState) -> str:
-        """Return when the next attempt is, where that is long after, as with milliseconds."""
-        minutes = ((state.retry_at or 0.0) - self._now()) / 60
-        return f" in {minutes:.0f} minutes" if minutes >= 2 else ""
 
     def on_error(self, error: Exception) -> None:
         """Note what ended nothing."""

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heimdall_reactive.base.exceptions import HandshakeRefused
-from heimdall_reactive.base.state import MOVES, CloseInfo, ConnectionState, Gap, Status
+from heimdall_reactive.base.state import (
+    MOVES,
+    CloseInfo,
+    ConnectionState,
+    Gap,
+    Status,
+    in_words,
+)
 
 LOST = CloseInfo(1006, "lost")
 REFUSED = CloseInfo(1006, "refused", "server", 503)
@@ -132,3 +139,24 @@ def test_statuses_are_strings() -> None:
 def test_a_gap_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Gap(1.0, 2.0, 2).session = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (0.0, "reconnecting now"),
+        (-5.0, "reconnecting now"),
+        (0.2, "reconnecting in 1 s (attempt 2)"),
+        (3.0, "reconnecting in 3 s (attempt 2)"),
+        (119.5, "reconnecting in 120 s (attempt 2)"),
+        (3000.0, "reconnecting in 50 minutes (attempt 2)"),
+    ],
+)
+def test_a_wait_is_told_in_the_same_words_everywhere(left: float, words: str) -> None:
+    state = ConnectionState().connecting(1).waiting(2, 1000.0 + left, REFUSED, ERROR)
+    assert in_words(state, 1000.0) == words
+
+
+def test_an_attempt_is_told_with_its_number() -> None:
+    assert in_words(ConnectionState().connecting(0), 0.0) == "connecting"
+    assert in_words(ConnectionState().connecting(3), 0.0) == "connecting (attempt 3)"

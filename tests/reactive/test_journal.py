@@ -287,7 +287,7 @@ def test_a_store_says_by_itself_that_it_lost_its_server_and_is_back(
 
     async def main() -> None:
         peer = ScriptedPeer(Unreachable(), Unreachable())
-        async with use_websocket(URL, transport=peer) as store:
+        async with use_websocket(URL, transport=peer, reconnect_delay=lambda _: 2.0) as store:
             link = await peer.accepted()
             await store.wait_connected()
             link.close(1012, f"bye {CANARY}")
@@ -295,11 +295,14 @@ def test_a_store_says_by_itself_that_it_lost_its_server_and_is_back(
             await store.wait_for(lambda state: state.session == 2)
 
     run_virtual(main)
-    where = "ws://localhost/v1/ws"
+    where, again = "ws://localhost/v1/ws", "reconnecting in 2 s"
     assert told(caplog) == [
-        ("WARNING", f"{where}: no connection: Connection refused; retrying"),
+        ("WARNING", f"{where}: no connection: Connection refused; {again} (attempt 1)"),
         ("INFO", f"{where}: connected"),
-        ("WARNING", f"{where}: the connection ended with code 1012 (bye ***); reconnecting"),
+        (
+            "WARNING",
+            f"{where}: the connection ended with code 1012 (bye ***); {again} (attempt 3)",
+        ),
         ("INFO", f"{where}: connected again"),
     ]
 
@@ -310,7 +313,10 @@ def test_a_store_that_gives_up_says_so_and_what_to_do(caplog: pytest.LogCaptureF
     async def main() -> None:
         for answers in ((Unreachable(), Unreachable()), (Refuse(404),)):
             async with use_websocket(
-                "/v1/ws", transport=ScriptedPeer(*answers), max_reconnect_attempts=1
+                "/v1/ws",
+                transport=ScriptedPeer(*answers),
+                max_reconnect_attempts=1,
+                reconnect_delay=lambda _: 2.0,
             ) as store:
                 await store.wait_for(lambda state: state.status is Status.FAILED)
 
@@ -319,7 +325,7 @@ def test_a_store_that_gives_up_says_so_and_what_to_do(caplog: pytest.LogCaptureF
     advice = "connect() tries again"
     refused = "the server refused the WebSocket with HTTP 404; check the endpoint's path"
     assert told(caplog) == [
-        ("WARNING", f"{where}: no connection: Connection refused; retrying"),
+        ("WARNING", f"{where}: no connection: Connection refused; reconnecting in 2 s (attempt 1)"),
         ("WARNING", f"{where}: gave up: no connection: Connection refused; {advice}"),
         ("WARNING", f"{where}: gave up: {refused}; {advice}"),
     ]
@@ -333,8 +339,8 @@ def test_a_long_delay_is_told_in_minutes(caplog: pytest.LogCaptureFixture) -> No
 
     run_virtual(main)
     where = "ws://localhost/v1/ws"
-    words = f"{where}: no connection: Connection refused; retrying in 50 minutes"
-    assert told(caplog) == [("WARNING", words)]
+    words = "no connection: Connection refused; reconnecting in 50 minutes (attempt 1)"
+    assert told(caplog) == [("WARNING", f"{where}: {words}")]
 
 
 def test_a_store_that_the_server_ended_says_so(caplog: pytest.LogCaptureFixture) -> None:

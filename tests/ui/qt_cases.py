@@ -47,7 +47,7 @@ def test_a_window_lives_through_a_drop(gui: Gui, stage: Stage) -> None:
         stage.say(1)
         gui.until(lambda: window.message.text() == "1")
         stage.go_offline(store)
-        gui.until(lambda: "again in" in window.badge.text())
+        gui.until(lambda: "reconnecting in" in window.badge.text())
         assert not window.box.isChecked()
         gui.until(lambda: window.badge.text() == "connected" and window.box.isChecked())
         stage.say(2)

@@ -62,7 +62,7 @@ def test_it_shows_every_row_sends_shows_the_countdown_and_heals(gui: Gui, live: 
     gui.until(lambda: len(window.line.getData()[0]) > 3)
     button: Any = window.findChild(QtWidgets.QPushButton)
     QtTest.QTest.mouseClick(button, QtCore.Qt.MouseButton.LeftButton)
-    gui.until(lambda: window.status.text() == "again in 1 s (attempt 1)")
+    gui.until(lambda: window.status.text() == "reconnecting in 1 s (attempt 1)")
     gui.until(lambda: not window.box.isEnabled())
     gui.until(lambda: window.status.text() == "connected" and window.box.isEnabled())
     live.over.set()

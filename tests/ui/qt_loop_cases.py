@@ -66,7 +66,7 @@ def test_a_store_on_the_loop_of_qt(gui: Gui, stage: Stage, qasync: Any) -> None:
             stage.say(3)
             await until(lambda: "3" in plain.text() and box.isChecked())
             stage.go_offline(store)
-            await until(lambda: "again in" in label.text() and not box.isChecked())
+            await until(lambda: "reconnecting in" in label.text() and not box.isChecked())
             await until(lambda: label.text() == "connected" and box.isChecked())
             assert where == {here}
             subscription.dispose()

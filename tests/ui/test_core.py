@@ -580,9 +580,9 @@ async def test_a_badge_counts_down_second_by_second() -> None:
         subscription.dispose()
         assert shown[-6:] == [
             "connected",
-            "again in 3 s (attempt 1)",
-            "again in 2 s (attempt 1)",
-            "again in 1 s (attempt 1)",
+            "reconnecting in 3 s (attempt 1)",
+            "reconnecting in 2 s (attempt 1)",
+            "reconnecting in 1 s (attempt 1)",
             "connecting (attempt 1)",
             "connected",
         ]
@@ -613,6 +613,16 @@ def test_every_status_has_a_badge(status: Status) -> None:
 def test_a_failed_badge_says_why() -> None:
     shown = badge_of(ConnectionState(status=Status.FAILED, error=OSError("no route")), 0.0)
     assert (str(shown), shown.tone) == ("failed: no route", "bad")
+    assert shown.reason == "no route"
+
+
+def test_a_badge_that_waits_has_the_reason_apart() -> None:
+    state = ConnectionState().connecting(0).waiting(1, 3.0, None, OSError("no\nroute"))
+    shown = badge_of(state, 0.0)
+    assert (shown.text, shown.reason) == ("reconnecting in 3 s (attempt 1)", "no?route")
+    assert badge_of(state, 3.0).text == "reconnecting now"
+    assert badge_of(state.connecting(1), 0.0).reason == "no?route"
+    assert badge_of(ConnectionState().connecting(0), 0.0).reason == ""
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))

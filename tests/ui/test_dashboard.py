@@ -318,7 +318,7 @@ def test_faults_show_a_countdown_and_heal(dashboard: Shown) -> None:
 
     with opened(dashboard) as tab:
         press(tab, "Outage")
-        expect(tab.get_by_text(re.compile(r"again in \d s"))).not_to_have_count(0)
+        expect(tab.get_by_text(re.compile(r"reconnecting in \d s"))).not_to_have_count(0)
         expect(tab.get_by_label("message", exact=True)).to_be_disabled()
         expect(tab.get_by_role("button", name="Send", exact=True)).to_be_disabled()
         expect(tab.get_by_text("the box opens when it is back")).to_be_visible()

@@ -47,7 +47,7 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
                 await tab.get_by_text("delivered").wait_for()
                 assert observers(store) > before
                 await tab.get_by_text("drop").click()
-                await tab.get_by_text("again in 1 s").wait_for()
+                await tab.get_by_text("reconnecting in 1 s").wait_for()
                 assert await box.is_disabled()
                 assert await send.is_disabled()
                 await tab.get_by_text("connected").wait_for()

@@ -49,7 +49,7 @@ async def test_it_sends_shows_the_echo_the_countdown_and_heals(live: Market) -> 
         await until(lambda: "MINE" in app.table.rows)
         await until(lambda: str(app.query_one("#fate", Label).visual) == "delivered")
         await pilot.click("Button")
-        await until(lambda: str(status.visual).startswith("again in 1 s"))
+        await until(lambda: str(status.visual).startswith("reconnecting in 1 s"))
         assert status.has_class("busy")
         await until(lambda: box.disabled)
         # Each binding has its own frames, so one may come a frame behind the other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,8 @@ pytest.importorskip("tkinter", reason="install Python's tkinter, on Debian pytho
 
 import tkinter as tk
 
-from examples.live.tk_app import window
+from examples.live.tk_app import draw, window
+from heimdall_reactive.bindings import Series
 
 from .tk_support import opened, screen, until
 
@@ -61,7 +63,7 @@ def drive(root: tk.Tk, live: Market) -> None:
     plot = frame.nametowidget("plot")
     until(root, lambda: any(len(plot.coords(item)) > 6 for item in plot.find_all()))
     frame.nametowidget("drop").invoke()
-    until(root, lambda: status.cget("text").startswith("again in 1 s"))
+    until(root, lambda: status.cget("text").startswith("reconnecting in 1 s"))
     until(root, lambda: box.instate(["disabled"]))
     until(root, lambda: not box.instate(["disabled"]))
     until(root, lambda: status.cget("text") == "connected")
@@ -70,6 +72,18 @@ def drive(root: tk.Tk, live: Market) -> None:
         root,
         lambda: prices(table) == {s: f"{t.price:.2f}" for s, t in live.rows.value.items()},
     )
+
+
+def test_a_plot_has_a_line_up_to_each_gap_and_one_behind_it() -> None:
+    nan = math.nan
+    with opened(tk.Tk) as root:
+        plot = tk.Canvas(root, width=460, height=200)
+        plot.pack()
+        root.update()
+        draw(plot, Series([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 2.0, nan, 3.0, 4.0, nan, 4.0]))
+        lines = [plot.coords(item) for item in plot.find_all() if str(plot.type(item)) == "line"]
+        assert [len(line) for line in lines] == [4, 4]  # a lone point is no line yet
+        assert lines[0][-2] < lines[1][0]
 
 
 def test_windows_leave_nothing(live: Market) -> None:

@@ -57,7 +57,9 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
                 send.click()
             await until(lambda: newest.value == "1<br>2<br>3<br>4<br>5")
             drop.click()
-            await until(lambda: "again in 1 s" in status.value and box.disabled and send.disabled)
+            await until(
+                lambda: "reconnecting in 1 s" in status.value and box.disabled and send.disabled
+            )
             await until(lambda: "connected" in status.value and not box.disabled)
             for widget in (status, newest, box, send, word):
                 widget.close()

@@ -355,7 +355,7 @@ def test_an_iteration_whose_loop_was_closed_detaches(caplog: pytest.LogCaptureFi
 
 @pytest.mark.heimdall_virtual_time
 async def test_a_badge_counts_by_the_clock_of_its_store_also_after_a_sleep() -> None:
-    # The clock of a scheduler is steady: after an hour's sleep it said "again in 3603 s".
+    # The clock of a scheduler is steady: after an hour's sleep it said 3603 s.
     peer, shown = ScriptedPeer(), list[str]()
     loop: Any = asyncio.get_running_loop()
     async with store_of(peer, reconnect_delay=lambda _: 3.0) as store:
@@ -366,7 +366,7 @@ async def test_a_badge_counts_by_the_clock_of_its_store_also_after_a_sleep() -> 
         loop.wall = lambda: wall() + 3600
         link.drop()
         await store.wait_for(lambda state: state.status is Status.WAITING)
-        assert shown[-1] == "again in 3 s (attempt 1)"
+        assert shown[-1] == "reconnecting in 3 s (attempt 1)"
         loop.wall = wall
 
 

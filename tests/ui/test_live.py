@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from examples.live.feed import ROWS, Market, market
+from examples import live as live_examples
+from examples.live.feed import ROWS, Market, for_json, market
+from heimdall_reactive.bindings import Series
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -51,6 +56,38 @@ async def test_textual_shows_every_row_and_the_newest_of_each(live: Market) -> N
     assert watching(live) == 0
 
 
+async def test_an_outage_breaks_the_line(live: Market) -> None:
+    await until(lambda: len(live.minute.value.x) > 3)
+    assert live.server is not None
+    live.server.drop()
+    await until(lambda: None in for_json(live.minute.value)[1])
+    series = live.minute.value
+    (gap,) = [n for n, y in enumerate(series.y) if math.isnan(y)]
+    assert series.x[gap + 1] - series.x[gap - 1] > 2
+    assert for_json(series) == (series.x, [*series.y[:gap], None, *series.y[gap + 1 :]])
+
+
+BROKEN = Series([0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 2.0, math.nan, 3.0, 4.0])
+
+
+def test_textual_draws_no_gap_and_names_the_extremes() -> None:
+    pytest.importorskip("textual")
+    from textual.widgets import Sparkline
+
+    from examples.live.textual_app import Live
+
+    async def main(live: Market) -> None:
+        app = Live(live)
+        async with app.run_test():
+            app.show_minute(BROKEN)
+            line = app.query_one(Sparkline)
+            assert line.data == [1.0, 2.0, 3.0, 4.0]
+            assert line.border_title == "S000 from 1.00 to 4.00"
+
+    with market(rate=0) as live:
+        asyncio.run(main(live))
+
+
 # What a page shows: how old its newest row is, and how long its frames are, in milliseconds.
 WATCH = """() => {
     window.ages = []; window.gaps = []; let last = performance.now();
@@ -61,6 +98,12 @@ WATCH = """() => {
         requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
+}"""
+
+
+BROKEN_CHART = """() => {
+    const chart = getElement(document.querySelector('.nicegui-echart').id.slice(1)).chart;
+    return chart.getOption().series[0].data.some(([_, y]) => y === null);
 }"""
 
 
@@ -82,6 +125,9 @@ def test_a_page_of_nicegui_keeps_up_and_a_new_tab_begins_with_everything(live: M
             ages: list[float] = tab.evaluate("ages")
             # Beside other tests; alone it was 33 ms, and the longest frame 38 ms.
             assert sorted(ages)[len(ages) // 2] < 1000
+            assert live.server is not None
+            live.server.drop()  # the plot ends its line where nothing came
+            tab.wait_for_function(BROKEN_CHART, timeout=30_000)
             tab.reload()
             sync_api.expect(tab.get_by_text("S007", exact=True)).to_be_visible(timeout=15_000)
         gone = threading.Event()
@@ -108,3 +154,37 @@ def keeps_up(tab: Page) -> None:
 
 
 PRICES = "(() => [...document.querySelectorAll('.market td:last-child')].map(e => e.textContent))"
+
+
+def test_the_plot_of_market_js_ends_its_line_at_a_gap() -> None:
+    pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if shutil.which("chromium") is None:
+        pytest.skip("this test looks at a page with chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    code = (Path(live_examples.__file__).parent / "market.js").read_text(encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        tab = browser.new_page()
+        tab.set_content("<div id=view></div>")
+        url = f"data:text/javascript;base64,{base64.b64encode(code.encode()).decode()}"
+        drawn = tab.evaluate(DRAWN, [url, *for_json(BROKEN)])
+        browser.close()
+    assert drawn == ["moveTo", "lineTo", "moveTo", "lineTo"]
+
+
+# Which lines are drawn, and that they are on the canvas: NaN among their ends would draw none.
+DRAWN = """async ([url, x, y]) => {
+    const { default: component } = await import(url), calls = [];
+    for (const name of ["moveTo", "lineTo"]) {
+        const own = CanvasRenderingContext2D.prototype[name];
+        CanvasRenderingContext2D.prototype[name] = function (...ends) {
+            if (ends.every(Number.isFinite)) calls.push(name);
+            own.apply(this, ends);
+        };
+    }
+    const data = { status: "connected", tone: "good", rows: {}, newest: 0, minute: [x, y] };
+    const model = { get: (name) => data[name], on() {} };
+    component().render({ el: document.querySelector("#view"), model });
+    return calls.slice(0, 4);
+}"""

@@ -344,7 +344,7 @@ async def drive(user: User, server: DevServer) -> None:
     assert box.value == ""
     await user.should_see("delivered", retries=20)
     user.find("drop").click()
-    await user.should_see("again in 1 s", retries=20)
+    await user.should_see("reconnecting in 1 s", retries=20)
     assert not box.enabled
     await user.should_see("connected", retries=30)
     await until(lambda: box.enabled)
@@ -409,7 +409,7 @@ def test_the_example_in_a_browser() -> None:
             expect(tab.get_by_text("connected", exact=True)).to_be_visible()
             say(tab, "hello")
             tab.get_by_role("button", name="drop").click()
-            expect(tab.get_by_text("again in 1 s")).to_be_visible()
+            expect(tab.get_by_text("reconnecting in 1 s")).to_be_visible()
             expect(tab.get_by_placeholder("say something")).to_be_disabled()
             expect(tab.get_by_text("connected", exact=True)).to_be_visible(timeout=10_000)
             expect(tab.get_by_placeholder("say something")).to_be_enabled()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reactivex import Observable
+from reactivex import operators as ops
 from reactivex.subject import BehaviorSubject, Subject
 
-from heimdall_reactive import ConfigurationError, QueueHop
+from heimdall_reactive import ConfigurationError, ObserverError, QueueHop, use_websocket
 from heimdall_reactive.bindings import (
     Changes,
     LatestBy,
@@ -26,6 +30,7 @@ from heimdall_reactive.bindings import (
     window,
 )
 from heimdall_reactive.bindings.frames import PageClock, timer
+from heimdall_reactive.testing import ScriptedPeer
 from tests.support import record
 
 from .support import wait_until
@@ -462,6 +467,100 @@ def test_values_that_are_none_or_no_number_are_left_out() -> None:
     assert abs(plot.value.x[0] - time.time()) < 60
 
 
+@pytest.mark.heimdall_virtual_time
+async def test_a_window_of_messages_that_are_no_numbers_says_once_what_to_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    peer = ScriptedPeer()
+    async with use_websocket("ws://localhost/", transport=peer) as store:
+        errors = record(store.errors)
+        plot = window(store.messages, 60)
+        link = await peer.accepted()
+        for n in range(5):
+            link.send({"price": n})
+        link.send(5)
+        await asyncio.sleep(1)
+        assert (plot.value.y, plot.refused) == ([5], 5)
+    (line,) = caplog.messages
+    assert line == (
+        "window of messages: an observer raised ConfigurationError: a dict cannot be plotted: give "
+        "window() a value= that returns a number of it, such as value=lambda message: "
+        "message['price'], or None for what is to be left out (1 so far)"
+    )
+    (error,) = errors
+    assert isinstance(error, ObserverError)
+    assert isinstance(error.error, ConfigurationError)
+
+
+def test_a_value_that_returns_no_number_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    subject = Subject[dict[str, Any]]()
+    plot = window(subject, 60, value=lambda tick: tick["price"])
+    for price in ("12.5", 12.5):
+        subject.on_next({"price": price})
+    assert plot.value.y == [12.5]
+    (line,) = caplog.messages
+    assert line == (
+        "a window raised ConfigurationError: a str cannot be plotted: value= of window() has to "
+        "return a number, or None for what is to be left out (1 so far)"
+    )
+
+
+@pytest.mark.parametrize("make", [lambda s: window(s, 60, value=len), lambda s: latest_by(s, len)])
+def test_what_a_function_of_the_user_raises_hurts_nobody_else(
+    make: Callable[[Observable[Any]], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    subject = Subject[Any]()
+    kept, seen = make(subject.pipe(ops.filter(bool))), record(subject)
+    for value in (1, "a", "bc"):
+        subject.on_next(value)
+    assert seen == [1, "a", "bc"]
+    assert len(kept.value) == 2
+    (line,) = caplog.messages
+    assert re.fullmatch(rf"a {kept._what} raised TypeError at \S+ in \S+ \(1 so far\)", line)
+
+
+def test_a_line_is_broken_where_nothing_came_for_too_long() -> None:
+    subject = Subject[Point]()
+    plot = window(subject, 60.0, 603, value=lambda p: p[1], at=lambda p: p[0], gap=2.0)
+    for x in (0.0, 1.0, 3.0, 7.0, 8.0):
+        subject.on_next((x, x))
+    assert plot.value.x == [0.0, 1.0, 3.0, 5.0, 7.0, 8.0]
+    assert [None if math.isnan(y) else y for y in plot.value.y] == [0.0, 1.0, 3.0, None, 7.0, 8.0]
+    subject.on_next((67.0, 1.0))
+    assert [None if math.isnan(y) else y for y in plot.value.y] == [7.0, 8.0, None, 1.0]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 4), st.floats(-1e6, 1e6)), min_size=1, max_size=300),
+    st.integers(8, 40),
+    st.floats(2, 8),
+)
+def test_each_gap_that_is_seen_breaks_the_line_and_nothing_else_does(
+    steps: list[Point], most: int, gap: float
+) -> None:
+    subject, at, points = Subject[Point](), 0.0, list[Point]()
+    kwargs: dict[str, Any] = {"value": lambda p: p[1], "at": lambda p: p[0]}
+    plain = window(subject, 20.0, most, **kwargs)
+    broken = window(subject, 20.0, most, gap=gap, **kwargs)
+    for step, y in steps:
+        at += step
+        points.append((at, y))
+        subject.on_next(points[-1])
+    series = broken.value
+    assert series.x == sorted(series.x)
+    kept = [(x, y) for x, y in zip(*series, strict=True) if not math.isnan(y)]
+    assert kept == list(zip(*plain.value, strict=True))
+    assert not math.isnan(series.y[0])
+    assert not math.isnan(series.y[-1])
+    gaps = [(a, b) for (a, _), (b, _) in pairwise(points) if b - a > gap]
+    for x, y in zip(*series, strict=True):
+        assert not math.isnan(y) or any(a < x < b for a, b in gaps)
+    width = 20.0 / ((most - 3) // 2)
+    for a, b in gaps:
+        if b - a > width and a >= series.x[0] - width / 2 and any(x <= a for x, _ in kept):
+            assert any(a < x < b for x, y in zip(*series, strict=True) if math.isnan(y))
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(-1e6, 1e6)), min_size=1, max_size=300),
     st.integers(8, 40),
@@ -488,3 +587,9 @@ def test_a_plot_has_few_points_and_every_extreme(steps: list[Point], most: int) 
 def test_a_window_that_cannot_work_is_refused(seconds: float, points: int) -> None:
     with pytest.raises(ConfigurationError, match="more than 0 seconds and 8 points"):
         window(Subject[float](), seconds, points)
+
+
+@pytest.mark.parametrize("gap", [0, -1, math.nan])
+def test_a_gap_takes_time(gap: float) -> None:
+    with pytest.raises(ConfigurationError, match="gap= must be more than 0 seconds"):
+        window(Subject[float](), 60, gap=gap)

@@ -72,7 +72,9 @@ def test_it_lives_through_all_of_it(stage: Stage, loop: Literal["auto", "thread"
             await until(lambda: panel.message == {"n": 7})
             stage.go_offline(store)
             await until(
-                lambda: panel.disabled and any(text.startswith("again in 1 s") for text in shown)
+                lambda: (
+                    panel.disabled and any(text.startswith("reconnecting in 1 s") for text in shown)
+                )
             )
             await until(lambda: panel.status == "connected" and not panel.disabled)
             stage.say(8)

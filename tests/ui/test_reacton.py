@@ -642,7 +642,7 @@ def test_a_badge_counts_the_seconds(stage: Stage) -> None:
             while shown.text != "connected" or len(seen) < 2:
                 seen.add(shown.text)
                 shown.turn()
-        assert {"again in 2 s (attempt 1)", "again in 1 s (attempt 1)"} <= seen
+        assert {"reconnecting in 2 s (attempt 1)", "reconnecting in 1 s (attempt 1)"} <= seen
         assert observers(store) == 0
 
 

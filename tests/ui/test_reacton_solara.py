@@ -217,7 +217,7 @@ def test_the_example(browser: Browser, folder: Path) -> None:
         expect(box).to_have_value("")
         shows(tab, "delivered")
         tab.get_by_role("button", name="drop").click()
-        shows(tab, "again in 2 s (attempt 1)")
+        shows(tab, "reconnecting in 2 s (attempt 1)")
         expect(box).to_be_disabled()
         shows(tab, "connected")
         box.fill("again")

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import pytest
 from reactivex.subject import BehaviorSubject
 
-from heimdall_reactive import ConfigurationError, WebSocketStore
-from heimdall_reactive.bindings import bind
+from heimdall_reactive import ConfigurationError, ConnectionState, Status, WebSocketStore
+from heimdall_reactive.bindings import badge, badge_of, bind
 from tests.support import record, run
 
 from .support import BURST, Stage, observers, wait_until
@@ -24,7 +24,7 @@ pytest.importorskip("textual", reason="pip install 'heimdall-reactive[textual]'"
 from textual.app import App, ComposeResult
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Label, Static
 
 from heimdall_reactive.bindings.textual import Bound, scope
 
@@ -398,6 +398,66 @@ def test_what_can_not_be_bound_says_why() -> None:
         assert not source.observers
 
     run(main)
+
+
+def test_a_label_shows_a_badge_itself(stage: Stage) -> None:
+    async def main() -> None:
+        async with connected(stage) as store:
+            label = Label()
+            page = Page(label, mounted=lambda app: app.bind_subject(badge(store), label.update))
+            async with page.run_test():
+                await until(lambda: shown(page) == "connected")
+
+    run(main)
+
+
+def test_a_badge_is_shown_without_the_markup_of_a_server() -> None:
+    state = ConnectionState(status=Status.FAILED, error=OSError("[b]no[/b] [/x]"))
+
+    async def main() -> None:
+        label = Label()
+        page = Page(label, mounted=lambda app: label.update(badge_of(state, 0.0)))
+        async with page.run_test():
+            await until(lambda: shown(page) == "failed: [b]no[/b] [/x]")
+
+    run(main)
+
+
+@pytest.mark.parametrize("value", [{"n": 1}, 5, "[/b]"])
+def test_what_a_label_cannot_show_is_reported_and_the_app_goes_on(
+    value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    source: BehaviorSubject[Any] = BehaviorSubject(value)
+
+    async def main() -> None:
+        label = Label()
+        page = Page(label, mounted=lambda app: app.bind_subject(source, label.update))
+        async with page.run_test() as pilot:
+            await pilot.pause()
+            source.on_next("good")
+            await until(lambda: shown(page) == "good")
+            source.on_next(value)
+            await until(lambda: len(caplog.messages) == 2)
+            assert shown(page) == "good"
+            source.on_next(None)  # as `last_message` is at first
+            await until(lambda: shown(page) == "")
+
+    run(main)
+    first, second = caplog.messages
+    assert first == second
+    if isinstance(value, str):
+        assert "MarkupError" in first
+    else:
+        name = type(value).__name__
+        assert first == (
+            f"a binding raised ConfigurationError: a Label shows no {name}; give a select= that "
+            "makes a text of it, such as select=str"
+        )
+
+
+def shown(app: App[None]) -> str:
+    """Return what the first line of a screen has."""
+    return app.screen._compositor.render_strips()[0].text.strip()
 
 
 def test_a_binding_can_end_before_its_widget() -> None:

@@ -76,7 +76,9 @@ def test_a_widget_lives_through_all_of_it(stage: Stage, loop: Literal["auto", "t
             label.observe(lambda change: shown.append(change["new"]), "value")
             stage.go_offline(store)
             await until(
-                lambda: box.disabled and any(text.startswith("again in 1 s") for text in shown)
+                lambda: (
+                    box.disabled and any(text.startswith("reconnecting in 1 s") for text in shown)
+                )
             )
             await until(lambda: label.value == "connected" and not box.disabled)
             stage.say(8)
