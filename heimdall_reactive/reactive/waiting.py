@@ -12,6 +12,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive.base.exceptions import StoreClosed, WaitTimeout
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.base.state import ConnectionState, Status
 
@@ -113,6 +114,10 @@ class Waiter:
 
         self._call(subscribe)
         return found, subscription.dispose
+
+    def __repr__(self) -> str:
+        timeout = "without a limit" if self._timeout is None else f"for {self._timeout:g} s"
+        return glance(self, f"{timeout}; the store is {self._states.value}")
 
     def _late(self, limit: float | None) -> WaitTimeout:
         state = self._states.value
