@@ -11,6 +11,7 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from .base.glance import glance
 from .base.options import CloseInfo, OptionsDict
 from .base.receipt import Receipt
 from .base.state import ConnectionState, Status
@@ -92,6 +93,9 @@ class WebSocketClient(Closable, Generic[T]):
     async def aclose(self) -> None:
         """Close the store and return when nothing is left."""
         await self.socket.aclose()
+
+    def __repr__(self) -> str:
+        return glance(self, f"of {self.socket!r}")
 
     def _attach(self, name: str, source: Observable[E], handler: Handler[E]) -> DisposableBase:
         if not callable(handler):

@@ -16,6 +16,8 @@ from .base.endpoints import redact
 from .base.exceptions import ConfigurationError, EncodeError, SendError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
 from .base.frames import Frame, ValueFrame
+from .base.glance import VALUE, shortly
+from .base.masking import Mask
 from .base.options import StoreOptions
 from .base.session_protocol import NO_CHANNELS, overrides
 from .base.state import Status
@@ -115,6 +117,7 @@ class StoreCore:
         self._holding: Holding | None = None
         self.reporter = Reporter(self.name)
         self.bus = Bus(self.reporter.raised)
+        self.bus.shown = self.shown
         self.values: Values[Any] = Values(self.bus)
         self._principal: object = None
         self._token_mark: int | None = None
@@ -281,6 +284,18 @@ class StoreCore:
             observer_errors=sum(each.count for each in {self.reporter, reporter}),
             consumers=consumers,
         )
+
+    def shown(self, message: Any) -> str:
+        """Return a message as a part of a line, without the connection's secrets; for a `repr`."""
+        from .connecting.lines import message_line  # few programs need it
+
+        if isinstance(message, (bytes, bytearray, memoryview)):  # masks know texts
+            return f"{len(message)} bytes"
+        text = self.connection.sessions.masked(message_line(message, 2 * VALUE))
+        token: Any = self.connection.identity.token  # of a session to come
+        if hasattr(token, "get_secret_value"):
+            text = Mask([token.get_secret_value()])(text)
+        return shortly(text)
 
     # Its end
 

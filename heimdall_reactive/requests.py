@@ -12,6 +12,7 @@ from reactivex import abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from .base.exceptions import RequestLost, StoreClosed, WaitTimeout
+from .base.glance import told_shortly
 from .base.receipt import Receipt, refuse_on_loop
 from .base.state import ConnectionState, Status
 from .connecting.lifecycle import Lifecycle
@@ -135,8 +136,16 @@ class Request(Hot[T]):
             observer.on_next(answer)
             observer.on_completed()
 
-    def __repr__(self) -> str:
-        return f"<Request {'answered' if self._future.done() else 'waiting'}>"
+    def _words(self) -> str:
+        future = self._future
+        if not future.done():
+            return f"waiting, {'not sent' if self._receipt is None else self._receipt.state}"
+        if future.cancelled():
+            return "cancelled"
+        error = future.exception()
+        if error is not None:
+            return f"failed: {told_shortly(error)}"
+        return f"answered: {self._values.bus.shown(future.result())}"
 
     # On the store's event loop
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from reactivex import Observable
 
 from .base.exceptions import ConfigurationError
+from .base.glance import glance, glance_html, shortly
 from .base.hidden import secret_str
 from .base.options import CHECKS, TokenSource
 from .base.receipt import Receipt
 from .base.session_protocol import overrides
+from .base.state import TONES
 from .base.stats import Stats
 from .connecting.lifecycle import Closable
 from .connecting.tokens import Identity
@@ -217,7 +219,31 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         return self
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core.name} {self.state.value.status}>"
+        words = *self._words(), *self._last(), *self.state.value._why()
+        return glance(self, f"{shortly(self._core.name)} {', '.join(words)}")
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        yield "endpoint", self._core.name, None
+        yield "state", self.state.value, None
+        yield "stats", self.stats, None
+        yield "last_message", self._bus.shown(self.last_message.value), ""
+
+    def _repr_html_(self) -> str:
+        state, (status, *rest) = self.state.value, self._words()
+        title = f"{shortly(self._core.name)} {status}"
+        lines = ", ".join(rest), *self._last(), *state._why()
+        return glance_html(TONES[state.status], title, *lines)
+
+    def _words(self) -> Iterator[str]:
+        counters = self._core.connection.counters
+        yield from self.state.value._words()
+        for name in ("received", "sent", "invalid"):
+            if count := getattr(counters, name):
+                yield f"{count} {name}"
+
+    def _last(self) -> Iterator[str]:
+        if (message := self.last_message.value) is not None:
+            yield f"last: {self._bus.shown(message)}"
 
     # Parts
 

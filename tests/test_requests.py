@@ -219,7 +219,7 @@ async def test_a_request_that_still_waits_at_a_loss_is_sent_on_the_next_session(
         store.send("fills the socket")
         await loop().idle()
         request = store.request({"id": 1}, match=answers(1), timeout=60)
-        assert repr(request) == "<Request waiting>"
+        assert repr(request) == "<Request waiting, queued>"
         await loop().idle()
         peer.links[0].drop()
         await store.wait_for(lambda state: state.session == 2)
@@ -227,7 +227,7 @@ async def test_a_request_that_still_waits_at_a_loss_is_sent_on_the_next_session(
         assert peer.links[1].received == [{"id": 1}]
         peer.links[1].send({"id": 1, "answer": True})
         assert await request == {"id": 1, "answer": True}
-        assert repr(request) == "<Request answered>"
+        assert repr(request) == '<Request answered: {"id": 1, "answer": true}>'
 
 
 @pytest.mark.heimdall_virtual_time

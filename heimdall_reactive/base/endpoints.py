@@ -52,6 +52,9 @@ class WsConfig:
             check_endpoint(value)
         self._ws_url = value
 
+    def __repr__(self) -> str:
+        return f"<WsConfig {redact(self.ws_url)}>"
+
     def resolve(self, endpoint: str) -> str:
         """Make the full URL of an endpoint, see `resolve_endpoint`."""
         return resolve_endpoint(endpoint, self.ws_url)

@@ -24,6 +24,7 @@ from .checks import (
 )
 from .endpoints import is_proxy
 from .exceptions import ConfigurationError
+from .glance import shortly
 from .headers import Headers, header_pairs
 from .hidden import SecretText, secret_str
 from .rules import Action, Rules
@@ -302,8 +303,10 @@ class StoreOptions:
 
     def __repr__(self) -> str:
         # Without what may be secret (a proxy's URL has a password): a repr ends up in logs.
-        shown = (f.name for f in fields(self) if f.name not in SECRET)
-        return f"StoreOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        mine = ((f.name, getattr(self, f.name)) for f in fields(self) if f.name not in SECRET)
+        plain = {f.name: f.default for f in fields(self)}
+        shown = (f"{name}={value!r}" for name, value in mine if value is not plain[name])
+        return shortly(f"StoreOptions({', '.join(shown)})", 1000)
 
 
 _AGE: Final = (is_number, "0 seconds or more")

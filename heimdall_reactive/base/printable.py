@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import accumulate
-from unicodedata import east_asian_width
 
 __all__ = ["clock", "cut", "printable"]
 
@@ -42,4 +41,6 @@ def cut(text: str, width: int) -> str:
 
 
 def _columns(character: str) -> int:
+    from unicodedata import east_asian_width  # few programs need it
+
     return 2 if east_asian_width(character) in "WF" else 1

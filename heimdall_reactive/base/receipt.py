@@ -6,13 +6,14 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from .exceptions import SendError, WaitTimeout
 from .forking import run_in_child
+from .glance import glance, glance_html, told_shortly
 from .masking import told
 
 __all__ = ["Delivery", "Receipt", "ReceiptState", "refuse_on_loop"]
@@ -20,6 +21,8 @@ __all__ = ["Delivery", "Receipt", "ReceiptState", "refuse_on_loop"]
 ReceiptState: TypeAlias = Literal[
     "queued", "written", "delivered", "dropped", "expired", "rejected", "in_doubt"
 ]
+
+TONES: Final = {"queued": "busy", "written": "busy", "delivered": "good"}  # of a notebook
 
 logger: Final = logging.getLogger("heimdall_reactive")
 
@@ -141,7 +144,23 @@ class Receipt:
         self._waiter().add_done_callback(_guarded(call, self))
 
     def __repr__(self) -> str:
-        return f"<Receipt {self.state}>"
+        return glance(self, ", ".join(self._words()))
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object, object]]:
+        yield "state", self.state, None
+        yield "error", self.error, None
+        yield "attempts", self.attempts, 0
+
+    def _repr_html_(self) -> str:
+        state, *rest = self._words()
+        return glance_html(TONES.get(state, "bad"), state, ", ".join(rest))
+
+    def _words(self) -> Iterator[str]:
+        yield self.state
+        if self.attempts > 1:
+            yield f"written {self.attempts} times"
+        if (error := self.error) is not None:
+            yield told_shortly(error)
 
     def _waiter(self) -> Future[Receipt]:
         with _settling:
@@ -318,6 +337,9 @@ class Delivery:
         `receipt.state` says which it is. What the callback raises is logged, without its text.
         """
         self._proof.add_done_callback(_guarded(call, self._receipt))
+
+    def __repr__(self) -> str:
+        return glance(self, f"of {self._receipt!r}")
 
     @staticmethod
     def _late(limit: float | None) -> WaitTimeout:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from .exceptions import ConnectionLost
+from .glance import glance, glance_html, told_shortly
 from .options import CloseInfo
+from .printable import clock
 
 __all__ = [
     "LOOP_CLOSED",
     "MOVES",
     "NO_ANSWER",
+    "TONES",
     "CloseInfo",
     "ConnectionState",
     "Gap",
     "Status",
+    "Tone",
     "UpgradeAnswer",
     "in_words",
     "seconds_left",
@@ -57,6 +61,20 @@ MOVES: Final[dict[Status, frozenset[Status]]] = {
 """Where each status may lead; every other move is a defect of this library."""
 
 
+Tone: TypeAlias = Literal["good", "busy", "idle", "bad"]
+"""How it is: connected, on the way, ended or not begun, given up."""
+
+TONES: Final[dict[Status, Tone]] = {
+    S.IDLE: "idle",
+    S.CONNECTING: "busy",
+    S.CONNECTED: "good",
+    S.WAITING: "busy",
+    S.DISCONNECTING: "idle",
+    S.DISCONNECTED: "idle",
+    S.FAILED: "bad",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """What a reconnection leaves between two sessions: the server's messages of that time are lost.
@@ -90,7 +108,7 @@ class UpgradeAnswer(NamedTuple):
 NO_ANSWER: Final = UpgradeAnswer()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ConnectionState:
     """A snapshot of the connection: the one truth that everything else is derived from.
 
@@ -130,6 +148,35 @@ class ConnectionState:
     def reconnecting(self) -> bool:
         """Whether an earlier connection is being restored."""
         return self.session > 0 and self.status in (Status.CONNECTING, Status.WAITING)
+
+    def __str__(self) -> str:
+        """Return it in words, such as `connected, session 2` or `failed: ...`."""
+        return ", ".join((*self._words(), *self._why()))
+
+    def __repr__(self) -> str:
+        return glance(self, str(self))
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
+        return ((f.name, getattr(self, f.name), f.default) for f in fields(self) if f.repr)
+
+    def _repr_html_(self) -> str:
+        status, *rest = self._words()
+        return glance_html(TONES[self.status], status, ", ".join(rest), *self._why())
+
+    def _words(self) -> Iterator[str]:
+        yield str(self.status)
+        if self.attempt:
+            yield f"attempt {self.attempt}"
+        if self.retry_at is not None:
+            yield f"at {clock(self.retry_at)}"
+        if self.session:
+            yield f"session {self.session}"
+
+    def _why(self) -> Iterator[str]:
+        if self.error is not None:
+            yield told_shortly(self.error)
+        elif self.close is not None:
+            yield f"by the {self.close.who}, code {self.close.code} {self.close.reason}".rstrip()
 
     def connecting(self, attempt: int) -> ConnectionState:
         """Start an attempt; what the last one failed of stays readable."""

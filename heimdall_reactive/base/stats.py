@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from .glance import shortly
 
 __all__ = ["ConsumerStats", "Counters", "SendCounters", "Stats"]
 
@@ -56,8 +58,16 @@ class ConsumerStats:
     dropped: int
     high_water: int
 
+    def __str__(self) -> str:
+        return f"{shortly(self.name)}: {self.counts()}"
 
-@dataclass(frozen=True, slots=True)
+    def counts(self) -> str:
+        """Return the counters in words."""
+        lost = f", {self.dropped} dropped" if self.dropped else ""
+        return f"{self.waiting} waiting, {self.delivered} delivered{lost}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Stats:
     """Counters of a store since it was made.
 
@@ -99,3 +109,8 @@ class Stats:
     resent: int
     observer_errors: int
     consumers: tuple[ConsumerStats, ...] = ()
+
+    def __repr__(self) -> str:
+        counts = {each.name: getattr(self, each.name) for each in fields(self)}
+        counts["consumers"] = len(self.consumers)
+        return f"Stats({', '.join(f'{name}={count}' for name, count in counts.items() if count)})"

@@ -6,10 +6,11 @@ iterator. The adapters are modules of their own, each with the framework of that
 `textual`, `nicegui`, `reacton`, `qt`, `tk`, `traitlets`, `param`.
 """
 
+from heimdall_reactive.connecting.lines import message_line
+
 from .async_values import values
 from .badge import Badge, badge, badge_of
 from .binding import Binding, bind, bind_batch
-from .lines import message_line
 from .scheduling import HopScheduler
 from .scope import UiScope
 from .series import Series, Window, window

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import reactivex
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
 from heimdall_reactive.base.exceptions import ConfigurationError, one_line
-from heimdall_reactive.base.state import ConnectionState, Status, in_words, seconds_left
+from heimdall_reactive.base.state import (
+    TONES,
+    ConnectionState,
+    Status,
+    Tone,
+    in_words,
+    seconds_left,
+)
+from heimdall_reactive.reactive.source import Derived
 
 __all__ = ["Badge", "Badged", "Tone", "badge", "badge_now", "badge_of"]
-
-Tone: TypeAlias = Literal["good", "busy", "idle", "bad"]
-"""How it is: connected, on the way, ended or not begun, given up."""
-
-TONES: Final[dict[Status, Tone]] = {
-    Status.IDLE: "idle",
-    Status.CONNECTING: "busy",
-    Status.CONNECTED: "good",
-    Status.WAITING: "busy",
-    Status.DISCONNECTING: "idle",
-    Status.DISCONNECTED: "idle",
-    Status.FAILED: "bad",
-}
 
 LONGEST: Final = 200  # characters of an error: a badge is one line
 
@@ -115,7 +110,7 @@ def badge(store: Badged) -> Observable[Badge]:
             store.state.subscribe(tell, observer.on_error, observer.on_completed), timer
         )
 
-    return reactivex.create(subscribe)
+    return Derived(reactivex.create(subscribe), "badge")
 
 
 def _teller(

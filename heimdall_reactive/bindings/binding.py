@@ -13,6 +13,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
@@ -204,8 +205,7 @@ class Binding(abc.DisposableBase):
         self._scope = scope
         self._selecting = selecting
         self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
-        self._on_error = on_error
-        self._on_done = on_done
+        self._on_error, self._on_done = on_error, on_done
         self._batch = batch
         self._every = every
         self._due = float("-inf")  # when the next paint may be: the first one at any time
@@ -232,6 +232,10 @@ class Binding(abc.DisposableBase):
         """Whether it has ended, by whomever."""
         return self._disposed
 
+    def __repr__(self) -> str:
+        of = getattr(self._source, "_name", type(self._source).__name__)
+        return glance(self, f"of {of}: {self.stats.counts()}{', ended' * self._disposed}")
+
     def start(self, immediate: bool) -> None:
         """Subscribe; then the first value, when nobody's lock is held any more."""
         undo = self._scope.register(self.dispose)
@@ -255,7 +259,7 @@ class Binding(abc.DisposableBase):
             self._disposed = True
             self._buffer.clear()
         # A widget must not die with whoever still holds the binding.
-        self._setter, self._selecting = _nothing, Selecting(None, False)
+        self._setter, self._selecting = lambda _: None, Selecting(None, False)
         self._on_error = self._on_done = None
         self._subscription.dispose()
         if self._wait is not None and not isinstance(self._wait, TimerHandle):
@@ -359,9 +363,8 @@ class Binding(abc.DisposableBase):
         return True
 
     def _take(self) -> Any:
-        if self._batch:
-            return [self._buffer.take() for _ in range(len(self._buffer))]
-        return self._buffer.take()
+        take = self._buffer.take
+        return [take() for _ in range(len(self._buffer))] if self._batch else take()
 
     def _wait_for_frame(self, seconds: float) -> None:
         self._woken_at = time.monotonic() + min(seconds, LOST)
@@ -395,6 +398,3 @@ class Binding(abc.DisposableBase):
         elif not report_on(self._source, error, "binding"):
             # One line, without its text, which may quote a message.
             logger.error("a binding raised %s", told(error))
-
-
-def _nothing(_: Any) -> None: ...

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.glance import count_of, glance
 
 from .gathering import Gathered
 
@@ -130,6 +131,11 @@ class Window(Gathered[T, Series]):
                     points.append(self._newest)
                 self._shown = Series([x for x, _ in points], [y for _, y in points])
             return self._shown
+
+    def __repr__(self) -> str:
+        seconds, (x, y) = self._width * self._count, self._newest
+        newest = f", newest {y:g}" if math.isfinite(x) else ""
+        return glance(self, f"of {seconds:g} s: {count_of(len(self.value.x), 'point')}{newest}")
 
     def _add(self, value: T) -> Series | None:
         y: Any = self._value(value)

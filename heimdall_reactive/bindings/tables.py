@@ -9,6 +9,7 @@ from reactivex import Observable
 
 from heimdall_reactive.base.checks import is_count
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.glance import count_of, glance
 
 from .gathering import Gathered
 
@@ -93,6 +94,10 @@ class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
             if self._value is None:
                 self._value = dict(self._rows)
             return self._value
+
+    def __repr__(self) -> str:
+        lost = f", {self.dropped} dropped" if self.dropped else ""
+        return glance(self, f"{len(self._rows)} of at most {count_of(self._limit, 'row')}{lost}")
 
     def _add(self, value: T) -> Changes[K, T] | None:
         key = self._key(value)

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.base.state import NO_ANSWER, UpgradeAnswer
 
 from .session import Session
 
 __all__ = ["Sessions"]
 
+REMEMBERED: Final = 4  # sessions whose secrets may still be in what is shown
 LOOK_AGAIN: Final = 0.01  # seconds; a wire that was not started does not say that it is writable
 
 
@@ -28,7 +30,7 @@ class Sessions:
         old: it is read to its end; what comes on `current` waits for that.
     """
 
-    __slots__ = ("_ended", "_parted", "current", "old", "opening")
+    __slots__ = ("_ended", "_masks", "_parted", "current", "old", "opening")
 
     def __init__(self) -> None:
         self.current: Session | None = None
@@ -36,6 +38,7 @@ class Sessions:
         self.old: Session | None = None
         self._parted: tuple[Session, ...] = ()  # their closing handshakes are still under way
         self._ended: asyncio.Event | None = None
+        self._masks: tuple[Mask, ...] = ()  # of the last ones that were read to their end
 
     @property
     def read(self) -> Session | None:
@@ -46,6 +49,17 @@ class Sessions:
     def answer(self) -> UpgradeAnswer:
         """What the server has answered to the upgrade of the one that writes."""
         return NO_ANSWER if self.current is None else self.current.answer
+
+    def masked(self, text: str) -> str:
+        """Return a text without the secrets of these sessions, and of the last before them."""
+        now = (each.mask for each in (self.old, self.current, self.opening) if each is not None)
+        for mask in (*self._masks, *now):
+            text = mask(text)
+        return text
+
+    def _remember(self, session: Session) -> None:
+        masks = (each for each in self._masks if each is not session.mask)
+        self._masks = (*masks, session.mask)[-REMEMBERED:]
 
     def switch(self) -> Session | None:
         """Make the one that was opened the current one; return the one before."""
@@ -77,6 +91,7 @@ class Sessions:
 
     def forget(self, session: Session) -> None:
         """Forget one whose socket has ended."""
+        self._remember(session)
         if session is self.current:
             self.current = None
             if self._ended is not None:
@@ -91,6 +106,7 @@ class Sessions:
         """Close the current one with a code, and wait for nothing of it."""
         session, self.current = self.current, None
         if session is not None:
+            self._remember(session)
             self._parted = (*self._parted, session)
             session.part(code, reason)
 
@@ -112,6 +128,7 @@ class Sessions:
         self.kill_old()
         session, self.current = self.current, None
         if session is not None:
+            self._remember(session)
             session.kill()
 
     def disown(self) -> None:

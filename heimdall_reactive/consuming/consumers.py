@@ -14,6 +14,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.checks import is_count, is_number
 from heimdall_reactive.base.exceptions import ConfigurationError, HandlerCancelled
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.starting import start_task
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.base.wake_up import Post, WakeUp
@@ -118,6 +119,9 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
     def stats(self) -> ConsumerStats:
         """Return the counters as they are now; also after it was disposed of."""
         return self._buffer.stats()
+
+    def __repr__(self) -> str:
+        return glance(self, str(self.stats))
 
     def dispose(self) -> None:
         """Detach; what waits is forgotten. Idempotent, from any thread."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from heimdall_reactive.base.glance import glance
+
 __all__ = ["Hop", "QueueHop", "loop_hop"]
 
 Hop: TypeAlias = Callable[[Callable[[], None]], object]
@@ -47,6 +49,9 @@ class QueueHop:
                 call()
                 count += 1
         return count
+
+    def __repr__(self) -> str:
+        return glance(self, f"{self._calls.qsize()} waiting")
 
     def run(self) -> None:
         """Run what is posted, and wait for more, until `stop()`."""

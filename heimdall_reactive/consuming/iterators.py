@@ -14,6 +14,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.exceptions import WaitTimeout
 from heimdall_reactive.base.forking import disown_in_child
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.base.stats import ConsumerStats
 
@@ -86,6 +87,9 @@ class MessageIterator(Iterator[T]):
     def stats(self) -> ConsumerStats:
         """Return the counters as they are now; also after the end."""
         return self._buffer.stats()
+
+    def __repr__(self) -> str:
+        return glance(self, str(self.stats))
 
     def __next__(self) -> T:
         """Return the next message.

@@ -12,6 +12,7 @@ from reactivex import abc, typing
 from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
+from heimdall_reactive.base.glance import count_of, glance
 from heimdall_reactive.base.starting import call_at
 from heimdall_reactive.connecting.runtime import Runtime
 from heimdall_reactive.reactive.bus import OnRaised
@@ -87,6 +88,9 @@ class LoopScheduler(ReportingScheduler):
         self.ended = False
         self.timers: set[_Timer] = set()
         self._began = runtime.wall() - runtime.time()
+
+    def __repr__(self) -> str:
+        return glance(self, f"{count_of(len(self.timers), 'timer')}{', ended' * self.ended}")
 
     @property
     def now(self) -> datetime:

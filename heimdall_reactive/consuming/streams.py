@@ -15,6 +15,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from heimdall_reactive.base.forking import disown_in_child
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.stats import ConsumerStats
 
 from .buffers import Buffer, Buffers, Run
@@ -127,6 +128,9 @@ class MessageStream(AsyncIterator[T]):
     def stats(self) -> ConsumerStats:
         """Return the counters as they are now; also after the end."""
         return self._buffer.stats()
+
+    def __repr__(self) -> str:
+        return glance(self, str(self.stats))
 
     def __aiter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from reactivex.disposable import CompositeDisposable
 
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.forking import disown_in_child
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.state import ConnectionState, Gap
 from heimdall_reactive.base.stats import ConsumerStats
@@ -68,6 +69,7 @@ class StoreView(Readable[In], abc.DisposableBase):
     ) -> None:
         bus = Bus(store._report)
         of_store = store._values.bus
+        bus.shown = of_store.shown
         bus.lost = lambda: of_store.lost is not None and of_store.lost()
         super().__init__(Values(bus), store._call, store._report)
         self._bus = bus
@@ -104,6 +106,10 @@ class StoreView(Readable[In], abc.DisposableBase):
     def stats(self) -> ConsumerStats:
         """Return the counters as they are now; also after the end."""
         return self._buffer.stats()
+
+    def __repr__(self) -> str:
+        ended = " ended;" if self._disposed else ""
+        return glance(self, f"{self.state.value};{ended} {self.stats}")
 
     def dispose(self) -> None:
         """Detach: nothing is told any more, not even what waits. Idempotent, from any thread."""

@@ -15,7 +15,7 @@ from heimdall_reactive.bindings import bind
 from heimdall_reactive.bindings.nicegui import scope
 
 from .board import Board
-from .meter import WINDOW, Point
+from .meter import WINDOW, Point, outlier
 from .parts import Text, box, card
 
 __all__ = ["COLOURS", "DASHES", "charts"]
@@ -59,9 +59,19 @@ def _chart(board: Board, title: str, unit: str, measure: Measure) -> None:
         for series, connection in zip(plot.options["series"], board.connections, strict=True):
             points = connection.meter.points
             series["data"] = [[round(p.at - now, 2), measure(p)] for p in points]
+            if measure is _milliseconds:
+                series["markPoint"]["data"] = _mark(outlier(points), now)
         plot.update()
 
     bind(board.ticks, draw, scope(plot))
+
+
+def _mark(point: Point | None, now: float) -> list[dict[str, Any]]:
+    """Return the mark of an outlier: on this scale it is near the others, and easily missed."""
+    at = None if point is None else _milliseconds(point)
+    if point is None or at is None:
+        return []
+    return [{"coord": [round(point.at - now, 2), at], "value": f"{at:,.0f} ms"}]
 
 
 def _options(board: Board, unit: str) -> dict[str, Any]:
@@ -72,7 +82,7 @@ def _options(board: Board, unit: str) -> dict[str, Any]:
     scale = rates if unit == "per second" else {"type": "log"}
     return {
         "animation": False,
-        "grid": {"left": 44, "right": 12, "top": 12, "bottom": 24},
+        "grid": {"left": 44, "right": 12, "top": 24, "bottom": 24},
         "tooltip": {
             "trigger": "axis", "confine": True, "className": "chart-tip", "renderMode": "html",
             "axisPointer": {"lineStyle": {"color": "var(--muted)"}},
@@ -96,4 +106,10 @@ def _series(name: str, index: int) -> dict[str, Any]:
         "lineStyle": {"width": 2, "color": colour, "type": DASHES[index % len(DASHES)]},
         "itemStyle": {"color": colour},
         "areaStyle": {"color": colour, "opacity": 0.08},
+        "markPoint": {
+            "symbol": "triangle", "symbolSize": 9, "symbolRotate": 180, "symbolOffset": [0, -7],
+            "data": [],
+            "label": {"position": "top", "color": "var(--ink)", "fontSize": 11,
+                      "fontFamily": "inherit", "fontWeight": 600},
+        },
     }  # fmt: skip

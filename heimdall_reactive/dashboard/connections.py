@@ -121,7 +121,8 @@ def _buttons(connection: BoardConnection) -> None:
     store = connection.store
     with box("row"):
         dial = button("", store.connect, icon="play_arrow", tip="Connect now", classes="icon")
-        end = button("", store.disconnect, icon="stop", tip="Disconnect", classes="icon")
+        harms = "icon danger quiet"
+        end = button("", store.disconnect, icon="stop", tip="Disconnect", classes=harms)
 
     def allow(status: Status) -> None:
         set_disabled(dial, status in (Status.CONNECTING, Status.CONNECTED))

@@ -17,7 +17,17 @@ from heimdall_reactive.devserver import DevServer
 
 from .board import Board, BoardConnection
 
-__all__ = ["BURST", "FAULTS", "MESSAGES", "RATES", "USERS", "Embedded", "Fault", "embedded_board"]
+__all__ = [
+    "BURST",
+    "ENDING",
+    "FAULTS",
+    "MESSAGES",
+    "RATES",
+    "USERS",
+    "Embedded",
+    "Fault",
+    "embedded_board",
+]
 
 ANONYMOUS: Final = "anonymous"
 PLACES: Final = (
@@ -33,8 +43,10 @@ CHUNK: Final = 100  # messages of a burst before the loop gets its turn
 BEAT: Final = 0.05  # seconds between two looks at what the traffic owes
 PING: Final = 1.0  # seconds between pings: the latency is to be seen
 
+ENDING: Final = ("accountDeleted", "accountBanned", "sessionRevoked", "forceLogout")
+"""Messages behind which a close is final."""
 MESSAGES: Final = {
-    "User status": ("accountDeleted", "accountBanned", "sessionRevoked", "forceLogout"),
+    "User status": ENDING,
     "Permissions": ("rolesUpdated", "permissionsUpdated", "rolePermissionsChanged"),
     "Account links": ("emailLinkVerified", "emailChangeVerified"),
 }
@@ -54,6 +66,7 @@ class Fault(NamedTuple):
         icon: name of a Material icon.
         act: takes the server and a user, None for everybody.
         of_user: whether the user matters.
+        ends: whether it ends a session, which is not dialled by itself; it can be undone.
     """
 
     name: str
@@ -61,6 +74,7 @@ class Fault(NamedTuple):
     icon: str
     act: Callable[[DevServer, str | None], object]
     of_user: bool = False
+    ends: bool = False
 
 
 def _outage(server: DevServer, _: str | None) -> None:
@@ -80,9 +94,9 @@ FAULTS: Final = (
     Fault("Restart", "Close with 1012, and listen again after 3 s", "restart_alt",
           lambda server, _: server.restart(3.0)),
     Fault("Ban", "Send accountBanned, close with 4403, and refuse with HTTP 403", "gavel",
-          lambda server, user: server.ban(user), True),
+          lambda server, user: server.ban(user), True, True),
     Fault("Revoke", "Send sessionRevoked, revoke the tokens, and close with 4401", "key_off",
-          lambda server, user: server.revoke(user), True),
+          lambda server, user: server.revoke(user), True, True),
     Fault("Forgive", "Undo bans; then connect again", "handshake",
           lambda server, user: server.forgive(user), True),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -75,7 +75,11 @@ class MessageFeed:
         self._kept[tone, kind].append(line)
 
     def newest(
-        self, count: int, kinds: Collection[str] = (), where: str | None = None
+        self,
+        count: int,
+        kinds: Collection[str] = (),
+        where: str | None = None,
+        holds: Callable[[Line], bool] = lambda _: True,
     ) -> list[Line]:
         """Return the newest lines, the newest first.
 
@@ -83,6 +87,7 @@ class MessageFeed:
             count: at most so many.
             kinds: only these; none is all.
             where: only of this connection.
+            holds: only those of which this is true.
         """
         chosen = [
             reversed(kept) for (_, kind), kept in self._kept.items() if not kinds or kind in kinds
@@ -92,7 +97,7 @@ class MessageFeed:
         for line in merged:
             if len(lines) == count:
                 break
-            if where in (None, line.where):
+            if where in (None, line.where) and holds(line):
                 lines.append(line)
         return lines
 

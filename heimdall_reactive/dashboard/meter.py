@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from statistics import median
 from typing import Final, NamedTuple
 
-__all__ = ["WINDOW", "Meter", "Point"]
+__all__ = ["WINDOW", "Meter", "Point", "outlier"]
 
 WINDOW: Final = 60.0  # seconds that are shown
 PERIOD: Final = 1.0  # seconds that a rate is the mean of
+FAR: Final = 10.0  # times the median from which on a latency is marked
 
 
 class Point(NamedTuple):
@@ -57,3 +60,13 @@ class Meter:
         self.points.append(Point(at, rate, latency))
         while self.points[0].at < at - WINDOW:
             self.points.popleft()
+
+
+def outlier(points: Iterable[Point]) -> Point | None:
+    """Return the point of the highest latency, where it is ten times the median and more."""
+    known = [point for point in points if point.latency is not None]
+    if not known:
+        return None
+    highest = max(known, key=lambda point: point.latency or 0.0)
+    usual = median(point.latency or 0.0 for point in known)
+    return highest if (highest.latency or 0.0) >= FAR * usual > 0 else None

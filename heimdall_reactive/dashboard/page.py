@@ -13,7 +13,7 @@ from .connections import connection_card
 from .controls import Controls
 from .embedded import Embedded
 from .feed_view import FeedView
-from .parts import Segments, Text, box
+from .parts import Segments, Text, box, jump_bar
 from .send_box import SendBox
 
 __all__ = ["page"]
@@ -43,7 +43,7 @@ def page(board: Board, embedded: Embedded | None) -> None:
     with box("dashboard"):
         _header(board, embedded)
         with box("main", "main"):
-            with box("connections"):
+            with box("connections").props("id=connections"):
                 for index, connection in enumerate(board.connections):
                     connection_card(board, connection, index)
             with box("column"):
@@ -54,7 +54,12 @@ def page(board: Board, embedded: Embedded | None) -> None:
             with box("column side"):
                 SendBox(board)
                 if embedded is not None:
-                    Controls(embedded)
+                    Controls(board, embedded)
+        faults = [] if embedded is None else [("faults", "bolt", "Faults")]
+        jump_bar(
+            ("send", "send", "Send"), ("connections", "hub", "Connections"), *faults,
+            ("messages", "list", "Messages"),
+        )  # fmt: skip
 
 
 def _header(board: Board, embedded: Embedded | None) -> None:

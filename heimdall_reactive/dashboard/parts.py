@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-__all__ = ["Segments", "Text", "box", "button", "card", "labelled", "set_disabled"]
+__all__ = [
+    "Segments",
+    "Text",
+    "box",
+    "button",
+    "card",
+    "jump_bar",
+    "labelled",
+    "search_field",
+    "set_disabled",
+]
 
 T = TypeVar("T")
+
+TYPED: Final = "(event) => emit(event.target.value)"
 
 
 class Text(TextElement):
@@ -34,6 +46,19 @@ def box(classes: str, tag: str = "div") -> ui.element:
     return ui.element(tag).classes(classes)
 
 
+def jump_bar(*targets: tuple[str, str, str]) -> None:
+    """Make a bar of links to parts of the page, for screens that are small.
+
+    Args:
+        targets: id of the part, icon, and what the link says.
+    """
+    with labelled("jump-bar", "parts of this page", "nav"):
+        for target, icon, text in targets:
+            with ui.element("a").props(f'href="#{target}"').classes("jump"):
+                ui.icon(icon).props("aria-hidden=true")
+                Text("span", text)
+
+
 def labelled(classes: str, label: str, tag: str = "div", role: str = "") -> ui.element:
     """Make an element with a name for screen readers."""
     made = box(classes, tag)
@@ -44,9 +69,17 @@ def labelled(classes: str, label: str, tag: str = "div", role: str = "") -> ui.e
 
 
 @contextmanager
-def card(title: str, classes: str = "") -> Iterator[ui.element]:
-    """Make a card; yield its head, to the right of the title."""
-    with labelled(f"card {classes}", title, "section"):
+def card(title: str, classes: str = "", anchor: str = "") -> Iterator[ui.element]:
+    """Make a card; yield its head, to the right of the title.
+
+    Args:
+        title: on it.
+        classes: of the style sheet.
+        anchor: its id, for links to it.
+    """
+    with labelled(f"card {classes}", title, "section") as made:
+        if anchor:
+            made.props["id"] = anchor
         with box("card-head"):
             Text("h2", title)
             head = box("card-tools")
@@ -68,6 +101,15 @@ def button(
             made.props["aria-label"] = tip
     made.on("click", lambda: act())
     return made
+
+
+def search_field(label: str, on_change: Callable[[str], object]) -> ui.element:
+    """Make a field for what is searched; what is typed is told when the typing stops."""
+    field = ui.element("input").classes("search mono")
+    field.props(f'type=search autocomplete=off spellcheck=false placeholder="{label}"')
+    field.props["aria-label"] = label
+    field.on("input", lambda event: on_change(str(event.args)), js_handler=TYPED, throttle=0.2)
+    return field
 
 
 def set_disabled(element: ui.element, disabled: bool) -> None:

@@ -38,7 +38,7 @@ class SendBox:
         self._connection = board.connections[0]
         self._binding = SerialDisposable()
         self._number = 0  # of the newest send: what became of older ones is not said any more
-        with card("Send", "send-card") as head:
+        with card("Send", "send-card", "send") as head:
             with head:
                 self._choice()
             with box("field"):

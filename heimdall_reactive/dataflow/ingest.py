@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 from heimdall_reactive import ConfigurationError, HeimdallError
+from heimdall_reactive.base.glance import count_of, glance
 from heimdall_reactive.base.starting import start_task
 
 from .assignment import partition_of
@@ -151,6 +152,10 @@ class Ingest:
             publisher=written,
             **sums,
         )
+
+    def __repr__(self) -> str:
+        held = f"{len(self._held)} of {count_of(len(self._feeds), 'feed')}"
+        return glance(self, f"{self.name}: {held}{', ended' if self._ended.is_set() else ''}")
 
     @property
     def channels(self) -> list[str]:

@@ -188,7 +188,7 @@ class LogStore(WebSocketStore[In]):
         def message(told: LogMessage[In]) -> In:
             return told.message
 
-        return Derived(self.records.pipe(ops.filter(mine), ops.map(message)))
+        return Derived(self.records.pipe(ops.filter(mine), ops.map(message)), f"channel {name}")
 
     def _complete(self) -> None:
         self._bus.complete((self._reader.records,))

@@ -25,6 +25,7 @@ from heimdall_reactive import (
     WaitTimeout,
     WebSocketStore,
 )
+from heimdall_reactive.base.glance import glance, shortly
 from heimdall_reactive.base.starting import start_task
 
 from .log_client import Log
@@ -121,6 +122,10 @@ class Outbound:
         self._channels = tuple(channels)
         self._sending = sending or Sending()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        counts = f"{self.stats.sent} sent, {self.stats.again} again, {self.stats.refused} refused"
+        return glance(self, f"{', '.join(map(shortly, self._channels))}: {counts}")
 
     def start(self) -> None:
         """Begin, on the running event loop."""

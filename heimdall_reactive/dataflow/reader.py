@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Final, Self, TypeAlias
 
 from heimdall_reactive import Gap, StoreClosed
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.loop_thread import plain_loop
 
@@ -107,6 +108,10 @@ class Reader:
         self._stats.repeats = self._ids.repeats
         self._stats.dropped = self._stream.stats.dropped - self._refetched
         return self._stats
+
+    def __repr__(self) -> str:
+        at = "" if self.offset is None else f"at {self.offset}, "
+        return glance(self, f"{at}{self.stats.read} read, of {self.store!r}")
 
     @property
     def lag(self) -> float:

@@ -9,6 +9,7 @@ from ssl import SSLContext
 from typing import Any, Self, TypeVar
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.glance import glance
 
 from .core import ServerCore
 from .journal import Peer, UpgradeRecord
@@ -125,6 +126,9 @@ class DevServer(ThreadCommands):
         host = _REACHABLE.get(settings.host, settings.host)
         scheme = "ws" if settings.ssl is None else "wss"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return glance(self, f"{self.url}, {'listening' if self.listening else 'not listening'}")
 
     @property
     def port(self) -> int:

@@ -51,7 +51,7 @@ class Bus:
 
     __slots__ = (
         "_draining", "_escaped", "_owner", "_post", "_queue", "_wake", "inherited", "keep", "lock",
-        "lost", "report",
+        "lost", "report", "shown",
     )  # fmt: skip
 
     def __init__(self, report: OnRaised) -> None:
@@ -68,6 +68,8 @@ class Bus:
         self.inherited = False  # from a parent process, and nobody has been told
         # Whether its event loop has ended, so that nothing is committed: then readers are told.
         self.lost: Callable[[], bool] | None = None
+        # What a `repr` shows of a message, without the secrets of the connection.
+        self.shown: Callable[[Any], str] = _kind_of
         # Notified of each change of a source's observers. A view lives while it is in here.
         self.keep: Callable[[Any], None] | None = None
 
@@ -225,3 +227,7 @@ class Bus:
             raise escaped
 
         post(leave)
+
+
+def _kind_of(value: Any) -> str:
+    return type(value).__name__

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from reactivex import Observer, abc
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.glance import count_of
 
 from .bus import Bus
 from .source import Source, Subscription
@@ -62,6 +63,10 @@ class History(Source[T]):
             record.end()  # after what it is about to get
         record.start()
         return record
+
+    def _value_shown(self) -> str:
+        kept = f"{len(self._kept)} of {count_of(self._kept.maxlen or 0, 'message')}"
+        return f"{kept}, {super()._value_shown()}"
 
     def _changed(self) -> None:
         self._keep(self, bool(self._records))

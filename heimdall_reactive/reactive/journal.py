@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from heimdall_reactive.base.endpoints import redact, ws_config
 from heimdall_reactive.base.exceptions import HeimdallError, SessionEnded, one_line
+from heimdall_reactive.base.glance import count_of, glance
 from heimdall_reactive.base.state import ConnectionState, Gap, Status, in_words
 
 __all__ = ["Journal", "JournalEntry", "about_error"]
@@ -74,6 +75,9 @@ class Journal:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
+
+    def __repr__(self) -> str:
+        return glance(self, f"{self._name}: {count_of(len(self._entries), 'event')}")
 
     def as_json(self) -> str:
         """Return the entries as JSON lines."""

@@ -102,7 +102,9 @@ class Readable(Generic[In]):
                     "messages_of() takes the classes of the messages, such as "
                     f"messages_of(RolesUpdated), not {'nothing' if not kinds else repr(kind)}"
                 ) from None
-        return Derived(self.messages.filter(lambda message: isinstance(message, kinds)))
+        found = self.messages.filter(lambda message: isinstance(message, kinds))
+        names = ", ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+        return Derived(found, f"messages of {names}")
 
     def history(self, count: int) -> Observable[In]:
         """Return the last messages, then the live ones; each observer gets every one once.

@@ -11,7 +11,7 @@ from reactivex.abc import SchedulerBase
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 
-from .source import Derived
+from .source import Derived, Hot
 
 __all__ = ["every", "until_end_of"]
 
@@ -45,4 +45,5 @@ def until_end_of(lives: Observable[Any], source: Observable[T]) -> Observable[T]
     from reactivex import operators as ops
 
     end = reactivex.concat(lives.pipe(ops.ignore_elements()), reactivex.just(None))
-    return Derived(source.pipe(ops.take_until(end)))
+    words = source._words() if isinstance(source, Hot) else "of a store"
+    return Derived(source.pipe(ops.take_until(end)), words)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
+from heimdall_reactive.base.glance import count_of, glance, shortly
+
 from .bus import Bus
 
 __all__ = ["LOOPS", "NO_COPY", "Derived", "Hot", "Source", "report_on"]
@@ -159,22 +161,34 @@ class Hot(Observable[T]):
     def __reduce__(self) -> NoReturn:
         raise TypeError(NO_COPY)
 
+    def __repr__(self) -> str:
+        return glance(self, self._words())
+
+    def _words(self) -> str:
+        """Return how it is, in a few words."""
+        raise NotImplementedError
+
 
 class Derived(Hot[T]):
     """What operators made of an observable of a store.
 
     Args:
         source: what they made.
+        words: what it is, for a `repr`.
     """
 
-    def __init__(self, source: Observable[T]) -> None:
+    def __init__(self, source: Observable[T], words: str) -> None:
         super().__init__()
         self._source = source
+        self._about = words
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         return self._source.subscribe(observer, scheduler=scheduler)
+
+    def _words(self) -> str:
+        return self._about
 
 
 class _FirstLock:
@@ -352,6 +366,13 @@ class Source(Hot[T]):
 
     def _changed(self) -> None:
         """Handle a change of the observers; `lock` is held."""
+
+    def _words(self) -> str:
+        ended = ", ended" if self._completed else ""
+        return f"{shortly(self._name)}: {self._value_shown()}{ended}"
+
+    def _value_shown(self) -> str:
+        return count_of(len(self._records), "observer")
 
 
 def report_on(source: Observable[Any], error: BaseException, what: str) -> bool:

@@ -17,6 +17,7 @@ from heimdall_reactive.base.exceptions import (
     StoreClosed,
     StoreError,
 )
+from heimdall_reactive.base.glance import shortly
 from heimdall_reactive.base.state import ConnectionState
 
 from .bus import Bus, Emitter
@@ -136,6 +137,12 @@ class State(Source[T], BehaviorSubject[T]):
 
     def _refuse(self) -> NoReturn:
         raise ReadOnlyError(f"{self._name!r} is read-only: its store writes it and close() ends it")
+
+    def _value_shown(self) -> str:
+        value: Any = self.value
+        if value is None or isinstance(value, (bool, int, float)):
+            return str(value)
+        return shortly(str(value)) if isinstance(value, ConnectionState) else self._bus.shown(value)
 
     def __bool__(self) -> bool:
         warnings.warn(

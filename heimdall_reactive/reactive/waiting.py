@@ -13,6 +13,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive.base.exceptions import StoreClosed, WaitTimeout
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.base.state import ConnectionState, Status
 
@@ -88,9 +89,6 @@ class Waiter:
                 stacklevel=2,
             )
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: await it, or call result() on a thread>"
-
     async def _wait(self) -> ConnectionState:
         found, subscription = self._watch()
         try:
@@ -130,6 +128,12 @@ class Waiter:
 
         self._call(subscribe)
         return found, subscription.dispose
+
+    def __repr__(self) -> str:
+        timeout = "without a limit" if self._timeout is None else f"for {self._timeout:g} s"
+        return glance(
+            self, f"{timeout}; the store is {self._states.value}; await it, or call result()"
+        )
 
     def _late(self, limit: float | None) -> WaitTimeout:
         state = self._states.value

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from heimdall_reactive.base.exceptions import RecordingError
 from heimdall_reactive.base.frames import Frame
+from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.masking import Mask
 from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.connecting.lifecycle import Closable
@@ -72,6 +73,7 @@ class Recorder(Closable):
     def __init__(self, store: WebSocketStore[Any], path: Path) -> None:
         self.error: RecordingError | None = None
         self._store = store
+        self._path = path
         self._cleaner = Cleaner()
         self._file: FileWriter[Note] = FileWriter(path, self._encode, WAITING, self._fail)
         self._clock: Callable[[], float] = time.monotonic
@@ -95,6 +97,10 @@ class Recorder(Closable):
         """End the recording, and return when the file is complete."""
         self._end()
         await asyncio.get_running_loop().run_in_executor(None, self._file.join)
+
+    def __repr__(self) -> str:
+        how = "recording" if not self._over else f"ended: {self.error or 'complete'}"
+        return glance(self, f"{self._path.name} of {self._store._core.name}, {how}")
 
     dispose = close  # as a disposable of Rx has it
 
