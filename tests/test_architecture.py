@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"browser_limits"},
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
-    {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},
+    {"bus", "runtime", "providers", "heartbeat", "suspend", "page_life", "listener", "journal"},
     {"heimdall", "tokens", "timers", "transports", "events", "pace"},
     {"answers"},
     {"conversation", "effects", "phases", "proofs"},
