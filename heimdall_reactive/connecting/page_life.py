@@ -23,7 +23,7 @@ class PageLife(Enum):
 EVENTS: Final = {
     "online": PageLife.ONLINE,
     "visibilitychange": PageLife.BACK,
-    "resume": PageLife.BACK,  # of a frozen tab
+    "resume": PageLife.BACK,  # of a frozen tab, and the only one that stays at the document
     "pageshow": PageLife.BACK,  # of one that was put away
     "pagehide": PageLife.AWAY,
 }
@@ -32,8 +32,7 @@ EVENTS: Final = {
 class PageWatch:
     """Listens to a page while somebody watches; the last to leave takes the listener along.
 
-    All these events reach the global object: those of the document rise to it. A worker has
-    `online` alone, and Node has none of them.
+    A worker has `online` alone, and Node has none of the events.
 
     Args:
         page: the global object of JavaScript.
@@ -52,7 +51,7 @@ class PageWatch:
         if self._listener is None and hasattr(self._page, "addEventListener"):
             self._listener = self._proxy(self._on_event)
             for name in EVENTS:
-                self._page.addEventListener(name, self._listener)
+                self._where(name).addEventListener(name, self._listener)
 
     def remove(self, watcher: Callable[[PageLife], None]) -> None:
         """Call it no more."""
@@ -60,8 +59,11 @@ class PageWatch:
         if not self._watchers and self._listener is not None:
             listener, self._listener = self._listener, None
             for name in EVENTS:
-                self._page.removeEventListener(name, listener)
+                self._where(name).removeEventListener(name, listener)
             listener.destroy()
+
+    def _where(self, name: str) -> Any:
+        return getattr(self._page, "document", self._page) if name == "resume" else self._page
 
     def _on_event(self, event: Any) -> None:
         document = getattr(self._page, "document", None)

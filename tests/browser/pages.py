@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 from tests.protocols.programs import MODULES, program, running
-from tests.ui.chromium import Tab, chromium
+from tests.ui.chromium import Chromium, chromium
 
 __all__ = ["Page", "TabPage", "pages"]
 
@@ -90,8 +90,10 @@ class NodePage(Page):
 class TabPage(Page):
     """Pyodide in a tab of Chromium."""
 
-    def __init__(self, tab: Tab) -> None:
-        self.tab = tab
+    def __init__(self, browser: Chromium, base: str, kind: str) -> None:
+        self.base = base
+        self._browser = browser
+        self.tab = browser.open(f"{base}/page.html?{kind}")
         assert "ready" in self.read()
 
     def read(self) -> dict[str, Any]:
@@ -103,6 +105,11 @@ class TabPage(Page):
 
     def tell(self, **words: str) -> None:
         self.tab.look(f"void tell({json.dumps(words)})")
+
+    def hide(self) -> None:
+        """Open another tab in front of it."""
+        self._browser.open("about:blank")
+        self.tab.until("document.hidden")
 
 
 @contextmanager
@@ -132,7 +139,7 @@ def pages(folder: Path) -> Iterator[Callable[[str], Any]]:
                 browser = stack.enter_context(chromium())
                 places.append((line.split("(")[1].split("/)")[0], browser))
             base, browser = places[0]
-            made[kind] = TabPage(browser.open(f"{base}/page.html?{kind}"))
+            made[kind] = TabPage(browser, base, kind)
             return made[kind]
 
         places: list[Any] = []

@@ -24,11 +24,11 @@ class Listener:
         self.destroyed = True
 
 
-class Globals:
-    """The global object of a page."""
+class Target:
+    """A document, or another that has events."""
 
     def __init__(self) -> None:
-        self.document = SimpleNamespace(hidden=False)
+        self.hidden = False
         self.listeners: dict[str, Listener] = {}
 
     def addEventListener(self, name: str, listener: Listener) -> None:  # noqa: N802
@@ -41,6 +41,14 @@ class Globals:
         self.listeners[name](SimpleNamespace(type=name))
 
 
+class Globals(Target):
+    """The global object of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.document = Target()
+
+
 def test_each_event_is_told_to_all_who_watch() -> None:
     page = Globals()
     watch = PageWatch(page, Listener)
@@ -49,7 +57,7 @@ def test_each_event_is_told_to_all_who_watch() -> None:
     watch.add(first.append)
     watch.add(second.append)
     for name in EVENTS:
-        page.tell(name)
+        (page.document if name == "resume" else page).tell(name)
     page.document.hidden = True
     page.tell("visibilitychange")
     back = PageLife.BACK
@@ -72,7 +80,7 @@ def test_the_last_to_leave_takes_the_listener_along() -> None:
     assert not listener.destroyed
     watch.remove(seen.append)
     assert listener.destroyed
-    assert page.listeners == {}
+    assert page.listeners == page.document.listeners == {}
     watch.remove(leave)  # nobody is left
     watch.add(leave)
     page.tell("online")  # the last one leaves in its own call
