@@ -151,10 +151,10 @@ class ObserverError(StoreError):
     """
 
     def __init__(self, error: BaseException, subject: str) -> None:
-        super().__init__(
-            f"an observer of {subject!r} raised {type(error).__name__}; "
-            "handle it inside the observer, or give the pipeline an on_error"
-        )
+        own = isinstance(error, HeimdallError)  # whose text says what to do, and holds no secret
+        advice = "; handle it inside the observer, or give the pipeline an on_error"
+        text = f"an observer of {subject!r} raised {type(error).__name__}"
+        super().__init__(f"{text}: {error}" if own else text + advice)
         self.error = error
         self.subject = subject
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from .exceptions import one_line
+from .exceptions import HeimdallError, one_line
 from .hidden import Hidden
 
 __all__ = ["LEAST", "STARS", "WINDOW", "Mask", "bare", "told"]
@@ -82,7 +82,12 @@ def bare(error: E) -> E:
 
 
 def told(error: BaseException) -> str:
-    """Name an error of user code and its place in one line; its text may quote a message."""
+    """Name an error of user code and its place in one line; its text may quote a message.
+
+    That of an error of this library does not, and says what to do.
+    """
+    if isinstance(error, HeimdallError):
+        return f"{type(error).__name__}: {error}"
     name, trace = type(error).__name__, error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
