@@ -57,7 +57,7 @@ class PageServer:
 
 
 class PageSocket:
-    """The WebSocket of a page, without a network: for `BrowserWire`, and for a link; see `LinkSocket`.
+    """The WebSocket of a page, without a network: for `BrowserWire`, and for a link.
 
     Args:
         take: is called with what is written.
