@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"options"},
     {"state", "retry", "codec", "outbox", "buffers", "hops"},
     {"lines"},
-    {"bus", "runtime", "providers", "heartbeat", "suspend", "listener", "journal"},
+    {"bus", "runtime", "providers", "heartbeat", "suspend", "page_life", "listener", "journal"},
     {"heimdall", "tokens", "timers", "transports", "events", "pace"},
     {"answers"},
     {"conversation", "effects", "phases", "proofs"},

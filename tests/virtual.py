@@ -18,6 +18,11 @@ def loop() -> VirtualTimeLoop:
     return found
 
 
+def stand_still(seconds: float) -> None:
+    """Let this process be suspended: the clock goes on, and all timers are late."""
+    vars(loop())["_now"] += seconds
+
+
 def store_of(peer: ScriptedPeer, **options: Any) -> WebSocketStore[Any]:
     """Make a store of a scripted peer."""
     return use_websocket(URL, transport=peer, **options)

@@ -132,13 +132,19 @@ class ObserverError(StoreError):
     """
 
     def __init__(self, error: BaseException, subject: str, ended: bool = False) -> None:
+        own = isinstance(error, HeimdallError)  # whose text says what to do, and holds no secret
         name = type(error).__name__
-        super().__init__(
-            f"a pipeline of {subject!r} raised {name} and has ended; catch the error in its "
-            "function, or subscribe again after it by ops.retry()"
-            if ended
-            else f"an observer of {subject!r} raised {name}; handle it inside the observer"
-        )
+        who = f"{'a pipeline' if ended else 'an observer'} of {subject!r} raised {name}"
+        if own:
+            text = f"{who}: {error}"
+        elif ended:
+            text = (
+                f"{who} and has ended; catch the error in its function, or subscribe again after "
+                "it by ops.retry()"
+            )
+        else:
+            text = f"{who}; handle it inside the observer"
+        super().__init__(text)
         self.error = error
         self.subject = subject
         self.ended = ended

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from .exceptions import ConfigurationError, one_line
+from .exceptions import HeimdallError, one_line
 from .hidden import Hidden
 
 __all__ = ["LEAST", "STARS", "WINDOW", "Mask", "bare", "told"]
@@ -84,10 +84,10 @@ def bare(error: E) -> E:
 def told(error: BaseException) -> str:
     """Name an error of user code and its place in one line; its text may quote a message.
 
-    Of a `ConfigurationError` the text is told, which is ours and says what to do.
+    That of an error of this library does not, and says what to do.
     """
     name, trace = type(error).__name__, error.__traceback__
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, HeimdallError):
         return one_line(f"{name}: {error}", 300)
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -96,7 +96,7 @@ class Connection:
         self._dialling: asyncio.Task[None] | None = None
         self._stable_at = 0.0  # when the current session is, on the loop's clock
         self._tasks = Tasks()
-        self._timers = Timers(runtime, self._on_wake)
+        self._timers = Timers(runtime, self)
         self._token_refresh = TokenRefresh(
             self, self._protocol, options, self._asker, runtime, listener
         )
@@ -168,6 +168,17 @@ class Connection:
         else:
             self._feed(events.Reconnect(code, reason, self._wall()))
 
+    def on_retry_due(self) -> None:
+        """Start the next attempt, where one is waited for."""
+        self._feed(events.RetryDue())
+
+    def on_wake(self, slept: float, *, back: bool = False) -> None:
+        """Handle a sleep of some seconds, a clock that was set (0), or a page that is back."""
+        self._token_refresh.on_wake()
+        wall = self._wall()
+        if slept or back:
+            self._feed(events.Woke(slept, wall))
+
     # The table and its effects
 
     def _feed(self, event: events.Event) -> None:
@@ -201,9 +212,9 @@ class Connection:
                 self.sessions.kill_old()
             case effects.Probe(slept) if session is not None:
                 session.on_wake(slept)
-                session.wire.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
+                session.probe(min(self._options.ping_timeout, PROBE_TIMEOUT))
             case effects.StartTimer(delay):
-                self._timers.retry(delay, self._retry_due)
+                self._timers.retry(delay)
             case effects.StartStable():
                 self._stable_at = self._runtime.time() + self._options.stable_after
                 self._timers.watch()
@@ -382,15 +393,6 @@ class Connection:
 
     def _credential(self) -> Credential:
         return credential_of(self.identity, self._options, self._endpoint)
-
-    def _retry_due(self) -> None:
-        self._feed(events.RetryDue())
-
-    def _on_wake(self, slept: float) -> None:
-        self._token_refresh.on_wake()
-        wall = self._wall()
-        if slept:
-            self._feed(events.Woke(slept, wall))
 
     def _wall(self) -> float:
         if step := self._runtime.stepped():

@@ -14,9 +14,11 @@ from heimdall_reactive.base.session_protocol import ProtocolSession, Refused
 from heimdall_reactive.transports import Wire
 
 from .answers import headers_of, subprotocol_of
+from .heartbeat import LATE
 
 __all__ = ["Conversation"]
 
+GRACE: Final = 1.0  # seconds until what waits to be read has been, after a suspended process
 LIMIT: Final = 1000  # envelopes that a handshake may leave, and values that may wait to be sent
 SILENT: Final = "the protocol expected an envelope by now"
 
@@ -143,19 +145,32 @@ class Conversation(ProtocolSession):
         self._timers[key] = self._loop.call_later(seconds if first is None else first, run)
 
     def expect(self, seconds: float) -> None:
-        """Give the connection up unless some envelope comes in time, each time."""
+        """Give the connection up unless some envelope comes in time, each time.
 
-        def look() -> None:
-            left = self._heard_at + seconds - self._loop.time()
+        Where the look is late, this process was suspended, or the page that it runs in. What came
+        meanwhile may still wait to be read, so the next look decides.
+        """
+        due = 0.0
+
+        def wait(delay: float, last: bool = False) -> None:
+            nonlocal due
+            due = self._loop.time() + delay
+            self._timers[0] = self._loop.call_later(delay, look, last)
+
+        def look(last: bool) -> None:
+            now = self._loop.time()
+            left = self._heard_at + seconds - now
             if left > 0:
-                self._timers[0] = self._loop.call_later(left, look)
+                wait(left)
+            elif now - due > LATE and not last:
+                wait(GRACE, last=True)
             else:
                 self._timers.pop(0, None)
                 self._wire.lose(SILENT)
 
         if (before := self._timers.pop(0, None)) is not None:
             before.cancel()
-        self._timers[0] = self._loop.call_later(seconds, look)
+        wait(seconds)
 
     def reconnect(self, reason: str = "", *, code: int = 1000, overlap: bool = False) -> None:
         """Open another session in place of this one."""

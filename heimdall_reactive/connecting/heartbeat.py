@@ -18,6 +18,7 @@ from .codec import encode
 __all__ = ["Pulse"]
 
 MAX_OPEN: Final = 64  # pings whose timeout runs; where there are more, some are not looked at
+LATE: Final = 2.0  # seconds; a timer that comes later than that says nothing about the peer
 LOST: Final = "heartbeat timeout"
 
 
@@ -26,6 +27,8 @@ class Pulse:
 
     Every message counts as life, and costs nothing here: the count of the received ones is
     compared. The timeout begins when the ping is due, also where the socket does not take it.
+    Where this process was suspended, or the page that it runs in, what came in that time may still
+    wait to be read: then the peer is asked once more.
 
     Args:
         heartbeat: the option.
@@ -50,7 +53,8 @@ class Pulse:
         self._write = write
         self._received = received
         self._lose = lose
-        self._open: deque[tuple[float, int]] = deque()  # each ping's deadline, and the count then
+        # Each ping's deadline, the count then, and whether it is judged however late that is.
+        self._open: deque[tuple[float, int, bool]] = deque()
         self._beat = loop.call_later(heartbeat.interval, self._ping)
         self._check: asyncio.TimerHandle | None = None
 
@@ -67,22 +71,35 @@ class Pulse:
         self.awaits_reply -= 1
         return True
 
+    def probe(self, timeout: float) -> None:
+        """Ping now, and judge in some seconds, within the timeout at the latest."""
+        if not self._beat.cancelled():
+            self._ask(min(timeout, self._heartbeat.timeout))
+
     def _ping(self) -> None:
         self._beat = self._loop.call_later(self._heartbeat.interval, self._ping)
+        self._ask(self._heartbeat.timeout)
+
+    def _ask(self, timeout: float, last: bool = False) -> None:
         if self._write(self._frame) and self._heartbeat.reply is not None:
             self.awaits_reply = min(self.awaits_reply + 1, MAX_OPEN)
         if len(self._open) < MAX_OPEN:
-            self._open.append((self._loop.time() + self._heartbeat.timeout, self._received()))
+            self._open.append((self._loop.time() + timeout, self._received(), last))
         if self._check is None:
             self._check = call_at(self._loop, self._open[0][0], self._look)
 
     def _look(self) -> None:
         self._check = None
-        if self._received() == self._open.popleft()[1]:
+        due, received, last = self._open.popleft()
+        if self._received() != received:
+            if self._open:  # the timeout is longer than the interval
+                self._check = call_at(self._loop, self._open[0][0], self._look)
+        elif self._loop.time() - due > LATE and not last:
+            self._open.clear()
+            self._ask(self._heartbeat.timeout, last=True)
+        else:
             self.stop()
             self._lose(LOST)
-        elif self._open:  # the timeout is longer than the interval
-            self._check = call_at(self._loop, self._open[0][0], self._look)
 
 
 def is_reply(reply: Any, data: bytes | bytearray, text: bool) -> bool:

@@ -182,6 +182,15 @@ class Session:
         same = heard_at == self.wire.heard_at
         self._slept = slept + before if same else slept, self.wire.heard_at
 
+    def probe(self, timeout: float) -> None:
+        """Give the peer up unless a sign of life comes within the seconds, where it can be asked.
+
+        That is by a ping of the wire; one that has none leaves it to the heartbeat.
+        """
+        self.wire.probe(timeout)
+        if self._pulse is not None and not getattr(self.wire, "proves", True):
+            self._pulse.probe(timeout)
+
     # Receiver
 
     def on_frame(self, data: bytes | bytearray, text: bool) -> None:

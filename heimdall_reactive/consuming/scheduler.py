@@ -6,12 +6,15 @@ import asyncio
 from asyncio import CancelledError
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from reactivex import abc, typing
 from reactivex.disposable import SingleAssignmentDisposable
+from reactivex.scheduler import timeoutscheduler
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
+from heimdall_reactive.base.browser_limits import IN_BROWSER
+from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.glance import count_of, glance
 from heimdall_reactive.base.starting import call_at
 from heimdall_reactive.connecting.runtime import Runtime
@@ -20,6 +23,20 @@ from heimdall_reactive.reactive.bus import OnRaised
 __all__ = ["LoopScheduler", "ReportingScheduler"]
 
 S = TypeVar("S")
+
+NO_TIMER: Final = (
+    "a timed operator of RxPY without a scheduler starts a thread, and browsers have none for "
+    "Python; pass scheduler=store.scheduler, as in ops.delay(1.0, scheduler=store.scheduler)"
+)
+
+
+def no_timer(*_: Any) -> NoReturn:
+    """Say what to do where RxPY would start a thread for its timers."""
+    raise ConfigurationError(NO_TIMER)
+
+
+if IN_BROWSER:  # what this takes the place of can only raise there, and says less
+    setattr(timeoutscheduler, "Timer", no_timer)  # noqa: B010 - its type is a class
 
 
 class ReportingScheduler(PeriodicScheduler):

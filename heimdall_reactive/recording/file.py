@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from heimdall_reactive.base.browser_limits import IN_BROWSER
 from heimdall_reactive.base.exceptions import RecordingError, one_line
 
 from .lines import Header, RecordingEntry, read_entry, read_header
@@ -73,6 +74,9 @@ class FileWriter(Generic[T]):
 
     def flush(self) -> None:
         """Write what waits; returns at once."""
+        if IN_BROWSER:  # where files are in memory, and there are no threads
+            self._write()
+            return
         with self._lock:
             if self._thread is None and not self._file.closed:
                 self._thread = threading.Thread(target=self._write, name="heimdall-recording")

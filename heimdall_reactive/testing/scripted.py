@@ -6,22 +6,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.client import ClientConnection
-from websockets.uri import parse_uri
-
+from heimdall_reactive.base.browser_limits import IN_BROWSER
 from heimdall_reactive.base.endpoints import redact
 from heimdall_reactive.base.exceptions import ConnectTimeout
 from heimdall_reactive.base.options import StoreOptions
 from heimdall_reactive.transports import Wire
-from heimdall_reactive.transports.websockets_dial import Dialler, open_wire
 
 from .marbles import cues
-from .scripted_link import Link
-from .scripted_wire import ScriptedWire
+from .scripted_link import Link, LinkServer, MakeSocket
 from .steps import Accept, Fails, Step
 
 __all__ = ["DialRecord", "ScriptedPeer"]
@@ -73,6 +68,8 @@ class ScriptedPeer:
     Args:
         steps: the script.
         on_message: is called with the link and each message that comes, to answer it.
+        in_page: whether the store's side is the wire of a browser's page, which sees no pings, no
+            statuses and no reasons of a drop; so it is where Python runs in one.
 
     Attributes:
         dials: the connection attempts, in order.
@@ -80,13 +77,17 @@ class ScriptedPeer:
     """
 
     def __init__(
-        self, *steps: Step, on_message: Callable[[Link, Any], object] | None = None
+        self,
+        *steps: Step,
+        on_message: Callable[[Link, Any], object] | None = None,
+        in_page: bool = IN_BROWSER,
     ) -> None:
         self.dials: list[DialRecord] = []
         self.links: list[Link] = []
         self._steps = deque(steps)
         self._default: Step = Accept()
         self._on_message = on_message
+        self._in_page = in_page
         self._returned = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -167,9 +168,16 @@ class ScriptedPeer:
         step = self._steps.popleft() if self._steps else self._default
         now = asyncio.get_running_loop().time()
         self.dials.append(DialRecord(url, tuple(headers), tuple(subprotocols or ()), now, step))
-        dialler = partial(_Dialler, self, step)
+        if self._in_page:
+            from .scripted_page import dial
+        else:
+            from .scripted_server import dial
+
+        def connect(server: LinkServer, make_socket: MakeSocket) -> Link:
+            return Link(server, make_socket, self._on_message, lambda link: self._open(link, step))
+
         try:
-            wire = await open_wire(ScriptedWire, url, headers, subprotocols, options, dialler)
+            wire = await dial(step, connect, url, headers, subprotocols, options)
         except Exception as error:
             if isinstance(step, Fails) and not isinstance(error, ConnectTimeout):
                 raise step.error from None
@@ -186,36 +194,13 @@ class ScriptedPeer:
             raise
         return wire
 
-    def _connect(self, wire: ScriptedWire, step: Step) -> None:
-        """Put a link behind a wire."""
-
-        def opened(link: Link) -> None:
-            self.links.append(link)
-            if isinstance(step, Accept):
-                for message in step.first_messages:
-                    link.send(message)
-                if step.then is not None:
-                    wire.loop.call_soon(step.then, link)
-
-        Link(wire, step, self._on_message, opened)
+    def _open(self, link: Link, step: Step) -> None:
+        self.links.append(link)
+        if isinstance(step, Accept):
+            for message in step.first_messages:
+                link.send(message)
+            if step.then is not None:
+                asyncio.get_running_loop().call_soon(step.then, link)
 
     def __repr__(self) -> str:
         return f"<ScriptedPeer {len(self.dials)} dials, {len(self.live)} live>"
-
-
-class _Dialler(Dialler):
-    """Reaches a peer in memory where the default transport opens a socket."""
-
-    def __init__(self, peer: ScriptedPeer, step: Step, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._peer = peer
-        self._step = step
-
-    async def open_tcp_connection(self) -> ClientConnection:
-        await self._step.reach()
-        wire = self.make_wire(parse_uri(self.uri))
-        assert isinstance(wire, ScriptedWire)
-        self._peer._connect(wire, self._step)
-        return wire
-
-    create_connection = open_tcp_connection

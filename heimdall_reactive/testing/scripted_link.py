@@ -4,29 +4,88 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
-
-from websockets.frames import Frame as WebSocketFrame
-from websockets.frames import Opcode
-from websockets.http11 import Request
-from websockets.protocol import Event, State
-from websockets.server import ServerProtocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.codec import encode
 from heimdall_reactive.transports.ending import MAX_REASON
 
-from .scripted_transport import FIN, MemoryTransport
-from .scripted_wire import Dropped, ScriptedWire
-from .steps import Step
+from .scripted_transport import FIN, Dropped
 
-__all__ = ["Link"]
+if TYPE_CHECKING:
+    from .scripted_wire import ScriptedWire
 
-DATA: Final = (Opcode.TEXT, Opcode.BINARY)
-LOGGER: Final = logging.Logger("heimdall_reactive.testing", logging.WARNING)
+__all__ = [
+    "CLOSE",
+    "DATA",
+    "NO_CODE",
+    "TEXT",
+    "Connect",
+    "Link",
+    "LinkServer",
+    "LinkSocket",
+    "MakeSocket",
+]
+
+TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9  # opcodes (RFC 6455 section 5.2)
+DATA: Final = (TEXT, BINARY)
 NO_CODE: Final = 1005  # stands for a close frame without a code (RFC 6455 section 7.1.5)
+
+
+class LinkServer(Protocol):
+    """Speaks for the peer on one link, in units that only it and the store's side know."""
+
+    @property
+    def opening(self) -> bool:
+        """Whether the handshake is to come."""
+        ...
+
+    @property
+    def opened(self) -> bool:
+        """Whether it was accepted, and nothing has ended it."""
+        ...
+
+    def is_message(self, unit: Any) -> bool:
+        """Return whether a unit of the store is a message."""
+        ...
+
+    def take(self, unit: Any) -> Iterable[tuple[int, bytes]]:
+        """Handle what the store wrote: its handshake, or a frame, which comes back."""
+        ...
+
+    def answers(self) -> list[Any]:
+        """Return what has to be answered."""
+        ...
+
+    def unit(self, opcode: int, payload: bytes) -> Any:
+        """Return a frame as a unit, whatever a server would think of it now."""
+        ...
+
+
+class LinkSocket(Protocol):
+    """The store's side of a link."""
+
+    open: bool
+
+    def arrive(self, *units: Any) -> None:
+        """Let something arrive: units, an empty one for a FIN, or an error of the socket."""
+
+    def stall(self) -> None:
+        """Keep what is written from now on."""
+
+    def resume(self) -> list[Any]:
+        """Return what was kept."""
+        ...
+
+    def lose(self, error: Exception | None) -> None:
+        """End."""
+
+
+MakeSocket = Callable[[Callable[[Any], None], Callable[[], None]], LinkSocket]
+"""Makes the store's side; it calls the first with each unit, and the second at its end."""
+Connect = Callable[[LinkServer, MakeSocket], "Link"]
+"""Puts a link between both."""
 
 
 class Link:
@@ -44,10 +103,12 @@ class Link:
         close_reason: its reason.
     """
 
+    wire: ScriptedWire  # of the default transport
+
     def __init__(
         self,
-        wire: ScriptedWire,
-        step: Step,
+        server: LinkServer,
+        make_socket: MakeSocket,
         on_message: Callable[[Link, Any], object] | None,
         opened: Callable[[Link], None],
     ) -> None:
@@ -57,12 +118,10 @@ class Link:
         self.latency = 0.0
         self.close_code: int | None = None
         self.close_reason = ""
-        self.wire = wire
-        self._step = step
+        self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._opened = opened
-        self._server = ServerProtocol(max_size=None, logger=LOGGER)
-        self._transport = MemoryTransport(wire, self._take, self._notify)
+        self._server = server
         self._taken = 0
         self._silent = False
         self._mute = False
@@ -70,15 +129,16 @@ class Link:
         self._stall_after: int | None = None
         self._cut_after: int | None = None
         self._cut_arrives = False
-        self._inwards: list[bytes] = []  # from the store, held by a silence
-        self._outwards: list[bytes] = []  # to the store, held by a silence
+        self._closed = False  # the store's close frame has come
+        self._inwards: list[Any] = []  # from the store, held by a silence
+        self._outwards: list[Any] = []  # to the store, held by a silence
         self._changed: list[asyncio.Future[None]] = []
-        wire.connection_made(self._transport)
+        self._socket = make_socket(self._take, self._notify)
 
     @property
     def live(self) -> bool:
         """Whether the store's side has its socket."""
-        return self._transport.open
+        return self._socket.open
 
     # What the peer does
 
@@ -92,7 +152,7 @@ class Link:
         """
         frame = encode(value)
         is_text = frame.text if text is None else text
-        self._deliver(_serialize(Opcode.TEXT if is_text else Opcode.BINARY, frame.data))
+        self._deliver(self._server.unit(TEXT if is_text else BINARY, frame.data))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake.
@@ -108,7 +168,7 @@ class Link:
         if not self._closing:
             self._closing = True
             payload = b"" if code == NO_CODE else code.to_bytes(2) + reason.encode()
-            self._deliver(_serialize(Opcode.CLOSE, payload))
+            self._deliver(self._server.unit(CLOSE, payload))
 
     def drop(self, reason: str = "") -> None:
         """End the socket without a close frame, also through a silence.
@@ -116,7 +176,7 @@ class Link:
         Args:
             reason: what the store finds in its `CloseInfo`, in place of the wire's own words.
         """
-        self._transport.arrive(Dropped(reason) if reason else FIN)
+        self._socket.arrive(Dropped(reason) if reason else FIN)
 
     def silence(self) -> None:
         """Become a black hole: nothing arrives on either side until `resume()`."""
@@ -138,7 +198,7 @@ class Link:
         inwards, self._inwards = self._inwards, []
         outwards, self._outwards = self._outwards, []
         # First: a buffer is empty before the peer can answer what was in it.
-        inwards += self._transport.resume()
+        inwards += self._socket.resume()
         self._deliver(*outwards)
         for data in inwards:
             self._take(data)
@@ -194,68 +254,62 @@ class Link:
 
     # Parts
 
-    def _deliver(self, *pieces: bytes) -> None:
+    def _deliver(self, *units: Any) -> None:
         if self._silent:
-            self._outwards += pieces
+            self._outwards += units
         else:
-            self._transport.arrive(*pieces)
+            self._socket.arrive(*units)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, unit: Any) -> None:
         """Handle what the store wrote: its handshake, or one frame."""
-        opening = self._server.state is State.CONNECTING
-        is_message = not opening and data[0] & 0xF in DATA
+        opening, is_message = self._server.opening, self._server.is_message(unit)
         if is_message and self._cut_after is not None:
             self._cut_after -= 1
             if self._cut_after < 0:
                 arrives = self._cut_arrives and self._cut_after == -1  # what is behind it is lost
-                self._transport.lose(ConnectionResetError())
+                self._socket.lose(ConnectionResetError())
                 if not arrives:
                     return
         if self._silent:
-            self._inwards.append(data)
+            self._inwards.append(unit)
             return
-        self._server.receive_data(data)
-        for event in self._server.events_received():
-            if isinstance(event, Request):
-                self._server.send_response(self._step.respond(self._server, event))
-            else:
-                self._take_frame(event)
-        self._answer(self._server.data_to_send())
-        if opening and self._server.state is State.OPEN:
+        for opcode, payload in self._server.take(unit):
+            self._take_frame(opcode, payload)
+        self._answer(self._server.answers())
+        if opening and self._server.opened:
             self._opened(self)
         if is_message and self._stall_after is not None:
             self._stall_after -= 1
             self._maybe_stall()
 
-    def _take_frame(self, event: Event) -> None:
-        assert isinstance(event, WebSocketFrame)
-        if event.opcode is Opcode.PING:
+    def _take_frame(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING:
             self.pings += 1
-        elif event.opcode is Opcode.CLOSE:
-            close = self._server.close_rcvd
-            assert close is not None
-            self.close_code, self.close_reason = int(close.code), close.reason
+        elif opcode == CLOSE:
+            self._closed = True
+            self.close_code = int.from_bytes(payload[:2]) if payload else NO_CODE
+            self.close_reason = payload[2:].decode()
             self._notify()
-        else:
-            self._note(Frame(bytes(event.data), event.opcode is Opcode.TEXT))
+        elif opcode in DATA:
+            self._note(Frame(payload, opcode == TEXT))
 
-    def _answer(self, pieces: list[bytes]) -> None:
+    def _answer(self, units: list[Any]) -> None:
         """Send what the protocol answers, after the latency."""
-        if self._server.close_rcvd is not None:
+        if self._closed:
             if self._mute:
                 return
             if self._closing:  # it answers ours, and is not answered itself
-                pieces = pieces[-1:]
+                units = units[-1:]
             self._closing = True
-        if self.latency > 0 and pieces:
-            self.wire.loop.call_later(self.latency, self._deliver, *pieces)
+        if self.latency > 0 and units:
+            self._loop.call_later(self.latency, self._deliver, *units)
         else:
-            self._deliver(*pieces)
+            self._deliver(*units)
 
     def _maybe_stall(self) -> None:
         if self._stall_after is not None and self._stall_after <= 0:
             self._stall_after = None
-            self._transport.stall()
+            self._socket.stall()
 
     def _note(self, frame: Frame) -> None:
         message = _decode(frame)
@@ -263,23 +317,18 @@ class Link:
         self.received.append(message)
         self._notify()
         if self._on_message is not None:
-            self.wire.loop.call_soon(self._on_message, self, message)
+            self._loop.call_soon(self._on_message, self, message)
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, []
         for future in changed:
-            if not future.done() and not self.wire.loop.is_closed():
+            if not future.done() and not self._loop.is_closed():
                 future.set_result(None)
 
     def _change(self) -> Awaitable[None]:
-        future = self.wire.loop.create_future()
+        future = self._loop.create_future()
         self._changed.append(future)
         return future
-
-
-def _serialize(opcode: Opcode, payload: bytes) -> bytes:
-    """Return the bytes of one frame, whatever a server would think of it now."""
-    return WebSocketFrame(opcode, payload).serialize(mask=False)
 
 
 def _decode(frame: Frame) -> Any:

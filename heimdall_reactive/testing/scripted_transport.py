@@ -8,12 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-__all__ = ["FIN", "Arrival", "MemoryTransport"]
+__all__ = ["FIN", "Arrival", "Dropped", "MemoryTransport"]
 
 Arrival: TypeAlias = bytes | Exception
 """What arrives from the peer: bytes, none of them for a FIN, or the error that the socket has."""
 
 FIN: Final = b""
+
+
+class Dropped(ConnectionError):
+    """The peer ended the socket; the message is the reason that a store finds."""
 
 
 class MemoryTransport(asyncio.Transport):
@@ -45,6 +49,7 @@ class MemoryTransport(asyncio.Transport):
         self._reading = True
         self._full = False
         self._paused = False  # as the protocol was told
+        protocol.connection_made(self)
 
     # From the peer
 

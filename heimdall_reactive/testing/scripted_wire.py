@@ -9,11 +9,9 @@ from heimdall_reactive.base.frames import Frame, LaterFrame
 from heimdall_reactive.transports import Receiver
 from heimdall_reactive.transports.websockets_wire import WebSocketsWire
 
-__all__ = ["Dropped", "ScriptedWire"]
+from .scripted_transport import Dropped
 
-
-class Dropped(ConnectionError):
-    """The peer ended the socket; the message is the reason that a store finds."""
+__all__ = ["ScriptedWire"]
 
 
 class ScriptedWire(WebSocketsWire):

@@ -7,13 +7,9 @@ import errno
 import math
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
 
 __all__ = ["Accept", "BadCertificate", "Fails", "Hang", "Refuse", "Step", "Unreachable"]
 
@@ -34,9 +30,9 @@ class Step:
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(self.delay)
 
-    def respond(self, server: ServerProtocol, request: Request) -> Response:
-        """Answer the opening handshake."""
-        return server.accept(request)
+    def refusal(self) -> tuple[int, Mapping[str, str]] | None:
+        """Return status and headers of what refuses the opening handshake; None accepts it."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,12 @@ class Refuse(Step):
     status: int
     retry_after: float | None = None
 
-    def respond(self, server: ServerProtocol, request: Request) -> Response:
+    def refusal(self) -> tuple[int, Mapping[str, str]]:
         """Refuse."""
-        headers = Headers({"Content-Length": "0"})
+        headers = {"Content-Length": "0"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(math.ceil(self.retry_after))
-        return Response(self.status, "Refused", headers)
+        return self.status, headers
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from . import Receiver, Wire
 from .ending import cut_reason, tell_end
 from .turns import turn
 
-__all__ = ["BrowserWire", "dial"]
+__all__ = ["NO_REASON", "BrowserWire", "answered", "dial"]
 
 OPEN: Final = 1  # `readyState`
 ANSWERS: Final = (1000, 1005)  # to a close frame of any code
@@ -52,18 +52,25 @@ async def dial(
             f"the browser refuses to connect ({error.name}): a page of https: connects to wss: "
             "only, and the URL and the subprotocols must be valid"
         ) from None
-    wire = BrowserWire(made, options, ffi.create_proxy)
-    try:
-        async with asyncio.timeout(options.open_timeout):
-            await wire.opened
-    except TimeoutError:
-        wire.kill()
-        text = f"no answer to the opening handshake within {options.open_timeout} s"
-        raise ConnectTimeout(text) from None
-    except BaseException:
-        wire.kill()
-        raise
+    wire = BrowserWire(made, options, ffi.create_proxy, ffi.to_js)
+    async with answered(options.open_timeout):
+        await wire.wait_open()
     return wire
+
+
+@asynccontextmanager
+async def answered(seconds: float) -> AsyncIterator[None]:
+    """Bound an opening handshake.
+
+    Raises:
+        ConnectTimeout: it took longer.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        text = f"no answer to the opening handshake within {seconds} s"
+        raise ConnectTimeout(text) from None
 
 
 class BrowserWire:
@@ -76,21 +83,26 @@ class BrowserWire:
         made: the WebSocket of the page.
         options: the store's.
         proxy: makes a function one that the page can call.
+        to_js: makes bytes ones that the page can send.
 
     Attributes:
-        opened: done when the handshake is.
         proves: no pong will ever come.
     """
 
     proves = False
 
     def __init__(
-        self, made: Any, options: StoreOptions, proxy: Callable[[Callable[..., None]], Any]
+        self,
+        made: Any,
+        options: StoreOptions,
+        proxy: Callable[[Callable[..., None]], Any],
+        to_js: Callable[[bytes], Any],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = made
         self._options = options
-        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self._to_js = to_js
+        self._opened: asyncio.Future[None] = self._loop.create_future()
         self.heard_at = self._loop.time()
         self._receiver: Receiver | None = None
         self._arrived: deque[tuple[bytes, bool] | tuple[int, str]] = deque()
@@ -111,6 +123,18 @@ class BrowserWire:
         }
         for name, listener in self._listeners.items():
             made.addEventListener(name, listener)
+
+    async def wait_open(self) -> None:
+        """Return when the handshake is done; else the socket is dropped.
+
+        Raises:
+            ConnectError: the browser did not connect.
+        """
+        try:
+            await self._opened
+        except BaseException:
+            self.kill()
+            raise
 
     # Wire
 
@@ -135,7 +159,7 @@ class BrowserWire:
         if frame.text:
             self._socket.send(frame.data.decode())
         else:
-            self._socket.send(import_module("pyodide.ffi").to_js(frame.data))
+            self._socket.send(self._to_js(frame.data))
         if self._timer is None and not self.writable:
             self._timer = self._loop.call_later(LOOK, self._look)
 
@@ -177,8 +201,8 @@ class BrowserWire:
     # What the page tells; handled in a turn of the event loop, which is the running one there
 
     def _on_open(self, _: Any) -> None:
-        if not self.opened.done():
-            self.opened.set_result(None)
+        if not self._opened.done():
+            self._opened.set_result(None)
 
     def _on_message(self, event: Any) -> None:
         data = event.data
@@ -192,15 +216,15 @@ class BrowserWire:
         self._drain_soon()
 
     def _on_close(self, event: Any) -> None:
-        if not self.opened.done():
-            self.opened.set_exception(ConnectError(NO_REASON, "unreachable"))
+        if not self._opened.done():
+            self._opened.set_exception(ConnectError(NO_REASON, "unreachable"))
         self._arrived.append((event.code if event.wasClean else 0, event.reason))
         self._drain_soon()
 
     def _on_error(self, _: Any) -> None:
         """End as without a close frame, as it always is then: Node 20 tells no close behind it."""
-        if not self.opened.done():
-            self.opened.set_exception(ConnectError(NO_REASON, "unreachable"))
+        if not self._opened.done():
+            self._opened.set_exception(ConnectError(NO_REASON, "unreachable"))
         self._arrived.append((0, ""))
         self._drain_soon()
 
@@ -275,5 +299,5 @@ class BrowserWire:
             self._socket.removeEventListener(name, listener)
             listener.destroy()
         self._listeners = {}
-        if not self.opened.done():
-            self.opened.cancel()
+        if not self._opened.done():
+            self._opened.cancel()

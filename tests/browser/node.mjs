@@ -1,29 +1,24 @@
-// Runs the scenarios of scenarios.py in Pyodide under Node. One line of JSON in for each: its name
-// and the server's URL; lines out: what it asks of the test, and its result.
+// The harness in Node: one line of JSON for each word.
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import { start } from "./harness.mjs";
 
 const [, , modules, site, source] = process.argv;
 const require = createRequire(`${modules}/`);
 const { loadPyodide } = await import(pathToFileURL(require.resolve("pyodide/pyodide.mjs")));
-const began = performance.now();
-const pyodide = await loadPyodide();
-for (const [at, root] of [["/site", site], ["/source", source]]) {
-    pyodide.FS.mkdirTree(at);
-    pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root }, at);
+// Node itself tells nobody of its life; a test does, with events of Node's own.
+const life = new EventTarget();
+for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"]) {
+    globalThis[name] = life[name].bind(life);
 }
+const mount = (pyodide) => {
+    for (const [at, root] of [["/site", site], ["/source", source]]) {
+        pyodide.FS.mkdirTree(at);
+        pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root }, at);
+    }
+};
 const say = (word) => process.stdout.write(`${JSON.stringify(word)}\n`);
-const answers = [];
-globalThis.ask = (what) => new Promise((resolve) => { answers.push(resolve); say({ ask: what }); });
-pyodide.runPython(`import sys
-sys.dont_write_bytecode = True
-sys.path[:0] = ['/site', '/source', '/source/tests/browser']`);
-const run = pyodide.runPython("import scenarios; scenarios.run");
-say({ ready: Math.round(performance.now() - began) });
-for await (const line of createInterface({ input: process.stdin })) {
-    const { name, url, answer } = JSON.parse(line);
-    if (answer !== undefined) answers.shift()(answer);
-    else run(name, url).then((result) => say({ done: result }), (error) => say({ failed: String(error) }));
-}
+const tell = await start(loadPyodide, mount, say);
+for await (const line of createInterface({ input: process.stdin })) tell(JSON.parse(line));
 process.exit(0);

@@ -19,7 +19,7 @@ from heimdall_reactive import (
 from heimdall_reactive.connecting.conversation import LIMIT
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import record
-from tests.virtual import URL, loop
+from tests.virtual import URL, loop, stand_still
 
 pytestmark = pytest.mark.heimdall_virtual_time
 
@@ -204,3 +204,18 @@ async def test_only_the_last_expectation_of_a_sign_of_life_counts() -> None:
         assert loop().time() - began == pytest.approx(9.0)
         assert "the protocol expected an envelope by now" in str(state.error)
         assert [timer for timer in loop().timers if timer.when() > began + 100] == []
+
+
+async def test_an_expectation_is_not_judged_by_a_process_that_was_suspended() -> None:
+    peer, talking = ScriptedPeer(), Talking()
+    async with store_of(peer, talking) as store:
+        await store.wait_connected()
+        talking.sessions[0].expect(5.0)
+        await asyncio.sleep(1)
+        stand_still(600.0)
+        await asyncio.sleep(0.5)  # the look is late by now
+        peer.links[0].send({"alive": True})
+        await asyncio.sleep(4)
+        assert store.connected
+        state = await store.wait_for(lambda state: not state.is_connected)
+        assert "the protocol expected an envelope by now" in str(state.error)

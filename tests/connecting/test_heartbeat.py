@@ -11,7 +11,7 @@ import pytest
 from heimdall_reactive import Heartbeat
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.connecting.heartbeat import LOST, MAX_OPEN, Pulse, is_reply
-from tests.virtual import loop
+from tests.virtual import loop, stand_still
 
 PONG = b'{"type": "Pong"}'
 
@@ -173,3 +173,37 @@ def test_a_late_look_ends_no_heartbeat_on_a_loop_that_refuses_the_past() -> None
     with asyncio.Runner(loop_factory=NoPast) as runner:
         runner.run(main())
     assert (wrong, lost) == ([], [])
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_process_that_was_suspended_asks_once_more_before_it_judges() -> None:
+    line = Line(interval=30.0, timeout=10.0)
+    await asyncio.sleep(31.0)
+    stand_still(600.0)
+    await asyncio.sleep(5.0)
+    line.received += 1  # what had come in the meantime is read behind the timers that were due
+    await asyncio.sleep(20.0)
+    assert line.lost == []
+    line.pulse.stop()
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_dead_peer_is_found_by_late_timers_alone() -> None:
+    line = Line(interval=30.0, timeout=10.0)
+    await asyncio.sleep(31.0)
+    for _ in range(4):
+        stand_still(60.0)  # so late are the timers of a tab in the background
+        await asyncio.sleep(1.0)
+    assert [reason for _, reason in line.lost] == [LOST]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_probe_pings_at_once_and_judges_soon() -> None:
+    line = Line(interval=30.0, timeout=10.0)
+    await asyncio.sleep(3.0)
+    line.pulse.probe(5.0)
+    assert line.sent == [(3.0, b'{"type":"Ping"}')]
+    await asyncio.sleep(6.0)
+    assert line.lost == [(8.0, LOST)]
+    line.pulse.probe(5.0)  # it has ended
+    assert len(line.sent) == 1

@@ -1,9 +1,8 @@
-"""What a store does in a page: run there by `node.mjs`, asked for by `test_browser.py`."""
+"""A store over the development server; see `test_wire.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from importlib import import_module
 from typing import Any
@@ -108,8 +107,3 @@ async def left(_: str) -> list[str]:
     mine = asyncio.current_task()
     tasks = [task.get_name() for task in asyncio.all_tasks() if task is not mine]
     return [*tasks, *(name for name in sys.modules if name.split(".")[0] == "websockets")]
-
-
-async def run(name: str, url: str) -> str:
-    """Return what a scenario found, as JSON."""
-    return json.dumps(await globals()[name](url))
