@@ -46,6 +46,7 @@ def build(folder: Path) -> None:
     nowhere = "http://127.0.0.1:9"  # the port of discard: nobody listens
     names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     environment = {**os.environ, **dict.fromkeys(names, nowhere), "NO_MKDOCS_2_WARNING": "1"}
+    environment.pop("HEIMDALL_PYODIDE_WHEELS", None)  # tests/browser builds a site with the demo
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=110,
@@ -154,6 +155,9 @@ def test_the_site_is_built_strictly_and_is_whole(tmp_path: Path) -> None:
         assert names & indexed, f"{module}.{name} is not in the index"
     for name in sorted(STORE):
         assert f"heimdall_reactive.WebSocketStore.{name}" in indexed, f"store.{name}"
+    demo = (tmp_path / "run-it-here.html").read_text(encoding="utf-8")
+    assert "The demo is not part of this build of the site" in demo
+    assert not (tmp_path / "pyodide").exists()
     index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))
     places = {entry["location"] for entry in index["docs"]}
     assert any(place.startswith("tutorial") for place in places)

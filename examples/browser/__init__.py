@@ -1,0 +1,1 @@
+"""Stores in a browser, and what makes their download small."""
