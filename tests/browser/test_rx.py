@@ -16,7 +16,7 @@ def test_a_timed_operator_without_a_scheduler_says_what_to_do(
 ) -> None:
     *said, connected = page.run("rx.without", f"{server.url}/v1/ws")
     assert said[:3] == [f"on_error: {NO_TIMER}"] * 3
-    assert said[3] == f"errors: an observer of 'last_message' raised ConfigurationError: {NO_TIMER}"
+    assert said[3] == f"errors: an observer of 'messages' raised ConfigurationError: {NO_TIMER}"
     assert connected
 
 

@@ -38,7 +38,7 @@ def test_the_program_shows_prices_and_what_the_peer_does() -> None:
     lines = [text for (text,) in shown["line"]]
     assert "waiting: the connection ended with code 1006 (the peer hung up)" in lines
     assert sum("HTTP 503" in line for line in lines) == 2
-    assert "again in 2 s (attempt 1)" in [text for text, _ in shown["badge"]]
+    assert "reconnecting in 2 s (attempt 1)" in [text for text, _ in shown["badge"]]
     assert lines[-1] == "disconnected"
 
 
