@@ -194,6 +194,37 @@ def draw_dataflow() -> str:
     return picture(266, parts)
 
 
+CONSUMERS: Final = (  # what is asked, from the top down, and what a yes leads to
+    ("Is it shown on a screen?", "bind(source, show)", "Textual, NiceGUI, Qt, a notebook ..."),
+    ("In another process, or must nothing be lost?", "use_log()", "a durable log, any reader"),
+    ("Is only the newest value of interest?", "last_message.value", "or stream(overflow='latest')"),
+    ("On another thread, with the state in order?", "observe_on(hop)", "a view of the store"),
+    ("A script without an event loop?", "for m in iterate():", "waits, bounded buffer"),
+    ("A loop of yours, in a coroutine?", "async for m in stream():", "waits, bounded buffer"),
+    (
+        "An async function, or a slow one?",
+        "on_message(async_fn)",
+        "called one by one, bounded buffer",
+    ),
+    ("A short function?", "messages.subscribe(fn)", "called at once, between two reads"),
+)
+
+
+def draw_consumers() -> str:
+    """Draw which consumer to pick: a question on the left, and on the right what a yes says."""
+    parts = []
+    for number, (question, name, note) in enumerate(CONSUMERS):
+        y = 8 + 64 * number
+        parts += [
+            f'<rect class="box warm" x="8" y="{y}" width="330" height="46" rx="7"/>',
+            label(173, y + 27, question), box(430, y, 322, name, note, "mark"),
+            arrow([(338, y + 23), (430, y + 23)], "mark"), label(378, y + 17, "yes"),
+        ]  # fmt: skip
+        if number:
+            parts += [arrow([(173, y - 18), (173, y)]), label(183, y - 5, "no", anchor="start")]
+    return picture(8 + 64 * len(CONSUMERS) - 10, parts)
+
+
 # The life of a connection: drawn from the table in `heimdall_reactive/connecting/machine.py`.
 
 LOST: Final = ConnectionLost(1006, "")
@@ -324,6 +355,7 @@ PICTURES: Final = {
     "way-both.svg": draw_ways,
     "way-healing.svg": draw_healing,
     "way-dataflow.svg": draw_dataflow,
+    "way-consumer.svg": draw_consumers,
     "lifecycle.svg": draw_lifecycle,
     "lifecycle-overlap.svg": draw_overlap,
 }
