@@ -88,10 +88,10 @@ def arrow(points: list[tuple[float, float]], kind: str = "") -> str:
     return f'<path class="line {kind}" d="M{path}"/>\n<path class="head {kind}" d="M{head} Z"/>'
 
 
-def picture(height: float, parts: list[str]) -> str:
+def picture(height: float, parts: list[str], width: float = WIDTH) -> str:
     """Return a whole drawing."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="way" viewBox="0 0 {WIDTH} {height}">'
-    paper = f'<rect class="paper" width="{WIDTH}" height="{height}"/>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="way" viewBox="0 0 {width} {height}">'
+    paper = f'<rect class="paper" width="{width}" height="{height}"/>'
     return "\n".join([head, STYLE, paper, *parts, "</svg>", ""])
 
 
@@ -195,18 +195,14 @@ def draw_dataflow() -> str:
 
 
 CONSUMERS: Final = (  # what is asked, from the top down, and what a yes leads to
-    ("Is it shown on a screen?", "bind(source, show)", "Textual, NiceGUI, Qt, a notebook ..."),
-    ("In another process, or must nothing be lost?", "use_log()", "a durable log, any reader"),
-    ("Is only the newest value of interest?", "last_message.value", "or stream(overflow='latest')"),
-    ("On another thread, with the state in order?", "observe_on(hop)", "a view of the store"),
-    ("A script without an event loop?", "for m in iterate():", "waits, bounded buffer"),
-    ("A loop of yours, in a coroutine?", "async for m in stream():", "waits, bounded buffer"),
-    (
-        "An async function, or a slow one?",
-        "on_message(async_fn)",
-        "called one by one, bounded buffer",
-    ),
-    ("A short function?", "messages.subscribe(fn)", "called at once, between two reads"),
+    ("Shown on a screen?", "bind(source, show)", "Textual, NiceGUI, Qt, a notebook"),
+    ("In another process?", "use_log()", "a log: nothing is lost"),
+    ("The newest value only?", "last_message.value", "or a stream of the latest"),
+    ("On another thread, with state?", "observe_on(hop)", "a view of the store, in order"),
+    ("A script, without asyncio?", "for m in iterate():", "waits, bounded buffer"),
+    ("A loop in a coroutine?", "async for m in stream():", "waits, bounded buffer"),
+    ("An async function, or slow?", "on_message(async_fn)", "one call at a time, bounded"),
+    ("A short function?", "messages.subscribe(fn)", "between two reads of the socket"),
 )
 
 
@@ -216,13 +212,13 @@ def draw_consumers() -> str:
     for number, (question, name, note) in enumerate(CONSUMERS):
         y = 8 + 64 * number
         parts += [
-            f'<rect class="box warm" x="8" y="{y}" width="330" height="46" rx="7"/>',
-            label(173, y + 27, question), box(430, y, 322, name, note, "mark"),
-            arrow([(338, y + 23), (430, y + 23)], "mark"), label(378, y + 17, "yes"),
+            f'<rect class="box warm" x="6" y="{y}" width="190" height="46" rx="7"/>',
+            label(101, y + 27, question), box(240, y, 212, name, note, "mark"),
+            arrow([(196, y + 23), (240, y + 23)], "mark"), label(214, y + 17, "yes"),
         ]  # fmt: skip
         if number:
-            parts += [arrow([(173, y - 18), (173, y)]), label(183, y - 5, "no", anchor="start")]
-    return picture(8 + 64 * len(CONSUMERS) - 10, parts)
+            parts += [arrow([(101, y - 18), (101, y)]), label(110, y - 5, "no", anchor="start")]
+    return picture(8 + 64 * len(CONSUMERS) - 10, parts, 458)
 
 
 # The life of a connection: drawn from the table in `heimdall_reactive/connecting/machine.py`.
