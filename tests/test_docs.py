@@ -315,3 +315,12 @@ def test_the_supported_versions_are_those_of_the_project() -> None:
     for classifier in project["classifiers"]:
         if version := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", classifier):
             assert f"\n| {version[1]} |" in text
+
+
+def test_each_finding_has_a_row_and_explains_a_decision() -> None:
+    scripts = {path.name for path in (ROOT / "findings").glob("*.sh")}
+    rows = re.findall(
+        r"^\| `([^`]+)` \|", (ROOT / "findings" / "README.md").read_text(), re.MULTILINE
+    )
+    linked = re.findall(r"\(\.\./findings/([^)]+)\)", (ROOT / "docs" / "findings.md").read_text())
+    assert sorted(rows) == sorted(scripts) == sorted(linked)
