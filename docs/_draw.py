@@ -88,10 +88,10 @@ def arrow(points: list[tuple[float, float]], kind: str = "") -> str:
     return f'<path class="line {kind}" d="M{path}"/>\n<path class="head {kind}" d="M{head} Z"/>'
 
 
-def picture(height: float, parts: list[str]) -> str:
+def picture(height: float, parts: list[str], width: float = WIDTH) -> str:
     """Return a whole drawing."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="way" viewBox="0 0 {WIDTH} {height}">'
-    paper = f'<rect class="paper" width="{WIDTH}" height="{height}"/>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="way" viewBox="0 0 {width} {height}">'
+    paper = f'<rect class="paper" width="{width}" height="{height}"/>'
     return "\n".join([head, STYLE, paper, *parts, "</svg>", ""])
 
 
@@ -192,6 +192,33 @@ def draw_dataflow() -> str:
         number(598, bottom - 4, "4"), number(577, bottom + 44, "5"), number(348, bottom + 11, "6"),
     ]  # fmt: skip
     return picture(266, parts)
+
+
+CONSUMERS: Final = (  # what is asked, from the top down, and what a yes leads to
+    ("Shown on a screen?", "bind(source, show)", "Textual, NiceGUI, Qt, a notebook"),
+    ("In another process?", "use_log()", "a log: nothing is lost"),
+    ("The newest value only?", "last_message.value", "or a stream of the latest"),
+    ("On another thread, with state?", "observe_on(hop)", "a view of the store, in order"),
+    ("A script, without asyncio?", "for m in iterate():", "waits, bounded buffer"),
+    ("A loop in a coroutine?", "async for m in stream():", "waits, bounded buffer"),
+    ("An async function, or slow?", "on_message(async_fn)", "one call at a time, bounded"),
+    ("A short function?", "messages.subscribe(fn)", "between two reads of the socket"),
+)
+
+
+def draw_consumers() -> str:
+    """Draw which consumer to pick: a question on the left, and on the right what a yes says."""
+    parts = []
+    for number, (question, name, note) in enumerate(CONSUMERS):
+        y = 8 + 64 * number
+        parts += [
+            f'<rect class="box warm" x="6" y="{y}" width="190" height="46" rx="7"/>',
+            label(101, y + 27, question), box(240, y, 212, name, note, "mark"),
+            arrow([(196, y + 23), (240, y + 23)], "mark"), label(214, y + 17, "yes"),
+        ]  # fmt: skip
+        if number:
+            parts += [arrow([(101, y - 18), (101, y)]), label(110, y - 5, "no", anchor="start")]
+    return picture(8 + 64 * len(CONSUMERS) - 10, parts, 458)
 
 
 # The life of a connection: drawn from the table in `heimdall_reactive/connecting/machine.py`.
@@ -324,6 +351,7 @@ PICTURES: Final = {
     "way-both.svg": draw_ways,
     "way-reconnecting.svg": draw_healing,
     "way-dataflow.svg": draw_dataflow,
+    "way-consumer.svg": draw_consumers,
     "lifecycle.svg": draw_lifecycle,
     "lifecycle-overlap.svg": draw_overlap,
 }

@@ -2,6 +2,7 @@
 
 A fenced `python` block is executed; the blocks of one page share a namespace. A `text` block right
 after it is exactly what it prints. `HEIMDALL_WS_URL` names a server, and `token` is valid there.
+Behind `ws://localhost:8765` is a server that sends back what it gets, here on another port.
 A block `python examples/x.py` is a piece of that file, word for word; it has tests of its own.
 """
 
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
+ECHO = "ws://localhost:8765"
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 TEN_LINES = "python ten-lines"  # the README's first program, which runs until Ctrl-C
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -79,7 +81,8 @@ def run_page(page: Path, namespace: dict[str, Any]) -> int:
 
 def run_block(block: Block, page: Path, namespace: dict[str, Any], runner: asyncio.Runner) -> None:
     """Execute a block, in an event loop only where it awaits: the store's loop depends on it."""
-    source = "\n" * block.line + block.body  # so that tracebacks name the page's own lines
+    body = block.body.replace(ECHO, namespace.get("echo", ECHO))
+    source = "\n" * block.line + body  # so that tracebacks name the page's own lines
     code = compile(source, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     outcome = eval(code, namespace)
     if isinstance(outcome, CoroutineType):
@@ -94,9 +97,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DevServer]:
         ws_config.ws_url = None
 
 
+@pytest.fixture
+def echo() -> Iterator[str]:
+    with serve_in_thread(echo=True, require_token=False) as running:
+        yield running.url
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_programs_of_a_page_run_and_print_what_it_says(page: Path, server: DevServer) -> None:
-    namespace = {"__name__": "__main__", "token": server.issue("reader")}
+def test_the_programs_of_a_page_run_and_print_what_it_says(
+    page: Path, server: DevServer, echo: str
+) -> None:
+    namespace = {"__name__": "__main__", "token": server.issue("reader"), "echo": echo}
     count = run_page(page, namespace)
     if page.name in (
         "tutorial.md",
@@ -324,3 +335,12 @@ def test_the_supported_versions_are_those_of_the_project() -> None:
     for classifier in project["classifiers"]:
         if version := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", classifier):
             assert f"\n| {version[1]} |" in text
+
+
+def test_each_finding_has_a_row_and_explains_a_decision() -> None:
+    scripts = {path.name for path in (ROOT / "findings").glob("*.sh")}
+    rows = re.findall(
+        r"^\| `([^`]+)` \|", (ROOT / "findings" / "README.md").read_text(), re.MULTILINE
+    )
+    linked = re.findall(r"\(\.\./findings/([^)]+)\)", (ROOT / "docs" / "findings.md").read_text())
+    assert sorted(rows) == sorted(scripts) == sorted(linked)

@@ -47,6 +47,7 @@ class ServerCore:
             self.journal,
             require_token=settings.require_token,
             first_message_auth=settings.first_message_auth,
+            at_root=settings.echo,
         )
         self.links: dict[int, ServerLink] = {}
         self.dropped_slow = 0

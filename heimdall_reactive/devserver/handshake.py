@@ -46,11 +46,13 @@ class Handshake:
         *,
         require_token: bool,
         first_message_auth: bool,
+        at_root: bool = False,
     ) -> None:
         self._tokens = tokens
         self._journal = journal
         self._require_token = require_token
         self._first_message_auth = first_message_auth
+        self._endpoints = (*ENDPOINTS, "/") if at_root else ENDPOINTS
         self._refusals: deque[_Refusal] = deque()
 
     def refuse(self, status: HTTPStatus, times: int, retry_after: int | str | None) -> None:
@@ -68,7 +70,7 @@ class Handshake:
             connection.arrival = arrival
         if self._refusals:
             return self._next_refusal(connection)
-        if path not in ENDPOINTS:
+        if path not in self._endpoints:
             return connection.respond(HTTPStatus.NOT_FOUND, "There is no such endpoint.\n")
         verdict = self._identify(path, token)
         if isinstance(verdict, HTTPStatus):

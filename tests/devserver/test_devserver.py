@@ -19,7 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from heimdall_reactive.base.exceptions import ConfigurationError, WaitTimeout
+from heimdall_reactive import use_websocket
+from heimdall_reactive.base.exceptions import ConfigurationError, HandshakeRefused, WaitTimeout
 from heimdall_reactive.base.messages import RolesUpdated
 from heimdall_reactive.devserver import (
     DEMO_TOKEN,
@@ -349,6 +350,22 @@ def test_nonsense_is_answered_and_the_connection_lives(message: str | bytes) -> 
             assert (await asked(client, type="Ping")) == {"type": "Pong"}
 
     run(body)
+
+
+def test_an_echo_is_at_the_root_too() -> None:
+    with (
+        serve_in_thread(echo=True, require_token=False) as server,
+        use_websocket(server.url, message_type=str) as store,
+    ):
+        messages = store.iterate(timeout=10)
+        store.send("hello")
+        assert next(messages) == "hello"
+    with (
+        serve_in_thread(require_token=False) as server,
+        use_websocket(server.url, auto_reconnect=False) as store,
+        pytest.raises(HandshakeRefused, match="404"),
+    ):
+        store.wait_connected(10).result()
 
 
 def test_echo_returns_what_is_no_control_message() -> None:
