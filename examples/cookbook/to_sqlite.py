@@ -6,7 +6,6 @@ from contextlib import closing, suppress
 
 from pydantic import BaseModel
 from reactivex import operators as ops
-from reactivex.subject import Subject
 
 from heimdall_reactive import use_websocket
 
@@ -37,17 +36,13 @@ async def main() -> None:
         database.execute("CREATE TABLE IF NOT EXISTS trades (id INTEGER, symbol TEXT, price REAL)")
     url = "ws://localhost:8765/trades"
     async with use_websocket(url, message_type=Trade, max_reconnect_attempts=None) as store:
-        stop: Subject[None] = Subject()
         batches = store.messages.pipe(
-            ops.take_until(stop),  # what waits is a last batch then
             ops.buffer_with_time_or_count(1.0, 100, scheduler=store.scheduler),
         )
-        handler = store.on_each(batches, save, name="db")
-        try:
+        handler = store.on_each(batches, save, name="db", grace=30.0)
+        with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()  # until Ctrl-C
-        finally:
-            stop.on_next(None)
-            print("dropped batches:", handler.stats.dropped)
+    print("dropped batches:", handler.stats.dropped)
 
 
 with suppress(KeyboardInterrupt):
