@@ -19,7 +19,7 @@ from .outbox import QueuedSend
 
 __all__ = ["DOUBT", "Proofs"]
 
-DOUBT: Final = "the connection ended before the peer had answered; it may have arrived"
+DOUBT: Final = "the connection ended before the peer had answered, so delivery is unknown"
 NO_PROOF: Final = (
     "written, and nothing will prove its delivery: a page sees no pongs; use a protocol that "
     "acknowledges, or a request()"
