@@ -48,7 +48,7 @@ def told_shortly(error: BaseException) -> str:
     Args:
         error: of the state, or of a receipt.
     """
-    return shortly((isinstance(error, HeimdallError) and str(error)) or type(error).__name__, 160)
+    return shortly((isinstance(error, HeimdallError) and str(error)) or type(error).__name__, 400)
 
 
 def glance_html(tone: str, title: str, *lines: str) -> str:

@@ -11,15 +11,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel
 from reactivex import operators as ops
 
-from heimdall_reactive import ChannelMessage, Ping, Subscribe, WebSocketStore, use_websocket
+from heimdall_reactive import Ping, Subscribe, WebSocketStore, use_websocket
 from heimdall_reactive.base.exceptions import SessionEnded, StoreError
 from heimdall_reactive.base.state import ConnectionState, Status
+from heimdall_reactive.connecting.lines import message_line
 from heimdall_reactive.devserver import DEMO_USER, DevServer
 
-from .text import describe, preview, printable
+from .text import describe, printable
 
 __all__ = ["CHAPTERS", "Chapter", "DemoStage", "Event", "Picture", "Scene"]
 
@@ -343,12 +343,12 @@ class Picture:
 
     def _on_message(self, message: Any) -> None:
         self.received += 1
-        self._add("received", _words(message))
+        self._add("received", message_line(message))
 
     def _on_sent(self, message: Any) -> None:
         if message is not None:  # the value before the first send
             self.sent += 1
-            self._add("sent", _words(message))
+            self._add("sent", message_line(message))
 
     def _on_error(self, error: StoreError) -> None:
         self._add("error", printable(str(error)))
@@ -360,17 +360,3 @@ class Picture:
         event = Event(time.time(), kind, text)
         self.feed.append(event)
         self.show(event)
-
-
-def _words(message: Any) -> str:
-    """Return a message in few words: the event's own time stands before it anyway."""
-    if isinstance(message, (str, bytes)):
-        return preview(message)
-    if isinstance(message, ChannelMessage):
-        return printable(f"{message.channel} {message.data}")
-    if isinstance(message, BaseModel):
-        fields = message.model_dump(
-            mode="json", by_alias=True, exclude_none=True, exclude={"timestamp"}
-        )
-        message = {"type": fields.pop("type", ""), **fields}
-    return printable(json.dumps(message, ensure_ascii=False, default=str))

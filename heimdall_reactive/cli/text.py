@@ -7,18 +7,14 @@ from typing import Any
 
 from heimdall_reactive.base.printable import clock, printable
 from heimdall_reactive.base.state import CloseInfo, ConnectionState, Status, in_words
+from heimdall_reactive.connecting.lines import message_line
 
 __all__ = ["clock", "describe", "preview", "printable"]
-
-_PREVIEW = 16
 
 
 def preview(message: str | bytes) -> str:
     """Return a message as one line: text as it came, of binary ones the size and the beginning."""
-    if isinstance(message, str):
-        return printable(message)
-    more = " ..." if len(message) > _PREVIEW else ""
-    return f"binary, {len(message)} bytes: {message[:_PREVIEW].hex(' ')}{more}"
+    return printable(message) if isinstance(message, str) else message_line(message)
 
 
 def describe(state: ConnectionState) -> str:

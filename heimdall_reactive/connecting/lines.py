@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from heimdall_reactive.base.exceptions import ConfigurationError, EncodeError
 from heimdall_reactive.base.printable import clock, cut, printable
 from heimdall_reactive.connecting.codec import encode
 
-__all__ = ["kind_and_text", "message_line"]
+__all__ = ["MessageParts", "message_line", "message_parts"]
 
 LONGEST: Final = 4096  # characters of a text that are read for its type
 KINDS: Final = ("type", "event", "method")  # fields that name what a message is
 KIND: Final = 40  # characters of a type
-SHOWN_BYTES: Final = 16
+SHOWN_BYTES: Final = 16  # of a binary message
+
+
+class MessageParts(NamedTuple):
+    """A message taken apart, for whoever shows it. Nothing of it is escaped.
+
+    Attributes:
+        kind: what it is, such as `trade` or `#stats`; `binary`; empty where it does not say so.
+        text: the rest of it.
+        whole: all of it: JSON, the text as it came, or the beginning of a binary one.
+        is_json: whether it is JSON.
+    """
+
+    kind: str
+    text: str
+    whole: str
+    is_json: bool
 
 
 def message_line(message: Any, width: int = 120, at: float | None = None) -> str:
@@ -36,35 +53,46 @@ def message_line(message: Any, width: int = 120, at: float | None = None) -> str
         raise ConfigurationError(f"width has to be 1 or more columns, not {width!r}")
     if message is None:
         return ""
-    kind, text = kind_and_text(message)
+    kind, text, *_ = message_parts(message)
     parts = ("" if at is None else clock(at), kind, text)
     shown = "  ".join(printable(part[: width + 1]) for part in parts if part)
     return cut(shown, width)
 
 
-def kind_and_text(message: Any) -> tuple[str, str]:
-    """Return what a message is, empty where it does not say so, and the rest of it as text."""
+def message_parts(message: Any) -> MessageParts:
+    """Take a message apart."""
     if isinstance(message, (bytes, bytearray, memoryview)):
-        return "binary", _bytes(bytes(message))
-    text = message if isinstance(message, str) else _json(message)
-    value: Any = None if len(text) > LONGEST and text is message else _parsed(text)
-    if text is not message and value is not None:
-        text = _dumped(value)
+        shown = _bytes(bytes(message))
+        return MessageParts("binary", shown, shown, False)
+    text, value = _read(message)
     name = next((name for name in KINDS if _is_word(value, name)), None)
-    if name is None or value is None:
-        return "", text
-    fields: dict[str, Any] = value
+    if name is None:
+        return MessageParts("", text, text, value is not None)
+    fields: dict[str, Any] = dict(value)
     kind: str = fields.pop(name)
     if kind == "Message" and isinstance(fields.get("channel"), str):  # of Heimdall
-        return f"#{fields['channel']}"[:KIND], str(fields.get("data", ""))
+        data = str(fields.get("data", ""))
+        return MessageParts(f"#{fields['channel']}"[:KIND], data, data, True)
     if hasattr(message, "model_dump"):  # optional fields of a model, and the time: not what matters
         fields = {key: field for key, field in fields.items() if field is not None}
         fields |= {"timestamp": fields.pop("timestamp")} if "timestamp" in fields else {}
-    return kind[:KIND], _dumped(fields) if fields else ""
+    return MessageParts(kind[:KIND], _dumped(fields) if fields else "", text, True)
+
+
+def _read(message: Any) -> tuple[str, Any]:
+    """Return a message as text, and the value of that where it is JSON."""
+    if isinstance(message, str):
+        return message, None if len(message) > LONGEST else _parsed(message)
+    if type(message) is dict:  # plain JSON mostly: half of the time
+        with suppress(TypeError, ValueError, RecursionError):
+            return _dumped(message), message
+    text = _json(message)
+    value = _parsed(text)
+    return (text if value is None else _dumped(value)), value
 
 
 def _is_word(value: Any, name: str) -> bool:
-    return isinstance(value, dict) and isinstance(value.get(name), str) and value[name] != ""
+    return isinstance(value, dict) and isinstance(word := value.get(name), str) and word != ""
 
 
 def _bytes(data: bytes) -> str:

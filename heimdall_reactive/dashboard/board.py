@@ -12,11 +12,9 @@ from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive import ConnectionState, StoreError, WebSocketStore
 from heimdall_reactive.base.masking import Mask
-from heimdall_reactive.base.state import Status
-from heimdall_reactive.bindings import badge_of
 from heimdall_reactive.recording.cleaning import Cleaner
 
-from .feed import MessageFeed, kind_of, text_of
+from .feed import MessageFeed
 from .meter import Meter
 
 __all__ = ["Board", "BoardConnection"]
@@ -69,7 +67,7 @@ class Board:
         self._clean = Cleaner()
         for secret in secrets:
             shown = secret.get_secret_value()
-            self._clean.add(Mask([shown, shown.encode().hex(" ")]))  # as `text_of` has bytes
+            self._clean.add(Mask([shown, shown.encode().hex(" ")]))  # as lines have bytes
         for connection in self.connections:
             self._follow(connection)
 
@@ -102,10 +100,10 @@ class Board:
         add, name = self.feed.add, connection.name
 
         def on_message(message: Any) -> None:
-            add(time.time(), name, kind_of(message), text_of(message))
+            self.feed.add_message(time.time(), name, message)
 
         def on_move(states: tuple[ConnectionState, ConnectionState]) -> None:
-            add(time.time(), name, "state", _in_words(states[1]), "state")
+            add(time.time(), name, "state", str(states[1]), "state")
 
         def on_error(error: StoreError) -> None:
             add(time.time(), name, "error", str(error), "error")
@@ -113,15 +111,3 @@ class Board:
         connection.store.messages.subscribe(on_message)
         connection.store.transitions.subscribe(on_move)
         connection.store.errors.subscribe(on_error)
-
-
-def _in_words(state: ConnectionState) -> str:
-    text = badge_of(state, time.time()).text
-    if state.status is Status.CONNECTED:
-        return f"{text}, session {state.session}"
-    if state.status is Status.WAITING and state.error is not None:
-        return f"{text}: {state.error}"
-    if state.status is Status.DISCONNECTED and state.close is not None:
-        close = state.close
-        return f"{text} by the {close.who}, code {close.code} {close.reason}".rstrip()
-    return text

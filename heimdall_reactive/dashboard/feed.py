@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel
+from heimdall_reactive.connecting.lines import message_parts
 
-from heimdall_reactive import ChannelMessage
-
-__all__ = ["LONGEST", "Line", "LineTone", "MessageFeed", "kind_of", "text_of"]
+__all__ = ["LONGEST", "Line", "LineTone", "MessageFeed"]
 
 LineTone: TypeAlias = Literal["in", "out", "state", "error"]
 
 KEPT: Final = 200  # lines of a kind: a flood of one kind leaves the others
 KINDS: Final = 40  # more of them are `other`
-LONGEST: Final = 4096  # characters of a line that are kept, and of a text that is read for its kind
-NAME: Final = 40  # characters of a kind
+LONGEST: Final = 4096  # characters of a message that are kept
+PREVIEW: Final = 240  # characters of its line
 OTHER: Final = "other"
-LAST: Final = ("timestamp", "type")  # fields of a model: the kind and the time are shown before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,8 @@ class Line:
         where: name of the connection.
         kind: the message's channel or `type`, or one of `state`, `error`, `sent`, `text`,
             `binary`, `json`.
-        text: at most 4,096 characters.
+        text: what of it stands on the line, at most 240 characters.
+        whole: all of it, at most 4,096 characters.
         tone: whether it came in, went out, or is about the connection.
         size: characters or bytes of the whole.
     """
@@ -45,6 +42,7 @@ class Line:
     where: str
     kind: str
     text: str
+    whole: str
     tone: LineTone
     size: int
 
@@ -62,8 +60,31 @@ class MessageFeed:
         self.counts: dict[str, int] = {}
         self._kept: dict[tuple[LineTone, str], deque[Line]] = {}
 
-    def add(self, at: float, where: str, kind: str, text: str, tone: LineTone = "in") -> None:
-        """Add a line."""
+    def add_message(self, at: float, where: str, message: Any) -> None:
+        """Add a line for a message that came."""
+        kind, text, whole, is_json = message_parts(message)
+        kind = kind or ("json" if is_json or not isinstance(message, str) else "text")
+        self.add(at, where, kind, whole, line=text)
+
+    def add(
+        self,
+        at: float,
+        where: str,
+        kind: str,
+        text: str,
+        tone: LineTone = "in",
+        line: str | None = None,
+    ) -> None:
+        """Add a line.
+
+        Args:
+            at: seconds since the epoch.
+            where: name of the connection.
+            kind: what it is.
+            text: all of it.
+            tone: whether it came in, went out, or is about the connection.
+            line: what stands on the line; None is all of it.
+        """
         # By tone as well: what a server calls `error` may not push out the errors.
         if (tone, kind) not in self._kept:
             if tone == "in" and sum(other == "in" for other, _ in self._kept) >= KINDS:
@@ -71,8 +92,10 @@ class MessageFeed:
             self._kept.setdefault((tone, kind), deque(maxlen=KEPT))
         self.number += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        line = Line(self.number, at, where, kind, text[:LONGEST], tone, len(text))
-        self._kept[tone, kind].append(line)
+        shown, whole = (text if line is None else line)[:PREVIEW], text[:LONGEST]
+        self._kept[tone, kind].append(
+            Line(self.number, at, where, kind, shown, whole, tone, len(text))
+        )
 
     def newest(
         self,
@@ -105,34 +128,3 @@ class MessageFeed:
         """Return a line that is still kept."""
         every = (line for kept in self._kept.values() for line in kept)
         return next((line for line in every if line.number == number), None)
-
-
-def kind_of(message: Any) -> str:
-    """Return the kind of a message: its channel or its `type`, where it has one."""
-    if isinstance(message, ChannelMessage):
-        return f"#{message.channel}"[:NAME]
-    if isinstance(message, bytes):
-        return "binary"
-    if isinstance(message, str):
-        try:
-            message = json.loads(message) if len(message) <= LONGEST else ""
-        except (ValueError, RecursionError):
-            return "text"
-    if message == "":
-        return "text"
-    kind = message.get("type") if isinstance(message, dict) else getattr(message, "type", None)
-    return kind[:NAME] if isinstance(kind, str) and kind else "json"
-
-
-def text_of(message: Any) -> str:
-    """Return a message as text: models as their JSON, binary ones as their beginning."""
-    if isinstance(message, str):
-        return message
-    if isinstance(message, bytes):
-        return f"{len(message)} bytes: {message[:64].hex(' ')}"
-    if isinstance(message, ChannelMessage):
-        return message.data
-    if isinstance(message, BaseModel):
-        message = message.model_dump(mode="json", by_alias=True, exclude_none=True)
-        message |= {name: message.pop(name) for name in LAST if name in message}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -14,13 +14,12 @@ from heimdall_reactive.bindings import bind
 from heimdall_reactive.bindings.nicegui import scope
 
 from .board import Board
-from .feed import LONGEST, Line
+from .feed import LONGEST, PREVIEW, Line
 from .parts import Segments, Text, box, button, card, labelled, search_field
 
 __all__ = ["FeedView"]
 
 ROWS: Final = 60
-PREVIEW: Final = 240  # characters of a row
 WHOLE: Final = 4 * LONGEST  # characters of a line in full: indented, deep lists grow by a thousand
 CHIPS: Final = 24  # kinds with a button
 
@@ -118,7 +117,7 @@ class FeedView:
         self._draw_chips()
         lines = feed.newest(ROWS, self._kinds, self._where, self._holds)
         masked = self._board.masked
-        rows = "".join(_row(line, masked(line.kind), masked(line.text[:PREVIEW])) for line in lines)
+        rows = "".join(_row(line, masked(line.kind), masked(line.text)) for line in lines)
         nothing = "Nothing matches." if self._search else "Nothing of this kind yet."
         self._rows.set_content(rows or f'<p class="empty">{nothing}</p>')
 
@@ -130,8 +129,8 @@ class FeedView:
         """Return whether what is searched is in a line; in its secrets nothing is found."""
         search = self._search
         return not search or (
-            search in f"{line.kind} {line.text}".lower()
-            and search in self._board.masked(f"{line.kind} {line.text}").lower()
+            search in f"{line.kind} {line.whole}".lower()
+            and search in self._board.masked(f"{line.kind} {line.whole}").lower()
         )
 
     def _draw_chips(self) -> None:
@@ -155,8 +154,8 @@ class FeedView:
             return
         masked = self._board.masked
         title = f"{masked(line.kind)} · {line.where} · {_clock(line.at)}"
-        cut = "" if line.size == len(line.text) else f"… {line.size:,} characters in all"
-        self._whole.show(title, masked(_pretty(line.text)), cut)
+        cut = "" if line.size == len(line.whole) else f"… {line.size:,} characters in all"
+        self._whole.show(title, masked(_pretty(line.whole)), cut)
 
 
 class Whole:
@@ -189,7 +188,7 @@ class Whole:
 
 
 def _row(line: Line, kind: str, text: str) -> str:
-    more = "…" if line.size > PREVIEW else ""
+    more = "…" if len(line.text) == PREVIEW else ""
     cells = (
         f'<span class="at tabular">{_clock(line.at)}</span>'
         f'<span class="tone" aria-hidden="true">{MARKS[line.tone]}</span>'

@@ -246,7 +246,7 @@ def test_watch_prints_what_came_and_keeps_the_terminal_safe(server: DevServer) -
         code, out, _ = run.end()
     assert code == 0
     times, texts = zip(*(line.split("  ", 1) for line in out.splitlines()), strict=True)
-    assert texts == ('{"a": 1}', r"\x1b[2J\r\n\x9b", "binary, 2 bytes: 00 01")
+    assert texts == ('{"a": 1}', r"\x1b[2J\r\n\x9b", "binary  2 bytes: 00 01")
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", time) for time in times)
 
 
@@ -531,4 +531,4 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_nothing_printed_steers_a_terminal() -> None:
     assert printable("plain ü \U0001f600") == "plain ü \U0001f600"
     assert printable("\x1b]0;t\x07\u202e\x7f\ud800") == r"\x1b]0;t\x07\u202e\x7f\ud800"
-    assert preview(bytes(20)) == f"binary, 20 bytes: {bytes(16).hex(' ')} ..."
+    assert preview(bytes(20)) == f"binary  20 bytes: {bytes(16).hex(' ')} ..."

@@ -181,7 +181,7 @@ def test_no_text_of_the_wire_is_ever_html_and_no_secret_is_ever_shown(hostile: H
         expect(last).to_contain_text("***")
         check_harmless(tab)
         for text in EVIL[:2]:  # in full, with its kind as the title
-            row = tab.locator(".line", has_text=json.dumps({"type": text, "text": text})).first
+            row = tab.locator(".line", has_text=json.dumps({"text": text})).first
             row.click()
             expect(tab.locator(".dialog pre")).to_contain_text(json.dumps(text))
             check_harmless(tab)
@@ -198,7 +198,7 @@ def test_half_a_surrogate_pair_stops_no_page(hostile: Hostile) -> None:
     with tab_of(hostile.url) as tab:
         hostile.say('{"type":"\\ud800","text":"\\udfff"}', "and after")
         expect(tab.locator(".line", has_text="and after")).to_be_visible()
-        tab.locator(".line", has_text="udfff").click()
+        tab.locator(".line", has_text='{"text": "?"}').click()
         expect(tab.locator(".dialog pre")).to_contain_text('"text": "?"')
         look(tab, hostile.url)
         expect(tab.locator(".line", has_text="and after")).to_be_visible()
