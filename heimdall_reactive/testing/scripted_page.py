@@ -79,7 +79,7 @@ class PageSocket:
         self._full = False
         self._arrived: deque[Any] = deque()
         self._unsent: list[Any] = []
-        self._listeners: dict[str, Callable[[Any], None]] = {}
+        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
 
     # What a page has
 
@@ -90,11 +90,13 @@ class PageSocket:
 
     def addEventListener(self, name: str, listener: Callable[[Any], None]) -> None:  # noqa: N802
         """Call a function with each event of a name."""
-        self._listeners[name] = listener
+        if listener not in (listeners := self._listeners.setdefault(name, [])):
+            listeners.append(listener)
 
-    def removeEventListener(self, name: str, _: Callable[[Any], None]) -> None:  # noqa: N802
+    def removeEventListener(self, name: str, listener: Callable[[Any], None]) -> None:  # noqa: N802
         """Call it no more."""
-        self._listeners.pop(name, None)
+        if listener in (listeners := self._listeners.get(name, [])):
+            listeners.remove(listener)
 
     def send(self, data: str | bytes) -> None:
         """Send a message; one behind the end is dropped."""
@@ -166,7 +168,7 @@ class PageSocket:
         self._tell("close", code=code, reason=reason, wasClean=clean)
 
     def _tell(self, name: str, **event: Any) -> None:
-        if (listener := self._listeners.get(name)) is not None:
+        for listener in tuple(self._listeners.get(name, ())):
             listener(SimpleNamespace(type=name, **event))
 
 
@@ -179,6 +181,20 @@ class PageBuffer:
     def to_bytes(self) -> bytes:
         """Return a copy."""
         return self._data
+
+
+class PageArray:
+    """An array of JavaScript."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self.push = self._items.append
+        self.shift = self._items.popleft
+
+    @property
+    def length(self) -> int:
+        """How many there are."""
+        return len(self._items)
 
 
 class PageListener:
@@ -218,7 +234,8 @@ async def dial(
             return made[0]
 
         connect(PageServer(step), socket)
-        wire = BrowserWire(made[0], options, PageListener, bytes)
+        inbox = PageArray()
+        wire = BrowserWire(made[0], options, PageListener, bytes, (inbox, inbox.push))
         made[0]._take(HELLO)
         await wire.wait_open()
         return wire

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -18,10 +18,11 @@ from heimdall_reactive.base.options import StoreOptions
 
 from . import Receiver, Wire
 from .ending import cut_reason, tell_end
-from .turns import turn
 
 __all__ = ["NO_REASON", "BrowserWire", "answered", "dial"]
 
+BUDGET: Final = 0.01  # seconds that messages may take in one task of the page: it paints at 60 Hz
+KEPT: Final = ("message", "close", "error")  # events that wait in the inbox, in their order
 OPEN: Final = 1  # `readyState`
 ANSWERS: Final = (1000, 1005)  # to a close frame of any code
 FULL: Final = 64 * 1024  # bytes that the browser may hold
@@ -52,7 +53,8 @@ async def dial(
             f"the browser refuses to connect ({error.name}): a page of https: connects to wss: "
             "only, and the URL and the subprotocols must be valid"
         ) from None
-    wire = BrowserWire(made, options, ffi.create_proxy, ffi.to_js)
+    inbox = js.Array.new()
+    wire = BrowserWire(made, options, ffi.create_proxy, ffi.to_js, (inbox, inbox.push.bind(inbox)))
     async with answered(options.open_timeout):
         await wire.wait_open()
     return wire
@@ -79,11 +81,16 @@ class BrowserWire:
     A page sees neither pings nor pongs: nothing proves what the peer has, and silence is judged by
     the option `heartbeat` only.
 
+    A browser may tell a thousand messages in one task, so the page itself keeps them in an array.
+    Python is called with the first one, and takes the others in turns of its own: the page paints
+    between two of them.
+
     Args:
         made: the WebSocket of the page.
         options: the store's.
         proxy: makes a function one that the page can call.
         to_js: makes bytes ones that the page can send.
+        inbox: an array of JavaScript, and its `push` as a function of JavaScript.
 
     Attributes:
         proves: no pong will ever come.
@@ -97,6 +104,7 @@ class BrowserWire:
         options: StoreOptions,
         proxy: Callable[[Callable[..., None]], Any],
         to_js: Callable[[bytes], Any],
+        inbox: tuple[Any, Any],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = made
@@ -105,20 +113,22 @@ class BrowserWire:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self.heard_at = self._loop.time()
         self._receiver: Receiver | None = None
-        self._arrived: deque[tuple[bytes, bool] | tuple[int, str]] = deque()
+        self._inbox, self._keep = inbox
         self._held = self._drains = self._failed = self._lost = False
         self._sent: tuple[int, str] | None = None  # our close frame
         self._ours = ""
         self._timer: asyncio.TimerHandle | None = None  # until the browser holds less
         self._reaper: asyncio.TimerHandle | None = None
         made.binaryType = "arraybuffer"
+        for name in KEPT:
+            made.addEventListener(name, self._keep)
         self._listeners = {
             name: proxy(call)
             for name, call in (
                 ("open", self._on_open),
                 ("message", self._on_message),
-                ("close", self._on_close),
-                ("error", self._on_error),
+                ("close", self._on_end),
+                ("error", self._on_end),
             )
         }
         for name, listener in self._listeners.items():
@@ -173,7 +183,6 @@ class BrowserWire:
 
     def fail(self, code: int, reason: str) -> None:
         self._ours, self._failed = self._ours or reason, True
-        self._arrived = deque(each for each in self._arrived if isinstance(each[0], int))
         self.end(code, reason)
 
     def lose(self, reason: str) -> None:
@@ -204,48 +213,45 @@ class BrowserWire:
         if not self._opened.done():
             self._opened.set_result(None)
 
-    def _on_message(self, event: Any) -> None:
-        data = event.data
-        self.heard_at = self._loop.time()
-        if self._failed:
-            return
-        if isinstance(data, str):
-            self._arrived.append((data.encode(), True))
-        else:
-            self._arrived.append((data.to_bytes(), False))
+    def _on_message(self, _: Any) -> None:
+        """Be called with no other before the inbox is empty again."""
+        self._socket.removeEventListener("message", self._listeners["message"])
         self._drain_soon()
 
-    def _on_close(self, event: Any) -> None:
+    def _on_end(self, _: Any) -> None:
         if not self._opened.done():
             self._opened.set_exception(ConnectError(NO_REASON, "unreachable"))
-        self._arrived.append((event.code if event.wasClean else 0, event.reason))
-        self._drain_soon()
-
-    def _on_error(self, _: Any) -> None:
-        """End as without a close frame, as it always is then: Node 20 tells no close behind it."""
-        if not self._opened.done():
-            self._opened.set_exception(ConnectError(NO_REASON, "unreachable"))
-        self._arrived.append((0, ""))
         self._drain_soon()
 
     def _drain_soon(self) -> None:
-        if self._arrived and self._receiver is not None and not self._drains and not self._held:
+        if self._receiver is not None and not self._drains and not self._held:
             self._drains = True
             self._loop.call_soon(self._drain)
 
     def _drain(self) -> None:
+        """Take what is in the inbox; each call is a task of the page, which paints behind it."""
         self._drains = False
-        turn.begin(self._loop)
-        while self._arrived and self._receiver is not None and not self._held:
-            first, second = self._arrived.popleft()
-            if isinstance(first, int):
-                self._report((first, str(second)) if first else None)
-            else:
-                self._push(self._receiver, first, bool(second))
-            if turn.is_late() and self._arrived:
-                self._drains = True
-                turn.wait(self._loop, self._drain)
+        ends = time.perf_counter() + BUDGET
+        while self._receiver is not None and not self._held:
+            if not self._inbox.length:
+                self._socket.addEventListener("message", self._listeners["message"])
                 return
+            if time.perf_counter() > ends:
+                self._drain_soon()
+                return
+            self._take(self._receiver, self._inbox.shift())
+
+    def _take(self, receiver: Receiver, event: Any) -> None:
+        if event.type == "close":
+            self._report((event.code, event.reason) if event.wasClean else None)
+        elif event.type == "error":  # as without a close frame: Node 20 tells no close behind it
+            self._report(None)
+        elif not self._failed:
+            self.heard_at, data = self._loop.time(), event.data
+            if isinstance(data, str):
+                self._push(receiver, data.encode(), True)
+            else:
+                self._push(receiver, data.to_bytes(), False)
 
     def _push(self, receiver: Receiver, data: bytes, text: bool) -> None:
         if len(data) > self._options.max_size:
@@ -295,6 +301,8 @@ class BrowserWire:
         for timer in (self._timer, self._reaper):
             if timer is not None:
                 timer.cancel()
+        for name in KEPT:
+            self._socket.removeEventListener(name, self._keep)
         for name, listener in self._listeners.items():
             self._socket.removeEventListener(name, listener)
             listener.destroy()

@@ -10,10 +10,11 @@ import threading
 import time
 import zipfile
 from abc import ABC, abstractmethod
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -21,6 +22,8 @@ from tests.protocols.programs import MODULES, program, running
 from tests.ui.chromium import Chromium, chromium
 
 __all__ = ["Page", "TabPage", "pages"]
+
+T = TypeVar("T")
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent.parent
@@ -105,6 +108,27 @@ class TabPage(Page):
 
     def tell(self, **words: str) -> None:
         self.tab.look(f"void tell({json.dumps(words)})")
+
+    def busy(self, run: Callable[[], T]) -> tuple[T, list[float]]:
+        """Do something; return its result, and ms of CPU of the page between each two frames.
+
+        Not the time on the clock: a machine under load has gaps of its own.
+        """
+        with self._browser.traced("toplevel", "devtools.timeline") as events:
+            done = run()
+        mine = {
+            (event["pid"], event["tid"])
+            for event in events
+            if event["name"] == "FireAnimationFrame"
+        }
+        ((pid, tid),) = mine
+        frames = sorted(event["ts"] for event in events if event["name"] == "FireAnimationFrame")
+        spent = [0.0] * (len(frames) + 1)
+        for event in events:
+            if (event["pid"], event["tid"]) == (pid, tid) and event["name"].endswith("::RunTask"):
+                # The clock of a thread may have steps of 10 ms.
+                spent[bisect(frames, event["ts"])] += min(event.get("tdur", 0), event.get("dur", 0))
+        return done, [each / 1000 for each in spent[1:-1]]
 
     def hide(self) -> None:
         """Open another tab in front of it."""

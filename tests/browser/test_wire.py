@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from heimdall_reactive import ConfigurationError, use_websocket
 from heimdall_reactive.devserver import DevServer
 
-from .pages import Page
+from .pages import Page, TabPage
+
+FRAME: Final = 50.0  # milliseconds
 
 
 def test_typed_messages_come_and_sends_are_proved_by_the_close_alone(
@@ -57,11 +61,23 @@ def test_many_messages_come_in_order_and_hold_no_turn_for_long(
     assert gap < 1.0  # nobody's frame is measured here: a machine under load has longer ones
 
 
+def test_a_page_paints_while_many_messages_come(tab: TabPage, server: DevServer) -> None:
+    def asked(_: str) -> None:
+        for number in range(20_000):
+            server.send_raw(f'{{"n":{number}}}')
+
+    found, busy = tab.busy(lambda: tab.run("wire.frames", f"{server.url}/v1/ws", asked))
+    assert found["in_order"]
+    assert len(busy) > 10
+    assert max(busy) < FRAME
+
+
 def test_what_a_page_cannot_do_is_refused_at_the_call(page: Page) -> None:
     said = page.run("wire.limits", "ws://127.0.0.1:9/")
     assert [each.partition(":")[0] for each in said] == [
         "additional_headers", "access_token", "proxy", "origin", "compression", "ping_interval",
-        "resend", "loop",
+        "resend", "loop", "ssl", "server_hostname", "proxy_ssl", "family", "happy_eyeballs_delay",
+        "local_addr", "unix", "sock",
     ]  # fmt: skip
     assert "say token_placement='first_message'" in said[1]
 

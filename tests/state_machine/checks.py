@@ -79,7 +79,7 @@ def timers(world: World) -> None:
     """Every timer that is needed, once, and no other."""
     state, found = world.store.state.value, timer_names(world)
     waiting, connected = state.status is Status.WAITING, state.is_connected
-    assert found["Connection._retry_due"] == waiting, found
+    assert found["Connection.on_retry_due"] == waiting, found
     assert found["Connection._stable"] <= connected, found
     assert found["SuspendWatch._look"] == (waiting or connected), found
     assert found["Pulse._ping"] == (connected and world.options["heartbeat"] is not None), found

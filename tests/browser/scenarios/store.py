@@ -98,7 +98,7 @@ async def views(url: str) -> list[Any]:
 
 async def recorded(url: str) -> list[Any]:
     """Record into the memory of the page, and replay that."""
-    path = Path("/session.jsonl")
+    path = Path("/session.jsonl")  # in the memory of the page
     async with use_websocket(url, message_type=int) as store:
         await store.wait_connected(timeout=8)
         async with record(store, path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from importlib import import_module
 from typing import Any
@@ -88,12 +89,56 @@ async def many(url: str) -> list[Any]:
         return [numbers == list(range(20_000)), round(gap, 3)]
 
 
+FRAMES = """
+globalThis.watchFrames = () => {
+    const seen = { worst: 0, count: 0, on: true, last: performance.now() };
+    requestAnimationFrame(function frame() {
+        const now = performance.now();
+        seen.worst = Math.max(seen.worst, now - seen.last);
+        seen.last = now;
+        seen.count += 1;
+        if (seen.on) requestAnimationFrame(frame);
+    });
+    return seen;
+};
+"""
+
+
+async def frames(url: str) -> dict[str, Any]:
+    """Take 20,000 typed messages in a page that paints."""
+    async with use_websocket(url, message_type=dict[str, int]) as store:
+        await store.wait_connected(timeout=8)
+        loop, numbers, done = asyncio.get_running_loop(), [], asyncio.Event()
+
+        def take(message: Any) -> None:
+            numbers.append(message["n"])
+            if len(numbers) == 20_000:
+                done.set()
+
+        store.messages.subscribe(take)
+        js.eval(FRAMES)
+        seen: Any = js.watchFrames()
+        began = loop.time()
+        asking = asyncio.ensure_future(js.ask("many"))
+        await done.wait()
+        took = loop.time() - began
+        seen.on = False
+        await asking
+        return {
+            "gap": round(seen.worst), "frames": seen.count, "seconds": round(took, 2),
+            "in_order": numbers == list(range(20_000)),
+        }  # fmt: skip
+
+
 async def limits(url: str) -> list[str]:
     said = []
     cases: tuple[dict[str, Any], ...] = (
         {"additional_headers": {"X-A": "1"}}, {"access_token": "t"}, {"proxy": None},
         {"origin": "https://a.example"}, {"compression": None}, {"ping_interval": 1.0},
-        {"resend": True}, {"loop": "thread"},
+        {"resend": True}, {"loop": "thread"}, {"ssl": ssl.create_default_context()},
+        {"server_hostname": "a.example"}, {"proxy_ssl": ssl.create_default_context()},
+        {"family": 2}, {"happy_eyeballs_delay": 1.0}, {"local_addr": ("192.0.2.1", 0)},
+        {"unix": "/ws.sock"}, {"sock": lambda: None},
     )  # fmt: skip
     for options in cases:
         try:
