@@ -150,11 +150,12 @@ def _add_dashboard(commands: Any) -> None:
 def _add_connect(commands: Any) -> None:
     parser = _command(
         commands, "connect", connect, "talk to an endpoint, at a prompt or in a pipe",
-        "Connect to any WebSocket server. At a terminal, type a line to send it; messages appear "
-        "above the prompt, and Ctrl-D quits. In a pipe, each line of standard input is sent as a "
-        "message; messages go to standard output, and the state of the connection to standard "
-        "error. Reconnects as a store does. Exit code 3 means 'in doubt': nothing proves that "
-        "the server received everything.", calm=True,
+        "Connect to any WebSocket server. At a terminal, type a line to send it, and see what "
+        "comes above the prompt; Ctrl-D ends. In a pipe, each line of standard input is a "
+        "message, the server's messages go to standard output, and the state of the connection to "
+        "standard error. Connects again as the store does. Exit code 1 means that it failed, or "
+        "that typed lines were not sent; 3 means 'in doubt': nothing proves that the server has "
+        "all that was written.", calm=True,
     )  # fmt: skip
     parser.add_argument("endpoint", metavar="ENDPOINT", help=_ENDPOINT)
     add = parser.add_argument

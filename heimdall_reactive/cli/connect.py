@@ -8,10 +8,10 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from heimdall_reactive import Receipt, WebSocketStore
-from heimdall_reactive.base.exceptions import HeimdallError, SendError
+from heimdall_reactive.base.exceptions import HeimdallError, SendError, counted
 from heimdall_reactive.base.starting import start_task
 
 from .dialing import lasting_store
@@ -24,12 +24,16 @@ from .watch import follow
 
 __all__ = ["connect"]
 
+UNSENT: Final = ("queued", "rejected", "dropped", "expired")  # states of a receipt
+UNSETTLED: Final = ("queued", "written")
+
 
 async def connect(options: argparse.Namespace, out: Output) -> int:
     """Send what is typed, piped or given, and show what comes.
 
     Returns:
-        The exit code: 3 where nothing proves that the server has all that was written.
+        The exit code: 1 where typed lines were not sent, 3 where nothing proves that the server has
+        all that was written.
 
     Raises:
         CommandError: the store gave up, or a line cannot be sent.
@@ -83,11 +87,34 @@ class _Talk:
         self._out = out
         self._typed = typed
         self._last: Receipt | None = None
+        self._open: list[Receipt] = []  # what was typed, and may not be delivered yet
         self._in_doubt = False
 
     async def run(self, lines: AsyncGenerator[Any, None], show: Show) -> int:
         """Talk, and return the exit code."""
         self._store.errors.subscribe(self._note)
+        try:
+            answered = await self._talk(lines, show)
+        except asyncio.CancelledError:  # Ctrl-C, while the end waited for the rest
+            if self._count(*UNSETTLED):
+                return self._left()
+            raise
+        except CommandError as error:
+            if unsent := self._count(*UNSENT):
+                raise CommandError(f"{error}; {counted(unsent, 'message')} not sent") from None
+            raise
+        if self._typed:
+            return self._left()
+        if answered:
+            return 0
+        if self._last is not None:
+            self._in_doubt |= self._last.state != "delivered"
+        if self._in_doubt:
+            self._out.error("in doubt: nothing proves that the server has all that was sent")
+        return IN_DOUBT if self._in_doubt else 0
+
+    async def _talk(self, lines: AsyncGenerator[Any, None], show: Show) -> bool:
+        """Return whether `--count` or `--seconds` was the end: the answers are there."""
         follows = follow(self._store, self._options, show, names=self._options.channel)
         tasks = [start_task(follows), start_task(self._say(lines))]
         try:
@@ -99,13 +126,20 @@ class _Talk:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if self._typed or (tasks[0] in done and tasks[0].result()):
-            return 0  # it was shown, or the answers are there
-        if self._last is not None:
-            self._in_doubt |= self._last.state != "delivered"
-        if self._in_doubt:
-            self._out.error("in doubt: nothing proves that the server received everything")
-        return IN_DOUBT if self._in_doubt else 0
+        return tasks[0] in done and bool(tasks[0].result())
+
+    def _count(self, *states: str) -> int:
+        return sum(receipt.state in states for receipt in self._open)
+
+    def _left(self) -> int:
+        """Say what of the typed lines was not sent, or is not proved; return the exit code."""
+        unsent, unproved = self._count(*UNSENT), self._count("written")
+        if unsent:
+            self._out.error(f"{counted(unsent, 'message')} not sent: there was no connection")
+        if unproved:
+            self._out.error(f"{counted(unproved, 'message')} may not have arrived: no proof came")
+        doubted = unproved + self._count("in_doubt")  # which was shown when the connection ended
+        return 1 if unsent else IN_DOUBT if doubted else 0
 
     def _note(self, error: Exception) -> None:
         self._in_doubt |= isinstance(error, SendError)
@@ -122,13 +156,24 @@ class _Talk:
                         raise CommandError(f"message {number} was not sent: {error}") from None
                     self._out.error(str(error))
                     continue
-                if not self._typed:
-                    with suppress(SendError):  # which `errors` tells, too
-                        await self._last
+                if self._typed:
+                    self._last.delivered()  # asked for now: no alarm where a pong came in time
+                    self._open = [each for each in self._open if each.state in UNSETTLED]
+                    self._open.append(self._last)
+                    continue
+                with suppress(SendError):  # which `errors` tells, too
+                    await self._last
         await self._settle()
 
     async def _settle(self) -> None:
-        if self._last is not None and self._store.connected:
+        if self._typed and (waiting := self._count("queued")):
+            are = "is" if waiting == 1 else "are"
+            self._out.status(
+                f"{counted(waiting, 'message')} {are} not sent yet: "
+                f"one more attempt, for {PROOF:.0f} s at the most"
+            )
+            self._store.connect()
+        if self._last is not None and (self._typed or self._store.connected):
             with suppress(HeimdallError):
                 await self._last.delivered(PROOF)
         if not self._typed:

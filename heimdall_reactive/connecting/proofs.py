@@ -17,9 +17,10 @@ from heimdall_reactive.base.stats import SendCounters
 
 from .outbox import QueuedSend
 
-__all__ = ["DOUBT", "Proofs"]
+__all__ = ["LOST", "Proofs"]
 
-DOUBT: Final = "the connection ended before the peer had answered, so delivery is unknown"
+LOST: Final = "the connection ended before the peer had answered"
+DOUBT: Final = f"{LOST}, so delivery is unknown"
 NO_PROOF: Final = (
     "written, and nothing will prove its delivery: a page sees no pongs; use a protocol that "
     "acknowledges, or a request()"

@@ -13,7 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
+from heimdall_reactive.base.exceptions import (
+    InvalidMessage,
+    SendError,
+    StoreError,
+    counted,
+    one_line,
+)  # fmt: skip
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.hidden import SecretText
@@ -34,7 +40,7 @@ from .heartbeat import Pulse
 from .listener import Listener
 from .outbox import Outbox, QueuedSend
 from .pace import Pace
-from .proofs import DOUBT, Proofs
+from .proofs import LOST, Proofs
 from .runtime import running_loop
 from .tokens import Identity
 
@@ -366,8 +372,8 @@ class Session:
 
     def _report_doubt(self, count: int) -> None:
         if count:
-            sends = "1 send is" if count == 1 else f"{count} sends are"
-            self._listener.on_error(SendError(f"{sends} in doubt: {DOUBT}", "in_doubt"))
+            text = f"{counted(count, 'message')} may not have arrived: {LOST}"
+            self._listener.on_error(SendError(text, "in_doubt"))
 
     def _beat(self, frame: Frame) -> bool:
         taken = self.wire.writable

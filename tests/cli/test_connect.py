@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -352,6 +353,95 @@ def test_a_prompt_has_history_colours_and_goes_on_over_a_drop(
         assert shown.end() == 0
     assert history.read_text(encoding="utf-8").count("+hello") == 1
     assert [message for _, message in server.received] == ["hello", "hello"]
+
+
+@pytest.mark.leaky
+@pytest.mark.parametrize("patient", [True, False])
+def test_lines_that_were_not_sent_at_the_end_are_counted(patient: bool) -> None:
+    pytest.importorskip("prompt_toolkit")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"ws://127.0.0.1:{free.getsockname()[1]}/"
+    with terminal("connect", url, "--reconnect", "forever") as shown:
+        shown.read("|  reconnecting")
+        shown.type("lost?\r")
+        shown.read("|  reconnecting")
+        shown.type("and this\r")
+        shown.read("|  reconnecting")
+        shown.type("\x04")
+        shown.read("2 messages are not sent yet: one more attempt, for 3 s at the most")
+        if not patient:
+            shown.type("\x03")
+        shown.read("heimdall-reactive: error: 2 messages not sent: there was no connection\r\n")
+        assert shown.end() == 1
+
+
+@pytest.mark.leaky
+def test_a_store_that_gives_up_says_what_was_not_sent() -> None:
+    pytest.importorskip("prompt_toolkit")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"ws://127.0.0.1:{free.getsockname()[1]}/"
+    with terminal("connect", url, "--reconnect", "1") as shown:
+        shown.read("|  reconnecting")
+        shown.type("lost?\r")
+        shown.read(f"Connection refused ({url}); 1 message not sent")
+        assert shown.end() == 1
+
+
+@pytest.mark.leaky
+def test_a_line_that_waits_at_the_end_is_sent_by_one_more_attempt(server: DevServer) -> None:
+    pytest.importorskip("prompt_toolkit")
+    server.refuse(503, times=1)
+    url = f"{server.url}/v1/ws/user"
+    with terminal("connect", url, "--token", DEMO_TOKEN) as shown:
+        shown.read("|  reconnecting in ")
+        shown.type("late\r")
+        shown.read("|  reconnecting in ")
+        shown.type("\x04")
+        shown.read("1 message is not sent yet")
+        shown.read("-- connected, session 1")
+        assert shown.end() == 0
+    assert [message for _, message in server.received] == ["late"]
+
+
+@pytest.mark.leaky
+def test_typed_lines_that_were_answered_are_no_alarm_when_the_server_stops(
+    server: DevServer,
+) -> None:
+    pytest.importorskip("prompt_toolkit")
+    with terminal("connect", f"{server.url}/v1/ws/user", "--token", DEMO_TOKEN) as shown:
+        for line in ("plain", "words"):
+            shown.read("|  connected")
+            shown.type(f"{line}\r")
+            shown.read(f"< {line}")
+        server.drop()
+        before = shown.read("-- reconnecting in ")
+        before += shown.read("|  connected, session 2")
+        assert "error" not in before
+        shown.type("\x04")
+        assert shown.end() == 0
+
+
+@pytest.mark.leaky
+async def test_a_typed_line_that_nothing_proves_is_told_by_number() -> None:
+    pytest.importorskip("prompt_toolkit")
+    silent = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(6 + len("hello"))  # the message, masked; then never a pong
+        await silent.wait()
+
+    def talk(url: str) -> None:
+        with terminal("connect", url) as shown:
+            shown.read("|  connected")
+            shown.type("hello\r")
+            shown.read("1 sent")
+            shown.type("\x04")
+            shown.read("error: 1 message may not have arrived: no proof came\r\n")
+            assert shown.end() == 3
+
+    async with raw_peer(mute) as url:
+        await asyncio.to_thread(talk, url)
+        silent.set()
 
 
 @pytest.mark.leaky

@@ -92,8 +92,7 @@ async def test_a_send_in_flight_at_the_end_of_its_socket_is_in_doubt_and_reporte
         assert receipt.state == "in_doubt"
         assert [(type(error), str(error), error.state) for error in errors] == [(
             SendError,
-            ("1 send is in doubt: the connection ended before the peer had answered, "
-             "so delivery is unknown"),
+            "1 message may not have arrived: the connection ended before the peer had answered",
             "in_doubt",
         )]  # fmt: skip
         store.reconnect(4000, "nothing in flight")
