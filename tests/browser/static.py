@@ -16,7 +16,7 @@ __all__ = ["static"]
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a folder, and says nothing."""
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
         pass
 
 
