@@ -3,7 +3,8 @@
     python -m examples.browser.host build/pyodide NODE_MODULES WHEELS
 
 NODE_MODULES has the npm package `pyodide`, WHEELS is what `pip download` made. The wheel for
-browsers is added. `loadPackage("heimdall-reactive")` then asks no other host for anything.
+browsers is added. `loadPackage("heimdall-reactive")` then asks no other host for anything. It loads
+`websockets`, too, if that is there: the scripted peer needs it, a store does not.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _entry(wheel: Path) -> dict[str, Any]:
         told = next(name for name in names if name.endswith(".dist-info/METADATA"))
         metadata = BytesParser().parsebytes(archive.read(told))
     needs = metadata.get_all("Requires-Dist") or []
-    here = [each for each in needs if not re.search("extra ==|!= 'emscripten'", each)]
+    here = [each for each in needs if "extra ==" not in each]
     tops = {name.split("/")[0].removesuffix(".py") for name in names if name.endswith(".py")}
     return {
         "name": _normal(metadata["Name"]),
