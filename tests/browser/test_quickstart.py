@@ -10,8 +10,9 @@ from typing import Any, Final
 import pytest
 
 from examples.browser import lite
+from examples.screenshots.notebook import run
 from tests.protocols.programs import MODULES, program
-from tests.test_notebooks import execute, read
+from tests.test_notebooks import read
 
 from .static import static
 from .test_pyscript import page_of
@@ -29,7 +30,7 @@ disconnected 1 message
 
 @pytest.mark.leaky
 def test_it_runs_in_any_jupyter() -> None:
-    outputs = execute(lite.NOTEBOOK)
+    outputs = [output for cell in run(lite.NOTEBOOK).cells for output in cell.get("outputs", [])]
     assert "".join(each["text"] for each in outputs if each.get("name") == "stdout") == PRINTED
     assert all(cell["id"] and not cell.get("outputs") for cell in read(lite.NOTEBOOK).cells)
 
