@@ -47,7 +47,7 @@ GROUPS: Final = {
 }
 UNITS: Final = {"seconds": "s", "bytes": "bytes", "sends": "sends", "failures": "failures"}
 UNCHECKED: Final = {"additional_headers": "a mapping, (name, value) pairs, a provider, or None"}
-# These are no fields of StoreOptions: `use_websocket` takes them itself.
+# These are not fields of StoreOptions: `use_websocket` takes them itself.
 OWN: Final = """\
 | `endpoint` | required | a str | | a path under `ws_config.ws_url`, or a full `ws://` or `wss://` URL |
 | `message_type` | Heimdall's messages | any type pydantic can validate | | what the messages are; [Types](../typing.md) says what follows from it |

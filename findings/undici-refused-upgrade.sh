@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The WebSocket of undici 6.24.1, which Node 20 ships, tells of a refused upgrade by `error` alone: no
+# The WebSocket of undici 6.24.1, which Node 20 ships, reports a refused upgrade by `error` alone: no
 # `close` follows, and readyState stays 0 (CONNECTING). The standard has both, and 3; undici 7 does.
 # Seen: undici 6.24.1: error, then readyState 0; undici 7.16.0: error, close, then readyState 3
 set -euo pipefail

@@ -24,7 +24,7 @@ def _():  # type: ignore[no-untyped-def]
     mo.md("""
     # A store in your browser
 
-    There is no server: the other side of the connection is a scripted peer. What happens
+    There is no server: the peer is a scripted peer. What happens
     between two runs of a cell makes marimo run none: the cells below look twice a second.
     """)
 

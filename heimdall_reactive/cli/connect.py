@@ -110,7 +110,7 @@ class _Talk:
         if self._last is not None:
             self._in_doubt |= self._last.state != "delivered"
         if self._in_doubt:
-            self._out.error("in doubt: nothing proves that the server has all that was sent")
+            self._out.error("in doubt: nothing proves that the server received everything")
         return IN_DOUBT if self._in_doubt else 0
 
     async def _talk(self, lines: AsyncGenerator[Any, None], show: Show) -> bool:
@@ -170,7 +170,7 @@ class _Talk:
             are = "is" if waiting == 1 else "are"
             self._out.status(
                 f"{counted(waiting, 'message')} {are} not sent yet: "
-                f"one more attempt, for {PROOF:.0f} s at the most"
+                f"one more attempt, for {PROOF:.0f} s at most"
             )
             self._store.connect()
         if self._last is not None and (self._typed or self._store.connected):

@@ -148,7 +148,7 @@ class Conversation(ProtocolSession):
         """Give the connection up unless some envelope comes in time, each time.
 
         Where the look is late, this process was suspended, or the page that it runs in. What came
-        meanwhile may still wait to be read, so the next look decides.
+        in the meantime may still wait to be read, so the next look decides.
         """
         due = 0.0
 

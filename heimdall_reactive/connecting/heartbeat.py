@@ -28,7 +28,7 @@ class Pulse:
     Every message counts as life, and costs nothing here: the count of the received ones is
     compared. The timeout begins when the ping is due, also where the socket does not take it.
     Where this process was suspended, or the page that it runs in, what came in that time may still
-    wait to be read: then the peer is asked once more.
+    wait to be read: then the peer is asked again.
 
     Args:
         heartbeat: the option.

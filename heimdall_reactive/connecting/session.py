@@ -14,11 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from heimdall_reactive.base.exceptions import (
-    InvalidMessage,
-    SendError,
-    StoreError,
-    counted,
-    one_line,
+    InvalidMessage, SendError, StoreError, counted, one_line,
 )  # fmt: skip
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.frames import Frame
@@ -189,10 +185,7 @@ class Session:
         self._slept = slept + before if same else slept, self.wire.heard_at
 
     def probe(self, timeout: float) -> None:
-        """Give the peer up unless a sign of life comes within the seconds, where it can be asked.
-
-        That is by a ping of the wire; one that has none leaves it to the heartbeat.
-        """
+        """Give the peer up unless a ping of the wire, or the heartbeat, is answered in time."""
         self.wire.probe(timeout)
         if self._pulse is not None and not getattr(self.wire, "proves", True):
             self._pulse.probe(timeout)

@@ -130,7 +130,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._buffer.clear()
 
     async def finish(self, began: float) -> None:
-        """Go on with what waits for the grace, then cancel the calls and tell of what is lost."""
+        """Go on with what waits for the grace, then cancel the calls and report what is lost."""
         deadline = began + self._grace
         while running := self._running():
             if (left := deadline - self._handlers.runtime.time()) <= 0:

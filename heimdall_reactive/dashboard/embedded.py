@@ -66,7 +66,7 @@ class Fault(NamedTuple):
         icon: name of a Material icon.
         act: takes the server and a user, None for everybody.
         of_user: whether the user matters.
-        ends: whether it ends a session, which is not dialled by itself; it can be undone.
+        ends: whether it ends a session, which does not connect by itself; it can be undone.
     """
 
     name: str

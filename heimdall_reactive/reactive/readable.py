@@ -130,7 +130,7 @@ class Readable(Generic[In]):
 
         Raises:
             TypeError: the predicate is not a plain function.
-            ConfigurationError: the time-out is not a number of seconds.
+            ConfigurationError: the timeout is not a number of seconds.
         """
         wanted = "wait_for() takes a function of the state, such as lambda state: state.session > 1"
         check_function(predicate, wanted)

@@ -46,7 +46,7 @@ def rows(tab: TabPage) -> list[str]:
         "| | worst of the runs | median of the runs |",
         "|---|---|---|",
         f"| CPU time of the page between two frames | {cpu} |",
-        f"| frames painted meanwhile | {min(frames)} | {median(frames):.0f} |",
+        f"| frames painted in that time | {min(frames)} | {median(frames):.0f} |",
         f"| messages a second | {COUNT / max(seconds):,.0f} | {COUNT / median(seconds):,.0f} |",
     ]
 

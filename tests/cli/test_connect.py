@@ -368,7 +368,7 @@ def test_lines_that_were_not_sent_at_the_end_are_counted(patient: bool) -> None:
         shown.type("and this\r")
         shown.read("|  reconnecting")
         shown.type("\x04")
-        shown.read("2 messages are not sent yet: one more attempt, for 3 s at the most")
+        shown.read("2 messages are not sent yet: one more attempt, for 3 s at most")
         if not patient:
             shown.type("\x03")
         shown.read("heimdall-reactive: error: 2 messages not sent: there was no connection\r\n")

@@ -1,4 +1,4 @@
-"""What a page tells of its life, and who listens."""
+"""What a page reports of its life, and who listens."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ async def test_what_a_receiver_raises_ends_the_connection_and_goes_no_further() 
     assert await raising.ended == CloseInfo(1011, "internal error", "client")
     assert len(told) == 1
     assert "LookupError" in told[0]
-    wire.kill()  # once more does nothing
+    wire.kill()  # a second time does nothing
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_plot_has_a_line_up_to_each_gap_and_one_behind_it() -> None:
         root.update()
         draw(plot, Series([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 2.0, nan, 3.0, 4.0, nan, 4.0]))
         lines = [plot.coords(item) for item in plot.find_all() if str(plot.type(item)) == "line"]
-        assert [len(line) for line in lines] == [4, 4]  # a lone point is no line yet
+        assert [len(line) for line in lines] == [4, 4]  # a lone point does not make a line yet
         assert lines[0][-2] < lines[1][0]
 
 
