@@ -257,7 +257,8 @@ class Connection:
                 await shake_hands(self._protocol, opened, self._options.open_timeout)
         except asyncio.CancelledError:
             # Late, and so without effect, unless somebody else has cancelled it.
-            self._refused(number, ConnectError("somebody cancelled the attempt", "reset"))
+            told = "cancelled, as at the end of asyncio.run(): write `async with`"
+            self._refused(number, ConnectError(told, "reset"))
             raise
         except Exception as error:
             self._refused(number, bare(error))

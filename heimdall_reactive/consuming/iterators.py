@@ -102,7 +102,10 @@ class MessageIterator(Iterator[T]):
                 while not (self._buffer or self._tray.ended or self._buffer.overflowed):
                     left = LOOK if until is None else min(LOOK, until - time.monotonic())
                     if left <= 0:
-                        raise WaitTimeout(f"no message came within {self._timeout} s")
+                        raise WaitTimeout(
+                            f"no message came within {self._timeout} s; `store.stats.invalid` "
+                            "counts those that did not decode"
+                        )
                     self._tray.changed.wait(left)
                 if self._buffer:
                     return self._buffer.take()
