@@ -12,8 +12,8 @@ import socket
 import ssl
 import sys
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -107,6 +107,20 @@ async def report(store: Any) -> Exception:
 
     with store.errors.subscribe(look):
         return await seen
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """Give what the log says."""
+    seen: list[str] = []
+    handler: Any = logging.Handler()
+    handler.emit = lambda record: seen.append(f"the log: {record.getMessage()}")
+    logger = logging.getLogger("heimdall_reactive")
+    logger.addHandler(handler)
+    try:
+        yield seen
+    finally:
+        logger.removeHandler(handler)
 
 
 # Endpoints
@@ -529,6 +543,28 @@ async def _() -> None:
         await store.wait_connected(timeout=0.01)
 
 
+@mistake("`store.iterate(timeout=0.1)` on a thread, and no message")
+async def _() -> None:
+    async with idle() as store:
+        await asyncio.to_thread(lambda: next(store.iterate(timeout=0.1)))
+
+
+@mistake("`with` in a coroutine, and the loop ends while it connects")
+async def _() -> str:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def careless(url: str) -> None:
+        with use_websocket(url, auto_reconnect=False) as store:
+            await store.wait_for(lambda state: state.status == "connecting")
+            await asyncio.sleep(0.1)
+
+    with logged() as seen:
+        async with raw_peer(mute, upgrade=False) as url:
+            await asyncio.to_thread(asyncio.run, careless(url))
+    return seen[0]
+
+
 # The network
 
 _group = "The network"
@@ -548,19 +584,11 @@ async def _() -> Exception | None:
 
 @mistake("nobody listens, and `reconnect_delay=3000`, in milliseconds")
 async def _() -> str:
-    seen: list[str] = []
-    handler: Any = logging.Handler()
-    handler.emit = lambda record: seen.append(f"the log: {record.getMessage()}")
-    logger = logging.getLogger("heimdall_reactive")
-    logger.addHandler(handler)
-    try:
-        with socket.socket() as bound:
-            bound.bind(("127.0.0.1", 0))
-            url = f"ws://127.0.0.1:{bound.getsockname()[1]}/ws"
-            async with use_websocket(url, reconnect_delay=3000) as store:
-                await store.wait_for(lambda state: state.retry_at is not None)
-    finally:
-        logger.removeHandler(handler)
+    with logged() as seen, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{bound.getsockname()[1]}/ws"
+        async with use_websocket(url, reconnect_delay=3000) as store:
+            await store.wait_for(lambda state: state.retry_at is not None)
     return seen[0]
 
 

@@ -45,15 +45,15 @@ from .providers import ProviderCalls
 from .runtime import Runtime
 from .session import Session
 from .sessions import Sessions
-from .timers import Timers
+from .timers import NORMAL_CLOSURE, Timers
 from .token_refresh import TokenRefresh
 from .tokens import Identity, Upgrade, credential_of, prepare
 
 __all__ = ["Connection"]
 
-NORMAL_CLOSURE: Final = 1000
 DIALLING: Final = (Phase.CONNECTING, Phase.RENEWING)
 SHAKING: Final = (Phase.HANDSHAKE, Phase.SWITCHING)
+CANCELLED: Final = "cancelled, as at the end of asyncio.run(): write `async with`"
 PROBE_TIMEOUT: Final = 5.0  # seconds that a peer has to answer after the machine has slept
 
 
@@ -268,7 +268,7 @@ class Connection:
                 await shake_hands(self._protocol, opened, self._options.open_timeout)
         except asyncio.CancelledError:
             # Late, and so without effect, unless somebody else has cancelled it.
-            self._refused(number, ConnectError("cancelled, or its event loop is ending", "reset"))
+            self._refused(number, ConnectError(CANCELLED, "reset"))
             raise
         except Exception as error:
             self._refused(number, bare(error))

@@ -14,7 +14,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from heimdall_reactive.base.exceptions import (
-    InvalidMessage, SendError, StoreError, counted, one_line,
+    InvalidMessage,
+    SendError,
+    StoreError,
+    counted,
+    one_line,
 )  # fmt: skip
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.frames import Frame

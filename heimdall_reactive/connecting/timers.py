@@ -9,7 +9,7 @@ from .page_life import PageLife, page_watch
 from .runtime import Runtime, elapsed_of, wall_of
 from .suspend import SuspendWatch, suspend_watch
 
-__all__ = ["Timers"]
+__all__ = ["NORMAL_CLOSURE", "Timers"]
 
 NORMAL_CLOSURE: Final = 1000
 

@@ -108,7 +108,7 @@ class MessageIterator(Iterator[T]):
                     if left <= 0:
                         raise WaitTimeout(
                             f"no valid message was received within {self._timeout} s; "
-                            "store.errors reports those that do not decode"
+                            "store.stats.invalid counts those that did not decode"
                         )
                     self._tray.changed.wait(left)
                 if self._buffer:
