@@ -10,7 +10,7 @@ from nicegui import app, ui
 
 from examples.many_users.visitors import Visitor, Visitors
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import Badge, badge, bind
+from heimdall_reactive.bindings import Badge, badge, bind, message_line
 from heimdall_reactive.bindings.nicegui import bind_text, bind_visibility, scope
 from heimdall_reactive.devserver import serve_in_thread
 
@@ -72,10 +72,10 @@ def show(
     again = ui.button("Log in again", on_click=log_in_again).props("unelevated no-caps")
     bind_visibility(again, store.state, lambda state: state.status == "failed")
     ui.label("For everybody").classes("text-sm opacity-80")
-    bind_text(ui.label(), feed.last_message, lambda told: "nothing yet" if told is None else told)
+    bind_text(ui.label(), feed.last_message, lambda told: message_line(told) or "nothing yet")
     ui.label("For you").classes("text-sm opacity-80")
     log = ui.log(max_lines=5).classes("w-full h-32")
-    bind(store.messages, lambda told: log.push(str(told)), scope(log), buffer=5)
+    bind(store.messages, lambda told: log.push(message_line(told)), scope(log), buffer=5)
 
 
 def main(port: int = 8080, show: bool = True) -> None:
