@@ -8,7 +8,7 @@ from reactivex import operators as ops
 
 from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import badge
+from heimdall_reactive.bindings import badge, message_line
 from heimdall_reactive.bindings.param import to_param, to_rx
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
@@ -25,10 +25,8 @@ def page(store: WebSocketStore[Any], server: DevServer) -> pn.Column:
     drop = pn.widgets.Button(label="drop", color="warning", width=80)
     newest = pn.pane.HTML("", height=130)
     fate = Fate()
-    last = store.messages.pipe(LAST_FIVE)
-    to_param(
-        last, newest, "object", select=lambda said: "<br>".join(escape(m["text"]) for m in said)
-    )
+    last = store.messages.map(lambda m: message_line(m["text"])).pipe(LAST_FIVE)
+    to_param(last, newest, "object", select=lambda said: "<br>".join(map(escape, said)))
 
     def say(_: object) -> None:
         fate.follow(store.send({"text": box.value_input}))

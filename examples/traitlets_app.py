@@ -11,7 +11,7 @@ from reactivex import operators as ops
 
 from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import badge
+from heimdall_reactive.bindings import badge, message_line
 from heimdall_reactive.bindings.traitlets import scope, to_trait
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
@@ -28,8 +28,8 @@ def build(store: WebSocketStore[Any], server: DevServer) -> widgets.VBox:
     send = widgets.Button(description="send", button_style="primary")
     drop = widgets.Button(description="drop", button_style="warning")
     to_trait(badge(store), status, select=lambda b: PILL.format(COLOURS[b.tone], escape(b.text)))
-    last = store.messages.pipe(LAST_FIVE)
-    to_trait(last, newest, select=lambda said: "<br>".join(escape(m["text"]) for m in said))
+    last = store.messages.map(lambda m: message_line(m["text"])).pipe(LAST_FIVE)
+    to_trait(last, newest, select=lambda said: "<br>".join(map(escape, said)))
     for widget in (box, send):
         to_trait(store.is_connected, widget, "disabled", select=lambda up: not up)
     to_trait(fate, word)

@@ -50,7 +50,7 @@ def program(name: str, folder: Path, port: int, *command: str) -> Iterator[subpr
 
 
 def line(run: subprocess.Popen[str], wanted: str) -> str:
-    """Return the next line that has these words; pytest's timeout ends a wait that never succeeds."""
+    """Return the next line that has these words, or wait until pytest's timeout."""
     assert run.stdout is not None
     for text in run.stdout:
         if re.search(wanted, text):

@@ -73,7 +73,7 @@ def show(
     again = ui.button("Log in again", on_click=log_in_again).props("unelevated no-caps")
     bind_visibility(again, store.state, lambda state: state.status == "failed")
     ui.label("For everybody").classes("text-sm opacity-80")
-    bind_text(ui.label(), feed.last_message, lambda told: "nothing yet" if told is None else told)
+    bind_text(ui.label(), feed.last_message, lambda told: message_line(told) or "nothing yet")
     ui.label("For you").classes("text-sm opacity-80")
     log = ui.log(max_lines=20).classes("w-full h-32")
     bind(desk.last, lambda told: log.push(message_line(told)), scope(log), buffer=20)

@@ -9,7 +9,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings import badge_of
+from heimdall_reactive.bindings import badge_of, message_line
 from heimdall_reactive.devserver import serve_in_thread
 
 
@@ -21,7 +21,7 @@ async def main(url: str) -> None:
             refresh_interval=0.5,
         )
         with patch_stdout():
-            store.messages.subscribe(lambda message: print("<", message["text"]))
+            store.messages.subscribe(lambda message: print("<", message_line(message["text"])))
             while True:
                 try:
                     text = await session.prompt_async("> ")

@@ -58,7 +58,8 @@ class ConsumerStats:
     dropped: int
     high_water: int
 
-    def __str__(self) -> str:
+    def words(self) -> str:
+        """Return its name and its counters in words."""
         return f"{shortly(self.name)}: {self.counts()}"
 
     def counts(self) -> str:

@@ -121,7 +121,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         return self._buffer.stats()
 
     def __repr__(self) -> str:
-        return glance(self, str(self.stats))
+        return glance(self, self.stats.words())
 
     def dispose(self) -> None:
         """Detach; what waits is forgotten. Idempotent, from any thread."""

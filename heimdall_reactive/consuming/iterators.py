@@ -89,7 +89,7 @@ class MessageIterator(Iterator[T]):
         return self._buffer.stats()
 
     def __repr__(self) -> str:
-        return glance(self, str(self.stats))
+        return glance(self, self.stats.words())
 
     def __next__(self) -> T:
         """Return the next message.

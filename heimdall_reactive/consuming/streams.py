@@ -130,7 +130,7 @@ class MessageStream(AsyncIterator[T]):
         return self._buffer.stats()
 
     def __repr__(self) -> str:
-        return glance(self, str(self.stats))
+        return glance(self, self.stats.words())
 
     def __aiter__(self) -> Self:
         return self

@@ -109,7 +109,7 @@ class StoreView(Readable[In], abc.DisposableBase):
 
     def __repr__(self) -> str:
         ended = " ended;" if self._disposed else ""
-        return glance(self, f"{self.state.value};{ended} {self.stats}")
+        return glance(self, f"{self.state.value};{ended} {self.stats.words()}")
 
     def dispose(self) -> None:
         """Detach: nothing is told any more, not even what waits. Idempotent, from any thread."""
