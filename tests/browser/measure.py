@@ -34,7 +34,7 @@ def rows(tab: TabPage) -> list[str]:
                 server.send_raw(f'{{"n":{number}}}')
 
         def run() -> dict[str, Any]:
-            return dict(tab.run("wire.frames", f"{server.url}/v1/ws", many))
+            return dict(tab.run("wire.frames", f"{server.url}/v1/ws#{COUNT}", many))
 
         for _ in range(RUNS):
             found, busy = tab.busy(run)

@@ -114,18 +114,14 @@ class TabPage(Page):
 
         Not the time on the clock: a machine under load has gaps of its own.
         """
-        with self._browser.traced("toplevel", "devtools.timeline") as events:
+        with self._browser.traced("toplevel", "blink.user_timing") as events:
             done = run()
-        mine = {
-            (event["pid"], event["tid"])
-            for event in events
-            if event["name"] == "FireAnimationFrame"
-        }
-        ((pid, tid),) = mine
-        frames = sorted(event["ts"] for event in events if event["name"] == "FireAnimationFrame")
+        marks = [event for event in events if event["name"] == "frame"]
+        (mine,) = {(event["pid"], event["tid"]) for event in marks}
+        frames = sorted(event["ts"] for event in marks)
         spent = [0.0] * (len(frames) + 1)
         for event in events:
-            if (event["pid"], event["tid"]) == (pid, tid) and event["name"].endswith("::RunTask"):
+            if (event["pid"], event["tid"]) == mine and event["name"].endswith("::RunTask"):
                 # The clock of a thread may have steps of 10 ms.
                 spent[bisect(frames, event["ts"])] += min(event.get("tdur", 0), event.get("dur", 0))
         return done, [each / 1000 for each in spent[1:-1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -21,7 +22,13 @@ from heimdall_reactive import (
 from heimdall_reactive.base.browser_limits import NO_HEADER
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.testing import Accept, Hang, Refuse, ScriptedPeer, Unreachable
-from heimdall_reactive.transports.browser_wire import FULL, NO_REASON, BrowserWire, dial
+from heimdall_reactive.transports.browser_wire import (
+    BUDGET,
+    FULL,
+    NO_REASON,
+    BrowserWire,
+    dial,
+)
 from tests.support import record
 from tests.virtual import URL, loop, steady_store_of, store_of
 
@@ -219,6 +226,32 @@ async def test_what_a_receiver_raises_ends_the_connection_and_goes_no_further() 
     assert len(told) == 1
     assert "LookupError" in told[0]
     wire.kill()  # a second time does nothing
+
+
+class Slow(Raising):
+    """A receiver that takes more than half a turn for each message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    def on_frame(self, data: bytes | bytearray, text: bool) -> None:
+        time.sleep(BUDGET * 0.6)
+        self.order.append("message")
+
+
+async def test_messages_take_short_turns_between_which_the_page_goes_on() -> None:
+    peer, slow = in_page(), Slow()
+    wire = await peer(URL, [], None, StoreOptions())
+    for _ in range(6):
+        peer.links[0].send("a")
+    await asyncio.sleep(0.1)  # all of them are in the inbox
+    wire.start(slow)
+    while slow.order.count("message") < 6:
+        slow.order.append("page")
+        await asyncio.sleep(0)
+    assert "message message message" not in " ".join(slow.order)
+    wire.kill()
 
 
 @pytest.mark.parametrize(
