@@ -92,7 +92,7 @@ def browser_page(url: str) -> Any:
     return browser.browser_page(url)
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(300)
 def test_the_page_runs_a_store_without_a_server_and_without_another_host(site: Path) -> None:
     asked: list[str] = []
     with static(site) as base, browser_page("about:blank") as page:
