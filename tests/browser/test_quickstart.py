@@ -19,10 +19,10 @@ from .test_pyscript import page_of
 
 PRINTED: Final = """connected in session 1
 Quote(symbol='tea', price=4.5)
-{'subscribe': 'cocoa'} delivered
+{'subscribe': 'cocoa'} written
 the connection ended with code 1006 (the socket ended without a close frame)
 written in session 2
-the server refused the WebSocket with HTTP 503 (ws://peer/quotes)
+attempt 2
 session 3 after 5 dials
 disconnected 1 message
 """
