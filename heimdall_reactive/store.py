@@ -93,7 +93,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
 
         Args:
             name: as the server knows it, such as `user:42`.
-            message_type: type of its messages, any that pydantic can validate; default: plain JSON.
+            message_type: what its messages are, any type pydantic can validate; plain JSON without.
         """
         return self._core.channel(self._values, name, message_type)
 

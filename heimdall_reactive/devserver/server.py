@@ -45,7 +45,7 @@ class DevServer(ThreadCommands):
             `{"type": "Auth", "token": ...}`; another one closes with 4401. Such a message is
             never kept in `received`.
         auth_timeout: seconds to wait for that message.
-        echo: send back every message that is not a control message.
+        echo: send everything back as it came that is not a control message.
         acknowledge: answer a JSON object with an `id` that is not a control message with
             `{"type": "Ack", "id": ...}`; of the messages of a user with the same id `received`
             has the first.
