@@ -35,9 +35,9 @@ class WebSocketClient(Closable, Generic[T]):
     """Callbacks over a store.
 
     Handlers may be functions or coroutine functions, and may take no argument. A coroutine
-    function is awaited call by call, in order, on the store's event loop; while it is busy up to
-    1,024 calls wait, and `dropped` counts the older ones that had to go. At the end it may go on
-    for 2 s, see `WebSocketStore.on_each`.
+    function is awaited one call at a time, in order, on the store's event loop; while it is busy
+    up to 1,024 calls wait, and `dropped` counts the older ones that were dropped. At the end it may
+    go on for 2 s, see `WebSocketStore.on_each`.
 
     Args:
         store: what the callbacks are called for.
@@ -66,7 +66,7 @@ class WebSocketClient(Closable, Generic[T]):
         return self.socket.send(value)
 
     def on_open(self, handler: Handler[ConnectionState]) -> DisposableBase:
-        """Call for each connection that opens, and at once where one is open."""
+        """Call for each connection that opens, and at once if one is open."""
         opened = self.socket.state.pipe(ops.filter(_is_open))
         return self._attach("on_open", opened, handler)
 
@@ -91,7 +91,7 @@ class WebSocketClient(Closable, Generic[T]):
         return CLOSE
 
     async def aclose(self) -> None:
-        """Close the store and return when nothing is left."""
+        """Close the store, and return when everything has ended."""
         await self.socket.aclose()
 
     def __repr__(self) -> str:
@@ -194,7 +194,7 @@ def create_websocket(
     Args:
         endpoint: as in `use_websocket`.
         message_type: as in `use_websocket`.
-        on_open: handlers given here miss nothing: they are in place before the first dial.
+        on_open: handlers given here miss nothing: they are in place before the first attempt.
         on_message: as `on_open`.
         on_error: as `on_open`.
         on_close: as `on_open`.

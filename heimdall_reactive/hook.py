@@ -51,21 +51,21 @@ def use_websocket(
     """Return a store for a WebSocket, which starts to connect at once.
 
     Args:
-        endpoint: a path under `ws_config.ws_url`, or a whole `ws://` or `wss://` URL.
-        message_type: what the messages are, any type pydantic can validate, unions included.
-            Without it: Heimdall's messages, and plain JSON for types that nobody knows, typed
+        endpoint: a path under `ws_config.ws_url`, or a full `ws://` or `wss://` URL.
+        message_type: type of the messages: any that pydantic can validate, including unions.
+            Without it: Heimdall's messages, and plain JSON for unknown types, typed
             `Any`; `message_type=ServerMessage` is the typed form.
-            `str | bytes` gives text and binary messages as they came. Binary messages are
+            `str | bytes` leaves text and binary messages unchanged. Binary messages are
             `bytes`; a type without `bytes` in it reports them as invalid.
-        loop: `auto` runs on the running event loop, else on the library's background thread;
-            `thread` or an event loop force that one.
-        key: name of this store in the process: the store that was made with the same key before is
-            closed. For code that runs again: the cell of a notebook, a script that is reloaded.
+        loop: `auto` uses the running event loop, or else the library's background thread;
+            `thread` or an event loop selects that one.
+        key: name of this store in the process: an earlier store with the same key is closed. For
+            code that runs again, such as a cell of a notebook or a script that is reloaded.
         **options: see `StoreOptions`; durations are seconds.
 
     Raises:
-        ConfigurationError: an option's value cannot work, or the endpoint has another scheme, or
-            is a host without one. Any other endpoint that cannot work makes the store `failed`,
+        ConfigurationError: the value of an option cannot work, or the endpoint has another scheme,
+            or is a host without one. Any other endpoint that cannot work makes the store `failed`,
             with an error that says what to do.
 
     Examples:

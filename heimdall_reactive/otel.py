@@ -63,17 +63,17 @@ def instrument(
     meter_provider: MeterProvider | None = None,
     tracer_provider: TracerProvider | None = None,
 ) -> DisposableBase:
-    """Give the metrics and spans of a store to OpenTelemetry, until the store ends.
+    """Export the metrics and spans of a store to OpenTelemetry, until the store ends.
 
     Of stores that share a connection, instrument one: their counters are the same.
 
     Args:
-        store: which.
-        meter_provider: takes the metrics; None is the global one.
-        tracer_provider: takes the spans of attempts and sessions; None is the global one.
+        store: to be measured.
+        meter_provider: gets the metrics; None is the global one.
+        tracer_provider: gets the spans of attempts and sessions; None is the global one.
 
     Returns:
-        What ends it earlier, by `dispose()`.
+        A disposable that ends it earlier.
     """
     meters = _meters_of(meter_provider or metrics.get_meter_provider())
     tracer = (tracer_provider or trace.get_tracer_provider()).get_tracer(SCOPE)

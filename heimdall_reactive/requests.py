@@ -1,4 +1,4 @@
-"""`Request`: one message out, and the one message in that answers it."""
+"""`Request`: a message, and the message that answers it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class Request(Hot[T]):
-    """A request under way: `await` it, call `result()` from a thread, or observe it.
+    """A request in progress: `await` it, call `result()` from a thread, or observe it.
 
-    It ends after all observers of the message that answers it were told.
-    It was sent when it was made, once, however often it is awaited or observed. As an observable
+    It ends after all observers of the answer were called.
+    It was sent once, when it was made, however often it is awaited or observed. As an observable
     it emits the answer and completes, or fails: `questions.pipe(ops.flat_map(store.request...))`.
 
     Args:

@@ -1,4 +1,4 @@
-"""`WebSocketStore`: the values of a connection and its commands, for whoever uses it."""
+"""`WebSocketStore`: the values and commands of a connection."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class WebSocketStore(Closable, ConsumerApi[In]):
     Attributes:
         is_connected: whether the socket is open; distinct.
         last_message: the newest message, None before the first; equal ones notify too.
-        state: the whole truth as one snapshot.
-        latency: seconds a protocol ping took, None before the first of a session.
+        state: everything about the connection, as one snapshot.
+        latency: round trip of the last protocol ping in seconds, None before the first.
         messages: every message in order, hot.
         transitions: pairs of the previous and the current state, hot.
-        gaps: one for each reconnection: from when until when messages may have been missed, hot.
+        gaps: the time in which messages may have been missed, one for each reconnection, hot.
         errors: what went wrong without ending anything, hot; never terminates before the store.
         journal: the last 256 events with their times, without payloads and secrets.
         send: sends a value; a function, an observer and a subject of what was accepted.
@@ -75,14 +75,14 @@ class WebSocketStore(Closable, ConsumerApi[In]):
 
     @property
     def stats(self) -> Stats:
-        """Return the counters as they are now; those of the connection all who share it have."""
+        """Return the present counters; stores that share a connection have the same ones."""
         return self._core.stats(self._seat.reporter, self._buffers.stats())
 
     def stats_every(self, seconds: float) -> Observable[Stats]:
-        """Return the counters again and again, on the store's loop, until the store ends.
+        """Return the counters at intervals, on the store's loop, until the store ends.
 
         Raises:
-            ConfigurationError: the seconds are not more than 0.
+            ConfigurationError: `seconds` is not above 0.
         """
         return every(seconds, lambda: self.stats, self.scheduler, self.state)
 
@@ -91,7 +91,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
     @overload
     def channel(self, name: str, message_type: TypeForm[M]) -> Observable[M]: ...
     def channel(self, name: str, message_type: Any = None) -> Observable[Any]:
-        """Return what comes on a channel, hot: subscribed on the socket while it is observed.
+        """Return the messages of a channel, hot; it is subscribed to while it is observed.
 
         Args:
             name: as the server knows it, such as `user:42`.
@@ -111,9 +111,9 @@ class WebSocketStore(Closable, ConsumerApi[In]):
 
         Args:
             value: as for `send`.
-            match: true for the message that answers it; every observer of `messages` sees that.
-                It can be left out where the protocol correlates.
-            timeout: seconds until the answer must have come.
+            match: true for the message that answers it, which observers of `messages` see, too.
+                It can be left out if the protocol correlates.
+            timeout: seconds to wait for the answer.
 
         Raises:
             EncodeError: the value has no JSON form.
@@ -141,16 +141,16 @@ class WebSocketStore(Closable, ConsumerApi[In]):
     def set_access_token(self, token: TokenSource, *, principal: str | None = None) -> None:
         """Use another token or provider from the next attempt on; connect now after a failure.
 
-        Where it is another user's, what waits is dropped and `last_message` reset.
+        If it is another user's, waiting sends are dropped and `last_message` is reset.
 
         Args:
             token: as the option `access_token`.
-            principal: as the option: whose it is. None reads the `sub` of a JWT, and takes every
+            principal: as the option: its user. None reads the `sub` of a JWT, and counts every
                 other token or provider as another user's.
 
         Raises:
-            ConfigurationError: the connection is shared, and the token another user's; or it is
-                not a token.
+            ConfigurationError: the connection is shared, and the token is another user's; or it
+                is not a token.
         """
         kind = secret_str()
         secret = kind(token) if isinstance(token, str) else token
@@ -161,15 +161,15 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             self._core.set_access_token(Identity(secret, principal))
 
     def reconnect(self, code: int = 1000, reason: str = "", *, overlap: bool = False) -> None:
-        """End this session and open the next one at once; connect where there is none.
+        """End this session and open the next one at once; connect if there is none.
 
-        Nothing counts as a failure: what waits, the channels and the requests are kept. What the
-        server sent on the old socket and was not read yet is lost, and `gaps` reports it.
+        This does not count as a failure: waiting sends, channels and requests are kept. Messages
+        on the old socket that were not read yet are lost, and `gaps` reports it.
 
-        With `overlap` the next session is opened first, its handshake and its subscriptions
-        included, while `is_connected` stays true. Then sends go out on it, the old one is closed
+        With `overlap` the next session is opened first, including its handshake and subscriptions,
+        while `is_connected` stays true. Then sends are written to it, the old one is closed
         and read to its end, at most for `close_timeout`, and the messages of the new one follow:
-        there is a gap only where the old one was cut off. If the next session cannot be opened,
+        there is a gap only if the old one was cut off. If the next session cannot be opened,
         `errors` says why and nothing changes. Another user's or URL's session never overlaps.
 
         Args:
@@ -190,16 +190,16 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         """Leave a channel and ask for it again, for a new snapshot.
 
         Args:
-            name: of the channel; one that nobody observes is left alone.
+            name: of the channel; nothing happens if it is not observed.
         """
         self._core.resubscribe(name)
 
     def close(self) -> None:
         """Disconnect and end every subject. Idempotent, from any thread.
 
-        Blocks until nothing is left where it can; on a thread that runs an event loop it only
-        begins, and `await aclose()` is what waits. A store that shares its connection leaves it;
-        the last to leave ends it, after `share_linger` seconds, or at once where that is 0.
+        Blocks until everything has ended; on a thread that runs an event loop it only begins to
+        close, and `await aclose()` waits. A store that shares its connection leaves it;
+        the last to leave ends it, after `share_linger` seconds, or at once if that is 0.
         """
         self._life.close()
         return CLOSE

@@ -1,4 +1,4 @@
-"""`AccessToken`: a token that says when it expires."""
+"""`AccessToken`: a token with its expiry."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["AccessToken"]
 
 
 class AccessToken(SecretStr):
-    """A token that says when it expires; what an `access_token` provider may return.
+    """A token with its expiry, which an `access_token` provider may return.
 
-    Before it expires the provider is asked again, and the session goes on with the next token: by
+    Before it expires the provider is called again, and the next token is used: by
     `SessionProtocol.refresh` on the open socket, else by a planned reconnection with overlap.
 
     Args:
@@ -27,7 +27,7 @@ class AccessToken(SecretStr):
         expires_at: in seconds since the epoch.
 
     Raises:
-        ConfigurationError: that is not a time.
+        ConfigurationError: `expires_at` is not a time.
     """
 
     def __init__(self, value: str | SecretStr, expires_at: float | datetime) -> None:

@@ -1,4 +1,4 @@
-"""The error tree: every error carries data, says what to do, and holds no secret.
+"""The error tree: every error carries data, says what to do, and contains no secret.
 
 ::
 
@@ -22,12 +22,12 @@
         ├── HandlerCancelled                the store closed before an async handler was done
         ├── ConnectError                    an attempt that failed
         │   ├── ConnectTimeout (TimeoutError)
-        │   ├── TlsError                    the peer speaks no TLS that we accept
+        │   ├── TlsError                    no TLS version or cipher in common
         │   │   └── CertificateError
         │   ├── InvalidHandshake            an answer that does not open a WebSocket
         │   └── HandshakeRefused            the server answered with an HTTP status
         ├── ServerError                     the server complains about a control message
-        ├── RequestLost                     a request whose answer cannot come any more
+        ├── RequestLost                     a request whose answer can no longer come
         ├── ConnectionLost                  an established connection ended
         └── SessionEnded                    the server ended the user's session
 """
@@ -50,7 +50,7 @@ MAX_TEXT: Final = 1000  # characters of an error
 
 
 class HeimdallError(Exception):
-    """Root of every error of this library; its text is one line."""
+    """Base of every error of this library; its text is one line."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(one_line(a, MAX_TEXT) if isinstance(a, str) else a for a in args))
@@ -108,7 +108,7 @@ class InsecureToken(ConfigurationError):
 
 
 class RedirectRefused(ConfigurationError):
-    """The server redirects to another origin, where the token must not go (RFC 6750 5.3)."""
+    """The server redirects to another origin, which must not get the token (RFC 6750 5.3)."""
 
     cause = "redirect"
 
@@ -156,10 +156,10 @@ class ObserverError(StoreError):
 
 
 class SourceError(StoreError):
-    """A source that was piped into a command failed; the command lives on.
+    """A source that was piped into a command failed; the command stays usable.
 
     Attributes:
-        error: what the source failed of.
+        error: why the source failed.
         subject: name of the command.
     """
 
@@ -178,7 +178,7 @@ class InvalidMessage(StoreError):
     Attributes:
         reason: what is wrong with it, bounded in length.
         size: length of the frame in bytes.
-        kind: the value of its `type` field where one was readable, else None.
+        kind: the value of its `type` field if it was readable, else None.
     """
 
     def __init__(self, reason: str, size: int, kind: str | None = None) -> None:
@@ -191,10 +191,10 @@ class InvalidMessage(StoreError):
 
 
 class RecordingError(StoreError):
-    """A recording that cannot be written or read; `record` and `replay` tell more.
+    """A recording that cannot be written or read; see `record` and `replay`.
 
     Attributes:
-        line: number of the bad line, 1 for the first; None where it is not about a line.
+        line: number of the bad line, 1 for the first; None if it is not about a line.
     """
 
     def __init__(self, reason: str, line: int | None = None) -> None:
@@ -209,7 +209,7 @@ class TokenError(StoreError):
 
 
 class SendError(StoreError):
-    """A message that was not sent, or of which nobody can tell.
+    """A message that was not sent, or whose delivery is unknown.
 
     Attributes:
         state: the receipt's final state: `rejected`, `dropped`, `expired` or `in_doubt`.
@@ -268,7 +268,7 @@ class ServerError(StoreError):
 
 
 class RequestLost(StoreError):
-    """A request whose answer cannot come any more: its connection was lost, or given up.
+    """A request whose answer can no longer come: its connection was lost, or given up.
 
     Attributes:
         reason: what became of the connection.
@@ -303,7 +303,7 @@ class ConnectTimeout(ConnectError, TimeoutError):
 
 
 class TlsError(ConnectError):
-    """The peer speaks no TLS that we accept; retrying would not help."""
+    """The peer offers no TLS version or cipher that we accept; retrying would not help."""
 
     def __init__(self, message: str, cause: str = "tls") -> None:
         super().__init__(message, cause)
@@ -363,7 +363,7 @@ class HandshakeRefused(ConnectError):
 
 
 class ConnectionLost(StoreError):
-    """An established connection ended otherwise than by `disconnect()`.
+    """An established connection ended, and not by `disconnect()`.
 
     Args:
         code: as the attribute.
@@ -371,7 +371,7 @@ class ConnectionLost(StoreError):
         ours: whether this side closed, for the words.
 
     Attributes:
-        code: the close code, 1006 where the socket ended without a close frame (RFC 6455 7.4.1).
+        code: the close code, 1006 if the socket ended without a close frame (RFC 6455 7.4.1).
         reason: the peer's reason, cleaned of control characters.
     """
 
@@ -389,7 +389,7 @@ class SessionEnded(StoreError):
     """The server ended the user's session and then the connection; it is not opened again.
 
     Attributes:
-        kind: type of the message that said so, such as `accountBanned`.
+        kind: type of the message that ended it, such as `accountBanned`.
     """
 
     def __init__(self, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Every tunable once, with default, unit and source; and the words its callables are given."""
+"""Every option once, with default, unit and source; and what its callables are given."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class CloseInfo:
     """How a connection ended, or an attempt failed.
 
     Attributes:
-        code: close code (RFC 6455 section 7.4); 1006 where no close frame came.
+        code: close code (RFC 6455 section 7.4); 1006 without a close frame.
         reason: the peer's reason or our own, one line without control characters.
-        who: `client` (us), `server`, or `network` where the socket just ended.
+        who: `client` (us), `server`, or `network` if the socket just ended.
         http_status: status of a refused upgrade, else None.
     """
 
@@ -61,13 +61,13 @@ class CloseInfo:
 
 @dataclass(frozen=True, slots=True)
 class RetryContext:
-    """What a `reconnect_delay` callable decides by.
+    """What a `reconnect_delay` callable gets.
 
     Attributes:
         attempt: number of the attempt to come, 1 for the first after a failure.
         elapsed: seconds since the first failure in this row.
         cause: the error that ended the connection or the attempt.
-        retry_after: seconds that the server asked for, or None; honoured anyway.
+        retry_after: seconds that the server asked for, or None; honoured in any case.
     """
 
     attempt: int
@@ -78,16 +78,16 @@ class RetryContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """A ping of the application: a peer that answers protocol pings only is found dead by it.
+    """A ping at application level: it detects a peer that only answers protocol pings.
 
     Attributes:
-        message: what is sent, as `send` takes it; default: Heimdall's `Ping`.
+        message: what to send, as for `send`; default: Heimdall's `Ping`.
         interval: seconds between two of them.
-        timeout: seconds after one within which any message must come, else the connection is
+        timeout: seconds after one within which any message must arrive, else the connection is
             given up and opened again.
-        reply: the answer, which no observer sees: a JSON object is one when it has at least these
-            fields, text or bytes when they are equal; or a predicate of the plain JSON (or text,
-            or bytes); None hides nothing. Default: Heimdall's `Pong`.
+        reply: the answer, which observers do not see: a JSON object matches if it has at least
+            these fields, text or bytes if they are equal; or a predicate of the plain JSON (or
+            text, or bytes); None hides nothing. Default: Heimdall's `Pong`.
     """
 
     message: Any = field(default_factory=lambda: {"type": "Ping"})
@@ -113,7 +113,7 @@ TokenPlacement: TypeAlias = Literal["header", "subprotocol", "first_message", "u
 
 
 class OptionsDict(TypedDict, total=False):
-    """The keyword options of `use_websocket`; meanings and defaults stand in `StoreOptions`."""
+    """The keyword options of `use_websocket`; see `StoreOptions` for meanings and defaults."""
 
     access_token: TokenSource
     token_placement: TokenPlacement
@@ -166,67 +166,67 @@ class StoreOptions:
     """The options of a store; all durations in seconds.
 
     Attributes:
-        access_token: token, or provider asked at each attempt; None sends none.
+        access_token: token, or provider called at each attempt; None sends none.
         token_placement: `header` (`Authorization: Bearer`, RFC 6750 2.1), `subprotocol`
             (`bearer.<token>`), `first_message` (`{"type":"Auth","token":...}`), or
             `unsafe_query` (`?access_token=`, which servers and proxies log).
         token_timeout: seconds that the provider may take.
         token_refresh_before: seconds before a token expires at which the next one is asked for,
-            where the provider returns an `AccessToken`; at the latest after half of its life.
-        principal: whose token it is; None reads the `sub` of a JWT, and takes every other token
+            if the provider returns an `AccessToken`; at the latest after half of its life.
+        principal: user of the token; None reads the `sub` of a JWT, and counts every other token
             or provider as another user's.
-        allow_insecure_token: send credentials (token, password, cookie) over `ws://`, or where
+        allow_insecure_token: send credentials (token, password, cookie) over `ws://`, or if
             `ssl` verifies no certificate, to hosts that are not loopback.
         auto_reconnect: reconnect after a loss.
         reconnect_delay: seconds (with up to 20 % jitter on top), a `Backoff`, or a callable
             that gets a `RetryContext` and returns seconds, or None to stop.
         max_reconnect_attempts: failures in a row before giving up; None is forever.
-        stable_after: seconds of being connected after which the failures are forgotten.
-        should_reconnect: overrides the rules; None from it leaves them.
+        stable_after: seconds of being connected after which earlier failures are forgotten.
+        should_reconnect: overrides the rules, unless it returns None.
         reconnect_rules: rules before those of `rules.DEFAULT_RULES`: `{"close 4409": "stop"}`.
-        max_retry_after: seconds, the most of a server's `Retry-After` that is honoured.
-        heartbeat: a ping of the application, besides the protocol's; None sends none.
-        immediate: dial when the store is made.
+        max_retry_after: seconds, the longest `Retry-After` of a server that is honoured.
+        heartbeat: a ping at application level, in addition to the protocol's; None sends none.
+        immediate: connect when the store is made.
         outbox_limit: sends that may wait.
         outbox_bytes: bytes of sends that may wait.
-        outbox_overflow: what gives way to a send that passes a bound: that send, refused with a
-            report (`reject`) or dropped (`drop_newest`), the `drop_oldest`, or the thread that
-            sends, which waits for room (`block`; on an event loop that is refused).
+        outbox_overflow: what happens to a send that exceeds a limit: it is refused with a
+            report (`reject`), dropped (`drop_newest`), replaces the oldest (`drop_oldest`), or
+            makes its thread wait for room (`block`; on an event loop it is refused).
         send_ttl: seconds that a send may wait; None is forever.
-        resend: have sends that are in doubt after a loss sent again, first and in their order, for
-            the same user and URL; for messages that may arrive twice. Until the proof comes they
-            count as waiting.
-        additional_headers: headers of the upgrade, or a provider asked at each attempt. `Host`
-            replaces that of the URL; what the upgrade has anyway is refused.
-        subprotocols: offered subprotocols, the preferred first.
+        resend: send again what is in doubt after a loss, first and in order, to the same user and
+            URL; for messages that may arrive twice. Until they are proved they count as
+            waiting.
+        additional_headers: headers of the upgrade, or a provider called at each attempt. `Host`
+            replaces that of the URL; headers that the upgrade sets itself are refused.
+        subprotocols: subprotocols to offer, the preferred one first.
         ssl: TLS context of `wss://`; None verifies against the system's roots.
         server_hostname: name that the server's certificate must have; None is the URL's host.
-        proxy: URL of an HTTP or SOCKS proxy; True takes the environment's, never for loopback
-            hosts; None goes directly.
+        proxy: URL of an HTTP or SOCKS proxy; True uses that of the environment, never for
+            loopback hosts; None connects directly.
         proxy_ssl: TLS context of an `https://` proxy; None verifies against the system's roots.
         family: `socket.AF_INET` or `socket.AF_INET6` for addresses of that kind only.
-        happy_eyeballs_delay: seconds after which the next address of a host is tried beside those
-            that have not answered (RFC 8305); None tries one after the other.
-        local_addr: `(host, port)` to connect from; port 0 takes any.
-        unix: path of a Unix socket to connect to; the URL still says host and path.
+        happy_eyeballs_delay: seconds after which the next address of a host is tried in parallel
+            with those that have not answered (RFC 8305); None tries one after the other.
+        local_addr: `(host, port)` to connect from; port 0 means any.
+        unix: path of a Unix socket to connect to; the URL still gives host and path.
         sock: a connected socket, which lasts for one attempt, or a callable that returns one for
             each attempt, sync or async.
         compression: `deflate` offers permessage-deflate (RFC 7692); None does not.
         open_timeout: seconds for DNS, TCP, TLS and the opening handshake together.
         ping_interval: seconds between protocol pings; None sends none.
-        ping_timeout: seconds after a ping in which nothing comes and nothing is acknowledged, until
-            the peer is given up as dead.
+        ping_timeout: seconds after a ping in which nothing arrives and nothing is acknowledged,
+            until the peer is given up as dead.
         close_timeout: seconds that the closing handshake may take.
         max_size: bytes of a received message; a longer one closes with 1009.
-        origin: `Origin` header, sent only where given.
-        channel_protocol: how the server is notified of channels; default: Heimdall's words.
-        protocol: what the service says before, between and around the messages; an object of its
-            own for each store. None speaks Heimdall's.
-        send_rate: `(n, seconds)`: at most so many sends, subscriptions included, in so many
-            seconds; None sends as fast as the socket takes.
+        origin: `Origin` header, sent only if given.
+        channel_protocol: messages that subscribe to channels; default: Heimdall's.
+        protocol: what the service says before, between and around the messages; a separate object
+            for each store. None is Heimdall's.
+        send_rate: `(n, seconds)`: at most n sends, including subscriptions, in that many
+            seconds; None sends as fast as the socket accepts.
         share: share one connection with the other stores of this endpoint and principal.
         share_linger: seconds that a shared connection outlives its last store.
-        transport: what dials: `websockets`, `browser` (the default there), or a callable of the
+        transport: what connects: `websockets`, `browser` (the default there), or a callable of the
             protocol `transports.Dial`.
     """
 
@@ -388,7 +388,7 @@ def options_of(given: OptionsDict) -> StoreOptions:
     """Check the options of a store.
 
     Raises:
-        ConfigurationError: an option's value cannot work, or nobody knows its name.
+        ConfigurationError: the value of an option cannot work, or its name is unknown.
     """
     known = OptionsDict.__annotations__
     unknown = [suggested(name, list(known)) for name in sorted(given.keys() - known.keys())]

@@ -53,11 +53,11 @@ class Receipt:
     """What became of one send.
 
     Await it, or call `result()` from a thread: both return the receipt once the message was
-    written to the socket, and raise `SendError` where it was not. `delivered()` waits for the
-    proof that the peer has it. A receipt that nobody waits for costs nothing and warns of nothing.
+    written to the socket, and raise `SendError` if it was not. `delivered()` waits for the
+    proof that the peer has it. A receipt that nobody waits for costs nothing and never warns.
 
     Attributes:
-        attempts: how often it was written to a socket; more than once with `resend=True`.
+        attempts: how often it was written to a socket; several times only with `resend=True`.
     """
 
     __slots__ = (
@@ -94,7 +94,7 @@ class Receipt:
         """Wait for the proof that the peer's WebSocket layer has the message.
 
         Await what is returned, or call its `result()` from a thread. The proof is the pong to a
-        ping that went out after the message (RFC 6455 section 5.5.3), or an acknowledgement where
+        ping that was sent after the message (RFC 6455 section 5.5.3), or an acknowledgement if
         the protocol has them. It does not prove that the application has read the message.
 
         Args:
@@ -137,9 +137,9 @@ class Receipt:
         return future.result()
 
     def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
-        """Call something with the receipt when it is settled, on that thread; now if it is.
+        """Call a function with the receipt once it is settled, on that thread; at once if it is.
 
-        What it raises is logged, in one line without its text.
+        An exception is logged, in one line without its text.
         """
         self._waiter().add_done_callback(_guarded(call, self))
 
@@ -304,11 +304,11 @@ class Delivery:
         """Wait, from a thread without an event loop.
 
         Args:
-            timeout: seconds, in place of those given before.
+            timeout: seconds, instead of those given before.
 
         Raises:
             SendError: it was not sent, or its connection ended before the proof came.
-            WaitTimeout: no proof came in time; the receipt may still become `delivered`.
+            WaitTimeout: no proof in time; the receipt may still become `delivered`.
             RuntimeError: called on a thread whose event loop the wait would block.
         """
         limit, proof = self._timeout if timeout is None else timeout, self._proof
@@ -332,9 +332,10 @@ class Delivery:
         return proof.result()
 
     def add_done_callback(self, call: Callable[[Receipt], object]) -> None:
-        """Call something with the receipt when its fate is known, on that thread; now if it is.
+        """Call a function with the receipt once it is delivered or in doubt; at once if it is.
 
-        `receipt.state` says which it is. What the callback raises is logged, without its text.
+        It is called on the thread that learns of it; see `receipt.state`. An exception is logged,
+        without its text.
         """
         self._proof.add_done_callback(_guarded(call, self._receipt))
 

@@ -1,4 +1,4 @@
-"""What a service says besides its messages: `SessionProtocol`, and its words for channels."""
+"""What a service says besides its messages: `SessionProtocol` and `ChannelProtocol`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Refusal: TypeAlias = Literal["retry", "refresh", "stop"]
 
 
 class Refused(StoreError):
-    """The service, or its protocol, turns this session down.
+    """The service, or its protocol, refuses this session.
 
     Attributes:
         reason: why, one line without secrets.
@@ -60,7 +60,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The server refused or broke off the channel: its observers get the error.
+    """The server refused or ended the channel: its observers get the error.
 
     Attributes:
         error: what they get.
@@ -101,13 +101,13 @@ def _unsubscribe(name: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelProtocol:
-    """How a server is notified of channels, and how its messages name them; default: Heimdall's.
+    """Messages that subscribe to channels, and how messages name them; default: Heimdall's.
 
     Attributes:
         subscribe: makes the message that asks for a channel.
         unsubscribe: makes the message that leaves it.
         match: returns channel and payload of a message, None for any other. As a payload,
-            `Ended()`, `Failed(error)` and `Again()` say what became of the channel itself.
+            `Ended()`, `Failed(error)` and `Again()` report the fate of the channel itself.
         json_text: whether the payload is JSON text; else it is plain JSON already.
         subscribe_many: makes one message that asks for several channels; None asks one by one.
     """
@@ -136,8 +136,8 @@ class ProtocolSession(ABC):
 
     Attributes:
         number: of the session; in `handshake()` the coming one.
-        attempt: number of the reconnection that opened it, 0 for a first dial.
-        subprotocol: what the server chose, None where it chose nothing.
+        attempt: number of the reconnection that opened it, 0 for a first connection.
+        subprotocol: what the server chose, None if it chose none.
         response_headers: of the upgrade, by lower-case name; those of one name are joined by ", ".
             `ConnectionState` has them without secrets.
         has_token: whether the store has an access token, which `token()` returns.
@@ -153,18 +153,18 @@ class ProtocolSession(ABC):
     def send(self, value: Any) -> None:
         """Send a value ahead of everything that waits.
 
-        It passes `encode` and nothing else: it is not paced, and is in no `send.value`, receipt,
+        It passes through `encode` only: it is not paced, and appears in no `send.value`, receipt,
         recording or log.
 
         Raises:
-            Refused: too much waits for a socket that takes nothing.
+            Refused: too much waits for a socket that accepts nothing.
         """
 
     @abstractmethod
     async def recv(self, match: Callable[[Any], bool] | None = None) -> Any:
         """Return the next envelope that matches; in `handshake()` only.
 
-        The others are delivered after the handshake, in their order.
+        The others are delivered after the handshake, in order.
 
         Raises:
             Refused: a thousand envelopes came, and none of them matched. They are kept.
@@ -172,7 +172,7 @@ class ProtocolSession(ABC):
 
     @abstractmethod
     async def token(self) -> str:
-        """Return the access token of this attempt; what sends it keeps it out of the header.
+        """Return the access token of this attempt, which is then not sent in the header.
 
         Raises:
             Refused: the store has no token; it stops.
@@ -186,17 +186,17 @@ class ProtocolSession(ABC):
     def every(
         self, seconds: float, call: Callable[[], object], *, first: float | None = None
     ) -> None:
-        """Call something every so many seconds while this session lasts.
+        """Call a function at intervals while this session lasts.
 
         Args:
             seconds: between two calls.
-            call: a plain function; what it raises is reported.
-            first: seconds before the first call; `seconds` where None.
+            call: a plain function; its exceptions are reported.
+            first: seconds before the first call; None means `seconds`.
         """
 
     @abstractmethod
     def expect(self, seconds: float) -> None:
-        """Give the connection up unless some envelope comes within so many seconds, each time."""
+        """Give the connection up unless an envelope arrives within that many seconds, each time."""
 
     def refuse(self, reason: str, action: Refusal = "retry") -> NoReturn:
         """End this session by raising `Refused`.
@@ -212,7 +212,7 @@ class ProtocolSession(ABC):
 
     @abstractmethod
     def recovered(self) -> None:
-        """Say that nothing was missed, so that this session has no gap.
+        """Declare that nothing was missed, so that this session has no gap.
 
         Valid until the first message of the session is delivered; the gap waits for that.
         """
@@ -221,18 +221,18 @@ class ProtocolSession(ABC):
 class SessionProtocol:
     """What a service says before, between and around its messages.
 
-    One object belongs to one store and lives as long as it does: its attributes are what a new
+    One object belongs to one store and lasts as long as it does: its attributes are what a new
     session resumes from. Every method has a neutral default; override what the service needs.
-    What is not overridden costs nothing on the way of a frame.
+    Methods that are not overridden cost nothing.
 
     Attributes:
-        subprotocols: offered in the upgrade, the preferred first.
+        subprotocols: offered in the upgrade, the preferred one first.
         channels: how `store.channel(name)` is asked for, left and matched.
         acknowledges: whether the server answers each send that has a key: such a send is
-            `delivered` when an envelope with its key comes. Else a pong proves it.
-        overlaps: whether two sessions of one object may be open at once, each with what it keeps
-            by `session.number`; False makes `reconnect(overlap=True)` a plain reconnection. It
-            may be said in the class line: `class Chat(SessionProtocol, overlaps=False)`.
+            `delivered` when an envelope with its key arrives. Otherwise a pong proves it.
+        overlaps: whether two sessions of one object may be open at once, each with the data it
+            keeps by `session.number`; False makes `reconnect(overlap=True)` a plain one. It
+            may be given in the class line: `class Chat(SessionProtocol, overlaps=False)`.
     """
 
     subprotocols: Sequence[str] = ()
@@ -251,14 +251,14 @@ class SessionProtocol:
         return frozenset()
 
     async def endpoint(self, attempt: int) -> str | None:
-        """Return the URL of an attempt; None dials the store's. Bounded by `token_timeout`."""
+        """Return the URL of an attempt; None is the store's. Bounded by `token_timeout`."""
         return None
 
     async def handshake(self, session: ProtocolSession) -> None:
-        """Say what must be said before anything else. Bounded by `open_timeout`.
+        """Exchange what must come before anything else. Bounded by `open_timeout`.
 
-        Until it returns, the store is `connecting`: nothing of the outbox goes out and no channel
-        is asked for. What it raises is the failure of the attempt.
+        Until it returns, the store is `connecting`: nothing in the outbox is sent and no channel
+        is asked for. If it raises, the attempt has failed.
         """
 
     def decode(self, data: str | bytes, session: ProtocolSession) -> Iterable[Any]:
@@ -268,11 +268,11 @@ class SessionProtocol:
         return (exact_json(data) if self._exact else from_json(data, allow_inf_nan=False),)
 
     def receive(self, envelope: Any, session: ProtocolSession) -> Any:
-        """Return the message of an envelope; None hides it from everybody."""
+        """Return the message of an envelope; None hides it from all observers."""
         return envelope
 
     def prepare(self, value: Any, session: ProtocolSession) -> Any:
-        """Return a send as it is written: with ids and positions of this session."""
+        """Return a send as it is to be written: with ids and positions of this session."""
         return value
 
     def encode(self, value: Any) -> str | bytes | Sequence[str | bytes]:
@@ -284,14 +284,14 @@ class SessionProtocol:
         return None
 
     async def refresh(self, token: str, session: ProtocolSession) -> bool:
-        """Hand the next token over on the open socket, before the one in use expires.
+        """Send the next token over the open socket, before the present one expires.
 
-        Called where the provider returns `AccessToken`, `token_refresh_before` seconds before
+        Called if the provider returns an `AccessToken`, `token_refresh_before` seconds before
         that one expires, and bounded by `token_timeout`.
 
         Returns:
-            Whether the session goes on with it; False opens another session instead, with
-            overlap. So does a protocol that does not override this.
+            Whether the session continues with it; False opens another session instead, with
+            overlap, and so does a protocol that does not override this.
         """
         return False
 

@@ -77,13 +77,13 @@ TONES: Final[dict[Status, Tone]] = {
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What a reconnection leaves between two sessions: the server's messages of that time are lost.
+    """The time between two sessions, in which the server's messages were missed.
 
-    A message that was on its way when the connection broke may have been sent a little before
-    `since`: fetch with an overlap of some seconds, and skip what is there already.
+    A message in transit when the connection broke may have been sent a little before
+    `since`: fetch with an overlap of some seconds, and skip what you already have.
 
     Attributes:
-        since: the last sign of life of the session before, in seconds since the epoch.
+        since: the last sign of life of the previous session, in seconds since the epoch.
         until: when the new session opened, in seconds since the epoch.
         session: number of the new session.
     """
@@ -110,20 +110,20 @@ NO_ANSWER: Final = UpgradeAnswer()
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ConnectionState:
-    """A snapshot of the connection: the one truth that everything else is derived from.
+    """A snapshot of the connection, from which everything else is derived.
 
     Attributes:
         status: the phase.
-        attempt: number of the reconnection under way or waited for; 0 for a first dial.
+        attempt: number of the present or next attempt of a reconnection; 0 for a first one.
         retry_at: when the next attempt starts, in seconds since the epoch, while `waiting`.
         close: how the last connection ended, None while connected.
-        error: what the last connection or attempt failed of, None while connected.
+        error: why the last connection or attempt failed, None while connected.
         http_status: status of the last refused upgrade, None while connected.
         session: number of this or the last connection; +1 at each, 0 before the first.
         connected_at: when this connection opened, in seconds since the epoch.
-        subprotocol: what the server chose for this connection, None where it chose nothing.
-        response_headers: of the upgrade of this connection, by lower-case name. What may be
-            secret in them is `***`, such as the value of a cookie; `ProtocolSession` has it.
+        subprotocol: what the server chose for this connection, None if it chose none.
+        response_headers: of the upgrade of this connection, by lower-case name. Values that may
+            be secret, such as cookies, are `***`; `ProtocolSession` has them.
     """
 
     status: Status = Status.IDLE

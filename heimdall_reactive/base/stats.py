@@ -46,8 +46,8 @@ class ConsumerStats:
 
     Attributes:
         name: the consumer's: as it was given, or its kind and a number.
-        waiting: values that wait for it now.
-        delivered: values that it took.
+        waiting: values that are waiting for it.
+        delivered: values that it received.
         dropped: values that it was too slow for.
         high_water: the most that ever waited.
     """
@@ -78,16 +78,16 @@ class Stats:
         sent: messages written to a socket.
         sent_bytes: their payloads in bytes.
         invalid: frames that did not decode.
-        attempts: dials.
+        attempts: attempts to connect.
         reconnects: connections after the first.
         queued: sends that wait now.
         queue_high_water: the most that ever waited.
         rejected: sends refused because the outbox was full.
-        dropped: sends that waited, or came last, and had to go: by the overflow policy, by
-            `disconnect()`, or because they were another user's.
+        dropped: sends that were dropped by the overflow policy, by `disconnect()`, or because they
+            were another user's.
         expired: sends that waited longer than `send_ttl`.
-        in_doubt: sends whose connection ended before the peer had proved that it has them.
-        delivered: sends that the peer has: a pong, or an acknowledgement, proved it.
+        in_doubt: sends whose connection ended before they were proved to have arrived.
+        delivered: sends that a pong, or an acknowledgement, proved to have arrived.
         resent: times a send was written again (`resend=True`).
         observer_errors: times an observer raised.
         consumers: one for each stream, async handler and view that is attached now.

@@ -1,8 +1,8 @@
-"""Stores in Qt, by PySide6 or PyQt6: `connect` a slot, `to_property` for QML, `scope` for more.
+"""Stores in Qt, with PySide6 or PyQt6: `connect` a slot, `to_property` for QML, `scope` for more.
 
 Thread rule: widgets belong to the thread of the `QApplication`. A value reaches it by a queued
 signal to an object there; `QTimer.singleShot(0, f)` on a Python thread never fires, and RxPY's
-`QtScheduler` goes silent for good after the first value from one (RxPY #551). Bindings run by a
+`QtScheduler` stops permanently after the first value from one (RxPY #551). Bindings run by a
 timer, after the events of the user interface, at most 60 times a second.
 
 Clean-up rule: a binding ends when its owner is `destroyed`, whoever destroys it; the owner is the
@@ -54,7 +54,7 @@ def connect(
 def connect(
     source: Observable[Any], slot: Callable[[Any], object], owner: Any = None, **options: Any
 ) -> Binding:
-    """Connect an observable to a slot, as one connects a signal; call it on the GUI's thread.
+    """Connect an observable to a slot, like a signal; to be called on the GUI's thread.
 
     Args:
         source: a subject of a store, or any observable.

@@ -1,4 +1,4 @@
-"""`latest_by`: the newest value of each key, and what of that has changed: for tables."""
+"""`latest_by`: the newest value of each key, and what has changed, for tables."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@ Tried with Python 3.11 and Tk 8.6. Its rules:
 
 - **Thread.** Only the thread that made the root may touch Tk. From another one a call waits up to a
   second for the main loop, then raises `main thread is not in main loop` into the caller; so
-  nothing here calls Tk from there. What is posted waits in a queue, and one drain for each root
-  looks at it every 20 ms by `after`, only while something is bound.
+  nothing here calls Tk from there. What is posted waits in a queue, which one drain for each root
+  checks every 20 ms with `after`, only while something is bound.
 - **Clean-up.** A widget is gone when `<Destroy>` comes. A binding of the user's by
-  `widget.bind("<Destroy>", ...)` would take the place of ours, and a window gets the events of its
-  children as well; a bind tag of our own has neither trouble.
+  `widget.bind("<Destroy>", ...)` would replace ours, and a window gets the events of its
+  children as well; our own bind tag avoids both problems.
 - **Variables.** The finaliser of a `Variable` calls Tk on whatever thread drops it last. A variable
   given to `to_var` is therefore kept by its owner, and never by a store.
 """
@@ -53,7 +53,7 @@ def to_var(
     select: Callable[[T], Any] | None = None,
     **options: Unpack[BindOptions],
 ) -> Binding:
-    """Have a variable follow an observable until its owner is destroyed.
+    """Make a variable follow an observable until its owner is destroyed.
 
     Args:
         source: a subject of a store, or any observable.
@@ -90,7 +90,7 @@ def scope(widget: tk.Misc) -> UiScope:
 def hop(widget: tk.Misc) -> Hop:
     """Return the hop to Tk for `store.observe_on` or `external_store`, from any thread.
 
-    Tk looks every 20 ms whether something came, until the widget is destroyed.
+    Tk checks every 20 ms for new values, until the widget is destroyed.
 
     Args:
         widget: how long it leads there; this is the thread of its root.

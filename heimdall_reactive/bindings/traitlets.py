@@ -4,8 +4,8 @@ Tried with traitlets 5.16, ipywidgets 8.1, anywidget 0.11, ipykernel 7.4.
 
 Thread: traitlets has none; what observes a trait runs on the thread that sets it. Where an event
 loop runs, as in a cell of a notebook, a trait is set on that loop and on no other thread; without
-one it is set in place, on the thread that emits. A busy cell holds the kernel's loop: the widgets
-stand still until it ends, and a store with `loop="thread"` keeps its connection.
+one it is set in place, on the thread that emits. A busy cell blocks the kernel's loop: the widgets
+are not updated until it ends, and a store with `loop="thread"` keeps its connection.
 
 Clean-up: `Widget.close()` sets the widget's `comm` to None, and that ends its bindings. A
 `HasTraits` has no end; dispose of its bindings. Closing a browser's tab ends nothing: the kernel
@@ -75,10 +75,10 @@ def to_trait(
     on_error: Callable[[Exception], object] | None = None,
     within: UiScope | None = None,
 ) -> Binding:
-    """Let a trait follow an observable; a read-only one too.
+    """Make a trait follow an observable, even a read-only one.
 
-    To traitlets an equal value is not a change: who observes the trait is not told, a browser
-    neither. Where equal messages count, `bind` a function of your own with `scope(owner)`.
+    For traitlets an equal value is not a change: neither observers of the trait nor a browser are
+    notified. If equal messages count, `bind` your own function with `scope(owner)`.
 
     Args:
         source: a subject of a store, or any observable.

@@ -38,12 +38,12 @@ def message_line(message: Any, width: int = 120, at: float | None = None) -> str
     r"""Return a message as one line: its time, its type, and then the rest as JSON.
 
     `{"type": "trade", "price": 3}` gives `trade  {"price": 3}`, a channel's message begins with
-    `#channel`, and a binary one with its size. Control and bidi characters are written out, such
+    `#channel`, and a binary one with its size. Control and bidi characters are escaped, such
     as `\x1b`, so that the wire steers no terminal. Fields of pydantic's secret types are stars.
 
     Args:
         message: of any `message_type`. None, which `last_message` is at first, is an empty line.
-        width: columns; what does not fit gives way to an ellipsis.
+        width: columns; what does not fit becomes an ellipsis.
         at: seconds since the epoch when it came; the line begins with this time of the day.
 
     Raises:

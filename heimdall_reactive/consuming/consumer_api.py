@@ -1,4 +1,4 @@
-"""`ConsumerApi`: the ways to take a store's values at one's own pace, or on another thread."""
+"""`ConsumerApi`: ways to consume a store's values at your own pace, or on another thread."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ class ConsumerApi(Viewed[In]):
 
         Args:
             maxsize: how many may wait for the iteration.
-            overflow: what goes when more come: `drop_oldest`, `drop_newest`, `latest` which keeps
-                one, `error` which raises `StreamOverflow` after what had room, or `block`: the
-                server is held back, for everybody who observes this connection, until half is
-                free; 5 s at most, then the oldest goes.
+            overflow: what happens when more arrive: `drop_oldest`, `drop_newest`, `latest` which
+                keeps one, `error` which raises `StreamOverflow` after those that had room, or
+                `block`: the server is held back, for all observers of this connection, until half
+                is free; for 5 s at most, then the oldest is dropped.
             name: for `stats`.
 
         Raises:
@@ -103,7 +103,7 @@ class ConsumerApi(Viewed[In]):
     ) -> MessageIterator[In]:
         """Return the messages from now on, for `for` on a thread without an event loop.
 
-        It ends when the store closes, after what waits. Ctrl-C leaves the loop at once.
+        It ends when the store closes, after waiting messages. Ctrl-C interrupts it at once.
 
         Args:
             maxsize: how many may wait for the iteration.
@@ -156,7 +156,7 @@ class ConsumerApi(Viewed[In]):
         name: str | None = None,
         grace: float = HANDLER_GRACE,
     ) -> AsyncHandler[E]:
-        """Call an async function with each value of an observable; what it raises is reported.
+        """Call an async function with each value of an observable; its exceptions are reported.
 
         When the store closes, `source` ends. Calls go on with what waits, and with what operators
         such as `buffer_with_time` still give at that end. What is not done within `grace` seconds
@@ -166,13 +166,13 @@ class ConsumerApi(Viewed[In]):
             source: any observable of this store.
             async_fn: called and awaited on the store's event loop.
             concurrency: calls at a time; 1 keeps the order.
-            overflow: as for `stream`; an `error` detaches the handler, and is on `errors`.
+            overflow: as for `stream`; `error` detaches the handler, and is reported on `errors`.
             maxsize: how many may wait.
             name: for `stats` and `errors`.
             grace: seconds that calls may still take when the store closes.
 
         Returns:
-            What detaches it by `dispose()`, and has the counters in `stats`.
+            A handle whose `dispose()` detaches the function; its `stats` has the counters.
 
         Raises:
             ConfigurationError: `concurrency`, `overflow`, `maxsize` or `grace` cannot work.
@@ -196,12 +196,12 @@ class ConsumerApi(Viewed[In]):
         *,
         name: str | None = None,
     ) -> StoreView[In]:
-        """Return a view: the same subjects, told on another thread or event loop.
+        """Return a view: the same subjects, delivered on another thread or event loop.
 
         Args:
-            hop: calls something soon over there, such as `loop_hop()`.
+            hop: calls a function soon on that thread or loop, such as `loop_hop()`.
             maxsize: how many messages may wait; states take no room and are never dropped.
-            overflow: which message goes when more come; not `error`.
+            overflow: which message is dropped when more arrive; not `error`.
             name: for `stats`.
 
         Raises:

@@ -35,13 +35,13 @@ class DevServer(ThreadCommands):
     `/v1/ws/status`; another path is answered with HTTP 404. Every endpoint but the status one
     needs a token: in an `Authorization: Bearer` header, a `bearer.<token>` subprotocol, or the
     query's `access_token`. HTTP 401 refuses a missing, unknown or expired token, 403 a revoked
-    one and a banned user. `demo-token` is good from the start, for the user `demo`. A connection
+    one and a banned user. `demo-token` is valid from the start, for the user `demo`. A connection
     that needs no token and has none belongs to the user `anonymous`.
 
     Args:
         host: address to listen on.
-        port: port to listen on; 0 takes a free one.
-        require_token: False lets everybody in; a known token still tells who it is.
+        port: port to listen on; 0 picks a free one.
+        require_token: False accepts everybody; a known token still identifies its user.
         first_message_auth: accept clients without a token whose first message is
             `{"type": "Auth", "token": ...}`; another one closes with 4401. Such a message is
             never kept in `received`.
@@ -54,7 +54,7 @@ class DevServer(ThreadCommands):
         compression: `"deflate"`, or None to negotiate none.
         max_size: longest message to accept, in bytes; None accepts any.
         buffer_limit: bytes that may wait for one client before it is dropped.
-        history: how many messages and dials to remember.
+        history: how many messages and upgrade requests to remember.
         close_grace: seconds a client has to answer a close frame before it is cut off.
         ssl: context for `wss://`.
 
@@ -100,7 +100,7 @@ class DevServer(ThreadCommands):
         self.dials: deque[UpgradeRecord] = self._core.journal.dials
 
     async def start(self) -> None:
-        """Listen on the running loop; a server that already does is left alone.
+        """Listen on the running loop, unless it already does.
 
         Raises:
             OSError: if the address cannot be bound.
@@ -109,7 +109,7 @@ class DevServer(ThreadCommands):
             await self._core.start()
 
     async def stop(self) -> None:
-        """Close every connection with 1001 and stop listening; nothing is left behind."""
+        """Close every connection with 1001, and stop listening."""
         if self._core.loop is not None:
             await self._on_loop(self._core.stop())
 
@@ -154,7 +154,7 @@ class DevServer(ThreadCommands):
         await self._on_loop(self._stage.play(steps))
 
     async def wait_until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
-        """Wait until `condition()`, asked after each change of connections, messages and dials.
+        """Wait until `condition()`, checked after each change of connections and messages.
 
         Raises:
             WaitTimeout: if it does not hold within `timeout` seconds, or the server stops.

@@ -23,7 +23,7 @@ _CALL_LIMIT = 10.0
 
 
 class ThreadCommands:
-    """What a program does with a server: tokens, messages, and the commands of scripts.
+    """What a program can do with a server: tokens, messages, and the commands of scripts.
 
     Each method may be called from any thread: on the server's loop it acts at once, elsewhere it
     waits until the loop has performed it.
@@ -35,7 +35,7 @@ class ThreadCommands:
 
     @property
     def connections(self) -> list[Peer]:
-        """A picture of the open connections whose identity is known, oldest first."""
+        """The open connections whose user is known, oldest first."""
         return self._act(lambda: [link.peer for link in self._core.ready])
 
     @property
@@ -63,7 +63,7 @@ class ThreadCommands:
         return self._act(lambda: self._core.tokens.issue(grant, expires_in))
 
     def expire(self, token: str) -> None:
-        """End a token's validity: later dials get HTTP 401, open connections stay.
+        """Expire a token: later upgrades get HTTP 401, open connections stay.
 
         Raises:
             ConfigurationError: if it was not issued by this server.
@@ -71,7 +71,7 @@ class ThreadCommands:
         self._act(lambda: self._core.tokens.expire(token))
 
     def revoke_token(self, token: str) -> None:
-        """Revoke a token: later dials get HTTP 403, open connections stay.
+        """Revoke a token: later upgrades get HTTP 403, open connections stay.
 
         Raises:
             ConfigurationError: if it was not issued by this server.
@@ -102,8 +102,8 @@ class ThreadCommands:
 
         Args:
             kind: one of the nine types, such as `accountBanned`.
-            user_id: the user it is for, `demo` where none is named.
-            **fields: fields that are to differ, such as `reason="spam"`.
+            user_id: the user it is for, `demo` by default.
+            **fields: fields to override, such as `reason="spam"`.
 
         Raises:
             ConfigurationError: if the type is unknown, or a field has a wrong value.
@@ -111,11 +111,11 @@ class ThreadCommands:
         return self._act(lambda: self._stage.fire(kind, user_id, **fields))
 
     def send_raw(self, message: str | bytes) -> int:
-        """Send text or bytes as they are to every connection, and return their number."""
+        """Send text or bytes unchanged to every connection, and return their number."""
         return self._act(lambda: self._stage.send_raw(message))
 
     def ban(self, user_id: str | None = None, close: bool = True) -> None:
-        """Emit `accountBanned`, close with 4403, and refuse later dials with HTTP 403.
+        """Emit `accountBanned`, close with 4403, and refuse later upgrades with HTTP 403.
 
         Args:
             user_id: the user; None is every connected one.
@@ -153,7 +153,7 @@ class ThreadCommands:
 
         Args:
             status: the status, 300 or more.
-            times: how many requests; they come after those that are to be refused already.
+            times: how many requests, after those that are already to be refused.
             retry_after: value of the `Retry-After` header: seconds, or an HTTP date.
 
         Raises:
@@ -164,7 +164,7 @@ class ThreadCommands:
     def stall(self, seconds: float) -> None:
         """Neither read nor write on the present connections for `seconds`.
 
-        What is to be sent in that time is held and follows in order. Closable ends a stall.
+        Whatever is to be sent in that time is held, and follows in order.
 
         Raises:
             ConfigurationError: if it is not a duration.

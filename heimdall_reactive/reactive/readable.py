@@ -1,4 +1,4 @@
-"""`Readable`: the side of a store, and of a view, that is observed."""
+"""`Readable`: the observable part of a store and of a view."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Readable(Generic[In]):
         """Derive a subject from the state: distinct, and committed together with it.
 
         Args:
-            selector: a pure function of the state; what it raises later is reported, and the
+            selector: a pure function of the state; a later exception is reported, and the
                 value stays.
 
         Raises:
@@ -89,7 +89,7 @@ class Readable(Generic[In]):
     @overload
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]: ...
     def messages_of(self, *kinds: type[Any]) -> Observable[Any]:
-        """Return the messages that are of one of the types, hot.
+        """Return the messages of these types, hot.
 
         Raises:
             TypeError: no type is given, or something that is not a class.
@@ -109,7 +109,7 @@ class Readable(Generic[In]):
     def history(self, count: int) -> Observable[In]:
         """Return the last messages, then the live ones; each observer gets every one once.
 
-        It begins to keep messages now, and ends when nobody has or observes it any more.
+        It keeps messages from now on, until it is no longer referenced or observed.
 
         Args:
             count: messages that are kept.
@@ -138,10 +138,10 @@ class Readable(Generic[In]):
         return Waiter(self.state, self._call, self._values.bus.behind, predicate, timeout)
 
     def wait_connected(self, timeout: float | None = None) -> Waiter:
-        """Wait until connected; raises `state.error` where the store gives up instead.
+        """Wait until connected; raises `state.error` if the store gives up instead.
 
         Args:
-            timeout: seconds, or None for no limit: also while nothing connects, as when
+            timeout: seconds, or None for no limit, even if nothing is connecting, as when
                 `disconnected`.
         """
         return self.wait_for(connected_or_raise, timeout)

@@ -76,7 +76,7 @@ class State(Source[T], BehaviorSubject[T]):
 
     @property
     def observers(self) -> list[abc.ObserverBase[T]]:  # type: ignore[override]
-        """Those who observe it now."""
+        """The present observers."""
         return [record.observer for record in self._records]
 
     @property
@@ -238,7 +238,7 @@ class Command(State[T | None], Generic[T, R]):
     """A subject that is also a function, and an observer that nothing can end.
 
     Calling it performs the command once and returns its result; `on_next` is the same without
-    the result. Observers see the accepted values; a late one replays the value and triggers
+    the result. Observers see the accepted values; late ones see the last value and trigger
     nothing.
 
     Args:
@@ -258,7 +258,7 @@ class Command(State[T | None], Generic[T, R]):
         return self._perform(value)
 
     def on_next(self, value: T | None) -> None:
-        """Perform the command; what it raises is reported, so that the source lives on.
+        """Perform the command; exceptions are reported, so that the source continues.
 
         After the store was closed nothing happens, as with any observer that has completed.
         """
@@ -273,11 +273,11 @@ class Command(State[T | None], Generic[T, R]):
             self._bus.report(error, self._name)
 
     def on_error(self, error: Exception) -> None:
-        """Report the failure of a source; the command lives on."""
+        """Report the failure of a source; the command stays usable."""
         self._bus.report(SourceError(error, self._name), self._name)
 
     def on_completed(self) -> None:
-        """Let a source end; the command lives on."""
+        """Let a source end; the command stays usable."""
 
 
 class Trigger(Command[object, None]):

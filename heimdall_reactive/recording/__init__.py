@@ -1,4 +1,4 @@
-"""Recordings: what a store went through as JSON lines, and a store that goes through it again."""
+"""Recordings: the events of a store as JSON lines, and a store that repeats them."""
 
 from __future__ import annotations
 

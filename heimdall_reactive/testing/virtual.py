@@ -52,15 +52,15 @@ class _Selector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer when nothing is ready.
 
-    Threads live in real time. Before the clock jumps, a call in an executor and every thread that
+    Threads run in real time. Before the clock jumps, a call in an executor and every thread that
     was started since the loop was made (a synchronous token provider's, for instance) may end and
-    post its result: each is waited for, but in sum no longer than `grace`, so that one that hangs
-    costs a test one second and not its end. Sockets are refused: what comes from outside would
-    always come too late.
+    post its result: each is waited for, but in total no longer than `grace`, so that one that hangs
+    costs a test one second, but does not block it. Sockets are refused: data from outside would
+    always be too late.
 
     Args:
-        start: what the clock shows at first, in seconds.
-        grace: real seconds that a thread is waited for in sum.
+        start: initial time of the clock, in seconds.
+        grace: real seconds that threads are waited for, in total.
         deadline: the clock does not pass this time: a `TimeoutError` ends the loop's run.
     """
 
@@ -84,16 +84,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def wall(self) -> float:
-        """Return virtual seconds since the epoch: the loop was made at the real time of then."""
+        """Return virtual seconds since the epoch, from the real time at which the loop was made."""
         return self._began + self._now
 
     def suspend(self, seconds: float) -> None:
-        """Let the machine sleep: the wall clock goes on, while this clock stands still."""
+        """Let the machine sleep: the wall clock advances, while this clock stops."""
         self._began += seconds
         self._slept += seconds
 
     def step_clock(self, seconds: float) -> None:
-        """Let somebody set the machine's clock: the wall clock jumps, in either direction."""
+        """Set the machine's clock: the wall clock jumps, in either direction."""
         self._began += seconds
 
     def elapsed(self) -> float:
@@ -113,10 +113,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         await waiting
 
     def advance(self, seconds: float = 0.0) -> None:
-        """Let virtual time pass, from code outside the loop, until all that was due has happened.
+        """Let virtual time pass, from code outside the loop, until all that is due has happened.
 
         Args:
-            seconds: how long; 0 does what can be done now.
+            seconds: how long; 0 runs what can run now.
         """
 
         async def pass_time() -> None:
@@ -222,7 +222,7 @@ def run(
     Args:
         main: the test: a coroutine function, or a coroutine.
         timeout: virtual seconds that it may take; None forever. A connected store pings
-            forever, so this, and not `Deadlock`, ends a test that waits without success beside one.
+            forever, so with one, this ends a test that waits for nothing, and not `Deadlock`.
         grace: real seconds that a thread is waited for, see `VirtualTimeLoop`.
 
     Returns:
