@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from nicegui import app, ui
 
 from examples.many_users.visitors import Visitor, Visitors
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import Badge, badge, bind
+from heimdall_reactive.bindings import Badge, badge, bind, message_line
 from heimdall_reactive.bindings.nicegui import bind_text, bind_visibility, scope
 from heimdall_reactive.devserver import serve_in_thread
 
@@ -53,9 +53,11 @@ def show(
     visitors: Visitors,
     issue: Callable[[str], str],
 ) -> None:
-    """Show a visitor's own messages; the store of the tab ends with it."""
-    store = visitors.open(visitor)
-    ui.context.client.on_delete(store.close)
+    """Show a visitor's own messages; a second tab and a reload begin with what was there."""
+    tab = ExitStack()
+    desk = tab.enter_context(visitors.tab(visitor))
+    ui.context.client.on_delete(tab.close)
+    store = desk.store
     with ui.row().classes("w-full items-center justify-between"):
         ui.label(f"Logged in as {visitor.name}")
         status = ui.badge().classes("px-3 py-1 whitespace-normal")
@@ -65,8 +67,7 @@ def show(
         status.props(f"color={COLOURS[shown.tone]}")
 
     def log_in_again() -> None:
-        visitors.log_in(visitor.name, issue(visitor.name))
-        store.connect()  # asks `visitor.token` for the new one, for every tab of the visitor
+        visitors.log_in(visitor.name, issue(visitor.name))  # connects all tabs again
 
     bind(badge(store), paint, scope(status))
     again = ui.button("Log in again", on_click=log_in_again).props("unelevated no-caps")
@@ -74,8 +75,16 @@ def show(
     ui.label("For everybody").classes("text-sm opacity-80")
     bind_text(ui.label(), feed.last_message, lambda told: "nothing yet" if told is None else told)
     ui.label("For you").classes("text-sm opacity-80")
-    log = ui.log(max_lines=5).classes("w-full h-32")
-    bind(store.messages, lambda told: log.push(str(told)), scope(log), buffer=5)
+    log = ui.log(max_lines=20).classes("w-full h-32")
+    bind(desk.last, lambda told: log.push(message_line(told)), scope(log), buffer=20)
+    ui.label("The newest of each type").classes("text-sm opacity-80")
+    newest = ui.label().classes("w-full whitespace-pre-line break-words")
+    bind(desk.newest, lambda _: newest.set_text(lines(desk.newest.value)), scope(newest))
+
+
+def lines(rows: dict[str, Any]) -> str:
+    """Return rows as text, a line each."""
+    return "\n".join(map(message_line, rows.values()))
 
 
 def main(port: int = 8080, show: bool = True) -> None:
@@ -84,6 +93,7 @@ def main(port: int = 8080, show: bool = True) -> None:
         feed = use_websocket(f"{server.url}/v1/ws/status", max_reconnect_attempts=None)
         visitors = Visitors(f"{server.url}/v1/ws/user", message_type=dict)
         app.on_shutdown(feed.aclose)
+        app.on_shutdown(visitors.close)
         ui.run(
             lambda: page(feed, visitors, server.issue),
             host="127.0.0.1", port=port, show=show, reload=False, storage_secret="of this example",

@@ -4,7 +4,7 @@ Run it with `uvicorn --factory examples.many_users.relay_app:demo`.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import reactivex
@@ -17,20 +17,22 @@ from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import badge, values
 
 
-def application(public: str, private: str) -> FastAPI:
+def application(public: str, private: str, linger: float = 10.0) -> FastAPI:
     """Return an application that relays a public feed, and to each visitor their own.
 
     Args:
         public: endpoint that needs no token.
         private: endpoint that is asked with a visitor's token.
+        linger: seconds that a visitor's connection outlives their last reader.
     """
-    visitors = Visitors(private, share_linger=0, message_type=dict)  # as they came, not parsed
+    visitors = Visitors(private, linger=linger, message_type=dict)  # as they came, not parsed
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         async with use_websocket(public, max_reconnect_attempts=None) as feed:
             app.state.feed = feed
             yield
+            visitors.close()
 
     app = FastAPI(lifespan=life)
 
@@ -57,9 +59,9 @@ def application(public: str, private: str) -> FastAPI:
         visitor: Annotated[Visitor, Depends(logged_in)],
     ) -> AsyncIterator[ServerSentEvent]:
         """Relay what this visitor alone may see, and how their connection is."""
-        with closing(visitors.open(visitor)) as store:
-            status = badge(store).pipe(ops.map(lambda shown: ("status", str(shown))))
-            messages = store.messages.pipe(ops.map(lambda message: ("message", message)))
+        with visitors.tab(visitor) as desk:
+            status = badge(desk.store).pipe(ops.map(lambda shown: ("status", str(shown))))
+            messages = desk.last.pipe(ops.map(lambda message: ("message", message)))
             async for kind, told in values(reactivex.merge(status, messages), buffer=100):
                 yield ServerSentEvent(event=kind, data=told)
 
