@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from benchmarks.live import AGE, BOKEH, GRID, Feed
 from examples.live.feed import Market, market
 
 from .chromium import Chromium, Tab, chromium
 
 
+class Served(NamedTuple):
+    """A page that is served, and a function of JavaScript that returns the prices it shows."""
+
+    url: str
+    read: str
+
+
 @pytest.fixture
-def live() -> Iterator[Market]:
-    with market() as live:
+def feed() -> Iterator[Feed]:
+    feed = Feed()
+    yield feed
+    feed.close()
+
+
+@pytest.fixture
+def live(feed: Feed) -> Iterator[Market]:
+    with market(url=feed.url) as live:
         yield live
 
 
@@ -30,13 +46,13 @@ def browser() -> Iterator[Chromium]:
 
 
 @pytest.fixture(params=["nicegui", "panel"])
-def url(request: pytest.FixtureRequest, live: Market) -> Iterator[str]:
+def page(request: pytest.FixtureRequest, live: Market) -> Iterator[Served]:
     """Serve a live example."""
     name = request.param
     pytest.importorskip(name)
     pytest.importorskip("playwright", reason="pip install playwright")
     with nicegui_page(live) if name == "nicegui" else panel_page(live) as url:
-        yield url
+        yield Served(url, GRID if name == "nicegui" else BOKEH)
 
 
 @contextmanager
@@ -87,21 +103,10 @@ def panel_page(live: Market) -> Iterator[str]:
         thread.join()
 
 
-# Of Panel the model is looked at: its pane shows nothing while a style sheet of a CDN is awaited.
-LIBRARY = """
-window.age = () => {
-    const models = (window.Bokeh?.documents ?? []).flatMap(each => [...each._all_models.values()]);
-    const pane = models.find(model => model.css_classes?.includes("newest"));
-    const text = pane?.text ?? document.querySelector(".newest")?.textContent;
-    return Date.now() - 1000 * parseFloat(text);
-};
-"""
-
-
-def opened(browser: Chromium, url: str) -> Tab:
+def opened(browser: Chromium, page: Served) -> Tab:
     """Open a page that shows what is new."""
-    tab = browser.open(url, LIBRARY)
-    tab.until("age() < 1000")
+    tab = browser.open(page.url, f"window.prices = {page.read}; window.age = {AGE};")
+    tab.until("age(prices()) < 1000")
     return tab
 
 
@@ -129,13 +134,15 @@ def wait_for_silence(tab: Tab) -> None:
 
 
 def test_a_hidden_page_is_painted_nothing_and_once_when_it_is_seen(
-    live: Market, url: str, browser: Chromium
+    feed: Feed, live: Market, page: Served, browser: Chromium
 ) -> None:
-    tab = opened(browser, url)
+    tab = opened(browser, page)
     hides(browser, tab)
     received = live.store.stats.received
     time.sleep(1)
     assert paints(tab) == []
     assert live.store.stats.received > received + 200
     tab.show()
-    tab.until("age() < 1000")
+    tab.until("age(prices()) < 1000")
+    last = json.dumps(feed.stop())
+    tab.until(f"Object.entries({last}).every(([symbol, price]) => prices()[symbol] === price)")
