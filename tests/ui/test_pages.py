@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,15 +17,28 @@ import pytest
 
 from benchmarks.live import AGE, BOKEH, GRID, Feed
 from examples.live.feed import Market, market
+from heimdall_reactive.bindings.frames import PageClock
 
 from .chromium import Chromium, Tab, chromium
+from .held import left_of
+from .support import wait_until
+from .test_live import watching
+
+TABS = int(os.environ.get("HEIMDALL_TABS", "6"))
 
 
 class Served(NamedTuple):
-    """A page that is served, and a function of JavaScript that returns the prices it shows."""
+    """A page that is served.
+
+    Attributes:
+        url: of the page.
+        read: a function of JavaScript that returns the prices it shows.
+        ready: an expression that is true when it shows what is new.
+    """
 
     url: str
     read: str
+    ready: str = "window.age && age(prices()) < 1000"
 
 
 @pytest.fixture
@@ -52,7 +67,11 @@ def page(request: pytest.FixtureRequest, live: Market) -> Iterator[Served]:
     pytest.importorskip(name)
     pytest.importorskip("playwright", reason="pip install playwright")
     with nicegui_page(live) if name == "nicegui" else panel_page(live) as url:
-        yield Served(url, GRID if name == "nicegui" else BOKEH)
+        if name == "nicegui":
+            # A page that is closed before is kept for as long as one that was never opened.
+            yield Served(url, GRID, f"window.did_handshake && {Served._field_defaults['ready']}")
+        else:
+            yield Served(url, BOKEH)
 
 
 @contextmanager
@@ -106,7 +125,7 @@ def panel_page(live: Market) -> Iterator[str]:
 def opened(browser: Chromium, page: Served) -> Tab:
     """Open a page that shows what is new."""
     tab = browser.open(page.url, f"window.prices = {page.read}; window.age = {AGE};")
-    tab.until("age(prices()) < 1000")
+    tab.until(page.ready)
     return tab
 
 
@@ -146,3 +165,45 @@ def test_a_hidden_page_is_painted_nothing_and_once_when_it_is_seen(
     tab.until("age(prices()) < 1000")
     last = json.dumps(feed.stop())
     tab.until(f"Object.entries({last}).every(([symbol, price]) => prices()[symbol] === price)")
+
+
+def closed(tab: Tab, live: Market) -> None:
+    """Close a tab, and wait until its page is gone."""
+    tab.close()
+    wait_until(lambda: watching(live) == 0 and not clocks(), lambda: time.sleep(0.1), 20)
+
+
+def clocks() -> int:
+    """Return how many clocks of pages there are."""
+    gc.collect()
+    return sum(isinstance(thing, PageClock) for thing in gc.get_objects())
+
+
+def left(visit: Callable[[], object], times: int) -> dict[str, int]:
+    """Visit a page again and again; return what is held more than before."""
+    found = left_of(visit, times)
+    found.pop("objects", None)  # those of the frameworks: `python -m benchmarks.live` counts them
+    return found
+
+
+def test_nothing_is_left_of_tabs_that_were_closed(
+    live: Market, page: Served, browser: Chromium
+) -> None:
+    def visit() -> None:
+        closed(opened(browser, page), live)
+
+    assert left(visit, TABS) == {}
+
+
+def test_nothing_is_left_of_pages_that_were_loaded_again(
+    live: Market, page: Served, browser: Chromium
+) -> None:
+    def visits() -> None:
+        tab = opened(browser, page)
+        for _ in range(2):
+            tab.look("window.age = null")
+            tab.reload()
+            tab.until(page.ready)
+        closed(tab, live)
+
+    assert left(visits, TABS // 3) == {}
