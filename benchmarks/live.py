@@ -38,29 +38,19 @@ KINDS: Final = ("stores", "bindings", "sockets", "threads")
 TABS: Final = 50
 TOGETHER: Final = 10  # of them open at once
 
+# How old the newest row is by its price, in milliseconds.
+AGE: Final = """prices => 1000 * Math.min(...Object.values(prices).map(
+    price => ((Date.now() / 1000 - price) % 1000 + 1000) % 1000))"""
 # What a page shows: how old its newest row is, and how long its frames are, in milliseconds.
-WATCH: Final = """() => {
-    const found = root => {
-        for (const one of root.querySelectorAll('*')) {
-            if (one.classList.contains('newest')) return one;
-            const inside = one.shadowRoot && found(one.shadowRoot);
-            if (inside) return inside;
-        }
-    };
-    const text = one => one.textContent + [...(one.shadowRoot || one).querySelectorAll('*')]
-        .map(inner => inner.shadowRoot ? text(inner) : inner.textContent).join(' ');
-    const newest = found(document);
+WATCH: Final = """read => {
     window.ages = []; window.gaps = []; let last = performance.now();
     const frame = () => {
         const now = performance.now(); gaps.push(now - last); last = now;
         requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
-    setInterval(() => {
-        const shown = /\\d{10}\\.\\d+/.exec(text(newest));
-        if (shown) ages.push(Date.now() - 1000 * parseFloat(shown[0]));
-    }, 20);
-}"""
+    setInterval(() => ages.push((AGE)(read())), 50);
+}""".replace("AGE", AGE)
 GRID: Final = """() => {
     const grid = document.querySelector('.ag-root-wrapper').closest('[id^=c]'), rows = {};
     getElement(+grid.id.slice(1)).api.forEachNode(row => rows[row.data.symbol] = row.data.price);
@@ -112,6 +102,8 @@ class Feed:
         """End the process."""
         self._process.kill()
         self._process.wait()
+        self._in.close()
+        self._out.close()
 
 
 class Application:
@@ -194,7 +186,7 @@ def live(way: str) -> dict[str, float]:
     with running(way) as (feed, application), chromium() as browser:
         tab = opened(browser, application.url, row)
         tab.wait_for_timeout(WARM * 1000)
-        tab.evaluate(WATCH)
+        tab.evaluate(f"({WATCH})({read})")
         one = cost(application, tab)
         ages, gaps = tab.evaluate("ages"), tab.evaluate("gaps")
         others = [opened(browser, application.url, row) for _ in range(4)]

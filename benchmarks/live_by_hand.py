@@ -39,19 +39,18 @@ class Kept:
 def nicegui_page(store: WebSocketStore[Tick]) -> None:
     """Show the table and the plot in NiceGUI."""
     kept, known = Kept(store), set[str]()
-    newest, grid, chart = nicegui_app.widgets()
+    grid, chart = nicegui_app.widgets()
 
     def flush() -> None:
         ticks = kept.flush()
         if not ticks:
             return
         change: dict[str, list[dict[str, Any]]] = {
-            "add": [tick.model_dump() for tick in ticks if tick.symbol not in known],
-            "update": [tick.model_dump() for tick in ticks if tick.symbol in known],
+            "add": [nicegui_app.row_of(tick) for tick in ticks if tick.symbol not in known],
+            "update": [nicegui_app.row_of(tick) for tick in ticks if tick.symbol in known],
         }
         known.update(tick.symbol for tick in ticks)
         grid.run_grid_method("applyTransaction", change)
-        newest.set_text(str(max(tick.sent for tick in ticks)))
         chart.run_chart_method("setOption", {"series": [{"data": list(kept.minute)}]})
 
     ui.timer(EVERY, flush)
@@ -62,7 +61,7 @@ def panel_page(store: WebSocketStore[Tick]) -> pn.Column:
     """Show the table and the plot in Panel."""
     kept = Kept(store)
     places: dict[str, int] = {}
-    rows, points, newest, body = panel_app.widgets()
+    rows, points, body = panel_app.widgets()
 
     def flush() -> None:
         ticks = kept.flush()
@@ -75,10 +74,9 @@ def panel_page(store: WebSocketStore[Tick]) -> pn.Column:
         if added:
             places.update({tick.symbol: len(places) + n for n, tick in enumerate(added)})
             rows.stream({"symbol": [t.symbol for t in added], "price": [t.price for t in added]})
-        newest.object = str(max(tick.sent for tick in ticks))
         minute = list(kept.minute)
         points.data = {"x": [x for x, _ in minute], "y": [y for _, y in minute]}
 
     pn.state.add_periodic_callback(flush, int(EVERY * 1000))
     pn.state.on_session_destroyed(lambda _: kept.following.dispose())
-    return pn.Column(body, newest, margin=20, sizing_mode="stretch_width")
+    return pn.Column(body, margin=20, sizing_mode="stretch_width")

@@ -5,14 +5,25 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic import BaseModel
+from reactivex import Observable
+from reactivex.subject import BehaviorSubject
 
 from heimdall_reactive import Receipt, WebSocketStore, use_websocket
-from heimdall_reactive.bindings import LatestBy, Series, Window, latest_by, window
+from heimdall_reactive.bindings import (
+    LatestBy,
+    Series,
+    UiScope,
+    Window,
+    bind,
+    latest_by,
+    window,
+)
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
 ROWS: Final = 200
@@ -58,6 +69,21 @@ class Market:
             store.messages, 60, 600, value=lambda t: t.price if t.symbol == "S000" else None, gap=2
         )
 
+    @cached_property
+    def rows_text(self) -> BehaviorSubject[str]:
+        """All prices as JSON, and when the newest was sent: 20 times a second, for all pages."""
+        return json_of(self.rows, self._rows)
+
+    @cached_property
+    def minute_text(self) -> BehaviorSubject[str]:
+        """The plot as JSON, for all pages."""
+        return json_of(self.minute, lambda: for_json(self.minute.value))
+
+    def _rows(self) -> dict[str, object]:
+        ticks = self.rows.value.values()
+        newest = max((tick.sent for tick in ticks), default=0.0)
+        return {"newest": newest, "prices": {tick.symbol: tick.price for tick in ticks}}
+
     def add(self, symbol: str) -> Receipt:
         """Send a tick of one's own; the server sends it back, so it is a row like the others."""
         return self.store.send(Tick(symbol=symbol, price=100, sent=time.time()))
@@ -69,10 +95,12 @@ class Market:
             self.server.drop()
 
 
-def state_of(rows: dict[str, Tick]) -> dict[str, Any]:
-    """Return what a view shows of the rows: their prices, and when the newest was sent."""
-    newest = max((tick.sent for tick in rows.values()), default=0.0)
-    return {"rows": {key: tick.price for key, tick in rows.items()}, "newest": newest}
+def json_of(source: Observable[Any], value: Callable[[], object]) -> BehaviorSubject[str]:
+    """Write what is kept as JSON, 20 times a second, once for all who show it."""
+    text = BehaviorSubject("")
+    here = UiScope(lambda call: call(), every=1 / 20)
+    bind(source, lambda _: text.on_next(json.dumps(value())), here)
+    return text
 
 
 def for_json(series: Series) -> tuple[list[float], list[float | None]]:

@@ -33,7 +33,7 @@ function render({ model, el }) {
     }
 
     function showRows() {
-        const rows = model.get("rows"), before = cells.size;
+        const { prices: rows, newest: sent } = JSON.parse(model.get("rows")), before = cells.size;
         for (const [symbol, cell] of cells) if (!(symbol in rows)) { cell.parentNode.remove(); cells.delete(symbol); }
         for (const symbol in rows) {
             if (!cells.has(symbol)) {
@@ -44,11 +44,12 @@ function render({ model, el }) {
             const cell = cells.get(symbol), price = rows[symbol].toFixed(2);
             if (cell.textContent !== price) cell.textContent = price;
         }
+        newest.textContent = sent;
         if (cells.size > before) body.append(...[...cells.keys()].sort().map((key) => cells.get(key).parentNode));
     }
 
     function showMinute() {
-        const [x, y] = model.get("minute"), scale = devicePixelRatio;
+        const [x, y] = JSON.parse(model.get("minute")), scale = devicePixelRatio;
         const [width, height] = [canvas.clientWidth, canvas.clientHeight];
         if (x.length < 2 || !width) return;
         [canvas.width, canvas.height] = [width * scale, height * scale];
@@ -80,9 +81,14 @@ function render({ model, el }) {
         pen.stroke();
     }
 
-    const shown = { "change:status": showStatus, "change:tone": showStatus, "change:rows": showRows, "change:minute": showMinute,
-        "change:newest": () => { newest.textContent = model.get("newest"); } };
-    for (const [change, show] of Object.entries(shown)) { model.on(change, show); show(); }
+    const shown = { "change:status": showStatus, "change:tone": showStatus, "change:rows": showRows, "change:minute": showMinute };
+    const due = new Set(); // what the next frame draws: a page that is slow draws the newest, and a hidden one nothing
+    function draw() { for (const show of due) show(); due.clear(); }
+    for (const [change, show] of Object.entries(shown)) {
+        show();
+        shown[change] = () => { if (!due.size) requestAnimationFrame(draw); due.add(show); };
+        model.on(change, shown[change]);
+    }
     const size = new ResizeObserver(showMinute);
     size.observe(canvas);
     return () => { size.disconnect(); for (const [change, show] of Object.entries(shown)) model.off(change, show); };

@@ -14,9 +14,8 @@ COLUMNS = [
 ]
 
 
-def widgets() -> tuple[ui.label, ui.aggrid, ui.echart]:
-    """Make a hidden label for when the newest row was sent, the table and the plot, all empty."""
-    newest = ui.label().classes("hidden newest")
+def widgets() -> tuple[ui.aggrid, ui.echart]:
+    """Make the table and the plot, both empty."""
     with ui.row().classes("w-full no-wrap gap-4 max-md:flex-wrap"):
         grid = ui.aggrid(
             {"columnDefs": COLUMNS, "rowData": [], ":getRowId": "row => row.data.symbol"},
@@ -31,7 +30,12 @@ def widgets() -> tuple[ui.label, ui.aggrid, ui.echart]:
                 "series": [{"type": "line", "showSymbol": False, "data": []}],
             }
         ).classes("grow h-96 min-w-80")
-    return newest, grid, chart
+    return grid, chart
+
+
+def row_of(tick: Tick) -> dict[str, object]:
+    """Return what a row of the table shows."""
+    return {"symbol": tick.symbol, "price": tick.price}
 
 
 def page(live: Market) -> None:
@@ -39,17 +43,15 @@ def page(live: Market) -> None:
     with ui.row().classes("w-full items-center justify-between"):
         ui.label("Market").classes("text-xl font-medium")
         bind_text(ui.badge().props("color=green-8").classes("px-3 py-1"), badge(live.store))
-    newest, grid, chart = widgets()
+    grid, chart = widgets()
 
     def show_rows(changes: Changes[str, Tick]) -> None:
         change = {
-            "add": [tick.model_dump() for tick in changes.added.values()],
-            "update": [tick.model_dump() for tick in changes.changed.values()],
+            "add": [row_of(tick) for tick in changes.added.values()],
+            "update": [row_of(tick) for tick in changes.changed.values()],
             "remove": [{"symbol": symbol} for symbol in changes.removed],
         }
         grid.run_grid_method("applyTransaction", change)
-        ticks: list[Tick] = [*changes.added.values(), *changes.changed.values()]
-        newest.set_text(str(max((tick.sent for tick in ticks), default=0)))
 
     def show_minute(series: Series) -> None:
         data: Any = [(x * 1000, y) for x, y in zip(*for_json(series), strict=True)]

@@ -16,8 +16,8 @@ GOOD = (
 )
 
 
-def widgets() -> tuple[ColumnDataSource, ColumnDataSource, pn.pane.HTML, pn.Row]:
-    """Make the rows and the points, when the newest was sent, and the table beside the plot."""
+def widgets() -> tuple[ColumnDataSource, ColumnDataSource, pn.Row]:
+    """Make the rows and the points, and the table beside the plot."""
     rows = ColumnDataSource({"symbol": [], "price": []})
     columns = [
         TableColumn(field="symbol", title="Symbol"),
@@ -27,17 +27,15 @@ def widgets() -> tuple[ColumnDataSource, ColumnDataSource, pn.pane.HTML, pn.Row]
     points = ColumnDataSource({"x": [], "y": []})
     plot = figure(x_axis_type="datetime", height=400, sizing_mode="stretch_width", tools="")
     plot.toolbar.logo = None
+    plot.x_range.syncable = plot.y_range.syncable = False  # the server need not know them
     plot.line("x", "y", source=points, line_width=2)
-    newest = pn.pane.HTML(
-        "", css_classes=["newest"], visible=True, height=16, styles={"opacity": "0"}
-    )
     body = pn.Row(pn.pane.Bokeh(table), pn.pane.Bokeh(plot, sizing_mode="stretch_width"))
-    return rows, points, newest, body
+    return rows, points, body
 
 
 def page(live: Market) -> pn.Column:
     """Show the market in one tab: a new one begins with every row and the last minute."""
-    rows, points, newest, body = widgets()
+    rows, points, body = widgets()
     places: dict[str, int] = {}  # of the rows, by key
 
     def show_rows(changes: Changes[str, Tick]) -> None:
@@ -53,8 +51,6 @@ def page(live: Market) -> pn.Column:
                     "price": [tick.price for tick in ticks],
                 }
             )
-        ticks_shown = [*changes.added.values(), *changes.changed.values()]
-        newest.object = str(max((tick.sent for tick in ticks_shown), default=0))
 
     def show_minute(series: Series) -> None:
         points.data = {"x": [x * 1000 for x in series.x], "y": series.y}
@@ -63,7 +59,7 @@ def page(live: Market) -> pn.Column:
     bind(live.minute, show_minute, scope())
     status = to_rx(badge(live.store), select=lambda shown: GOOD.format(escape(shown.text)))
     head = pn.Row("## Market", pn.HSpacer(), pn.pane.HTML(status, margin=(16, 0)))
-    return pn.Column(head, body, newest, margin=20, sizing_mode="stretch_width")
+    return pn.Column(head, body, margin=20, sizing_mode="stretch_width")
 
 
 def main(port: int = 5006, show: bool = True) -> None:

@@ -10,7 +10,7 @@ import solara
 import uvicorn
 from solara.server.settings import telemetry, theme
 
-from examples.live.feed import Market, for_json, market, state_of
+from examples.live.feed import Market, market
 from examples.live.widget import MarketView
 from heimdall_reactive.bindings.reacton import use_badge, use_subject
 
@@ -20,9 +20,8 @@ live = cast("Market", None)  # set below to the one that runs
 @solara.component
 def Page() -> None:
     shown = use_badge(live.store)
-    rows = use_subject(live.rows, every=1 / 20)
-    minute = use_subject(live.minute, for_json, every=1 / 20)
-    MarketView.element(status=shown.text, tone=shown.tone, minute=minute, **state_of(rows))
+    rows, minute = use_subject(live.rows_text), use_subject(live.minute_text)
+    MarketView.element(status=shown.text, tone=shown.tone, rows=rows, minute=minute)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from examples.live.feed import Market, Tick, feed, for_json, state_of
+from examples.live.feed import Market, Tick, feed
 from heimdall_reactive import use_websocket
 from heimdall_reactive.bindings import badge_of
 
@@ -37,8 +37,9 @@ def page() -> None:
     """Look ten times a second, in each tab."""
     live = the_market()
     shown = badge_of(live.store.state.value, time.time())
-    state = {"status": shown.text, "tone": shown.tone, "minute": for_json(live.minute.value)}
-    view(data=state | state_of(live.rows.value), key="market")
+    state = {"status": shown.text, "tone": shown.tone}
+    texts = {"rows": live.rows_text.value, "minute": live.minute_text.value}
+    view(data=state | texts, key="market")
 
 
 st.set_page_config("Market", layout="wide")

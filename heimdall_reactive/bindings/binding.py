@@ -19,7 +19,7 @@ from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.reactive.source import report_on
 
-from .frames import Cancellable
+from .frames import Cancellable, PageClock
 from .gathering import Gathered
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -119,7 +119,8 @@ def bind(
         TypeError: the setter is a coroutine function, which nobody would await.
     """
     if isinstance(source, Gathered):
-        select, distinct = source.taker(select), False
+        source, distinct = source.taking(select), False
+        select = source.select
     if distinct is None:
         distinct = distinct_by_default(select, buffer)
     selecting = Selecting(select, distinct)
@@ -205,17 +206,13 @@ class Binding(abc.DisposableBase):
         self._scope = scope
         self._selecting = selecting
         self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
-        self._on_error, self._on_done = on_error, on_done
-        self._batch = batch
-        self._every = every
+        self._on_error, self._on_done, self._batch, self._every = on_error, on_done, batch, every
         self._due = float("-inf")  # when the next paint may be: the first one at any time
         self._wait: Cancellable | None = None
         # Somebody is about to show what waits. Not a `WakeUp`: it changes under the buffer's lock,
         # as without a scope every thread shows, and it is given up when it seems to be lost.
-        self._armed = True
-        self._showing = False
-        self._woken_at = time.monotonic()
-        self._patience = LOST
+        self._armed, self._showing = True, False
+        self._woken_at, self._patience = time.monotonic(), LOST
         self._ended = False  # the source has
         self._failure: Exception | None = None
         self._disposed = False
@@ -301,6 +298,11 @@ class Binding(abc.DisposableBase):
         if self._scope.post is None:
             self._come()
             return
+        clock = self._scope.clock
+        page = clock if isinstance(clock, PageClock) and not self._ended else None
+        if page and (held := page.hold(self._wake, instead=self._wait)):
+            self._wait = held
+            return
         try:
             self._scope.post(self._come)
         except Exception as error:  # a loop that was closed, a window that is gone
@@ -324,23 +326,21 @@ class Binding(abc.DisposableBase):
         until, waiting = time.monotonic() + SLICE, len(self._buffer)
         if waiting:
             self._due = now + self._every
-        posted = self._scope.post is not None
+        posted, more = self._scope.post is not None, False
         try:
-            while self._next():
+            while not more and self._next():
                 waiting -= 1
-                if posted and self._buffer and (waiting <= 0 or time.monotonic() > until):
-                    if waiting > 0:
-                        self._due = 0.0  # the rest is of the same frame
-                    self._wake()
-                    return
+                due = waiting <= 0 or time.monotonic() > until
+                more = posted and due and bool(self._buffer)
+                if more and waiting > 0:
+                    self._due = 0.0  # the rest is of the same frame
         except BaseException:  # an interrupt, which must not freeze the binding
-            if posted:
-                self._wake()
-            else:
-                self._armed = False
+            more = self._armed = posted
             raise
         finally:
-            self._showing = False
+            self._showing = False  # before the wake-up, which may come here in place
+            if more:
+                self._wake()
 
     def _next(self) -> bool:
         """Show the next value; return whether to go on."""

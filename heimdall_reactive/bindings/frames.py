@@ -23,6 +23,7 @@ __all__ = ["FRAME", "WEB_FRAME", "Cancellable", "Clock", "Frames", "PageClock", 
 
 FRAME: Final = 1 / 60  # seconds
 WEB_FRAME: Final = 1 / 20  # seconds: each paint goes over a network and through a page's scripts
+RUN: Final = 8  # paints at the most that a page gets before it is asked what it has shown
 LINGER: Final = 0.05  # seconds that the thread of the timer waits for more
 
 Call = Callable[[], None]
@@ -100,15 +101,18 @@ class Frames:
 
 
 class PageClock:
-    """The clock of a web page: after a paint it stands still until the page has shown that.
+    """The clock of a web page: after a paint it stands still for a frame, and until that is shown.
 
     A page says so by `requestAnimationFrame`, which does not run while it is hidden. So nothing is
-    painted that nobody sees, and a page that is behind is painted as often as it can show it. A
-    page that has never answered is not waited for. All but `cancel` is on the thread of the page.
+    painted that nobody sees, and a page that is behind is painted as often as it can show it. An
+    answer costs the server as much as a paint, so a page that answers within two frames is asked
+    after two paints, then after four, then after `RUN` of them, and one that does not after half as
+    many, down to each. A page that has never answered is not waited for. All but `hold` and
+    `cancel` is on the thread of the page.
 
     Args:
-        clock: the event loop, or `timer`.
-        soon: runs a call in the next turn on the thread of the page; from any thread.
+        clock: the event loop, or another one that calls on the thread of the page.
+        soon: runs a call in the next turn on that thread.
         ask: asks the page to have `seen` called once it has shown what it was sent before; at
             once while it has never answered, since a hidden page must be known to answer.
 
@@ -122,59 +126,98 @@ class PageClock:
         self._ask = ask
         self.answers = False
         self._stands = False
+        self._run = self._left = 1  # paints before it is asked, and how many of them are left
         self._free_at = 0.0
-        self._stopping = False
+        self._stopping = self._painted = False
         self._waited = False
+        self._goes_on: int | None = None  # the thread, while all bindings go on
+        self._lock = threading.RLock()  # of `_stands` and `_waits`
         self._waits: dict[_Wait, None] = {}
 
     def time(self) -> float:
-        """Return the time; before all others while the page is behind, so that nothing is due."""
+        """Return the time; before all others while the clock stands, so that nothing is due."""
         return -math.inf if self._stands else self._clock.time()
 
     def call_later(self, delay: float, callback: Call, /) -> Cancellable:
         """Call something after so many seconds, or when the page has caught up."""
         self._waited = True
-        if not self._stands:
-            return self._clock.call_later(delay, callback)
-        wait = _Wait(self, delay, callback)
-        self._waits[wait] = None
-        return wait
+        return self.hold(callback) or self._clock.call_later(delay, callback)
+
+    def hold(self, callback: Call, instead: Cancellable | None = None) -> Cancellable | None:
+        """Call something when the page has caught up; None where it has. From any thread.
+
+        Nobody is woken for it: while much comes, a page is behind most of the time.
+
+        Args:
+            callback: is called.
+            instead: an earlier call, which is taken back.
+        """
+        with self._lock:
+            if isinstance(instead, _Wait):
+                self._waits.pop(instead, None)
+            if not self._stands:
+                return None
+            wait = _Wait(self, 0.0, callback)
+            self._waits[wait] = None
+            return wait
 
     def forgo(self, wait: _Wait) -> None:
         """Take a call back."""
-        self._waits.pop(wait, None)
+        with self._lock:
+            self._waits.pop(wait, None)
+
+    def goes_here(self) -> bool:
+        """Return whether bindings go on right now and on this thread, so that a call may too."""
+        return self._goes_on == threading.get_ident()
 
     def turn(self, call: Call) -> None:
         """Run a call of a binding; unless it waits for a frame, it has painted."""
         self._waited = False
         call()
-        if not (self._waited or self._stopping):
+        if self._waited or self._stopping:
+            return
+        if self.goes_here():
+            self._painted = True
+        else:
             self._stopping = True  # in the next turn: what is painted in this one goes together
             self._soon(self._stop)
 
     def _stop(self) -> None:
-        self._stopping, self._stands = False, self.answers
+        self._stopping = self._painted = False
+        with self._lock:
+            self._stands = self.answers
         self._free_at = self._clock.time() + WEB_FRAME
-        self._ask()
+        self._left -= 1
+        if self._left < 1:
+            self._ask()
+        else:
+            self._clock.call_later(WEB_FRAME, self._go)
 
     def seen(self) -> None:
         """Go on with the next frame: the page has shown everything."""
-        self.answers = True
         left = self._free_at - self._clock.time()
+        if self.answers:
+            soon = left > -WEB_FRAME
+            self._run = min(2 * self._run, RUN) if soon else max(self._run // 2, 1)
+        self.answers, self._left = True, self._run
         if left > 0:
             # All bindings go on together; each by itself would wait for what the other painted.
-            self._clock.call_later(left, self._go_soon)
+            self._clock.call_later(left, self._go)
         else:
             self._go()
 
-    def _go_soon(self) -> None:
-        self._soon(self._go)
-
     def _go(self) -> None:
-        self._stands = False
-        waits, self._waits = self._waits, {}
-        for wait in waits:
-            wait.call()
+        with self._lock:
+            self._stands = False
+            waits, self._waits = self._waits, {}
+        self._goes_on = threading.get_ident()
+        try:
+            for wait in waits:
+                wait.call()
+        finally:
+            self._goes_on = None
+            if self._painted:
+                self._stop()
 
 
 class FrameTimer:
@@ -230,7 +273,7 @@ class FrameTimer:
                 logger.error("a call to a user interface raised %s", told(error))
 
     def _next(self) -> Call | None:
-        """Wait for what is due; None where nothing has come for a while."""
+        """_Wait for what is due; None where nothing has come for a while."""
         with self._change:
             end = self.time() + LINGER
             while True:

@@ -59,9 +59,12 @@ def scope(element: ui.element | None = None) -> UiScope:
             with (owner.parent_slot if alive() else None) or nullcontext():
                 clock.turn(call)
 
-        if core.loop is None:
+        if (loop := core.loop) is None:
             raise RuntimeError("NiceGUI does not run")
-        core.loop.call_soon_threadsafe(run)
+        if clock.goes_here():
+            run()
+        else:
+            loop.call_soon_threadsafe(run)
 
     clock = _clock_of(owner.client)
     return UiScope(post, _farewell(owner), alive, WEB_FRAME, clock)

@@ -29,7 +29,7 @@ from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
-from .frames import WEB_FRAME, Clock, PageClock, timer
+from .frames import WEB_FRAME, Cancellable, Clock, PageClock, timer
 from .scope import UiScope
 
 __all__ = ["scope", "to_param", "to_rx"]
@@ -56,10 +56,13 @@ def scope() -> UiScope:
     document, loop = _document(), running_loop()
     if document is None:
         return UiScope() if loop is None else UiScope(loop_hop(loop), clock=loop)
-    clock = _clock_of(document, loop or timer)
+    clock = _clock_of(document, _SessionClock(document, loop or timer))
 
     def post(call: Cleanup) -> None:
-        document.add_next_tick_callback(lambda: clock.turn(call))
+        if clock.goes_here():
+            clock.turn(call)
+        else:
+            document.add_next_tick_callback(lambda: clock.turn(call))
 
     def on_close(cleanup: Cleanup) -> Cleanup:
         return _at_end_of_session(document, cleanup)
@@ -135,6 +138,25 @@ def to_rx(
     binding = _follow(source, show, within, select, buffer, on_error)
     weakref.finalize(holder, binding.dispose).atexit = False
     return holder.param.value.rx()
+
+
+class _SessionClock:
+    """A clock that calls in a session, with the lock of its document."""
+
+    def __init__(self, document: Any, clock: Clock) -> None:
+        self._document = weakref.ref(document)
+        self._clock = clock
+
+    def time(self) -> float:
+        return self._clock.time()
+
+    def call_later(self, delay: float, callback: Cleanup, /) -> Cancellable:
+        return self._clock.call_later(delay, lambda: self._call(callback))
+
+    def _call(self, callback: Cleanup) -> None:
+        document = self._document()
+        if document is not None and document in _clocks:  # or its session has ended
+            document.add_next_tick_callback(callback)
 
 
 class _Holder(param.Parameterized):

@@ -40,6 +40,8 @@ class Chromium:
         while True:
             answer = json.loads(self._link.recv(30))
             if answer.get("id") == self._number:
+                if "navigated" in str(answer.get("error")):  # it looked at a page that goes
+                    return {"result": {}}
                 assert "error" not in answer, answer
                 return answer["result"]
             if answer["method"] == "Network.webSocketFrameReceived":

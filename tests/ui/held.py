@@ -51,5 +51,5 @@ def left_of(once: Callable[[], object], times: int) -> dict[str, int]:
     more = held() - before
     if more["objects"] < 10 * times:
         del more["objects"]
-    del more["Stretch"]  # of the market's own minute, which grows
+    del more["Stretch"], more["Tick"]  # of the market's own minute, which grows
     return dict(more)

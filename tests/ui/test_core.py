@@ -385,6 +385,19 @@ def emit(subject: abc.ObserverBase[int], count: int) -> None:
         subject.on_next(n)
 
 
+def test_what_comes_while_a_setter_runs_is_shown_where_calls_run_at_once() -> None:
+    subject, shown = BehaviorSubject(0), list[int]()
+
+    def show(value: int) -> None:
+        shown.append(value)
+        if value == 1:
+            subject.on_next(2)
+
+    bind(subject, show, UiScope(lambda call: call(), every=0))
+    subject.on_next(1)
+    assert shown == [0, 1, 2]
+
+
 def test_values_from_threads_are_never_lost_at_the_end() -> None:
     for _ in range(50):
         window, shown, subject = Window(), list[int](), BehaviorSubject(0)

@@ -222,7 +222,49 @@ def test_a_page_that_answers_soon_is_painted_once_a_frame() -> None:
     assert tab.wait() == pytest.approx(0.03)
     tab.turn()
     tab.turn()
-    assert (shown, tab.asked) == ([0, 1, 2], 2)
+    assert shown == [0, 1, 2]
+
+
+def paints_until_asked(tab: Tab, subject: Subject[int], shown: list[int]) -> int:
+    """Emit, and let frames pass, until a page is asked again; return how often it was painted."""
+    before, asked = len(shown), tab.asked
+    while tab.asked == asked:
+        subject.on_next(len(shown))
+        tab.turn()
+        if tab.waits:
+            assert tab.wait() == pytest.approx(0.05)
+            tab.turn()
+    return len(shown) - before
+
+
+def test_a_page_that_answers_soon_is_asked_after_more_and_more_paints_up_to_a_bound() -> None:
+    tab, shown, subject = Tab(), list[int](), Subject[int]()
+    bind(subject, shown.append, tab.scope)
+    tab.clock.seen()
+    paints = list[int]()
+    for _ in range(6):
+        paints.append(paints_until_asked(tab, subject, shown))
+        tab.clock.seen()
+        tab.wait()
+        tab.turn()
+    assert paints == [1, 2, 4, 8, 8, 8]
+
+
+def test_a_page_that_becomes_slow_is_asked_after_each_paint_again() -> None:
+    tab, shown, subject = Tab(), list[int](), Subject[int]()
+    bind(subject, shown.append, tab.scope)
+    tab.clock.seen()
+    paints_until_asked(tab, subject, shown)
+    tab.clock.seen()  # soon
+    tab.wait()
+    tab.turn()
+    for paints in (2, 1, 1):
+        assert paints_until_asked(tab, subject, shown) == paints
+        subject.on_next(-1)
+        tab.turn()
+        assert shown[-1] != -1  # nothing, until it answers
+        tab.now += 1.0
+        tab.clock.seen()
 
 
 def test_a_page_that_never_answers_is_painted_once_a_frame() -> None:

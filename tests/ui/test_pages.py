@@ -3,23 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from benchmarks.live import AGE, BOKEH, GRID, Feed
 from examples.live.feed import Market, market
+from heimdall_reactive.bindings.frames import PageClock
 
 from .chromium import Chromium, Tab, chromium
+from .held import left_of
+from .support import wait_until
+from .test_live import watching
+
+TABS = int(os.environ.get("HEIMDALL_TABS", "6"))
+
+
+class Served(NamedTuple):
+    """A page that is served.
+
+    Attributes:
+        url: of the page.
+        read: a function of JavaScript that returns the prices it shows.
+        ready: an expression that is true when it shows what is new.
+    """
+
+    url: str
+    read: str
+    ready: str = "window.age && age(prices()) < 1000"
 
 
 @pytest.fixture
-def live() -> Iterator[Market]:
-    with market() as live:
+def feed() -> Iterator[Feed]:
+    feed = Feed()
+    yield feed
+    feed.close()
+
+
+@pytest.fixture
+def live(feed: Feed) -> Iterator[Market]:
+    with market(url=feed.url) as live:
         yield live
 
 
@@ -30,13 +61,17 @@ def browser() -> Iterator[Chromium]:
 
 
 @pytest.fixture(params=["nicegui", "panel"])
-def url(request: pytest.FixtureRequest, live: Market) -> Iterator[str]:
+def page(request: pytest.FixtureRequest, live: Market) -> Iterator[Served]:
     """Serve a live example."""
     name = request.param
     pytest.importorskip(name)
     pytest.importorskip("playwright", reason="pip install playwright")
     with nicegui_page(live) if name == "nicegui" else panel_page(live) as url:
-        yield url
+        if name == "nicegui":
+            # A page that is closed before is kept for as long as one that was never opened.
+            yield Served(url, GRID, f"window.did_handshake && {Served._field_defaults['ready']}")
+        else:
+            yield Served(url, BOKEH)
 
 
 @contextmanager
@@ -87,21 +122,10 @@ def panel_page(live: Market) -> Iterator[str]:
         thread.join()
 
 
-# Of Panel the model is looked at: its pane shows nothing while a style sheet of a CDN is awaited.
-LIBRARY = """
-window.age = () => {
-    const models = (window.Bokeh?.documents ?? []).flatMap(each => [...each._all_models.values()]);
-    const pane = models.find(model => model.css_classes?.includes("newest"));
-    const text = pane?.text ?? document.querySelector(".newest")?.textContent;
-    return Date.now() - 1000 * parseFloat(text);
-};
-"""
-
-
-def opened(browser: Chromium, url: str) -> Tab:
+def opened(browser: Chromium, page: Served) -> Tab:
     """Open a page that shows what is new."""
-    tab = browser.open(url, LIBRARY)
-    tab.until("age() < 1000")
+    tab = browser.open(page.url, f"window.prices = {page.read}; window.age = {AGE};")
+    tab.until(page.ready)
     return tab
 
 
@@ -129,13 +153,57 @@ def wait_for_silence(tab: Tab) -> None:
 
 
 def test_a_hidden_page_is_painted_nothing_and_once_when_it_is_seen(
-    live: Market, url: str, browser: Chromium
+    feed: Feed, live: Market, page: Served, browser: Chromium
 ) -> None:
-    tab = opened(browser, url)
+    tab = opened(browser, page)
     hides(browser, tab)
     received = live.store.stats.received
     time.sleep(1)
     assert paints(tab) == []
     assert live.store.stats.received > received + 200
     tab.show()
-    tab.until("age() < 1000")
+    tab.until("age(prices()) < 1000")
+    last = json.dumps(feed.stop())
+    tab.until(f"Object.entries({last}).every(([symbol, price]) => prices()[symbol] === price)")
+
+
+def closed(tab: Tab, live: Market) -> None:
+    """Close a tab, and wait until its page is gone."""
+    tab.close()
+    wait_until(lambda: watching(live) == 0 and not clocks(), lambda: time.sleep(0.1), 20)
+
+
+def clocks() -> int:
+    """Return how many clocks of pages there are."""
+    gc.collect()
+    return sum(isinstance(thing, PageClock) for thing in gc.get_objects())
+
+
+def left(visit: Callable[[], object], times: int) -> dict[str, int]:
+    """Visit a page again and again; return what is held more than before."""
+    found = left_of(visit, times)
+    found.pop("objects", None)  # those of the frameworks: `python -m benchmarks.live` counts them
+    return found
+
+
+def test_nothing_is_left_of_tabs_that_were_closed(
+    live: Market, page: Served, browser: Chromium
+) -> None:
+    def visit() -> None:
+        closed(opened(browser, page), live)
+
+    assert left(visit, TABS) == {}
+
+
+def test_nothing_is_left_of_pages_that_were_loaded_again(
+    live: Market, page: Served, browser: Chromium
+) -> None:
+    def visits() -> None:
+        tab = opened(browser, page)
+        for _ in range(2):
+            tab.look("window.age = null")
+            tab.reload()
+            tab.until(page.ready)
+        closed(tab, live)
+
+    assert left(visits, TABS // 3) == {}
