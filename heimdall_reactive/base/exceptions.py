@@ -84,11 +84,6 @@ def one_line(text: str, limit: int) -> str:
     return "".join(c if c.isprintable() else "?" for c in kept)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return so many of something in words, such as `2 messages`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 class ConfigurationError(HeimdallError, ValueError):
     """An option or endpoint that cannot work; retrying would not help."""
 

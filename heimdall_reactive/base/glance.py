@@ -7,7 +7,7 @@ from typing import Final
 from .exceptions import HeimdallError
 from .printable import cut, printable
 
-__all__ = ["VALUE", "count_of", "glance", "glance_html", "shortly", "told_shortly"]
+__all__ = ["VALUE", "glance", "glance_html", "shortly", "told_shortly"]
 
 WIDTH: Final = 240  # columns of all
 VALUE: Final = 80  # columns of a value in it
@@ -35,11 +35,6 @@ def glance(thing: object, words: str) -> str:
 def shortly(text: str, width: int = VALUE) -> str:
     """Return a text as a part of such a line."""
     return cut(printable(text[: width + 1]), width)
-
-
-def count_of(count: int, noun: str) -> str:
-    """Return such as `1 observer`, `2 observers`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def told_shortly(error: BaseException) -> str:

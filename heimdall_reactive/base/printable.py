@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import accumulate
 
-__all__ = ["clock", "cut", "printable"]
+__all__ = ["clock", "count_of", "cut", "printable"]
 
 
 def clock(at: float | None = None) -> str:
@@ -44,3 +44,8 @@ def _columns(character: str) -> int:
     from unicodedata import east_asian_width  # few programs need it
 
     return 2 if east_asian_width(character) in "WF" else 1
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return such as `1 observer`, `2 observers`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -23,7 +23,7 @@ __all__ = ["FRAME", "WEB_FRAME", "Cancellable", "Clock", "Frames", "PageClock", 
 
 FRAME: Final = 1 / 60  # seconds
 WEB_FRAME: Final = 1 / 20  # seconds: each paint goes over a network and through a page's scripts
-RUN: Final = 8  # paints at the most that a page gets before it is asked what it has shown
+RUN: Final = 8  # paints at most that a page gets before it is asked what it has shown
 LINGER: Final = 0.05  # seconds that the thread of the timer waits for more
 
 Call = Callable[[], None]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.base.glance import count_of, glance
+from heimdall_reactive.base.glance import glance
+from heimdall_reactive.base.printable import count_of
 
 from .gathering import Gathered
 

@@ -9,7 +9,8 @@ from reactivex import Observable
 
 from heimdall_reactive.base.checks import is_count
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.base.glance import count_of, glance
+from heimdall_reactive.base.glance import glance
+from heimdall_reactive.base.printable import count_of
 
 from .gathering import Gathered
 

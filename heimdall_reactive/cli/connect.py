@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from heimdall_reactive import Receipt, WebSocketStore
-from heimdall_reactive.base.exceptions import HeimdallError, SendError, counted
+from heimdall_reactive.base.exceptions import HeimdallError, SendError
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.starting import start_task
 
 from .dialing import lasting_store
@@ -101,7 +102,7 @@ class _Talk:
             raise
         except CommandError as error:
             if unsent := self._count(*UNSENT):
-                raise CommandError(f"{error}; {counted(unsent, 'message')} not sent") from None
+                raise CommandError(f"{error}; {count_of(unsent, 'message')} not sent") from None
             raise
         if self._typed:
             return self._left()
@@ -135,9 +136,9 @@ class _Talk:
         """Say what of the typed lines was not sent, or is not proved; return the exit code."""
         unsent, unproved = self._count(*UNSENT), self._count("written")
         if unsent:
-            self._out.error(f"{counted(unsent, 'message')} not sent: there was no connection")
+            self._out.error(f"{count_of(unsent, 'message')} not sent: there was no connection")
         if unproved:
-            self._out.error(f"{counted(unproved, 'message')} may not have arrived: no proof came")
+            self._out.error(f"{count_of(unproved, 'message')} may not have arrived: no proof came")
         doubted = unproved + self._count("in_doubt")  # which was shown when the connection ended
         return 1 if unsent else IN_DOUBT if doubted else 0
 
@@ -169,7 +170,7 @@ class _Talk:
         if self._typed and (waiting := self._count("queued")):
             are = "is" if waiting == 1 else "are"
             self._out.status(
-                f"{counted(waiting, 'message')} {are} not sent yet: "
+                f"{count_of(waiting, 'message')} {are} not sent yet: "
                 f"one more attempt, for {PROOF:.0f} s at most"
             )
             self._store.connect()

@@ -13,18 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from heimdall_reactive.base.exceptions import (
-    InvalidMessage,
-    SendError,
-    StoreError,
-    counted,
-    one_line,
-)  # fmt: skip
+from heimdall_reactive.base.exceptions import InvalidMessage, SendError, StoreError, one_line
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.hidden import SecretText
 from heimdall_reactive.base.masking import Mask, bare
 from heimdall_reactive.base.options import CloseInfo, Heartbeat
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.receipt import Receipt
 from heimdall_reactive.base.session_protocol import Refused
 from heimdall_reactive.base.state import Gap
@@ -369,7 +364,7 @@ class Session:
 
     def _report_doubt(self, count: int) -> None:
         if count:
-            text = f"{counted(count, 'message')} may not have arrived: {LOST}"
+            text = f"{count_of(count, 'message')} may not have arrived: {LOST}"
             self._listener.on_error(SendError(text, "in_doubt"))
 
     def _beat(self, frame: Frame) -> bool:

@@ -15,7 +15,8 @@ from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 
 from heimdall_reactive.base.browser_limits import IN_BROWSER
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.base.glance import count_of, glance
+from heimdall_reactive.base.glance import glance
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.starting import call_at
 from heimdall_reactive.connecting.runtime import Runtime
 from heimdall_reactive.reactive.bus import OnRaised

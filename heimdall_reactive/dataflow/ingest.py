@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from uuid import uuid4
 
 from heimdall_reactive import ConfigurationError, HeimdallError
-from heimdall_reactive.base.glance import count_of, glance
+from heimdall_reactive.base.glance import glance
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.starting import start_task
 
 from .assignment import partition_of

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from reactivex import Observer, abc
 
 from heimdall_reactive.base.exceptions import ConfigurationError
-from heimdall_reactive.base.glance import count_of
+from heimdall_reactive.base.printable import count_of
 
 from .bus import Bus
 from .source import Source, Subscription

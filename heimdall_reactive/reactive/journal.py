@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from heimdall_reactive.base.endpoints import redact, ws_config
 from heimdall_reactive.base.exceptions import HeimdallError, SessionEnded, one_line
-from heimdall_reactive.base.glance import count_of, glance
+from heimdall_reactive.base.glance import glance
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.state import ConnectionState, Gap, Status, in_words
 
 __all__ = ["Journal", "JournalEntry", "about_error"]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from heimdall_reactive.base.glance import count_of, glance, shortly
+from heimdall_reactive.base.glance import glance, shortly
+from heimdall_reactive.base.printable import count_of
 
 from .bus import Bus
 
