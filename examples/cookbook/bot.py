@@ -31,7 +31,7 @@ async def work(queue: MessageStream[Line], store: WebSocketStore[Line]) -> None:
 
 
 async def main() -> None:
-    """Answer until Ctrl-C. Of more than a hundred commands that wait, the newest is not taken."""
+    """Answer until Ctrl-C. While a hundred commands wait, new ones are dropped."""
     url = "ws://localhost:8765/chat"
     async with use_websocket(url, message_type=Line, max_reconnect_attempts=None) as store:
         queue = store.stream(maxsize=100, overflow="drop_newest", name="commands")
