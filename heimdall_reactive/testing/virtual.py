@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 
+from heimdall_reactive.base.browser_limits import IN_BROWSER
 from heimdall_reactive.base.exceptions import ConfigurationError
 
 __all__ = ["Deadlock", "VirtualTimeLoop", "run"]
@@ -24,6 +25,10 @@ SLICE: Final = 0.001  # real seconds between two looks whether a thread has ende
 ROUNDS: Final = 100  # turns of the loop in which tasks may still end after the test's own
 ASYNCIO: Final = str(Path(asyncio.__file__).parent)
 POOL: Final = "asyncio_"  # threads of the loop's own pool: they idle forever, their calls count
+NO_LOOP: Final = (
+    "virtual time needs an event loop of its own, and a browser has one for all; run the test "
+    "elsewhere, with ScriptedPeer(in_page=True)"
+)
 NO_SOCKETS: Final = "a VirtualTimeLoop opens no sockets; pass transport=ScriptedPeer()"
 
 
@@ -62,11 +67,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         start: initial time of the clock, in seconds.
         grace: real seconds that threads are waited for, in total.
         deadline: the clock does not pass this time: a `TimeoutError` ends the loop's run.
+
+    Raises:
+        ConfigurationError: Python runs in a browser.
     """
 
     def __init__(
         self, *, start: float = 0.0, grace: float = 1.0, deadline: float | None = None
     ) -> None:
+        if IN_BROWSER:
+            self._closed = True  # else its end would complain
+            raise ConfigurationError(NO_LOOP)
         self._now = start
         self._began = time.time() - start
         self._slept = 0.0

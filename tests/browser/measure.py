@@ -18,7 +18,7 @@ from heimdall_reactive.devserver import serve_in_thread
 from .pages import ROOT, TabPage, pages
 
 DOC: Final = ROOT / "docs" / "browser.md"
-RUNS: Final = 5
+RUNS: Final = 3
 COUNT: Final = 20_000
 
 

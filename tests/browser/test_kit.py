@@ -15,3 +15,7 @@ def test_a_protocol_that_acknowledges_proves_what_was_sent(page: Page) -> None:
 
 def test_the_heartbeat_is_on_by_default_but_for_a_protocol_of_your_own(page: Page) -> None:
     assert page.run("kit.kit") == [False, {"type": "Ping"}, None]
+
+
+def test_virtual_time_is_refused_with_words(page: Page) -> None:
+    assert "ScriptedPeer(in_page=True)" in page.run("kit.virtual")

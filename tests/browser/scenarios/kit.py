@@ -6,9 +6,9 @@ import asyncio
 import sys
 from typing import Any
 
-from heimdall_reactive import ProtocolSession, SessionProtocol, use_websocket
+from heimdall_reactive import ConfigurationError, ProtocolSession, SessionProtocol, use_websocket
 from heimdall_reactive.base.options import options_of
-from heimdall_reactive.testing import Accept, Link, Refuse, ScriptedPeer, Unreachable
+from heimdall_reactive.testing import Accept, Link, Refuse, ScriptedPeer, Unreachable, run
 
 URL = "ws://peer.example/"
 
@@ -84,3 +84,13 @@ async def kit(_: str) -> list[Any]:
     own = options_of({"protocol": Login()}).heartbeat
     assert found is not None
     return ["websockets" in names, found.message, own]
+
+
+async def virtual(_: str) -> str:
+    async def nothing() -> None: ...
+
+    try:
+        run(nothing)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
