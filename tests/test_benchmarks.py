@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets import connect
 
-from benchmarks import receipts, report
+from benchmarks import live, receipts, report
 from benchmarks.__main__ import CASES, PAGES, main
 from benchmarks.measuring import Case, Result, Skipped, Step, median, ratio, run, spread
 from benchmarks.payloads import payload
@@ -51,6 +51,15 @@ def test_the_figures_of_the_log_are_those_of_its_results() -> None:
     assert report.refresh(text, document) == text
     marked = {found["name"] for found in report.MARK.finditer(text)}
     assert marked == {"about", "log targets", *document["cases"]}
+
+
+def test_the_figures_of_the_live_pages_are_those_of_their_results() -> None:
+    document = json.loads(live.RESULTS.read_text(encoding="utf-8"))
+    text = live.PAGE.read_text(encoding="utf-8")
+    assert report.refresh(text, document) == text
+    marked = {found["name"] for found in report.MARK.finditer(text)}
+    assert marked == {"about", *document["cases"]}
+    assert set(document["cases"]["live"]["entries"]) <= set(live.WAYS)
 
 
 def test_the_results_have_every_case_with_rounds_versions_and_machine() -> None:

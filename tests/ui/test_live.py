@@ -147,7 +147,7 @@ def test_a_page_of_nicegui_keeps_up_and_a_new_tab_begins_with_everything() -> No
         assert watching(live) == 0
 
 
-def keeps_up(tab: Page) -> None:
+def keeps_up(tab: Page, within: float = 1000) -> None:
     """Look at a page of `examples/live/market.js`: all rows, the newest, and again when loaded."""
     for _ in range(2):
         tab.locator(".market tbody tr").nth(ROWS - 1).wait_for(state="attached", timeout=30_000)
@@ -155,8 +155,8 @@ def keeps_up(tab: Page) -> None:
         tab.evaluate(WATCH)
         tab.wait_for_function("gaps.length > 60", timeout=30_000)
         ages: list[float] = tab.evaluate("ages")
-        # Beside other tests; alone it was 29 ms, and the longest frame 25 ms.
-        assert sorted(ages)[len(ages) // 2] < 1000
+        # Beside other tests; alone it was 29 ms in Solara, and the longest frame 25 ms.
+        assert sorted(ages)[len(ages) // 2] < within
         stale = f"{PRICES}().filter((price, n) => price === {before}[n]).length"
         tab.wait_for_function(f"() => {stale} < 10", timeout=10_000)  # a price may come back
         tab.reload()
