@@ -104,11 +104,11 @@ def test_the_page_runs_a_store_without_a_server_and_without_another_host(site: P
         page.wait_for_selector(".run-badge[data-tone=good]", timeout=120_000)
         page.wait_for_function("document.querySelectorAll('.run-rows tbody tr').length == 6")
         for name, tone, text in (
-            ("refuse", "busy", "again in"),
+            ("refuse", "busy", "(attempt "),
             ("disconnect", "idle", "disconnected"),
             ("connect", "good", "connected"),
             ("reconnect", "good", "connected"),
-            ("drop", "busy", "again in"),
+            ("drop", "busy", "(attempt "),
         ):
             page.locator(".run-keys").get_by_text(name, exact=True).click()
             page.wait_for_selector(f".run-badge[data-tone={tone}]", timeout=20_000)
