@@ -109,6 +109,9 @@ class WebSocketStore(Closable, ConsumerApi[In]):
     ) -> Request[In]:
         """Send a value and wait for its answer: `await` it, call `.result()`, or observe it.
 
+        It fails with `WaitTimeout` without an answer in time, with `RequestLost` if the connection
+        ends after it was written, and with `SendError` if it is not sent.
+
         Args:
             value: as for `send`.
             match: true for the message that answers it, which observers of `messages` see, too.

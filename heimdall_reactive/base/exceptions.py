@@ -138,10 +138,7 @@ class ObserverError(StoreError):
         if own:
             text = f"{who}: {error}"
         elif ended:
-            text = (
-                f"{who} and has ended; catch the error in its function, or subscribe again after "
-                "it by ops.retry()"
-            )
+            text = f"{who} and has ended; catch the error in the function that raised it"
         else:
             text = f"{who}; handle it inside the observer"
         super().__init__(text)
@@ -270,7 +267,7 @@ class RequestLost(StoreError):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the answer cannot come any more: {reason}; ask again when connected")
+        super().__init__(f"the answer can no longer come: {reason}; ask again when connected")
         self.reason = reason
 
 

@@ -44,7 +44,14 @@ MAX_KIND: Final = 40  # characters of a message's type in an error
 LONG: Final = 1000  # bytes of a frame in which letters are looked for before words
 HEAD: Final = 13  # bytes of a frame that give its type away, mostly
 # Kinds of validation error whose message is the same for every payload.
-CONSTANT: Final = ("missing", "_type", "int_parsing", "float_parsing", "bool_parsing")
+CONSTANT: Final = (
+    "missing",
+    "_type",
+    "int_from_float",
+    "int_parsing",
+    "float_parsing",
+    "bool_parsing",
+)
 
 
 class InvalidUtf8(InvalidMessage):

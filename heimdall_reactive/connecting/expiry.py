@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from heimdall_reactive.base.exceptions import SendError
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.starting import call_at
 
 from .listener import Listener
@@ -39,7 +40,9 @@ class Expiry:
             self._timer = call_at(self._runtime.loop, deadline, self._expire)
         before, self._reported = self._reported, self._outbox.counters.expired
         if self._reported > before:
-            text = f"not sent: {self._reported - before} sends waited longer than send_ttl"
+            text = (
+                f"not sent: {count_of(self._reported - before, 'send')} waited longer than send_ttl"
+            )
             self._listener.on_error(SendError(text, "expired"))
 
     def stop(self) -> None:

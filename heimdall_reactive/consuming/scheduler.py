@@ -101,7 +101,7 @@ class LoopScheduler(ReportingScheduler):
     """
 
     def __init__(self, runtime: Runtime, report: OnRaised) -> None:
-        super().__init__(lambda error: report(error, "scheduler"))
+        super().__init__(lambda error: report(error, "scheduler", True))
         self.runtime = runtime
         self.ended = False
         self.timers: set[_Timer] = set()

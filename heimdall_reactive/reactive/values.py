@@ -178,9 +178,9 @@ class Reporter:
             # One line, without its text: that may quote a message, and forge a line of the log.
             details = {"count": self.count}
             extra = {"endpoint": self._name, "event": "observer", "details": details}
-            who = "a pipeline ended, which" if ended else "an observer"
-            text = "%s: %s raised %s (%d so far)"
-            logger.error(text, source, who, told(error), self.count, extra=extra)
+            who, over = ("a pipeline", " and has ended") if ended else ("an observer", "")
+            text = "%s: %s raised %s%s (%d so far)"
+            logger.error(text, source, who, told(error), over, self.count, extra=extra)
         if source != "errors":  # an observer of the errors that raises must not feed itself
             self.tell(ObserverError(error, source, ended))
 

@@ -102,7 +102,7 @@ class Waiter:
     def _watch(self) -> tuple[Future[ConnectionState], Callable[[], None]]:
         self._begun = True
         found: Future[ConnectionState] = Future()
-        closed: Exception = StoreClosed("the store was closed before what was waited for came")
+        closed: Exception = StoreClosed("the store was closed while this waited")
 
         def fail(error: Exception) -> None:
             self._behind(lambda: _settle(found.set_exception, error))

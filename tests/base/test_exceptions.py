@@ -24,8 +24,8 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
         e.ObserverError,
         (KeyError("secret"), "messages", True),
         (
-            "a pipeline of 'messages' raised KeyError and has ended; catch the error in its "
-            "function, or subscribe again after it by ops.retry()"
+            "a pipeline of 'messages' raised KeyError and has ended; catch the error in the "
+            "function that raised it"
         ),
         {"ended": True},
     ),
@@ -72,7 +72,7 @@ ERRORS: list[tuple[type[e.HeimdallError], tuple[Any, ...], str, dict[str, Any]]]
     (
         e.RequestLost,
         ("cut",),
-        "the answer cannot come any more: cut; ask again when connected",
+        "the answer can no longer come: cut; ask again when connected",
         {"reason": "cut"},
     ),
     (e.ConfigurationError, ("bad",), "bad", {"cause": "options"}),
