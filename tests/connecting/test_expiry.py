@@ -37,7 +37,7 @@ async def test_sends_expire_at_their_time_and_those_of_one_time_are_reported_tog
         await asyncio.sleep(pause)
     assert [(at, str(error)) for at, error in reports] == [
         (5.0, "not sent: 3 sends waited longer than send_ttl"),
-        (7.0, "not sent: 1 sends waited longer than send_ttl"),
+        (7.0, "not sent: 1 send waited longer than send_ttl"),
         (67.0, "not sent: 2 sends waited longer than send_ttl"),
     ]
     assert all(isinstance(e, SendError) and e.state == "expired" for _, e in reports)

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,5 +130,4 @@ def test_an_edited_script_replaces_its_store(tmp_path: Path) -> None:
                 script.write_text(text.replace("edited 0", f"edited {edit}"))
                 tab.reload()
                 tab.get_by_text("connected", exact=True).wait_for(timeout=30_000)
-                replaced = server.wait_until(lambda old=before: others(server, old), 20)
-                server.call(replaced)
+                server.call(server.wait_until(partial(others, server, before), 20))
