@@ -26,7 +26,7 @@ MARK = "<!-- run it here -->"
 PROGRAM = ROOT / "examples" / "browser" / "live.py"
 VARIABLES = ("HEIMDALL_NODE_MODULES", "HEIMDALL_PYODIDE_WHEELS")
 NEEDED = ("annotated_types", "pydantic", "pydantic_core", "reactivex", "typing_extensions",
-          "typing_inspection", "websockets")  # fmt: skip
+          "typing_inspection")  # fmt: skip
 RUN = """<div class="run" data-parts='{parts}'>
 <button class="md-button md-button--primary">Run it here, {size:.1f} MB</button>
 <p class="run-said">Nothing is loaded before you press it, and nothing from another host.</p>

@@ -3,8 +3,7 @@
     python -m examples.browser.host build/pyodide NODE_MODULES WHEELS
 
 NODE_MODULES has the npm package `pyodide`, WHEELS is what `pip download` made. The wheel for
-browsers is added. `loadPackage("heimdall-reactive")` then asks no other host for anything. It loads
-`websockets`, too, if that is there: the scripted peer needs it, a store does not.
+browsers is added. `loadPackage("heimdall-reactive")` then asks no other host for anything.
 """
 
 from __future__ import annotations

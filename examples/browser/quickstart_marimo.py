@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["heimdall-reactive", "websockets"]
+# dependencies = ["heimdall-reactive"]
 # ///
 """The quickstart as a marimo notebook: `marimo edit`, or `marimo export html-wasm` for a page."""
 

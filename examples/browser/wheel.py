@@ -30,9 +30,15 @@ TAG: Final = "py3-none-pyemscripten_2026_0_wasm32"
 LEFT_OUT: Final = (
     "cli", "dashboard", "dataflow", "devserver",
     "bindings/nicegui", "bindings/qt", "bindings/textual", "bindings/tk",
-    "testing/plugin",
+    "testing/plugin", "transports/websockets_dial",
 )  # fmt: skip
-LEFT_OUT_SILENTLY: Final = ("__main__", "bindings/qt_compat")  # only what is left out asks for them
+# Only what is left out asks for these.
+LEFT_OUT_SILENTLY: Final = (
+    "__main__", "bindings/qt_compat", "testing/scripted_server", "testing/scripted_wire",
+    "transports/addresses", "transports/answer", "transports/failures",
+    "transports/inflating", "transports/pinging", "transports/proxies", "transports/reading",
+    "transports/splitting", "transports/websockets_wire", "transports/writing",
+)  # fmt: skip
 STUB: Final = (
     'raise ImportError("{module} is left out of the wheel for browsers, as a page cannot use it; '
     'if yours can, install {whole} by its URL", name=__name__)\n'

@@ -29,6 +29,6 @@ for (const name of names.filter((each) => /^(micropip|packaging)-/.test(each))) 
 }
 await pyodide.runPythonAsync(`
 import micropip
-await micropip.install(["heimdall-reactive", "websockets"], index_urls="${index}/simple/{package_name}/")`);
+await micropip.install("heimdall-reactive", index_urls="${index}/simple/{package_name}/")`);
 process.stdout.write(`${await pyodide.runPythonAsync(script)}\n`);
 process.exit(0);
