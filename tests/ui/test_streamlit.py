@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def threads(process: int) -> int:
     return len(list(Path(f"/proc/{process}/task").iterdir()))
 
 
-def others(server: DevServer, old: Peer) -> bool:
+def is_replaced(server: DevServer, old: Peer) -> bool:
     """Return whether there is one connection, and another one than before."""
     return len(server.connections) == 1 and server.connections[0] is not old
 
@@ -129,5 +130,4 @@ def test_an_edited_script_replaces_its_store(tmp_path: Path) -> None:
                 script.write_text(text.replace("edited 0", f"edited {edit}"))
                 tab.reload()
                 tab.get_by_text("connected", exact=True).wait_for(timeout=30_000)
-                replaced = server.wait_until(lambda old=before: others(server, old), 20)
-                server.call(replaced)
+                server.call(server.wait_until(partial(is_replaced, server, before), 20))
