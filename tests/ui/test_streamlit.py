@@ -92,7 +92,7 @@ def threads(process: int) -> int:
     return len(list(Path(f"/proc/{process}/task").iterdir()))
 
 
-def others(server: DevServer, old: Peer) -> bool:
+def is_replaced(server: DevServer, old: Peer) -> bool:
     """Return whether there is one connection, and another one than before."""
     return len(server.connections) == 1 and server.connections[0] is not old
 
@@ -130,4 +130,4 @@ def test_an_edited_script_replaces_its_store(tmp_path: Path) -> None:
                 script.write_text(text.replace("edited 0", f"edited {edit}"))
                 tab.reload()
                 tab.get_by_text("connected", exact=True).wait_for(timeout=30_000)
-                server.call(server.wait_until(partial(others, server, before), 20))
+                server.call(server.wait_until(partial(is_replaced, server, before), 20))
