@@ -109,22 +109,28 @@ class TabPage(Page):
     def tell(self, **words: str) -> None:
         self.tab.look(f"void tell({json.dumps(words)})")
 
-    def busy(self, run: Callable[[], T]) -> tuple[T, list[float]]:
-        """Do something; return its result, and ms of CPU of the page between each two frames.
+    def busy(self, run: Callable[[], T]) -> tuple[T, float, float]:
+        """Do something; return its result, and ms of CPU of the page, from its first frame on.
 
-        Not the time on the clock: a machine under load has gaps of its own.
+        Those of its longest task, and the most between two frames. Not the time on the clock: a
+        machine under load has gaps of its own. It may leave frames out, too, so that the second
+        figure is an upper bound.
         """
         with self._browser.traced("toplevel", "blink.user_timing") as events:
             done = run()
         marks = [event for event in events if event["name"] == "frame"]
         (mine,) = {(event["pid"], event["tid"]) for event in marks}
         frames = sorted(event["ts"] for event in marks)
-        spent = [0.0] * (len(frames) + 1)
+        spent, longest = [0.0] * (len(frames) + 1), 0.0
         for event in events:
             if (event["pid"], event["tid"]) == mine and event["name"].endswith("::RunTask"):
                 # The clock of a thread may have steps of 10 ms.
-                spent[bisect(frames, event["ts"])] += min(event.get("tdur", 0), event.get("dur", 0))
-        return done, [each / 1000 for each in spent[1:-1]]
+                cpu = min(event.get("tdur", 0), event.get("dur", 0)) / 1000
+                place = bisect(frames, event["ts"])
+                spent[place] += cpu
+                if 0 < place < len(frames):
+                    longest = max(longest, cpu)
+        return done, longest, max(spent[1:-1])
 
     def hide(self) -> None:
         """Open another tab in front of it."""
