@@ -40,7 +40,7 @@ def test_a_page_that_goes_away_closes_and_connects_again_if_it_is_back(page: Pag
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         port = server.socket.getsockname()[1]
-        assert page.run("life.away", f"ws://127.0.0.1:{port}/") == ["connecting", 2, 0]
+        assert page.run("life.away", f"ws://127.0.0.1:{port}/") == ["connecting", 2, "written"]
         assert closes.get(timeout=8) == (1000, "the page goes away")
         server.shutdown()
         thread.join()

@@ -65,9 +65,10 @@ async def away(url: str) -> list[Any]:
         await store.wait_connected(timeout=8)
         tell("pagehide")
         status = store.state.value.status
-        store.send("kept")
+        kept = store.send("kept")
         back = await store.wait_for(lambda state: state.session == 2, timeout=8)
-        return [status, back.session, store.stats.queued]
+        await asyncio.wait_for(kept, 8)
+        return [status, back.session, kept.state]
 
 
 async def listeners(url: str) -> list[Any]:
