@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,7 @@ from heimdall_reactive.devserver import DevServer, serve_in_thread  # noqa: E402
 from tests.support import record  # noqa: E402
 
 from .chromium import Tab, chromium  # noqa: E402
+from .panel_pages import panel_served  # noqa: E402
 from .support import wait_until  # noqa: E402
 
 
@@ -256,3 +258,43 @@ def alive() -> int:
     """Count the stores of this process."""
     gc.collect()
     return sum(issubclass(type(each), WebSocketStore) for each in gc.get_objects())
+
+
+def test_visitors_of_panel_log_in_and_have_a_store_each_for_all_of_their_tabs() -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    pytest.importorskip("panel")
+    if shutil.which("chromium") is None:
+        pytest.skip("this test looks at a page with chromium: apt-get install chromium")
+
+    from examples.many_users import panel_app
+
+    with (
+        serve_in_thread() as server,
+        use_websocket(f"{server.url}/v1/ws/status") as feed,
+    ):
+        visitors = Visitors(f"{server.url}/v1/ws/user", message_type=dict, linger=0)
+        with panel_served(
+            lambda: panel_app.page(feed, visitors, server.issue),
+            basic_auth=panel_app.PASSWORDS,
+            cookie_secret="a secret",
+        ) as url:
+            with sync_api.sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+                pages: dict[str, Any] = {}
+                for name, word in panel_app.PASSWORDS.items():
+                    pages[name] = tab = browser.new_context().new_page()
+                    tab.goto(url)
+                    tab.fill("input[name=username]", name)
+                    tab.fill("input[name=password]", word)
+                    tab.keyboard.press("Enter")
+                    tab.get_by_text(f"Logged in as {name}").wait_for()
+                    tab.get_by_text("connected", exact=True).wait_for()
+                    server.fire("rolesUpdated", user_id=name, roles=[f"of {name}"])
+                    tab.get_by_text("of " + name).first.wait_for()
+                second = pages["ada"].context.new_page()  # begins with what is kept
+                second.goto(url)
+                second.get_by_text("of ada").first.wait_for()
+                assert len(server.connections) == 3  # the feed, Ada's two tabs, Bob's one
+                assert "of bob" not in second.inner_text("body")
+                browser.close()
+            server.call(server.wait_until(lambda: len(server.connections) == 1, 20))

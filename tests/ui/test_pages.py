@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -21,6 +18,7 @@ from heimdall_reactive.bindings.frames import PageClock
 
 from .chromium import Chromium, Tab, chromium
 from .held import left_of
+from .panel_pages import panel_served
 from .support import wait_until
 from .test_live import watching
 
@@ -87,39 +85,12 @@ def nicegui_page(live: Market) -> Iterator[str]:
 
 @contextmanager
 def panel_page(live: Market) -> Iterator[str]:
-    """Serve on a thread; a session is forgotten 0.3 s after its tab was closed."""
-    pn: Any = pytest.importorskip("panel")
+    pytest.importorskip("panel")
 
     from examples.live import panel_app
 
-    started: Future[str] = Future()
-    over = asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        web: Any = pn.serve(
-            lambda: panel_app.page(live), 0, address="127.0.0.1", show=False, start=False,
-            verbose=False, unused_session_lifetime_milliseconds=300,
-            check_unused_sessions_milliseconds=300,
-        )  # fmt: skip
-        web.start()
-        loops.append(asyncio.get_running_loop())
-        started.set_result(f"http://127.0.0.1:{web.port}")
-        await over.wait()
-        while web.get_sessions():  # noqa: ASYNC110 - they tell nobody, and need the loop
-            await asyncio.sleep(0.05)
-        if hasattr(web, "stop_async"):  # Bokeh 3.10 has threads, which this waits for
-            await web.stop_async()
-        else:
-            web.stop()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="panel")
-    thread.start()
-    try:
-        yield started.result(20)
-    finally:
-        loops[0].call_soon_threadsafe(over.set)
-        thread.join()
+    with panel_served(lambda: panel_app.page(live)) as url:
+        yield url
 
 
 def opened(browser: Chromium, page: Served) -> Tab:

@@ -1,0 +1,74 @@
+"""A desk for each visitor in Panel: `python -m examples.many_users.panel_app` (Panel 1.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import panel
+
+from examples.many_users.visitors import Visitor, Visitors
+from heimdall_reactive import WebSocketStore, use_websocket
+from heimdall_reactive.bindings import badge, message_line
+from heimdall_reactive.bindings.param import to_rx
+from heimdall_reactive.devserver import serve_in_thread
+
+pn: Any = panel  # its functions have no types
+PASSWORDS = {"ada": "of ada", "bob": "of bob"}  # of this example
+
+
+def page(feed: WebSocketStore[Any], visitors: Visitors, issue: Callable[[str], str]) -> pn.Column:
+    """Show the public feed, and what is for this visitor alone.
+
+    Args:
+        feed: the public feed.
+        visitors: those who have logged in.
+        issue: makes a token for a name whose password Panel has checked.
+    """
+    name = pn.state.user or "guest"
+    visitor = visitors.find(visitors.log_in(name, issue(name)))
+    assert visitor is not None
+    return show(visitor, feed, visitors)
+
+
+def show(visitor: Visitor, feed: WebSocketStore[Any], visitors: Visitors) -> pn.Column:
+    """Show a visitor's own messages; a second tab and a reload begin with what was there."""
+    tab = ExitStack()
+    desk = tab.enter_context(visitors.tab(visitor))
+    pn.state.on_session_destroyed(lambda _: tab.close())
+    newest = to_rx(desk.newest, select=lambda _: lines(desk.newest.value))
+    return pn.Column(
+        pn.pane.Str(f"Logged in as {visitor.name}"),
+        pn.pane.Str(to_rx(badge(desk.store), select=str)),
+        pn.pane.Markdown("**For everybody**"),
+        pn.pane.Str(
+            to_rx(feed.last_message, select=lambda told: message_line(told) or "nothing yet")
+        ),
+        pn.pane.Markdown("**For you**"),
+        pn.pane.Str(newest, styles={"white-space": "pre-wrap"}),
+        width=420,
+    )
+
+
+def lines(rows: dict[str, Any]) -> str:
+    """Return rows as text, a line each."""
+    return "\n".join(map(message_line, rows.values())) or "nothing yet"
+
+
+def main(port: int = 8080, show: bool = True) -> None:
+    """Serve the page, and a development server in place of a real one, until Ctrl-C."""
+    with serve_in_thread() as server, use_websocket(f"{server.url}/v1/ws/status") as feed:
+        visitors = Visitors(f"{server.url}/v1/ws/user", message_type=dict)
+        pn.serve(
+            lambda: page(feed, visitors, server.issue),
+            port,
+            address="127.0.0.1",
+            show=show,
+            basic_auth=PASSWORDS,
+            cookie_secret="of this example",
+        )
+
+
+if __name__ == "__main__":
+    main()
