@@ -273,7 +273,7 @@ class FrameTimer:
                 logger.error("a call to a user interface raised %s", told(error))
 
     def _next(self) -> Call | None:
-        """_Wait for what is due; None where nothing has come for a while."""
+        """Wait for what is due; None where nothing has come for a while."""
         with self._change:
             end = self.time() + LINGER
             while True:
