@@ -74,7 +74,7 @@ def test_what_is_in_flight_is_queued_until_it_lands_and_in_doubt_where_it_never_
     lost = session.write(landed=False)
     assert session.proofs.end() == (2, [])
     assert states(flying, lost) == ["in_doubt", "in_doubt"]
-    with pytest.raises(SendError, match="may have arrived"):
+    with pytest.raises(SendError, match="delivery is unknown"):
         lost.result(0)
 
 

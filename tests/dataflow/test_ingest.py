@@ -428,7 +428,7 @@ def test_an_endpoint_may_have_a_channel_before_it(text: str, named: tuple[str, s
         (["--ready-file", "/nowhere/ready"], "cannot be made: No such file"),
         (["--nats-key", __file__], "needs a certificate"),
         (["--nats-token-env", "HOME", "--nats-nkey", __file__], "give one of"),
-        (["--log", "nats://a:4222,nats://me:pw@b"], "which the list of processes shows"),
+        (["--log", "nats://a:4222,nats://me:pw@b"], "which the process list shows"),
         (["--replicas", "0"], "is not a number above 0"),
     ],
 )

@@ -148,10 +148,12 @@ async def test_messages_of_a_drop_are_delivered_after_it(
         await store.request(("publish", "plant/1/heat", "left"), timeout=5)
         await publish("end", "")
         await asyncio.wait_for(ends.get(), 5)
-        assert [message.payload for message in every] == [
+        # Without repeats: the drop may have cost the broker our last acknowledgement.
+        assert list(dict.fromkeys(message.payload for message in every)) == [
             *("one", large, "missed", "missed too", "queued", "left")
         ]
-        assert [message.payload for message in first] == ["one", large, "missed too", "queued"]
+        payloads = list(dict.fromkeys(message.payload for message in first))
+        assert payloads == ["one", large, "missed too", "queued"]
         assert {message.topic for message in every} == {"plant/1/heat", "plant/2/heat"}
         assert (errors, gaps, store.stats.invalid) == ([], [], 0)
         assert store.state.value.session == 2

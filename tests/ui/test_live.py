@@ -192,8 +192,10 @@ DRAWN = """async ([url, x, y]) => {
             own.apply(this, ends);
         };
     }
-    const data = { status: "connected", tone: "good", rows: {}, newest: 0, minute: [x, y] };
+    const rows = JSON.stringify({ newest: 0, prices: {} }), minute = JSON.stringify([x, y]);
+    const data = { status: "connected", tone: "good", rows, minute };
     const model = { get: (name) => data[name], on() {} };
     component().render({ el: document.querySelector("#view"), model });
+    while (!calls.length) await new Promise(requestAnimationFrame);
     return calls.slice(0, 4);
 }"""
