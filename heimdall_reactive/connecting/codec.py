@@ -130,6 +130,8 @@ class Codec(Generic[T]):
             from pydantic import TypeAdapter  # plain JSON does without: it takes 9 ms
 
             try:
+                if hasattr(type(message_type), "__pydantic_validator__"):  # pydantic 2.8 takes it
+                    raise TypeError("an instance of a model")
                 adapter: TypeAdapter[Any] = TypeAdapter(message_type)
                 self.exact = asks_for_decimals(adapter.core_schema)
                 way = _way(message_type, adapter, self.exact)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pytest
 
+pytest.importorskip("nbclient", reason="pip install 'heimdall-reactive[notebook]'")
+
 from examples.browser import lite
 from examples.screenshots.notebook import run
 from tests.protocols.programs import MODULES, program
