@@ -142,6 +142,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         if running:
             waiting = len(self._buffer)
             await asyncio.wait(running, timeout=CANCEL_GRACE)
+            self._overflows()
             lost = HandlerCancelled(self._buffer.name, self._grace, len(running), waiting)
             self._handlers.report(lost, self._buffer.name)
 
@@ -203,10 +204,16 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
                 if _is_cancelled():
                     raise
                 self._handlers.report(error, self._buffer.name)  # one of what it awaited
-        if self._buffer.overflowed and not self._failed:
-            self._failed = True
-            self._handlers.report(self._buffer.overflow_error(), self._buffer.name)
+        if self._overflows():
             self.dispose()
+
+    def _overflows(self) -> bool:
+        """Report once that an `error` buffer had no room; return whether it is reported now."""
+        if not self._buffer.overflowed or self._failed:
+            return False
+        self._failed = True
+        self._handlers.report(self._buffer.overflow_error(), self._buffer.name)
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -269,6 +269,24 @@ async def test_the_last_batch_of_a_channel_is_handled_at_the_end() -> None:
 
 
 @pytest.mark.heimdall_virtual_time
+async def test_a_handler_that_must_miss_nothing_is_reported_at_the_end_as_well() -> None:
+    peer = ScriptedPeer()
+    store = use_websocket(URL, transport=peer)
+    errors = record(store.errors)
+
+    async def slow(_: Any) -> None:
+        await asyncio.sleep(50)
+
+    store.on_message(slow, overflow="error", maxsize=2)
+    link = await peer.accepted()
+    for n in range(5):
+        link.send(n)
+    await asyncio.sleep(1)
+    await store.aclose()
+    assert [type(error) for error in errors] == [StreamOverflow, HandlerCancelled]
+
+
+@pytest.mark.heimdall_virtual_time
 async def test_a_handler_has_as_long_as_it_was_given() -> None:
     peer = ScriptedPeer()
     store = use_websocket(URL, transport=peer)
