@@ -127,7 +127,7 @@ def _harmless(setter: Callable[[Any], object]) -> Callable[[Any], object]:
         return setter
 
     def show(value: Any) -> None:
-        before = getattr(label, "content", "")
+        before = getattr(label, "content" if hasattr(label, "content") else "renderable")
         try:
             setter("" if value is None else value)  # None: `last_message` at first
         except VisualError:

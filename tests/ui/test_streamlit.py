@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from heimdall_reactive.devserver import DevServer, Peer, serve_in_thread
 from .support import wait_until
 from .test_live import keeps_up
 
-pytest.importorskip("streamlit", reason="pip install streamlit")
+if find_spec("streamlit") is None:  # not imported: that sets MPLBACKEND for whatever runs here
+    pytest.skip("pip install streamlit", allow_module_level=True)
 pytest.importorskip("playwright", reason="pip install playwright")
 if shutil.which("chromium") is None:
     pytest.skip("a browser is missing: apt install chromium", allow_module_level=True)
