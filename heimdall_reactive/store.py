@@ -273,8 +273,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             self._bus.emit(self.disconnect, value)
 
     async def _finish(self) -> None:
-        # First: what operators give when their source ends still reaches the handlers.
-        self._values.complete_sources()
+        if self._handlers.used:  # what operators give when their source ends still reaches them
+            self._values.complete_sources()
         await self._handlers.finish()
 
     def _complete(self) -> None:

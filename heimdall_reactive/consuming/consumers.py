@@ -56,6 +56,7 @@ class AsyncHandlers:
         self.buffers = buffers
         self.tasks: dict[asyncio.Task[None], AsyncHandler[Any]] = {}
         self.ended = False
+        self.used = False  # by any handler yet
 
     def forgo(self) -> None:
         """Do not wait at the end for the task that calls this: it waits for the end itself."""
@@ -112,6 +113,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._failed = self.ended = False
         self._grace = grace
         self._subscription = SingleAssignmentDisposable()
+        handlers.used = True
         handlers.buffers.add(buffer)
         self._subscription.disposable = source.subscribe(self._put, self._on_error)
 
