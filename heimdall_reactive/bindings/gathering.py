@@ -14,6 +14,7 @@ from reactivex.subject import Subject
 
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.reactive.source import report_on
+from heimdall_reactive.reactive.values import is_told
 
 __all__ = ["Gathered"]
 
@@ -98,8 +99,7 @@ class Gathered(Observable[P], abc.DisposableBase, Generic[T, P]):
     def _report(self, error: Exception) -> None:
         # Raised on, it would end the subscription where the source is a pipe of operators.
         self._failed += 1
-        told_of = self._failed & (self._failed - 1) == 0  # the 1st, 2nd, 4th ..., as stores do
-        if not report_on(self._source, error, self._what) and told_of:
+        if not report_on(self._source, error, self._what) and is_told(self._failed):
             logger.error("a %s raised %s (%d so far)", self._what, told(error), self._failed)
 
     def _add(self, value: T) -> P | None:

@@ -24,7 +24,7 @@ from .journal import about_error
 from .source import Source
 from .subjects import Selection, Selections, State, Stream
 
-__all__ = ["Change", "Reporter", "Values"]
+__all__ = ["Change", "Reporter", "Values", "is_told"]
 
 In = TypeVar("In")
 Change = tuple[Emitter[Any], Any]
@@ -157,7 +157,7 @@ class Reporter:
             kind = next(kind for kind in OF_THE_PEER if isinstance(error, kind))
             details["count"] = self._caused[kind] = self._caused.get(kind, 0) + 1
             so_far = f" ({details['count']} so far)"
-        if _is_told(details.get("count", 1)):
+        if is_told(details.get("count", 1)):
             extra = {"endpoint": self._name, "event": "error", "details": details}
             logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
@@ -174,7 +174,7 @@ class Reporter:
             self.error(error)
             return
         self.count += 1
-        if _is_told(self.count):
+        if is_told(self.count):
             # One line, without its text: that may quote a message, and forge a line of the log.
             details = {"count": self.count}
             extra = {"endpoint": self._name, "event": "observer", "details": details}
@@ -185,6 +185,6 @@ class Reporter:
             self.tell(ObserverError(error, source, ended))
 
 
-def _is_told(count: int) -> bool:
+def is_told(count: int) -> bool:
     """Return whether the log is told: of the 1st, 2nd, 4th ..., for it must not drown."""
     return count & (count - 1) == 0
