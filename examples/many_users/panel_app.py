@@ -18,7 +18,7 @@ pn: Any = panel  # its functions have no types
 PASSWORDS = {"ada": "of ada", "bob": "of bob"}  # of this example
 
 
-def page(feed: WebSocketStore[Any], visitors: Visitors, issue: Callable[[str], str]) -> pn.Column:
+def page(feed: WebSocketStore[Any], visitors: Visitors, issue: Callable[[str], str]) -> Any:
     """Show the public feed, and what is for this visitor alone.
 
     Args:
@@ -32,7 +32,7 @@ def page(feed: WebSocketStore[Any], visitors: Visitors, issue: Callable[[str], s
     return show(visitor, feed, visitors)
 
 
-def show(visitor: Visitor, feed: WebSocketStore[Any], visitors: Visitors) -> pn.Column:
+def show(visitor: Visitor, feed: WebSocketStore[Any], visitors: Visitors) -> Any:
     """Show a visitor's own messages; a second tab and a reload begin with what was there."""
     tab = ExitStack()
     desk = tab.enter_context(visitors.tab(visitor))
