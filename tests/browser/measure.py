@@ -18,16 +18,13 @@ from heimdall_reactive.devserver import serve_in_thread
 from .pages import ROOT, TabPage, pages
 
 DOC: Final = ROOT / "docs" / "browser.md"
-RUNS: Final = 3
+RUNS: Final = 7
 COUNT: Final = 20_000
 
 
 def rows(tab: TabPage) -> list[str]:
     """Return the table."""
-    tasks: list[float] = []
-    between: list[float] = []
-    seconds: list[float] = []
-    frames: list[int] = []
+    taken: list[dict[str, Any]] = []
     with serve_in_thread(require_token=False) as server:
 
         def many(_: str) -> None:
@@ -37,19 +34,16 @@ def rows(tab: TabPage) -> list[str]:
         def run() -> dict[str, Any]:
             return dict(tab.run("wire.frames", f"{server.url}/v1/ws#{COUNT}", many))
 
-        for _ in range(RUNS):
-            found, longest, most = tab.busy(run)
-            tasks.append(longest)
-            between.append(most)
-            seconds.append(found["seconds"])
-            frames.append(found["frames"])
+        taken += [run() for _ in range(RUNS)]
+        _, longest, _ = tab.busy(run)  # apart: a trace takes its own time
+    gaps, frames, seconds = ([each[key] for each in taken] for key in ("gap", "frames", "seconds"))
     return [
         "| | worst of the runs | median of the runs |",
         "|---|---|---|",
-        f"| CPU time of the longest task | {max(tasks):.0f} ms | {median(tasks):.0f} ms |",
-        f"| CPU time between two frames | {max(between):.0f} ms | {median(between):.0f} ms |",
-        f"| frames painted in that time | {min(frames)} | {median(frames):.0f} |",
+        f"| longest time between two frames | {max(gaps)} ms | {median(gaps):.0f} ms |",
+        f"| frames painted | {min(frames)} | {median(frames):.0f} |",
         f"| messages a second | {COUNT / max(seconds):,.0f} | {COUNT / median(seconds):,.0f} |",
+        f"| CPU time of the longest task, one run | {longest:.0f} ms | |",
     ]
 
 
@@ -59,7 +53,7 @@ def main() -> None:
         tab = page_of("page")
         version = tab.tab.look("navigator.userAgent.match(/Chrome.([0-9]+)/)[1]")
         table = "\n".join(rows(tab))
-    note = f"\n\n{RUNS} runs in Chromium {version}, on two shared cores under load.\n"
+    note = f"\n\n{RUNS} runs in Chromium {version}, on two cores that also serve the messages.\n"
     text = DOC.read_text(encoding="utf-8")
     measured = re.compile(r"(<!-- measured -->\n).*?(<!-- /measured -->)", re.DOTALL)
     DOC.write_text(measured.sub(rf"\g<1>{table}{note}\g<2>", text), encoding="utf-8")

@@ -97,6 +97,8 @@ class TabPage(Page):
         self.base = base
         self._browser = browser
         self.tab = browser.open(f"{base}/page.html?{kind}")
+        # It would tell this process each message: 20,000 of them took the page 3 s and not 1.7 s.
+        self.tab.call("Network.disable")
         assert "ready" in self.read()
 
     def read(self) -> dict[str, Any]:
