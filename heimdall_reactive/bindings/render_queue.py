@@ -21,13 +21,15 @@ from .frames import FRAME, Frames
 
 __all__ = ["FrameThread", "RenderQueue", "outside", "render_queue_of"]
 
+LINGER: Final = 0.25  # seconds: to start a thread costs as much as a paint, and stops who starts it
+
 logger: Final = logging.getLogger("heimdall_reactive")
 
 
 class FrameThread:
     """Runs calls on a thread of its own, in order, all that came within one frame together.
 
-    The thread is there only while there is something to run: nothing has to be closed.
+    The thread ends when there has been nothing to run for `LINGER`: nothing has to be closed.
 
     Args:
         name: of the thread.
@@ -44,7 +46,7 @@ class FrameThread:
         self._name = name
         self._around = around
         self._frame = frame
-        self._lock = threading.Lock()
+        self._change = threading.Condition(threading.Lock())
         self._calls: list[Callable[[], None]] = []
         self._running = False
 
@@ -54,15 +56,16 @@ class FrameThread:
         Raises:
             RuntimeError: no thread can be started, as when the program ends.
         """
-        with self._lock:
+        with self._change:
             self._calls.append(call)
             start, self._running = not self._running, True
+            self._change.notify()
         if start:
             try:
                 with self._around():
                     threading.Thread(target=self._run, name=self._name, daemon=True).start()
             except BaseException:
-                with self._lock:
+                with self._change:
                     self._calls, self._running = [], False
                 raise
 
@@ -76,7 +79,9 @@ class FrameThread:
             time.sleep(self._frame)
 
     def _take(self) -> list[Callable[[], None]]:
-        with self._lock:
+        with self._change:
+            if not self._calls:
+                self._change.wait(LINGER)
             calls, self._calls = self._calls, []
             self._running = bool(calls)
             return calls

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from heimdall_reactive.bindings.render_queue import RenderQueue, render_queue_of
+from heimdall_reactive.bindings.frames import WEB_FRAME
+from heimdall_reactive.bindings.render_queue import FrameThread, RenderQueue, render_queue_of
 
 
 class Tree:
@@ -46,3 +48,21 @@ def test_every_call_to_a_closed_event_loop_raises() -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError):
             hop(lambda: None)
+
+
+def test_one_thread_paints_as_often_as_a_web_page() -> None:
+    # A thread was made for each paint: 100 a second for five tabs.
+    frames, threads, painted = FrameThread("frames"), set[threading.Thread](), threading.Event()
+
+    def paint() -> None:
+        threads.add(threading.current_thread())
+        painted.set()
+
+    for _ in range(4):
+        painted.clear()
+        frames(paint)
+        assert painted.wait(5)
+        threading.Event().wait(WEB_FRAME)  # what the test is about
+    (thread,) = threads
+    thread.join(5)
+    assert not thread.is_alive()
