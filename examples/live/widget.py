@@ -7,7 +7,7 @@ import traitlets
 
 from examples.live.feed import Market
 from heimdall_reactive.bindings import badge
-from heimdall_reactive.bindings.frames import WEB_FRAME
+from heimdall_reactive.bindings.pages import WEB_FRAME
 from heimdall_reactive.bindings.traitlets import to_trait
 
 

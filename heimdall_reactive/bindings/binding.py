@@ -19,8 +19,9 @@ from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.reactive.source import report_on
 
-from .frames import Cancellable, PageClock
+from .frames import Cancellable
 from .gathering import Gathered
+from .pages import PageClock
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
 
@@ -396,5 +397,4 @@ class Binding(abc.DisposableBase):
         if on_error is not None and isinstance(error, Exception):
             self._guard(on_error, error, None)  # one that raises must not feed itself
         elif not report_on(self._source, error, "binding"):
-            # One line, without its text, which may quote a message.
             logger.error("a binding raised %s", told(error))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -19,11 +18,9 @@ from heimdall_reactive.base.forking import disown_in_child
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.starting import call_at
 
-__all__ = ["FRAME", "WEB_FRAME", "Cancellable", "Clock", "Frames", "PageClock", "timer"]
+__all__ = ["FRAME", "Cancellable", "Clock", "Frames", "Wait", "timer"]
 
 FRAME: Final = 1 / 60  # seconds
-WEB_FRAME: Final = 1 / 20  # seconds: each paint goes over a network and through a page's scripts
-RUN: Final = 8  # paints at most that a page gets before it is asked what it has shown
 LINGER: Final = 0.05  # seconds that the thread of the timer waits for more
 
 Call = Callable[[], None]
@@ -100,133 +97,13 @@ class Frames:
         self._free_at = self._loop.time() + self._frame
 
 
-class PageClock:
-    """The clock of a web page: after a paint it stands still for a frame, and until that is shown.
-
-    A page says so by `requestAnimationFrame`, which does not run while it is hidden. So nothing is
-    painted that nobody sees, and a page that is behind is painted as often as it can show it. An
-    answer costs the server as much as a paint, so a page that answers within two frames is asked
-    after two paints, then after four, then after `RUN` of them, and one that does not after half as
-    many, down to each. A page that has never answered is not waited for. All but `hold` and
-    `cancel` is on the thread of the page.
-
-    Args:
-        clock: the event loop, or another one that calls on the thread of the page.
-        soon: runs a call in the next turn on that thread.
-        ask: asks the page to have `seen` called once it has shown what it was sent before; at
-            once while it has never answered, since a hidden page must be known to answer.
-
-    Attributes:
-        answers: whether the page has ever answered.
-    """
-
-    def __init__(self, clock: Clock, soon: Callable[[Call], object], ask: Call) -> None:
-        self._clock = clock
-        self._soon = soon
-        self._ask = ask
-        self.answers = False
-        self._stands = False
-        self._run = self._left = 1  # paints before it is asked, and how many of them are left
-        self._free_at = 0.0
-        self._stopping = self._painted = False
-        self._waited = False
-        self._goes_on: int | None = None  # the thread, while all bindings go on
-        self._lock = threading.RLock()  # of `_stands` and `_waits`
-        self._waits: dict[_Wait, None] = {}
-
-    def time(self) -> float:
-        """Return the time; before all others while the clock stands, so that nothing is due."""
-        return -math.inf if self._stands else self._clock.time()
-
-    def call_later(self, delay: float, callback: Call, /) -> Cancellable:
-        """Call something after so many seconds, or when the page has caught up."""
-        self._waited = True
-        return self.hold(callback) or self._clock.call_later(delay, callback)
-
-    def hold(self, callback: Call, instead: Cancellable | None = None) -> Cancellable | None:
-        """Call something when the page has caught up; None where it has. From any thread.
-
-        Nobody is woken for it: while much comes, a page is behind most of the time.
-
-        Args:
-            callback: is called.
-            instead: an earlier call, which is taken back.
-        """
-        with self._lock:
-            if isinstance(instead, _Wait):
-                self._waits.pop(instead, None)
-            if not self._stands:
-                return None
-            wait = _Wait(self, 0.0, callback)
-            self._waits[wait] = None
-            return wait
-
-    def forgo(self, wait: _Wait) -> None:
-        """Take a call back."""
-        with self._lock:
-            self._waits.pop(wait, None)
-
-    def goes_here(self) -> bool:
-        """Return whether bindings go on right now and on this thread, so that a call may too."""
-        return self._goes_on == threading.get_ident()
-
-    def turn(self, call: Call) -> None:
-        """Run a call of a binding; unless it waits for a frame, it has painted."""
-        self._waited = False
-        call()
-        if self._waited or self._stopping:
-            return
-        if self.goes_here():
-            self._painted = True
-        else:
-            self._stopping = True  # in the next turn: what is painted in this one goes together
-            self._soon(self._stop)
-
-    def _stop(self) -> None:
-        self._stopping = self._painted = False
-        with self._lock:
-            self._stands = self.answers
-        self._free_at = self._clock.time() + WEB_FRAME
-        self._left -= 1
-        if self._left < 1:
-            self._ask()
-        else:
-            self._clock.call_later(WEB_FRAME, self._go)
-
-    def seen(self) -> None:
-        """Go on with the next frame: the page has shown everything."""
-        left = self._free_at - self._clock.time()
-        if self.answers:
-            soon = left > -WEB_FRAME
-            self._run = min(2 * self._run, RUN) if soon else max(self._run // 2, 1)
-        self.answers, self._left = True, self._run
-        if left > 0:
-            # All bindings go on together; each by itself would wait for what the other painted.
-            self._clock.call_later(left, self._go)
-        else:
-            self._go()
-
-    def _go(self) -> None:
-        with self._lock:
-            self._stands = False
-            waits, self._waits = self._waits, {}
-        self._goes_on = threading.get_ident()
-        try:
-            for wait in waits:
-                wait.call()
-        finally:
-            self._goes_on = None
-            if self._painted:
-                self._stop()
-
-
 class FrameTimer:
     """A clock with a thread of its own, one for all, which is there while somebody waits."""
 
     def __init__(self) -> None:
         # Reentrant: a finaliser may ask while it is held.
         self._change = threading.Condition(threading.RLock())
-        self._waits: list[_Wait] = []  # a heap
+        self._waits: list[Wait] = []  # a heap
         self._running = False
         disown_in_child(self)
 
@@ -240,7 +117,7 @@ class FrameTimer:
         Raises:
             RuntimeError: no thread can be started, as when the program ends.
         """
-        wait = _Wait(self, self.time() + delay, callback)
+        wait = Wait(self.forgo, self.time() + delay, callback)
         with self._change:
             heapq.heappush(self._waits, wait)
             start, self._running = not self._running, True
@@ -253,7 +130,7 @@ class FrameTimer:
                 raise
         return wait
 
-    def forgo(self, wait: _Wait) -> None:
+    def forgo(self, wait: Wait) -> None:
         """Take a call back."""
         with self._change:
             if wait in self._waits:
@@ -287,18 +164,19 @@ class FrameTimer:
                     return None
 
 
-class _Wait:
+class Wait:
     """A call that waits for its time."""
 
-    def __init__(self, clock: FrameTimer | PageClock, due: float, call: Call) -> None:
+    def __init__(self, forgo: Callable[[Wait], None], due: float, call: Call) -> None:
         self.due, self.call = due, call
-        self._clock = clock
+        self._forgo = forgo
 
-    def __lt__(self, other: _Wait) -> bool:
+    def __lt__(self, other: Wait) -> bool:
         return self.due < other.due
 
     def cancel(self) -> None:
-        self._clock.forgo(self)
+        """Take it back."""
+        self._forgo(self)
 
 
 timer: Final = FrameTimer()

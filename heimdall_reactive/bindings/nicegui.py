@@ -26,7 +26,7 @@ from nicegui.elements.mixins.value_element import ValueElement
 from reactivex import Observable
 
 from .binding import Binding, bind
-from .frames import WEB_FRAME, PageClock
+from .pages import WEB_FRAME, PageClock
 from .scope import OnClose, UiScope
 
 __all__ = ["bind_enabled", "bind_text", "bind_value", "bind_visibility", "scope"]

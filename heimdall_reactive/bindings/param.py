@@ -29,7 +29,8 @@ from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
-from .frames import WEB_FRAME, Cancellable, Clock, PageClock, timer
+from .frames import Cancellable, Clock, timer
+from .pages import WEB_FRAME, PageClock
 from .scope import UiScope
 
 __all__ = ["scope", "to_param", "to_rx"]

@@ -18,6 +18,7 @@ from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import Hop
 
 from .frames import FRAME, Frames
+from .pages import pages
 
 __all__ = ["FrameThread", "RenderQueue", "outside", "render_queue_of"]
 
@@ -34,14 +35,14 @@ class FrameThread:
     Args:
         name: of the thread.
         around: entered while the thread is made; Solara's threads inherit from whoever makes them.
-        frame: seconds between two turns at least.
+        frame: seconds until the next turn at least, of this thread and the monotonic time.
     """
 
     def __init__(
         self,
         name: str,
         around: Callable[[], AbstractContextManager[object]] = nullcontext,
-        frame: float = FRAME,
+        frame: Callable[[object, float], float] = lambda *_: FRAME,
     ) -> None:
         self._name = name
         self._around = around
@@ -76,7 +77,7 @@ class FrameThread:
                     call()
                 except BaseException as error:  # also `sys.exit()`, which ends no more than itself
                     logger.error("a call to a user interface raised %s", told(error))
-            time.sleep(self._frame)
+            time.sleep(self._frame(self, time.monotonic()))
 
     def _take(self) -> list[Callable[[], None]]:
         with self._change:
@@ -104,9 +105,15 @@ class RenderQueue:
         # tree this queue is kept. So every closed tab would stay in memory.
         self._kernel: Callable[[], Any] = (lambda: None) if kernel is None else weakref.ref(kernel)
         self._loop = running_loop() if kernel is None else None
-        hop: Hop = Frames(self._loop) if self._loop else FrameThread("heimdall-ui", outside)
-        self._wake = WakeUp(self._run, hop)
+        self._wake = WakeUp(self._run, self._hop())
         self._calls: deque[Callable[[], None]] = deque()
+
+    def _hop(self) -> Hop:
+        if self._loop is not None:
+            return Frames(self._loop)
+        if self._kernel() is None:
+            return FrameThread("heimdall-ui")
+        return FrameThread("heimdall-ui", outside, pages.frame)
 
     def is_dead(self) -> bool:
         """Return whether its event loop is closed."""

@@ -29,7 +29,8 @@ from heimdall_reactive.bindings import (
     latest_by,
     window,
 )
-from heimdall_reactive.bindings.frames import PageClock, timer
+from heimdall_reactive.bindings.frames import timer
+from heimdall_reactive.bindings.pages import PageClock, Pages
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import record
 
@@ -176,10 +177,10 @@ def test_what_was_posted_before_the_end_waits_for_no_frame() -> None:
 class Tab(Screen):
     """A page of a browser, and how often it was asked whether it has shown what it was sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, among: Pages | None = None) -> None:
         super().__init__()
         self.asked = 0
-        self.clock = PageClock(self, self.hop, self.ask)
+        self.clock = PageClock(self, self.hop, self.ask, among or Pages())
 
     @property
     def scope(self) -> UiScope:
@@ -223,6 +224,33 @@ def test_a_page_that_answers_soon_is_painted_once_a_frame() -> None:
     tab.turn()
     tab.turn()
     assert shown == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("count", "frame"), [(1, 0.05), (2, 0.05), (4, 0.1), (50, 0.2)])
+def test_of_many_pages_each_is_painted_less_often(count: int, frame: float) -> None:
+    among, subject = Pages(), Subject[int]()
+    tabs = [Tab(among) for _ in range(count)]
+    for tab in tabs:
+        bind(subject, lambda _: None, tab.scope)
+        tab.clock.seen()
+    for n in range(3):  # in the first, not all of them were painted before
+        subject.on_next(n)
+        waits = list[float]()
+        for tab in tabs:
+            tab.turn()
+            if not tab.waits:
+                tab.clock.seen()
+            waits.append(tab.wait())
+            tab.turn()
+    assert waits == pytest.approx([frame] * count)
+
+
+def test_a_page_that_is_painted_no_more_leaves_the_others_its_share() -> None:
+    among, page, others = Pages(), Screen(), [Screen() for _ in range(8)]
+    for other in others:
+        among.frame(other, 0.0)
+    assert among.frame(page, 0.5) == 0.2
+    assert among.frame(page, 1.5) == 0.05
 
 
 def paints_until_asked(tab: Tab, subject: Subject[int], shown: list[int]) -> int:

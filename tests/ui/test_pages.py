@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.live import AGE, BOKEH, GRID, Feed
 from examples.live.feed import Market, market
-from heimdall_reactive.bindings.frames import PageClock
+from heimdall_reactive.bindings.pages import PageClock
 
 from .chromium import Chromium, Tab, chromium
 from .held import left_of

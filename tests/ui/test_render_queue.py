@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from heimdall_reactive.bindings.frames import WEB_FRAME
+from heimdall_reactive.bindings.pages import WEB_FRAME
 from heimdall_reactive.bindings.render_queue import FrameThread, RenderQueue, render_queue_of
 
 
