@@ -6,9 +6,10 @@ Thread: any thread may set the state of a component, and then renders it. A sock
 do that, and in Solara's server it must not either way: outside of its user's kernel context the
 first render that makes a widget fails (`AssertionError`). So changes are gathered, at most 60 times
 a second for each render context, and set on the event loop where one runs, as in a notebook. In
-Solara's server, and where no loop runs, a short-lived thread does it, inside the
-user's kernel context. It is not the loop that Solara runs components on: that one ends when a
-browser reconnects, and the components go on.
+Solara's server, and where no loop runs, a thread does it that ends soon after, inside the user's
+kernel context; a page of Solara 20 times a second at most, and less often with more tabs. It is not
+the loop that Solara runs components on: that one ends when a browser reconnects, and the components
+go on.
 
 Clean-up: a component that is unmounted, also by a closed tab, ends what its hooks observe, and the
 store that it made. Solara keeps the components of a tab that was lost without a goodbye for
