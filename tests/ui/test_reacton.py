@@ -746,9 +746,10 @@ def test_renders_stay_inside_the_kernel_context_of_their_user(stage: Stage) -> N
 
 @pytest.mark.leaky
 @pytest.mark.skipif(kernel_context is None, reason="pip install solara-ui")
-def test_no_thread_is_of_the_user_who_was_the_first() -> None:
+def test_no_thread_is_of_the_user_who_was_the_first_and_a_page_is_painted_as_a_web_page() -> None:
     """Solara's threads inherit the user of who starts them, and keep that one's memory."""
     program = [sys.executable, "-W", "ignore", "-m", "tests.ui.solara_threads"]
     said = subprocess.run(program, capture_output=True, check=True, timeout=50, text=True).stdout
-    expected = dict.fromkeys(("heimdall-devserver", "heimdall-reactive", "heimdall-ui"))
-    assert said.strip().splitlines()[-1:] == [str(expected)]
+    threads, share = said.strip().splitlines()[-2:]
+    assert threads == str(dict.fromkeys(("heimdall-devserver", "heimdall-reactive", "heimdall-ui")))
+    assert 0 < float(share) < 1.2
