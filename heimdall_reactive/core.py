@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from reactivex import Observable
 
+from .base.checks import too_long
 from .base.endpoints import redact
 from .base.exceptions import ConfigurationError, EncodeError, SendError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
@@ -116,6 +117,8 @@ class StoreCore:
         self._bounded_hold = bounded_hold
         self._holding: Holding | None = None
         self.reporter = Reporter(self.name)
+        for hint in too_long(options):
+            self.reporter.hint(*hint)
         self.bus = Bus(self.reporter.raised)
         self.bus.shown = self.shown
         self.values: Values[Any] = Values(self.bus)

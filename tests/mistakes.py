@@ -208,6 +208,27 @@ def _() -> None:
     use_websocket("/ws", open_timeout="10")
 
 
+async def hinted(**options: Any) -> str:
+    with logged() as seen:
+        await use_websocket("/ws", immediate=False, **options).aclose()
+    return "; ".join(seen)
+
+
+@mistake("`open_timeout=5000`, in milliseconds")
+async def _() -> str:
+    return await hinted(open_timeout=5000)
+
+
+@mistake("`ping_interval=20_000`, in milliseconds")
+async def _() -> str:
+    return await hinted(ping_interval=20_000)
+
+
+@mistake("`reconnect_delay=3000`, in milliseconds")
+async def _() -> str:
+    return await hinted(reconnect_delay=3000)
+
+
 @mistake('`local_addr=("0.0.0.0", "80")`')
 def _() -> None:
     use_websocket("/ws", local_addr=("0.0.0.0", "80"))
@@ -589,7 +610,7 @@ async def _() -> str:
         url = f"ws://127.0.0.1:{bound.getsockname()[1]}/ws"
         async with use_websocket(url, reconnect_delay=3000) as store:
             await store.wait_for(lambda state: state.retry_at is not None)
-    return seen[0]
+    return seen[-1]
 
 
 @mistake("`ws://` to a port that answers nothing, with `open_timeout=0.2`")

@@ -856,3 +856,14 @@ async def test_a_store_that_is_closed_cannot_be_entered_and_takes_no_handler() -
     with pytest.raises(StoreClosed):
         store.on_message(take)
     assert [message async for message in store.stream()] == []  # as any observable that has ended
+
+
+async def test_a_duration_that_is_probably_in_milliseconds_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with use_websocket("/ws?key=secret", immediate=False, open_timeout=5000):
+        pass
+    (record,) = caplog.records
+    assert record.getMessage().startswith("/ws: open_timeout=5000 means 83 minutes")
+    assert (record.levelname, vars(record)["event"]) == ("WARNING", "option")
+    assert vars(record)["details"] == {"option": "open_timeout", "value": 5000}

@@ -162,6 +162,12 @@ class Reporter:
             logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
 
+    def hint(self, option: str, value: float, text: str) -> None:
+        """Report, in the log only, an option whose value works and was probably not meant."""
+        details = {"option": option, "value": value}
+        extra = {"endpoint": self._name, "event": "option", "details": details}
+        logger.warning("%s: %s", self._name, text, extra=extra)
+
     def raised(self, error: BaseException, source: str, ended: bool = False) -> None:
         """Report what user code raised.
 
