@@ -424,6 +424,12 @@ async def _() -> None:
         store.messages_of("trade")
 
 
+@mistake("`store.messages_of(Trade)`, without `message_type=Trade`")
+async def _() -> None:
+    async with idle() as store:
+        store.messages_of(Trade)
+
+
 @mistake('`store.wait_for("connected")`')
 async def _() -> None:
     async with idle() as store:

@@ -18,6 +18,7 @@ from heimdall_reactive import (
     ConsumerStats,
     Delivery,
     MessageIterator,
+    Pong,
     Receipt,
     Request,
     RolesUpdated,
@@ -69,7 +70,10 @@ async def test_a_store_is_typed_by_its_messages() -> None:
     assert_type(
         plain.messages_of(AccountBanned, RolesUpdated), Observable[AccountBanned | RolesUpdated]
     )
-    assert_type(plain.messages_of(A, B, RolesUpdated), Observable[A | B | RolesUpdated])
+    assert_type(
+        plain.messages_of(AccountBanned, RolesUpdated, Pong),
+        Observable[AccountBanned | RolesUpdated | Pong],
+    )
     assert_type(union.send(A()), Receipt)
     assert_type(union.channel("c", A | B), Observable[A | B])
     assert_type(union.channel("c"), Observable[Any])

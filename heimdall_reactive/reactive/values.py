@@ -39,15 +39,19 @@ class Values(Generic[In]):
 
     Args:
         bus: the order of what they emit.
+
+    Attributes:
+        makes: whether a message may be of a class; None where nobody knows.
     """
 
     __slots__ = (
         "_histories", "_selections", "bus", "errors", "gaps", "is_connected", "last_message",
-        "latency", "messages", "state", "transitions",
+        "latency", "makes", "messages", "state", "transitions",
     )  # fmt: skip
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
+        self.makes: Callable[[Any], bool] | None = None
         self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
         self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
@@ -80,6 +84,7 @@ class Values(Generic[In]):
 
     def adopt(self, other: Values[Any]) -> None:
         """Begin with the values of another store; the lock of that store's bus is held."""
+        self.makes = other.makes
         for name in ("state", "is_connected", "last_message", "latency"):
             getattr(self, name)._value = getattr(other, name).value
 
