@@ -240,11 +240,12 @@ class StoreCore:
         self._pending = {} if self._pending is None else self._pending
         self._pending[key] = request
         request._future.add_done_callback(
-            lambda _: self.life.call(partial(self._forget, key, request))
+            lambda future: self.life.call(partial(self._forget, key, future))
         )
 
-    def _forget(self, key: Hashable, request: Request[Any]) -> None:
-        if (pending := self._pending) is not None and pending.get(key) is request:
+    def _forget(self, key: Hashable, future: object) -> None:
+        pending = self._pending or {}
+        if key in pending and pending[key]._future is future:
             del pending[key]
 
     def set_access_token(self, identity: Identity) -> None:

@@ -478,6 +478,13 @@ async def _() -> None:
         await store.request({"op": "time"})
 
 
+@mistake("`store.request(...)`, without `await`")
+async def _() -> None:
+    async with idle() as store:
+        store.request({"op": "time"}, match=lambda message: message["op"] == "time", timeout=0.01)
+        await asyncio.sleep(0.1)
+
+
 @mistake('`store.reconnect("bye")`')
 async def _() -> None:
     async with idle() as store:
