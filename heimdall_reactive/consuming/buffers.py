@@ -61,7 +61,8 @@ class Buffer(Generic[T]):
 
     Attributes:
         dropped: values that had no room.
-        delivered: values that were taken.
+        delivered: values that were taken, apart from those that failed.
+        failed: values that were taken, and could not be handled.
         high_water: the most that ever waited.
         overflowed: an `error` buffer was full once, and takes nothing more.
 
@@ -80,7 +81,7 @@ class Buffer(Generic[T]):
             raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}{why}")
         self.name = name
         self.maxsize = 1 if overflow == "latest" else maxsize
-        self.dropped = self.delivered = self.high_water = 0
+        self.dropped = self.delivered = self.failed = self.high_water = 0
         self.overflowed = False
         # Reentrant: a finaliser that disposes of the consumer may run while it is held.
         self.lock = threading.RLock()
@@ -140,6 +141,12 @@ class Buffer(Generic[T]):
             count = min(limit, len(self._items))
             return Run([self.take() for _ in range(count)], first, self.dropped)
 
+    def fail(self) -> None:
+        """Count one of the values that were taken as failed."""
+        with self.lock:
+            self.delivered -= 1
+            self.failed += 1
+
     def let_go(self) -> None:
         """Hold the server back no longer for this consumer."""
         if self._holding and self._hold is not None:
@@ -168,7 +175,12 @@ class Buffer(Generic[T]):
         """Return the counters as they are now, at one moment."""
         with self.lock:
             return ConsumerStats(
-                self.name, len(self._items), self.delivered, self.dropped, self.high_water
+                self.name,
+                len(self._items),
+                self.delivered,
+                self.dropped,
+                self.high_water,
+                self.failed,
             )
 
     def _make_room(self) -> bool:

@@ -210,7 +210,7 @@ async def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() ->
     assert seen == [0, 1, 2]
     assert ends == pytest.approx([0.25, 1.0, 1.75, 2.0], abs=0.1)
     stats = handler.stats
-    assert (stats.delivered, stats.dropped, stats.waiting) == (4, 5, 0)
+    assert (stats.delivered, stats.failed, stats.dropped, stats.waiting) == (3, 1, 5, 0)
     (error,) = errors
     assert isinstance(error, HandlerCancelled)
     assert (error.cancelled, error.dropped) == (1, 5)
@@ -574,6 +574,41 @@ async def test_a_call_that_somebody_cancelled_costs_no_other() -> None:
             link.send(n)
         await asyncio.sleep(5)
         assert seen == [1, 2]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_calls_that_fail_or_are_cancelled_are_counted_by_themselves() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer, message_type=str) as store:
+        running: list[asyncio.Task[Any]] = []
+
+        async def handle(message: Any) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            if message == "raises":
+                raise LookupError
+            if message == "is cancelled by what it awaits":
+                raise asyncio.CancelledError
+            if message == "is cancelled":
+                running.append(task)
+                await asyncio.sleep(60)
+            if message == "takes its time":
+                await asyncio.sleep(60)
+
+        handler = store.on_message(handle)
+        link = await peer.accepted()
+        link.send("is fine")
+        for message in ("raises", "is cancelled by what it awaits", "is cancelled"):
+            link.send(message)
+        await asyncio.sleep(1)
+        assert repr(handler) == "<AsyncHandler handler 1: 0 waiting, 2 delivered, 2 failed>"
+        running[0].cancel()
+        await asyncio.sleep(1)
+        link.send("takes its time")
+        await asyncio.sleep(1)
+        stats = handler.stats
+        assert (stats.delivered, stats.failed, stats.waiting, stats.dropped) == (2, 3, 0, 0)
+        assert store.stats.consumers == (stats,)
 
 
 @pytest.mark.heimdall_virtual_time
