@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from reactivex import Observable
 
-from .base.checks import too_long
 from .base.endpoints import redact
 from .base.exceptions import ConfigurationError, EncodeError, SendError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
@@ -117,8 +116,7 @@ class StoreCore:
         self._bounded_hold = bounded_hold
         self._holding: Holding | None = None
         self.reporter = Reporter(self.name)
-        for hint in too_long(options):
-            self.reporter.hint(*hint)
+        self.reporter.hint(options)
         self.bus = Bus(self.reporter.raised)
         self.bus.shown = self.shown
         self.values: Values[Any] = Values(self.bus)
@@ -135,6 +133,7 @@ class StoreCore:
             options.outbox_overflow,
             options.send_ttl,
             None if options.send_ttl is None else self.runtime.time,
+            self.reporter.gave_way,
         )
         self.journal = Journal(self.name, self.runtime.wall, loud=loud)
         self.publisher = Publisher(self.values, self.reporter, self.journal, self, shared=shared)

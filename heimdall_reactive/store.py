@@ -63,7 +63,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._core = core
         self._seat = seat = core.seat(self._finish, self._complete)
         self._bus = core.bus
-        super().__init__(seat.values, seat.life, seat.reporter.raised, core.holding)
+        reporter = seat.reporter
+        super().__init__(seat.values, seat.life, reporter.raised, core.holding, reporter.overflowed)
         self.journal = core.journal
         self.send: Command[Any, Receipt] = Command(self._bus, "send", self._send)
         self.connect: Trigger = Trigger(self._bus, "connect", self._connect, CONNECT)
@@ -259,7 +260,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._life.refuse_closed()
         receipt = self._core.send_path.put(self._core.frame(value, on_key))
         if receipt.error is not None:
-            self._seat.reporter.error(receipt.error)
+            self._seat.reporter.error(receipt.error, often=True)
             return receipt
         if receipt.state == "queued":
             self._core.send_path.flush()

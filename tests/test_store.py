@@ -867,3 +867,17 @@ async def test_a_duration_that_is_probably_in_milliseconds_is_in_the_log(
     assert record.getMessage().startswith("/ws: open_timeout=5000 means 83 minutes")
     assert (record.levelname, vars(record)["event"]) == ("WARNING", "option")
     assert vars(record)["details"] == {"option": "open_timeout", "value": 5000}
+
+
+async def test_sends_that_give_way_to_later_ones_are_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options: Any = {"outbox_limit": 2, "outbox_overflow": "drop_oldest"}
+    async with use_websocket("/ws", immediate=False, **options) as store:
+        errors = record(store.errors)
+        for n in range(7):
+            store.send(n)
+        assert (store.stats.dropped, errors) == (5, [])
+    assert [entry.getMessage().partition(" dropped so far")[0] for entry in caplog.records] == [
+        f"/ws: the outbox is full: {count}" for count in ("1 send", "2 sends", "4 sends")
+    ]

@@ -84,6 +84,7 @@ class Outbox:
         overflow: what gives way where a send would pass a bound.
         ttl: seconds that a send may wait, or None forever.
         clock: returns seconds; the event loop's.
+        tell: is told how many sends `drop_oldest` has just dropped.
 
     Attributes:
         counters: what became of the sends that were not written.
@@ -91,7 +92,7 @@ class Outbox:
 
     __slots__ = (
         "_ahead", "_bytes", "_clock", "_closed", "_count", "_entries", "_flushing", "_kept",
-        "_lock", "_overflow", "_room", "_ttl", "counters", "limit", "max_bytes",
+        "_lock", "_overflow", "_room", "_tell", "_ttl", "counters", "limit", "max_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +102,7 @@ class Outbox:
         overflow: OutboxOverflow = "reject",
         ttl: float | None = None,
         clock: Callable[[], float] | None = None,
+        tell: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
@@ -108,6 +110,7 @@ class Outbox:
         self._overflow = overflow
         self._ttl = ttl
         self._clock = clock
+        self._tell = tell
         # Both are made when something waits: an empty deque takes 0.7 KB, a new one 0.2 us.
         self._entries: deque[QueuedSend] = NOTHING
         self._ahead: OrderedDict[str, list[Frame]] | None = None  # of this session, before all
@@ -138,7 +141,8 @@ class Outbox:
                 full = self._is_full(size)
             if not full and not closed:
                 self._append(frame, receipt)
-        self._settle(dropped, "dropped", "later sends took its place (outbox_overflow)")
+        if self._settle(dropped, "dropped", "later sends took its place (outbox_overflow)"):
+            self._tell(len(dropped))
         if closed:
             self.refuse(receipt, "dropped", closed)
         elif full:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
 
 from heimdall_reactive.base.checks import is_count
@@ -58,6 +59,9 @@ class Buffer(Generic[T]):
             one that comes, `error` as well, and ends the consumer after what waits.
         name: the consumer's, for `stats`.
         hold: what `block` holds the server back by.
+        tell: is told at the first drop of each burst, with the number of that burst, unless the
+            policy drops or fails on purpose (`latest`, `error`). The lock is held. A burst is over
+            when as many values were taken as may wait.
 
     Attributes:
         dropped: values that had no room.
@@ -71,7 +75,12 @@ class Buffer(Generic[T]):
     """
 
     def __init__(
-        self, maxsize: int, overflow: BlockOr, name: str, hold: Hold | None = None
+        self,
+        maxsize: int,
+        overflow: BlockOr,
+        name: str,
+        hold: Hold | None = None,
+        tell: Callable[[Buffer[Any], int], None] | None = None,
     ) -> None:
         if not is_count(maxsize):
             raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
@@ -88,6 +97,8 @@ class Buffer(Generic[T]):
         self._overflow = overflow
         self._hold = hold
         self._holding = False
+        self._tell = None if overflow in ("latest", "error") else tell
+        self._bursts = self._taken = 0  # what had been taken at the last drop
         self._items: deque[tuple[T, bool]] = deque()
         self._kept = 0
 
@@ -113,7 +124,7 @@ class Buffer(Generic[T]):
             elif self.overflowed or (
                 len(items) - self._kept >= self.maxsize and not self._make_room()
             ):
-                self.dropped += 1
+                self._drop()
                 return False
             items.append((item, keep))
             if len(items) > self.high_water:
@@ -200,7 +211,15 @@ class Buffer(Generic[T]):
         while (oldest := self._items.popleft())[1]:
             passed.append(oldest)
         self._items.extendleft(reversed(passed))
+        self._drop()
+
+    def _drop(self) -> None:
         self.dropped += 1
+        if self._tell is not None:
+            before, self._taken = self._taken, self.delivered + self.failed
+            if self._bursts == 0 or self._taken - before >= self.maxsize:
+                self._bursts += 1
+                self._tell(self, self._bursts)
 
 
 class Buffers:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
+from heimdall_reactive.base.checks import too_long
 from heimdall_reactive.base.exceptions import (
     InvalidMessage,
     ObserverError,
@@ -15,7 +16,8 @@ from heimdall_reactive.base.exceptions import (
 )
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.masking import told
-from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.options import CloseInfo, StoreOptions
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 from .bus import Bus, Emitter
@@ -146,20 +148,26 @@ class Reporter:
         tell: emits an error; set when there is something to emit it on.
     """
 
-    __slots__ = ("_caused", "_name", "count", "tell")
+    __slots__ = ("_caused", "_gave_way", "_name", "count", "tell")
 
     tell: Callable[[StoreError], None]
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._caused: dict[type[StoreError], int] = {}
+        self._gave_way = 0, 0  # how often, and how many
         self.count = 0
 
-    def error(self, error: StoreError) -> None:
-        """Report an error."""
+    def error(self, error: StoreError, *, often: bool = False) -> None:
+        """Report an error.
+
+        Args:
+            error: what it was.
+            often: whether it may come without end, as sends do that have no room.
+        """
         details, so_far = about_error(error), ""
-        if isinstance(error, OF_THE_PEER):
-            kind = next(kind for kind in OF_THE_PEER if isinstance(error, kind))
+        if often or isinstance(error, OF_THE_PEER):
+            kind = next((kind for kind in OF_THE_PEER if isinstance(error, kind)), type(error))
             details["count"] = self._caused[kind] = self._caused.get(kind, 0) + 1
             so_far = f" ({details['count']} so far)"
         if is_told(details.get("count", 1)):
@@ -167,10 +175,33 @@ class Reporter:
             logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
 
-    def hint(self, option: str, value: float, text: str) -> None:
-        """Report, in the log only, an option whose value works and was probably not meant."""
-        details = {"option": option, "value": value}
-        extra = {"endpoint": self._name, "event": "option", "details": details}
+    def hint(self, options: StoreOptions) -> None:
+        """Report, in the log only, options that work and were probably not meant so."""
+        for option, value, text in too_long(options):
+            self._warn("option", text, {"option": option, "value": value})
+
+    def gave_way(self, count: int) -> None:
+        """Report, in the log only, sends that gave way to later ones."""
+        self._gave_way = times, dropped = self._gave_way[0] + 1, self._gave_way[1] + count
+        text = (
+            f"the outbox is full: {count_of(dropped, 'send')} dropped so far for later ones; send "
+            "less while not connected, or raise outbox_limit or outbox_bytes"
+        )
+        self.overflowed(text, times, dropped)
+
+    def overflowed(self, text: str, burst: int, dropped: int) -> None:
+        """Report, in the log only, that a bounded queue has dropped what it had no room for.
+
+        Args:
+            text: which one, and what to do.
+            burst: for the how many-th time; the log has the 1st, 2nd, 4th and so on.
+            dropped: values that were dropped so far.
+        """
+        if is_told(burst):
+            self._warn("overflow", text, {"dropped": dropped, "count": burst})
+
+    def _warn(self, event: str, text: str, details: dict[str, Any]) -> None:
+        extra = {"endpoint": self._name, "event": event, "details": details}
         logger.warning("%s: %s", self._name, text, extra=extra)
 
     def raised(self, error: BaseException, source: str, ended: bool = False) -> None:

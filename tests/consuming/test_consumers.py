@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from typing import Any
 
@@ -648,3 +649,37 @@ def test_what_a_thread_emits_is_handled_after_the_event_loop_was_closed() -> Non
         source.on_next(2)
         assert came.wait(8)
     assert seen == [1, 2]
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("share", [False, True])
+async def test_a_consumer_that_is_too_slow_is_in_the_log_once_a_burst(
+    share: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(_: object) -> None:
+        await asyncio.sleep(60)
+
+    caplog.set_level(logging.WARNING, "heimdall_reactive")
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer, share=share, share_linger=0.0) as store:
+        stream = store.stream(maxsize=3, name="log")
+        newest = store.stream(overflow="latest")
+        store.on_message(slow, maxsize=2, overflow="drop_newest")
+        view = store.observe_on(lambda _: None, maxsize=4)
+        link = await peer.accepted()
+        for n in range(10):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert [await anext(stream) for _ in range(3)] == [7, 8, 9]
+        for n in range(10):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert (newest.stats.dropped, view.stats.dropped) == (19, 16)
+    told = [entry.getMessage() for entry in caplog.records if vars(entry)["event"] == "overflow"]
+    assert [line.removeprefix(f"{URL}: ").partition(" so far; ")[0] for line in told] == [
+        "'handler 3' is too slow: 8 values dropped",
+        "'log' is too slow: 7 values dropped",
+        "'view 4' is too slow: 6 values dropped",
+        "'log' is too slow: 14 values dropped",
+    ]
+    assert "raise maxsize=2, or pass overflow='latest'" in told[0]
