@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from reactivex import Observable
 
 from .base.endpoints import redact
-from .base.exceptions import ConfigurationError, EncodeError, SendError, StoreError
+from .base.exceptions import ConfigurationError, EncodeError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
 from .base.frames import Frame, ValueFrame
 from .base.glance import VALUE, shortly
@@ -133,7 +133,7 @@ class StoreCore:
             options.outbox_overflow,
             options.send_ttl,
             None if options.send_ttl is None else self.runtime.time,
-            self.reporter.gave_way,
+            self.reporter.dropped,
         )
         self.journal = Journal(self.name, self.runtime.wall, loud=loud)
         self.publisher = Publisher(self.values, self.reporter, self.journal, self, shared=shared)
@@ -346,9 +346,8 @@ class StoreCore:
             other_user = mark > 0
         if other:
             self.publisher.forget_message()
-        text = "it was queued for another user or URL"
-        if (other or other_user) and (count := self.outbox.clear(text, mark)):
-            self.reporter.error(SendError(f"{count} sends were dropped: {text}", "dropped"))
+        if other or other_user:
+            self.outbox.clear("it was queued for another user or URL", mark)
 
     def _queued_before(self, dialled: object) -> int:
         """Return the mark up to which sends were queued before an identity was set; 0 is none."""

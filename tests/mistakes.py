@@ -519,6 +519,16 @@ async def _() -> Exception:
         return await reported
 
 
+@mistake("`store.send(...)`, and `store.close()` before there is a connection")
+async def _() -> Exception:
+    async with idle() as store:
+        store.send("first")
+        reported = asyncio.ensure_future(report(store))
+        await asyncio.sleep(0)
+        await store.aclose()
+        return await reported
+
+
 @mistake("`store.send(...)` after `store.close()`")
 async def _() -> None:
     store = use_websocket("/ws", immediate=False)

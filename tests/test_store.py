@@ -878,6 +878,24 @@ async def test_sends_that_give_way_to_later_ones_are_in_the_log(
         for n in range(7):
             store.send(n)
         assert (store.stats.dropped, errors) == (5, [])
-    assert [entry.getMessage().partition(" dropped so far")[0] for entry in caplog.records] == [
+        lines = list(caplog.messages)
+    assert [line.partition(" dropped so far")[0] for line in lines] == [
         f"/ws: the outbox is full: {count}" for count in ("1 send", "2 sends", "4 sends")
     ]
+
+
+@pytest.mark.parametrize("command", ["disconnect", "close"])
+async def test_what_is_dropped_at_an_end_by_us_is_reported(
+    command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = use_websocket("/ws", immediate=False)
+    errors = record(store.errors)
+    receipts = [store.send(n) for n in range(2)]
+    if command == "disconnect":
+        store.disconnect()
+    await store.aclose()
+    (error,) = errors
+    why = "disconnect() was called" if command == "disconnect" else "the store was closed"
+    assert str(error).startswith(f"2 sends were dropped: {why}")
+    assert [receipt.state for receipt in receipts] == ["dropped"] * 2
+    assert caplog.messages == [f"/ws: {error}"]

@@ -14,10 +14,12 @@ from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
-__all__ = ["Outbox", "Unsendable", "Writer"]
+__all__ = ["CLOSED", "Outbox", "Unsendable", "Writer"]
 
 
 NOTHING: Final[Any] = ()  # in the place of an empty deque
+CLOSED: Final = "the store was closed; await the receipt of the last send first"
+GAVE_WAY: Final = "later sends took its place (outbox_overflow)"
 BATCH: Final = 64 * 1024  # bytes that are written at once
 
 
@@ -84,7 +86,7 @@ class Outbox:
         overflow: what gives way where a send would pass a bound.
         ttl: seconds that a send may wait, or None forever.
         clock: returns seconds; the event loop's.
-        tell: is told how many sends `drop_oldest` has just dropped.
+        tell: is told how many sends were dropped, why, and whether that is by `drop_oldest`.
 
     Attributes:
         counters: what became of the sends that were not written.
@@ -102,7 +104,7 @@ class Outbox:
         overflow: OutboxOverflow = "reject",
         ttl: float | None = None,
         clock: Callable[[], float] | None = None,
-        tell: Callable[[int], None] = lambda _: None,
+        tell: Callable[[int, str, bool], None] = lambda *_: None,
     ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
@@ -141,8 +143,8 @@ class Outbox:
                 full = self._is_full(size)
             if not full and not closed:
                 self._append(frame, receipt)
-        if self._settle(dropped, "dropped", "later sends took its place (outbox_overflow)"):
-            self._tell(len(dropped))
+        if self._settle(dropped, "dropped", GAVE_WAY):
+            self._tell(len(dropped), GAVE_WAY, True)
         if closed:
             self.refuse(receipt, "dropped", closed)
         elif full:
@@ -357,7 +359,9 @@ class Outbox:
             mark: drop only what was queued until `mark()` returned this; None drops all.
         """
         dropped = self._take_while(lambda entry: mark is None or entry.number <= mark)
-        return self._settle(dropped, "dropped", reason)
+        if count := self._settle(dropped, "dropped", reason):
+            self._tell(count, reason, False)
+        return count
 
     def close(self, reason: str) -> None:
         """Drop what waits and whatever is still to come."""

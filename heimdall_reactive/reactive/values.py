@@ -10,6 +10,7 @@ from heimdall_reactive.base.checks import too_long
 from heimdall_reactive.base.exceptions import (
     InvalidMessage,
     ObserverError,
+    SendError,
     ServerError,
     StoreClosed,
     StoreError,
@@ -180,8 +181,19 @@ class Reporter:
         for option, value, text in too_long(options):
             self._warn("option", text, {"option": option, "value": value})
 
-    def gave_way(self, count: int) -> None:
-        """Report, in the log only, sends that gave way to later ones."""
+    def dropped(self, count: int, reason: str, gave_way: bool) -> None:
+        """Report sends that were dropped.
+
+        Args:
+            count: how many.
+            reason: why.
+            gave_way: whether later sends took their place, which is in the log only.
+        """
+        if not gave_way:
+            were = "was" if count == 1 else "were"
+            text = f"{count_of(count, 'send')} {were} dropped: {reason}"
+            self.error(SendError(text, "dropped"))
+            return
         self._gave_way = times, dropped = self._gave_way[0] + 1, self._gave_way[1] + count
         text = (
             f"the outbox is full: {count_of(dropped, 'send')} dropped so far for later ones; send "

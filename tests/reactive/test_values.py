@@ -150,7 +150,7 @@ def test_drops_are_in_the_log_only_and_ever_more_rarely(caplog: pytest.LogCaptur
     reporter.tell = told.append
     for n in range(1, 6):
         reporter.overflowed(f"burst {n}", n, 10 * n)
-        reporter.gave_way(2)
+        reporter.dropped(2, "of the policy", True)
     assert told == []
     lines = [(entry.getMessage(), entry.__dict__["details"]) for entry in caplog.records]
     assert [line for line in lines if "burst" in line[0]] == [
