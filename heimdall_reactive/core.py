@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from reactivex import Observable
 
 from .base.endpoints import redact
-from .base.exceptions import ConfigurationError, EncodeError, SendError, StoreError
+from .base.exceptions import ConfigurationError, EncodeError, StoreError
 from .base.forking import INHERITED, disown_in_child, keep
 from .base.frames import Frame, ValueFrame
 from .base.glance import VALUE, shortly
@@ -116,6 +116,7 @@ class StoreCore:
         self._bounded_hold = bounded_hold
         self._holding: Holding | None = None
         self.reporter = Reporter(self.name)
+        self.reporter.hint(options)
         self.bus = Bus(self.reporter.raised)
         self.bus.shown = self.shown
         self.values: Values[Any] = Values(self.bus)
@@ -132,6 +133,7 @@ class StoreCore:
             options.outbox_overflow,
             options.send_ttl,
             None if options.send_ttl is None else self.runtime.time,
+            self.reporter.dropped,
         )
         self.journal = Journal(self.name, self.runtime.wall, loud=loud)
         self.publisher = Publisher(self.values, self.reporter, self.journal, self, shared=shared)
@@ -139,6 +141,7 @@ class StoreCore:
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
         own = options.protocol
+        self.values.makes = codec.makes if own is None else None  # else what `receive` returns
         self._plain = own is None or not any(
             overrides(own, method) for method in ("prepare", "encode", "correlate")
         )
@@ -236,11 +239,12 @@ class StoreCore:
         self._pending = {} if self._pending is None else self._pending
         self._pending[key] = request
         request._future.add_done_callback(
-            lambda _: self.life.call(partial(self._forget, key, request))
+            lambda future: self.life.call(partial(self._forget, key, future))
         )
 
-    def _forget(self, key: Hashable, request: Request[Any]) -> None:
-        if (pending := self._pending) is not None and pending.get(key) is request:
+    def _forget(self, key: Hashable, future: object) -> None:
+        pending = self._pending or {}
+        if key in pending and pending[key]._future is future:
             del pending[key]
 
     def set_access_token(self, identity: Identity) -> None:
@@ -342,9 +346,8 @@ class StoreCore:
             other_user = mark > 0
         if other:
             self.publisher.forget_message()
-        text = "it was queued for another user or URL"
-        if (other or other_user) and (count := self.outbox.clear(text, mark)):
-            self.reporter.error(SendError(f"{count} sends were dropped: {text}", "dropped"))
+        if other or other_user:
+            self.outbox.clear("it was queued for another user or URL", mark)
 
     def _queued_before(self, dialled: object) -> int:
         """Return the mark up to which sends were queued before an identity was set; 0 is none."""

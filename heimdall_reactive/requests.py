@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakMethod
 
 from reactivex import abc
 from reactivex.disposable import CompositeDisposable, Disposable
@@ -31,6 +33,7 @@ class Request(Hot[T]):
     It ends after all observers of the answer were called.
     It was sent once, when it was made, however often it is awaited or observed. As an observable
     it emits the answer and completes, or fails: `questions.pipe(ops.flat_map(store.request...))`.
+    One that nobody looks at warns, as a coroutine does that nobody awaits.
 
     Args:
         values: of the store where it goes.
@@ -40,6 +43,8 @@ class Request(Hot[T]):
             the protocol finds the answer by its key.
         timeout: seconds from now until the answer must have come.
     """
+
+    _unseen = False  # it was sent, and nobody has looked at it yet
 
     def __init__(
         self,
@@ -56,16 +61,23 @@ class Request(Hot[T]):
         self._match = match
         self._timeout = timeout
         self._future: Future[T] = Future()
-        self._watching = CompositeDisposable()
+        self._watching = watching = CompositeDisposable()
         self._receipt: Receipt | None = None
         self._waits = 0
-        self._future.add_done_callback(lambda _: life.call(self._watching.dispose))
+        # Without a cycle of references, one that nobody looks at warns when it has ended.
+        self._future.add_done_callback(lambda _: life.call(watching.dispose))
         life.call(self._watch)
 
     def _sent(self, receipt: Receipt) -> None:
         """Handle the receipt of what asks; a send that fails, fails the request."""
-        self._receipt = receipt
-        receipt.add_done_callback(self._on_settled)
+        self._receipt, self._unseen = receipt, True
+        settled = WeakMethod(self._on_settled)
+
+        def tell(receipt: Receipt) -> None:
+            if (call := settled()) is not None:
+                call(receipt)
+
+        receipt.add_done_callback(tell)
 
     def _forgo(self) -> None:
         """Wait for no answer: nothing was sent."""
@@ -84,6 +96,7 @@ class Request(Hot[T]):
             StoreClosed: the store was closed.
             RuntimeError: called on a thread whose event loop the wait would block.
         """
+        self._unseen = False
         if not self._future.done():
             self._life.refuse_inherited()
             refuse_on_loop("request.result()", "await it")
@@ -95,7 +108,22 @@ class Request(Hot[T]):
             raise WaitTimeout(f"no answer within {timeout} s; the request goes on") from None
 
     def __await__(self) -> Generator[Any, None, T]:
+        self._unseen = False
         return self._wait().__await__()
+
+    def __del__(self) -> None:
+        if self._unseen:
+            failed = self._future.done() and not self._future.cancelled()
+            error = self._future.exception() if failed else None
+            why = "" if error is None else f", which failed: {told_shortly(error)}"
+            warnings.warn(
+                f"nobody has looked at the answer to a request{why}: write "
+                "`await store.request(...)`, or `store.request(...).result()` on a thread without "
+                "an event loop; send() expects no answer",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     async def _wait(self) -> T:
         if not self._future.done():
@@ -116,6 +144,8 @@ class Request(Hot[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
+        self._unseen = False
+
         def tell(future: Future[T]) -> None:
             try:
                 self._tell(observer, future)

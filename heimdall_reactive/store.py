@@ -63,7 +63,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._core = core
         self._seat = seat = core.seat(self._finish, self._complete)
         self._bus = core.bus
-        super().__init__(seat.values, seat.life, seat.reporter.raised, core.holding)
+        reporter = seat.reporter
+        super().__init__(seat.values, seat.life, reporter.raised, core.holding, reporter.overflowed)
         self.journal = core.journal
         self.send: Command[Any, Receipt] = Command(self._bus, "send", self._send)
         self.connect: Trigger = Trigger(self._bus, "connect", self._connect, CONNECT)
@@ -112,6 +113,10 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         It fails with `WaitTimeout` without an answer in time, with `RequestLost` if the connection
         ends after it was written, and with `SendError` if it is not sent.
 
+        If the protocol correlates, an answer with the key of the request proves that the server has
+        it, and all that was sent before it on this connection. A match proves nothing: it may be
+        true for a message that the server sent by itself.
+
         Args:
             value: as for `send`.
             match: true for the message that answers it, which observers of `messages` see, too.
@@ -131,7 +136,8 @@ class WebSocketStore(Closable, ConsumerApi[In]):
                 "a protocol= that has correlate()"
             )
         request: Request[In] = Request(self._values, self._life, self._report, match, timeout)
-        on_key = None if match is not None else partial(self._core.expect, request=request)
+        expect = partial(self._core.expect, request=request)
+        on_key = expect if match is None else _only_proved  # a key is asked for in both cases
         try:
             request._sent(self._send(value, on_key))
         except BaseException:
@@ -254,7 +260,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._life.refuse_closed()
         receipt = self._core.send_path.put(self._core.frame(value, on_key))
         if receipt.error is not None:
-            self._seat.reporter.error(receipt.error)
+            self._seat.reporter.error(receipt.error, often=True)
             return receipt
         if receipt.state == "queued":
             self._core.send_path.flush()
@@ -280,3 +286,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
     def _complete(self) -> None:
         self._values.complete((self.send, self.connect, self.disconnect))
         self._end_consumers()
+
+
+def _only_proved(key: Hashable) -> None:
+    """Leave the answer to a match; that with this key still proves the request."""

@@ -208,6 +208,27 @@ def _() -> None:
     use_websocket("/ws", open_timeout="10")
 
 
+async def hinted(**options: Any) -> str:
+    with logged() as seen:
+        await use_websocket("/ws", immediate=False, **options).aclose()
+    return "; ".join(seen)
+
+
+@mistake("`open_timeout=5000`, in milliseconds")
+async def _() -> str:
+    return await hinted(open_timeout=5000)
+
+
+@mistake("`ping_interval=20_000`, in milliseconds")
+async def _() -> str:
+    return await hinted(ping_interval=20_000)
+
+
+@mistake("`reconnect_delay=3000`, in milliseconds")
+async def _() -> str:
+    return await hinted(reconnect_delay=3000)
+
+
 @mistake('`local_addr=("0.0.0.0", "80")`')
 def _() -> None:
     use_websocket("/ws", local_addr=("0.0.0.0", "80"))
@@ -403,6 +424,12 @@ async def _() -> None:
         store.messages_of("trade")
 
 
+@mistake("`store.messages_of(Trade)`, without `message_type=Trade`")
+async def _() -> None:
+    async with idle() as store:
+        store.messages_of(Trade)
+
+
 @mistake('`store.wait_for("connected")`')
 async def _() -> None:
     async with idle() as store:
@@ -451,6 +478,13 @@ async def _() -> None:
         await store.request({"op": "time"})
 
 
+@mistake("`store.request(...)`, without `await`")
+async def _() -> None:
+    async with idle() as store:
+        store.request({"op": "time"}, match=lambda message: message["op"] == "time", timeout=0.01)
+        await asyncio.sleep(0.1)
+
+
 @mistake('`store.reconnect("bye")`')
 async def _() -> None:
     async with idle() as store:
@@ -482,6 +516,16 @@ async def _() -> Exception:
         reported = asyncio.ensure_future(report(store))
         await asyncio.sleep(0)
         store.send("second")
+        return await reported
+
+
+@mistake("`store.send(...)`, and `store.close()` before there is a connection")
+async def _() -> Exception:
+    async with idle() as store:
+        store.send("first")
+        reported = asyncio.ensure_future(report(store))
+        await asyncio.sleep(0)
+        await store.aclose()
         return await reported
 
 
@@ -589,7 +633,7 @@ async def _() -> str:
         url = f"ws://127.0.0.1:{bound.getsockname()[1]}/ws"
         async with use_websocket(url, reconnect_delay=3000) as store:
             await store.wait_for(lambda state: state.retry_at is not None)
-    return seen[0]
+    return seen[-1]
 
 
 @mistake("`ws://` to a port that answers nothing, with `open_timeout=0.2`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
@@ -13,14 +13,16 @@ from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import (
     ProtocolSession,
+    RequestLost,
     SendError,
     SessionProtocol,
     Status,
     WaitTimeout,
+    WebSocketStore,
     use_websocket,
 )
 from heimdall_reactive.devserver import DevServer
-from heimdall_reactive.testing import FaultProxy, Reset, ScriptedPeer, Unreachable
+from heimdall_reactive.testing import Accept, FaultProxy, Link, Reset, ScriptedPeer, Unreachable
 from tests.peers import peer, quick, raw_peer
 from tests.support import record
 from tests.virtual import loop, steady_store_of
@@ -206,6 +208,83 @@ async def test_what_is_not_sent_again_after_all_stays_in_doubt(reason: str) -> N
         assert store.stats.in_doubt == 1
         await asyncio.sleep(5)
         assert all("of ann" not in link.received for link in service.links[1:])
+
+
+# Answers of requests
+
+
+class Correlated(SessionProtocol):
+    """Messages with ids, of which the server answers some."""
+
+    def correlate(self, value: Any) -> Hashable | None:
+        number: Hashable = value.get("id")
+        return number
+
+
+def has_id(number: int) -> Callable[[Any], bool]:
+    return lambda message: bool(message.get("id") == number)
+
+
+def answering(link: Link, message: Any) -> None:
+    if "id" in message:
+        link.send(message)
+
+
+async def doubted(store: WebSocketStore[Any], service: ScriptedPeer) -> int:
+    """Return how many sends are in doubt after a drop."""
+    service.links[-1].drop()
+    await store.wait_for(lambda state: not state.is_connected)
+    return store.stats.in_doubt
+
+
+@VIRTUAL
+@pytest.mark.parametrize("in_page", [False, True])
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_an_answer_by_its_key_proves_the_request_and_all_before_it(
+    in_page: bool, by_key: bool
+) -> None:
+    service = ScriptedPeer(on_message=answering, in_page=in_page)
+    options: Any = {"protocol": Correlated()} | ({} if in_page else {"ping_interval": None})
+    async with steady_store_of(service, **options) as store:
+        await store.wait_connected()
+        before = store.send({"before": True})
+        for n in range(3):
+            await store.request({"id": n}, match=None if by_key else has_id(n))
+        assert before.state == "delivered"
+        after = store.send({"after": True})
+        await loop().idle()
+        assert await doubted(store, service) == 1
+        assert (after.state, store.stats.delivered) == ("in_doubt", 4)
+
+
+@VIRTUAL
+@pytest.mark.parametrize("in_page", [False, True])
+async def test_a_message_that_matches_a_predicate_proves_nothing(in_page: bool) -> None:
+    """It may be one that the server sent by itself, before it has read the request."""
+    service = ScriptedPeer(in_page=in_page)
+    options: Any = {"heartbeat": None} if in_page else {"ping_interval": None}
+    async with steady_store_of(service, **options) as store:
+        await store.wait_connected()
+        request = store.request({"id": 1}, match=lambda _: True)
+        service.links[0].send({"unasked": True})
+        assert await request == {"unasked": True}
+        assert await doubted(store, service) == 1
+
+
+@VIRTUAL
+async def test_an_answer_on_another_session_proves_nothing() -> None:
+    service = ScriptedPeer(Accept(), Accept(first_messages=[{"id": 1}]))
+    async with steady_store_of(service, protocol=Correlated(), ping_interval=None) as store:
+        await store.wait_connected()
+        lost = store.request({"id": 1})
+        await loop().idle()
+        assert await doubted(store, service) == 1
+        with pytest.raises(RequestLost):
+            await lost
+        await store.wait_for(lambda state: state.session == 2)
+        await store.send({"next": True})
+        await loop().idle()
+        assert (store.last_message.value, store.stats.delivered) == ({"id": 1}, 0)
 
 
 # Acknowledgements of a protocol

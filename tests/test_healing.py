@@ -456,7 +456,7 @@ async def test_a_named_principal_keeps_what_waits_and_another_loses_it() -> None
         assert (fate(kept), fate(fresh)) == ("dropped", "written")
         assert peer.links[0].received == ["bob's"]
         assert [str(e) for e in errors] == [
-            "1 sends were dropped: it was queued for another user or URL"
+            "1 send was dropped: it was queued for another user or URL"
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,7 @@ from heimdall_reactive import (
     ObserverError,
     RequestLost,
     SendError,
+    SessionProtocol,
     Status,
     StoreClosed,
     WaitTimeout,
@@ -32,6 +34,11 @@ from .peers import quick
 from .support import record
 from .virtual import loop
 from .virtual import steady_store_of as store_of
+
+
+class WithIds(SessionProtocol):
+    def correlate(self, value: Any) -> int:
+        return int(value["id"])
 
 
 def answers(number: int) -> Callable[[Any], bool]:
@@ -163,6 +170,62 @@ async def test_a_cancelled_wait_leaves_nothing() -> None:
 
 async def _wait(store: WebSocketStore[Any]) -> Any:
     return await store.request({"id": 1}, match=answers(1), timeout=600)
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("protocol", [None, "ids"])
+@pytest.mark.parametrize(
+    ("fate", "said"),
+    [
+        ("answer", ": write"),
+        ("late", ", which failed: no answer within 5 s: write"),
+        ("loss", ", which failed: the answer can no longer come: the connection ended with code"),
+    ],
+)
+async def test_a_request_that_nobody_looks_at_warns(
+    fate: str, said: str, protocol: str | None
+) -> None:
+    peer = ScriptedPeer()
+    gc.disable()  # it is told at once, not when the garbage collector comes by
+    try:
+        async with store_of(peer, protocol=None if protocol is None else WithIds()) as store:
+            await store.wait_connected()
+            match = answers(1) if protocol is None else None
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                store.request({"id": 1}, match=match, timeout=5)
+                await loop().idle()
+                assert caught == []  # it may still be looked at
+                if fate == "answer":
+                    peer.links[0].send({"id": 1})
+                elif fate == "loss":
+                    peer.links[0].drop()
+                await asyncio.sleep(6)
+    finally:
+        gc.enable()
+    (warning,) = caught
+    assert warning.category is RuntimeWarning
+    text = str(warning.message)
+    assert text.startswith(f"nobody has looked at the answer to a request{said}")
+    assert text.endswith("send() expects no answer")
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_that_somebody_looks_at_or_that_was_not_made_does_not_warn() -> None:
+    peer = ScriptedPeer(on_message=Link.send)
+    async with store_of(peer, outbox_limit=1) as store:
+        await store.wait_connected()
+        observed = store.request({"id": 1}, match=answers(1))
+        observed.subscribe()
+        early = store.request({"id": 2}, match=answers(2))
+        task = asyncio.ensure_future(early)
+        await loop().idle()
+        task.cancel()
+        with pytest.raises(EncodeError):
+            store.request(object(), match=answers(3))
+        await asyncio.sleep(20)
+    del observed, early, task
+    gc.collect()  # a warning is an error
 
 
 @pytest.mark.heimdall_virtual_time

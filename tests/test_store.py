@@ -856,3 +856,46 @@ async def test_a_store_that_is_closed_cannot_be_entered_and_takes_no_handler() -
     with pytest.raises(StoreClosed):
         store.on_message(take)
     assert [message async for message in store.stream()] == []  # as any observable that has ended
+
+
+async def test_a_duration_that_is_probably_in_milliseconds_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with use_websocket("/ws?key=secret", immediate=False, open_timeout=5000):
+        pass
+    (record,) = caplog.records
+    assert record.getMessage().startswith("/ws: open_timeout=5000 means 83 minutes")
+    assert (record.levelname, vars(record)["event"]) == ("WARNING", "option")
+    assert vars(record)["details"] == {"option": "open_timeout", "value": 5000}
+
+
+async def test_sends_that_give_way_to_later_ones_are_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options: Any = {"outbox_limit": 2, "outbox_overflow": "drop_oldest"}
+    async with use_websocket("/ws", immediate=False, **options) as store:
+        errors = record(store.errors)
+        for n in range(7):
+            store.send(n)
+        assert (store.stats.dropped, errors) == (5, [])
+        lines = list(caplog.messages)
+    assert [line.partition(" dropped so far")[0] for line in lines] == [
+        f"/ws: the outbox is full: {count}" for count in ("1 send", "2 sends", "4 sends")
+    ]
+
+
+@pytest.mark.parametrize("command", ["disconnect", "close"])
+async def test_what_is_dropped_at_an_end_by_us_is_reported(
+    command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = use_websocket("/ws", immediate=False)
+    errors = record(store.errors)
+    receipts = [store.send(n) for n in range(2)]
+    if command == "disconnect":
+        store.disconnect()
+    await store.aclose()
+    (error,) = errors
+    why = "disconnect() was called" if command == "disconnect" else "the store was closed"
+    assert str(error).startswith(f"2 sends were dropped: {why}")
+    assert [receipt.state for receipt in receipts] == ["dropped"] * 2
+    assert caplog.messages == [f"/ws: {error}"]

@@ -19,15 +19,18 @@ from typing import Any, get_type_hints
 
 import pytest
 import reactivex
+from pydantic import BaseModel
 from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.subject import BehaviorSubject
 
 import heimdall_reactive
 from heimdall_reactive import (
+    ConfigurationError,
     MessageStream,
     ReadOnlyError,
     Receipt,
+    ServerMessage,
     StoreView,
     WebSocketClient,
     WebSocketStore,
@@ -225,6 +228,35 @@ async def test_a_type_that_is_none_is_refused_at_the_call() -> None:
         both: Any = int | str
         store.messages_of(int, str)
         store.messages_of(both)
+
+
+class Known(BaseModel):
+    """A model that is passed as `message_type`."""
+
+
+class Unknown(BaseModel):
+    """A model that nobody passes as `message_type`."""
+
+
+@pytest.mark.parametrize("message_type", [None, Any, str | bytes, ServerMessage, Known])
+@pytest.mark.parametrize("share", [False, True])
+async def test_a_type_that_no_message_has_is_refused_at_the_call(
+    message_type: Any, share: bool
+) -> None:
+    async with store_of(message_type=message_type, share=share) as store:
+        if message_type is ServerMessage:  # an annotated union: nobody knows
+            store.messages_of(Unknown)
+            return
+        for source in (store, store.observe_on(loop_hop())):
+            with pytest.raises(ConfigurationError, match="pass message_type=Unknown, or a union"):
+                source.messages_of(Unknown)
+            with pytest.raises(ConfigurationError, match="never emit"):
+                source.messages_of(str, Unknown)
+
+
+async def test_a_protocol_may_make_messages_of_any_type() -> None:
+    async with store_of(protocol=heimdall_reactive.SessionProtocol()) as store:
+        store.messages_of(Unknown)
 
 
 def sync(message: object) -> None: ...

@@ -18,6 +18,7 @@ from heimdall_reactive import (
     ConsumerStats,
     Delivery,
     MessageIterator,
+    Pong,
     Receipt,
     Request,
     RolesUpdated,
@@ -69,11 +70,16 @@ async def test_a_store_is_typed_by_its_messages() -> None:
     assert_type(
         plain.messages_of(AccountBanned, RolesUpdated), Observable[AccountBanned | RolesUpdated]
     )
-    assert_type(plain.messages_of(A, B, RolesUpdated), Observable[A | B | RolesUpdated])
+    assert_type(
+        plain.messages_of(AccountBanned, RolesUpdated, Pong),
+        Observable[AccountBanned | RolesUpdated | Pong],
+    )
     assert_type(union.send(A()), Receipt)
     assert_type(union.channel("c", A | B), Observable[A | B])
     assert_type(union.channel("c"), Observable[Any])
-    assert_type(union.request(A(), match=lambda message: True), Request[A | B])
+    request = union.request(A(), match=lambda message: True)
+    assert_type(request, Request[A | B])
+    request.subscribe(on_error=lambda error: None)  # one that nobody looks at warns
     assert_type(union.errors, Observable[StoreError])
     assert_type(union.history(3), Observable[A | B])
     assert_type(union.stats_every(1.0), Observable[Stats])

@@ -229,7 +229,7 @@ class Guest:
         for name, order, stats in self._consumers:
             found = stats()
             self.found[f"dropped by {name}"] = found.dropped
-            counted = found.waiting + found.delivered + found.dropped
+            counted = found.waiting + found.delivered + found.failed + found.dropped
             if counted != self._heard:
                 self.broken[f"{name}: counted {counted} of {self._heard}"] += 1
             if order.broken["messages repeated or reordered"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from .exceptions import ConfigurationError
@@ -12,7 +12,7 @@ from .headers import TOKEN
 
 __all__ = [
     "Check", "check_function", "check_timeout", "instance", "is_count", "is_duration", "is_names",
-    "is_number", "is_place", "is_rate", "is_text", "one_of", "optional", "suggested",
+    "is_number", "is_place", "is_rate", "is_text", "one_of", "optional", "suggested", "too_long",
 ]  # fmt: skip
 
 Check: TypeAlias = Callable[[Any], bool]
@@ -24,6 +24,17 @@ ELSEWHERE: Final = {
     "protocols": "subprotocols", "reconnect": "auto_reconnect",
     "retries": "max_reconnect_attempts", "ssl_context": "ssl", "sslopt": "ssl",
     "timeout": "open_timeout", "token": "access_token",
+}  # fmt: skip
+
+# Seconds above which a duration was probably meant in milliseconds. A quarter of an hour is
+# more than anybody waits for a peer. Routers and proxies forget a silent connection before an hour
+# has passed, and RFC 8305 section 8 allows two seconds between two addresses.
+LONGEST: Final[Mapping[str, float]] = {
+    "token_timeout": 900, "open_timeout": 900, "close_timeout": 900, "share_linger": 900,
+    "reconnect_delay": 900, "reconnect_delay.initial": 900, "reconnect_delay.cap": 3600,
+    "ping_interval": 3600, "ping_timeout": 3600, "heartbeat.interval": 3600,
+    "heartbeat.timeout": 3600, "stable_after": 3600, "max_retry_after": 86400,
+    "happy_eyeballs_delay": 60,
 }  # fmt: skip
 
 
@@ -90,6 +101,36 @@ def suggested(name: str, known: list[str]) -> str:
     snake = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
     meant = [ELSEWHERE[snake]] if snake in ELSEWHERE else get_close_matches(snake, known, 1)
     return f"{name} (did you mean {meant[0]}?)" if meant else name
+
+
+def too_long(options: object) -> Iterator[tuple[str, float, str]]:
+    """Return the durations that were probably meant in milliseconds.
+
+    They are allowed; `float("inf")` is meant as it is.
+
+    Args:
+        options: has them as attributes.
+
+    Returns:
+        Name, seconds and a hint for each.
+    """
+    for name, longest in LONGEST.items():
+        value: Any = options
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if is_number(value) and longest < value < float("inf"):
+            hint = (
+                f"{name}={value} means {_in_words(value)}, as durations are in seconds; "
+                f"{value} ms would be {name}={value / 1000:g}"
+            )
+            yield name, value, hint
+
+
+def _in_words(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:g} seconds"
 
 
 def check_function(function: object, wanted: str) -> None:

@@ -280,7 +280,11 @@ class SessionProtocol:
         raise NotImplementedError  # the core's own encoding is used where this is not overridden
 
     def correlate(self, value: Any) -> Hashable | None:
-        """Return the key that a request and its answer have in common; None for any other."""
+        """Return the key that a request and its answer have in common; None for any other.
+
+        A message with the key of a request proves that the server has the request, and all that
+        was sent before it on this connection. So return no key for what the server sends by itself.
+        """
         return None
 
     async def refresh(self, token: str, session: ProtocolSession) -> bool:

@@ -47,9 +47,11 @@ class ConsumerStats:
     Attributes:
         name: the consumer's: as it was given, or its kind and a number.
         waiting: values that are waiting for it.
-        delivered: values that it received.
+        delivered: values that it received, apart from those that failed.
         dropped: values that it was too slow for.
         high_water: the most that ever waited.
+        failed: values for which an async handler raised or was cancelled. A call that runs counts
+            as delivered until then.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ConsumerStats:
     delivered: int
     dropped: int
     high_water: int
+    failed: int = 0
 
     def words(self) -> str:
         """Return its name and its counters in words."""
@@ -65,7 +68,8 @@ class ConsumerStats:
     def counts(self) -> str:
         """Return the counters in words."""
         lost = f", {self.dropped} dropped" if self.dropped else ""
-        return f"{self.waiting} waiting, {self.delivered} delivered{lost}"
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"{self.waiting} waiting, {self.delivered} delivered{failed}{lost}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -39,7 +39,7 @@ from .expiry import Expiry
 from .handshake import ask_endpoint, shake_hands
 from .listener import Listener
 from .machine import Machine, Phase, step
-from .outbox import Outbox
+from .outbox import CLOSED, Outbox
 from .pace import Pace
 from .providers import ProviderCalls
 from .runtime import Runtime
@@ -136,7 +136,7 @@ class Connection:
     async def aclose(self) -> None:
         """Disconnect, and return when no task, socket or timer is left."""
         self.flush()
-        self._outbox.clear("disconnect() was called")
+        self._outbox.clear(CLOSED)
         self._feed(events.Close())
         self._expiry.stop()
         try:

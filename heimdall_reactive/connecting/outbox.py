@@ -14,10 +14,12 @@ from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
-__all__ = ["Outbox", "Unsendable", "Writer"]
+__all__ = ["CLOSED", "Outbox", "Unsendable", "Writer"]
 
 
 NOTHING: Final[Any] = ()  # in the place of an empty deque
+CLOSED: Final = "the store was closed; await the receipt of the last send first"
+GAVE_WAY: Final = "later sends took its place (outbox_overflow)"
 BATCH: Final = 64 * 1024  # bytes that are written at once
 
 
@@ -84,6 +86,7 @@ class Outbox:
         overflow: what gives way where a send would pass a bound.
         ttl: seconds that a send may wait, or None forever.
         clock: returns seconds; the event loop's.
+        tell: is told how many sends were dropped, why, and whether that is by `drop_oldest`.
 
     Attributes:
         counters: what became of the sends that were not written.
@@ -91,7 +94,7 @@ class Outbox:
 
     __slots__ = (
         "_ahead", "_bytes", "_clock", "_closed", "_count", "_entries", "_flushing", "_kept",
-        "_lock", "_overflow", "_room", "_ttl", "counters", "limit", "max_bytes",
+        "_lock", "_overflow", "_room", "_tell", "_ttl", "counters", "limit", "max_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +104,7 @@ class Outbox:
         overflow: OutboxOverflow = "reject",
         ttl: float | None = None,
         clock: Callable[[], float] | None = None,
+        tell: Callable[[int, str, bool], None] = lambda *_: None,
     ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
@@ -108,6 +112,7 @@ class Outbox:
         self._overflow = overflow
         self._ttl = ttl
         self._clock = clock
+        self._tell = tell
         # Both are made when something waits: an empty deque takes 0.7 KB, a new one 0.2 us.
         self._entries: deque[QueuedSend] = NOTHING
         self._ahead: OrderedDict[str, list[Frame]] | None = None  # of this session, before all
@@ -138,7 +143,8 @@ class Outbox:
                 full = self._is_full(size)
             if not full and not closed:
                 self._append(frame, receipt)
-        self._settle(dropped, "dropped", "later sends took its place (outbox_overflow)")
+        if self._settle(dropped, "dropped", GAVE_WAY):
+            self._tell(len(dropped), GAVE_WAY, True)
         if closed:
             self.refuse(receipt, "dropped", closed)
         elif full:
@@ -353,7 +359,9 @@ class Outbox:
             mark: drop only what was queued until `mark()` returned this; None drops all.
         """
         dropped = self._take_while(lambda entry: mark is None or entry.number <= mark)
-        return self._settle(dropped, "dropped", reason)
+        if count := self._settle(dropped, "dropped", reason):
+            self._tell(count, reason, False)
+        return count
 
     def close(self, reason: str) -> None:
         """Drop what waits and whatever is still to come."""

@@ -23,7 +23,7 @@ LOST: Final = "the connection ended before the peer had answered"
 DOUBT: Final = f"{LOST}, so delivery is unknown"
 NO_PROOF: Final = (
     "written, and nothing will prove its delivery: a page sees no pongs; use a protocol that "
-    "acknowledges, or a request()"
+    "acknowledges, or a request() with one that correlates"
 )
 MOST: Final = 10_000  # sends that may wait for answers of their own
 UNANSWERED: Final = f"{MOST} later sends were not acknowledged either; it may have arrived"
@@ -57,8 +57,9 @@ class Proofs:
     """
 
     __slots__ = (
-        "_ask", "_call", "_counters", "_keeper", "_kept", "_marked", "_numbers", "_provable",
-        "_proved", "_unanswered", "_waiting", "delivered", "doubt", "in_flight", "sent",
+        "_ask", "_call", "_counters", "_expected", "_keeper", "_kept", "_marked", "_numbers",
+        "_provable", "_proved", "_unanswered", "_waiting", "delivered", "doubt", "in_flight",
+        "sent",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +83,8 @@ class Proofs:
         self.in_flight: list[tuple[int, Receipt]] = []
         self._kept: dict[int, QueuedSend] = {}
         self._unanswered: dict[int, Receipt | None] = {}  # those with an answer of their own
-        self._numbers: dict[Hashable, int] = {}  # by the keys of their answers
+        self._numbers: dict[Hashable, list[int]] = {}  # by the keys of their answers
+        self._expected = 0  # how many there are
         self._waiting: list[tuple[int, Receipt]] = []  # a heap
 
     @property
@@ -145,9 +147,10 @@ class Proofs:
             self._kept[number] = entry
             self._keeper.keep(entry)
         if key is not None:
-            self._numbers[key] = number
-            if len(self._numbers) > MOST:
-                del self._numbers[next(iter(self._numbers))]
+            self._numbers.setdefault(key, []).append(number)
+            self._expected += 1
+            if self._expected > MOST:
+                self._pop_number(next(iter(self._numbers)))
         if key is not None and only:
             self._unanswered[number] = receipt
             if len(self._unanswered) > MOST:
@@ -192,10 +195,14 @@ class Proofs:
             self._ask()
 
     def on_answer(self, key: Hashable) -> None:
-        """Settle the send with this key, and what was written before it and needs no answer."""
-        number = self._numbers.pop(key, None)
-        if number is None:
+        """Settle the send with this key, and what was written before it and needs no answer.
+
+        Of several with one key it is the first: an answer proves that one of them was read, and
+        the peer reads in order.
+        """
+        if key not in self._numbers:
             return
+        number = self._pop_number(key)
         receipt = self._unanswered.pop(number, None)
         if receipt is not None and number <= self._proved:
             self._count(1)
@@ -232,6 +239,14 @@ class Proofs:
         return self.unproved, again
 
     # Parts
+
+    def _pop_number(self, key: Hashable) -> int:
+        numbers = self._numbers[key]
+        self._expected -= 1
+        number = numbers.pop(0)
+        if not numbers:
+            del self._numbers[key]
+        return number
 
     def _prove(self, number: int) -> None:
         self.land(number)  # what the peer has, the operating system had taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, get_args
 
 from heimdall_reactive.base.checks import is_count
@@ -58,10 +59,14 @@ class Buffer(Generic[T]):
             one that comes, `error` as well, and ends the consumer after what waits.
         name: the consumer's, for `stats`.
         hold: what `block` holds the server back by.
+        tell: is told at the first drop of each burst, with the number of that burst, unless the
+            policy drops or fails on purpose (`latest`, `error`). The lock is held. A burst is over
+            when as many values were taken as may wait.
 
     Attributes:
         dropped: values that had no room.
-        delivered: values that were taken.
+        delivered: values that were taken, apart from those that failed.
+        failed: values that were taken, and could not be handled.
         high_water: the most that ever waited.
         overflowed: an `error` buffer was full once, and takes nothing more.
 
@@ -70,7 +75,12 @@ class Buffer(Generic[T]):
     """
 
     def __init__(
-        self, maxsize: int, overflow: BlockOr, name: str, hold: Hold | None = None
+        self,
+        maxsize: int,
+        overflow: BlockOr,
+        name: str,
+        hold: Hold | None = None,
+        tell: Callable[[Buffer[Any], int], None] | None = None,
     ) -> None:
         if not is_count(maxsize):
             raise ConfigurationError(f"maxsize must be a whole number of 1 or more, not {maxsize}")
@@ -80,13 +90,15 @@ class Buffer(Generic[T]):
             raise ConfigurationError(f"overflow must be one of {known}, not {overflow!r}{why}")
         self.name = name
         self.maxsize = 1 if overflow == "latest" else maxsize
-        self.dropped = self.delivered = self.high_water = 0
+        self.dropped = self.delivered = self.failed = self.high_water = 0
         self.overflowed = False
         # Reentrant: a finaliser that disposes of the consumer may run while it is held.
         self.lock = threading.RLock()
         self._overflow = overflow
         self._hold = hold
         self._holding = False
+        self._tell = None if overflow in ("latest", "error") else tell
+        self._bursts = self._taken = 0  # what had been taken at the last drop
         self._items: deque[tuple[T, bool]] = deque()
         self._kept = 0
 
@@ -112,7 +124,7 @@ class Buffer(Generic[T]):
             elif self.overflowed or (
                 len(items) - self._kept >= self.maxsize and not self._make_room()
             ):
-                self.dropped += 1
+                self._drop()
                 return False
             items.append((item, keep))
             if len(items) > self.high_water:
@@ -139,6 +151,12 @@ class Buffer(Generic[T]):
             first = self.delivered + self.dropped
             count = min(limit, len(self._items))
             return Run([self.take() for _ in range(count)], first, self.dropped)
+
+    def fail(self) -> None:
+        """Count one of the values that were taken as failed."""
+        with self.lock:
+            self.delivered -= 1
+            self.failed += 1
 
     def let_go(self) -> None:
         """Hold the server back no longer for this consumer."""
@@ -168,7 +186,12 @@ class Buffer(Generic[T]):
         """Return the counters as they are now, at one moment."""
         with self.lock:
             return ConsumerStats(
-                self.name, len(self._items), self.delivered, self.dropped, self.high_water
+                self.name,
+                len(self._items),
+                self.delivered,
+                self.dropped,
+                self.high_water,
+                self.failed,
             )
 
     def _make_room(self) -> bool:
@@ -188,7 +211,15 @@ class Buffer(Generic[T]):
         while (oldest := self._items.popleft())[1]:
             passed.append(oldest)
         self._items.extendleft(reversed(passed))
+        self._drop()
+
+    def _drop(self) -> None:
         self.dropped += 1
+        if self._tell is not None:
+            before, self._taken = self._taken, self.delivered + self.failed
+            if self._bursts == 0 or self._taken - before >= self.maxsize:
+                self._bursts += 1
+                self._tell(self, self._bursts)
 
 
 class Buffers:

@@ -10,6 +10,7 @@ from reactivex import Observable
 
 from heimdall_reactive.base.checks import check_function, check_timeout
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.lifecycle import Lifecycle
 from heimdall_reactive.reactive.bus import OnRaised
@@ -44,6 +45,7 @@ class ConsumerApi(Viewed[In]):
         life: its event loop and its end.
         report: notified of what user code raised.
         holding: returns what holds the server back for a full consumer.
+        overflowed: notified of the first drop of each burst.
     """
 
     def __init__(
@@ -52,10 +54,12 @@ class ConsumerApi(Viewed[In]):
         life: Lifecycle,
         report: OnRaised,
         holding: Callable[[], Holding],
+        overflowed: Callable[[str, int, int], None],
     ) -> None:
         super().__init__(values, life.call, report)
         self._life = life
         self._holding = holding
+        self._overflowed = overflowed
 
     @cached_property
     def scheduler(self) -> LoopScheduler:
@@ -183,7 +187,7 @@ class ConsumerApi(Viewed[In]):
             raise TypeError(f"on_each() takes an observable, such as store.gaps, not {source!r}")
         refuse_sync(async_fn)
         self._life.refuse_closed()
-        buffer: Buffer[E] = Buffer(maxsize, overflow, self._buffers.name("handler", name))
+        buffer: Buffer[E] = self._buffer_of("handler", maxsize, overflow, name)
         handler = AsyncHandler(source, async_fn, buffer, concurrency, self._handlers, grace)
         self._life.allow(grace)
         return handler
@@ -211,7 +215,7 @@ class ConsumerApi(Viewed[In]):
         check_function(hop, HOP)
         if overflow == "error":
             raise ConfigurationError("overflow of a view must drop messages: a view has no end")
-        buffer: Buffer[Any] = Buffer(maxsize, overflow, self._buffers.name("view", name))
+        buffer: Buffer[Any] = self._buffer_of("view", maxsize, overflow, name)
         return StoreView(self, hop, buffer, self._buffers)
 
     def __getitem__(self, key: object) -> NoReturn:
@@ -232,10 +236,25 @@ class ConsumerApi(Viewed[In]):
 
     def _buffer_of(
         self, kind: str, maxsize: int, overflow: BlockOr, name: str | None
-    ) -> Buffer[In]:
-        hold = self._holding() if overflow == "block" else None
-        return Buffer(maxsize, overflow, self._buffers.name(kind, name), hold)
+    ) -> Buffer[Any]:
+        may_block = kind in ("stream", "iteration")
+        hold = self._holding() if may_block and overflow == "block" else None
+        post, overflowed = self._life.runtime.post, self._overflowed
+
+        def tell(buffer: Buffer[Any], burst: int) -> None:
+            # Later: the log belongs to the user, and the buffer's lock is held.
+            post(lambda: overflowed(_advice(buffer), burst, buffer.dropped))
+
+        return Buffer(maxsize, overflow, self._buffers.name(kind, name), hold, tell)
 
     def _end_consumers(self) -> None:
         self.scheduler.end()
         self._buffers.let_go()
+
+
+def _advice(buffer: Buffer[Any]) -> str:
+    return (
+        f"{buffer.name!r} is too slow: {count_of(buffer.dropped, 'value')} dropped so far; take "
+        f"them faster, raise maxsize={buffer.maxsize}, or pass overflow='latest' if only the "
+        "newest counts"
+    )

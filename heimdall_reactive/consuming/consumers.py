@@ -201,8 +201,10 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
             try:
                 await self._call(value)
             except Exception as error:
+                self._buffer.fail()
                 self._handlers.report(error, self._buffer.name)
             except asyncio.CancelledError as error:
+                self._buffer.fail()
                 if _is_cancelled():
                     raise
                 self._handlers.report(error, self._buffer.name)  # one of what it awaited

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 from reactivex import Observable
 
 from heimdall_reactive.base.checks import check_function, check_timeout
-from heimdall_reactive.base.exceptions import StoreError
+from heimdall_reactive.base.exceptions import ConfigurationError, StoreError
 from heimdall_reactive.base.state import ConnectionState, Gap
 
 from .bus import OnRaised
@@ -93,6 +93,8 @@ class Readable(Generic[In]):
 
         Raises:
             TypeError: no type is given, or something that is not a class.
+            ConfigurationError: no message of this store is ever of that type, as when a store of
+                plain JSON is asked for a model.
         """
         for kind in kinds or (None,):
             try:
@@ -102,6 +104,12 @@ class Readable(Generic[In]):
                     "messages_of() takes the classes of the messages, such as "
                     f"messages_of(RolesUpdated), not {'nothing' if not kinds else repr(kind)}"
                 ) from None
+            if self._values.makes is not None and not self._values.makes(kind):
+                name = getattr(kind, "__name__", str(kind))
+                raise ConfigurationError(
+                    f"messages_of({name}) would never emit: this store makes no {name} of a "
+                    f"message; pass message_type={name}, or a union with it"
+                )
         found = self.messages.filter(lambda message: isinstance(message, kinds))
         names = ", ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
         return Derived(found, f"messages of {names}")

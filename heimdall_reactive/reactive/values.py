@@ -6,16 +6,19 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
+from heimdall_reactive.base.checks import too_long
 from heimdall_reactive.base.exceptions import (
     InvalidMessage,
     ObserverError,
+    SendError,
     ServerError,
     StoreClosed,
     StoreError,
 )
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.masking import told
-from heimdall_reactive.base.options import CloseInfo
+from heimdall_reactive.base.options import CloseInfo, StoreOptions
+from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.state import ConnectionState, Gap, Status
 
 from .bus import Bus, Emitter
@@ -39,15 +42,19 @@ class Values(Generic[In]):
 
     Args:
         bus: the order of what they emit.
+
+    Attributes:
+        makes: whether a message may be of a class; None where nobody knows.
     """
 
     __slots__ = (
         "_histories", "_selections", "bus", "errors", "gaps", "is_connected", "last_message",
-        "latency", "messages", "state", "transitions",
+        "latency", "makes", "messages", "state", "transitions",
     )  # fmt: skip
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
+        self.makes: Callable[[Any], bool] | None = None
         self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
         self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
@@ -80,6 +87,7 @@ class Values(Generic[In]):
 
     def adopt(self, other: Values[Any]) -> None:
         """Begin with the values of another store; the lock of that store's bus is held."""
+        self.makes = other.makes
         for name in ("state", "is_connected", "last_message", "latency"):
             getattr(self, name)._value = getattr(other, name).value
 
@@ -141,26 +149,72 @@ class Reporter:
         tell: emits an error; set when there is something to emit it on.
     """
 
-    __slots__ = ("_caused", "_name", "count", "tell")
+    __slots__ = ("_caused", "_gave_way", "_name", "count", "tell")
 
     tell: Callable[[StoreError], None]
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._caused: dict[type[StoreError], int] = {}
+        self._gave_way = 0, 0  # how often, and how many
         self.count = 0
 
-    def error(self, error: StoreError) -> None:
-        """Report an error."""
+    def error(self, error: StoreError, *, often: bool = False) -> None:
+        """Report an error.
+
+        Args:
+            error: what it was.
+            often: whether it may come without end, as sends do that have no room.
+        """
         details, so_far = about_error(error), ""
-        if isinstance(error, OF_THE_PEER):
-            kind = next(kind for kind in OF_THE_PEER if isinstance(error, kind))
+        if often or isinstance(error, OF_THE_PEER):
+            kind = next((kind for kind in OF_THE_PEER if isinstance(error, kind)), type(error))
             details["count"] = self._caused[kind] = self._caused.get(kind, 0) + 1
             so_far = f" ({details['count']} so far)"
         if is_told(details.get("count", 1)):
             extra = {"endpoint": self._name, "event": "error", "details": details}
             logger.warning("%s: %s%s", self._name, error, so_far, extra=extra)
         self.tell(error)
+
+    def hint(self, options: StoreOptions) -> None:
+        """Report, in the log only, options that work and were probably not meant so."""
+        for option, value, text in too_long(options):
+            self._warn("option", text, {"option": option, "value": value})
+
+    def dropped(self, count: int, reason: str, gave_way: bool) -> None:
+        """Report sends that were dropped.
+
+        Args:
+            count: how many.
+            reason: why.
+            gave_way: whether later sends took their place, which is in the log only.
+        """
+        if not gave_way:
+            were = "was" if count == 1 else "were"
+            text = f"{count_of(count, 'send')} {were} dropped: {reason}"
+            self.error(SendError(text, "dropped"))
+            return
+        self._gave_way = times, dropped = self._gave_way[0] + 1, self._gave_way[1] + count
+        text = (
+            f"the outbox is full: {count_of(dropped, 'send')} dropped so far for later ones; send "
+            "less while not connected, or raise outbox_limit or outbox_bytes"
+        )
+        self.overflowed(text, times, dropped)
+
+    def overflowed(self, text: str, burst: int, dropped: int) -> None:
+        """Report, in the log only, that a bounded queue has dropped what it had no room for.
+
+        Args:
+            text: which one, and what to do.
+            burst: for the how many-th time; the log has the 1st, 2nd, 4th and so on.
+            dropped: values that were dropped so far.
+        """
+        if is_told(burst):
+            self._warn("overflow", text, {"dropped": dropped, "count": burst})
+
+    def _warn(self, event: str, text: str, details: dict[str, Any]) -> None:
+        extra = {"endpoint": self._name, "event": event, "details": details}
+        logger.warning("%s: %s", self._name, text, extra=extra)
 
     def raised(self, error: BaseException, source: str, ended: bool = False) -> None:
         """Report what user code raised.

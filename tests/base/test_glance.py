@@ -24,7 +24,6 @@ from heimdall_reactive import (
     ConnectionState,
     QueueHop,
     Receipt,
-    RolesUpdated,
     SendError,
     Status,
     StoreOptions,
@@ -137,7 +136,7 @@ def test_name_and_value_at_a_glance() -> None:
             repr(thing).replace(server.url, "ws://server")
             for thing in (
                 store, store.is_connected, store.last_message, store.send, store.connect,
-                store.messages, store.channel("stats"), store.messages_of(RolesUpdated),
+                store.messages, store.channel("stats"), store.messages_of(dict),
                 store.history(3), store.stream(), store.select(lambda s: s.session), sent,
                 store.state.value, answer, store.journal, server, ended_wait(store),
             )
@@ -153,7 +152,7 @@ def test_name_and_value_at_a_glance() -> None:
         "<Trigger connect: None>",
         "<Stream messages: 0 observers>",
         "<Channel stats: 0 observers>",
-        "<Derived messages of RolesUpdated>",
+        "<Derived messages of dict>",
         "<History history: 0 of 3 messages, 0 observers>",
         "<MessageStream stream 1: 0 waiting, 0 delivered>",
         "<Selection select: 1>",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,10 @@ def typed(message_type: Any) -> Codec[Any]:
 class A(BaseModel):
     type: Literal["a"]
     number: int
+
+
+class Special(A):
+    more: int = 0
 
 
 class B(BaseModel):
@@ -337,6 +342,29 @@ def test_the_kind_is_bounded_and_forges_no_log_line() -> None:
     assert error.kind is not None
     assert error.kind.startswith("a??[2J?")
     assert len(error.kind) == 40
+
+
+class Sized(Protocol):
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("codec", "made", "not_made"),
+    [
+        (default, [RolesUpdated, Pong, BaseModel, dict, Mapping, object, bytes, int | A], [A, set]),
+        (typed(Any), [dict, list, str, int, float, bool, type(None), bytes], [A, RolesUpdated]),
+        (typed(A), [A, BaseModel, Special, runtime_checkable(Sized)], [B, dict, str]),
+        (typed(A | B), [A, B], [RolesUpdated]),
+        (typed(str | bytes), [str, bytes], [A, dict]),
+        (typed(dict[str, int]), [dict, A], []),
+        (typed(Annotated[A, Field()]), [A, B], []),
+    ],
+)  # fmt: skip
+def test_it_is_known_which_classes_a_message_is_surely_not_of(
+    codec: Codec[Any], made: list[Any], not_made: list[Any]
+) -> None:
+    assert [kind for kind in made if not codec.makes(kind)] == []
+    assert [kind for kind in not_made if codec.makes(kind)] == []
 
 
 def test_a_picky_type_takes_what_it_likes() -> None:

@@ -663,6 +663,7 @@ async def test_what_waits_is_dropped_with_its_reason_when_the_store_closes() -> 
     await loop().idle()
     await store.aclose()
     assert (receipt.state, str(receipt.error)) == (
-        "dropped", "not sent: disconnect() was called",
+        "dropped",
+        "not sent: the store was closed; await the receipt of the last send first",
     )  # fmt: skip
     assert loop().timers == []

@@ -246,7 +246,12 @@ def test_a_send_that_waits_too_long_expires_and_is_never_written() -> None:
 
 
 def test_the_oldest_give_way_by_count_and_by_bytes() -> None:
-    box = Outbox(3, 10, overflow="drop_oldest")
+    told: list[tuple[int, bool]] = []
+
+    def tell(count: int, _: str, gave_way: bool) -> None:
+        told.append((count, gave_way))
+
+    box = Outbox(3, 10, overflow="drop_oldest", tell=tell)
     receipts = [box.put(frame(bytes(n))) for n in (4, 4, 1, 1)]
     assert [receipt.state for receipt in receipts] == ["dropped", "queued", "queued", "queued"]
     receipts.append(box.put(frame(bytes(9))))  # takes the place of as many as it needs
@@ -254,6 +259,9 @@ def test_the_oldest_give_way_by_count_and_by_bytes() -> None:
     assert box.put(frame(bytes(11))).state == "rejected"  # it never fits: nobody gives way
     assert (len(box), box.counters.dropped, box.counters.rejected) == (2, 3, 1)
     assert "outbox_overflow" in str(receipts[0].error)
+    assert told == [(1, True), (2, True)]
+    assert (box.clear("the end"), box.clear("again")) == (2, 0)
+    assert told[2:] == [(2, False)]
 
 
 def test_the_newest_gives_way() -> None:

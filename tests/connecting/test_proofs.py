@@ -163,6 +163,17 @@ def test_an_answer_proves_also_where_a_pong_would_do() -> None:
     assert session.proofs.end() == (0, [])
 
 
+def test_an_answer_proves_no_more_than_the_first_of_several_with_its_key() -> None:
+    session = Asked()
+    first, between, second = session.write(key="k"), session.write(), session.write(key="k")
+    session.proofs.on_answer("k")
+    assert states(first, between, second) == ["delivered", "written", "written"]
+    session.proofs.on_answer("k")
+    assert states(first, between, second) == ["delivered", "delivered", "delivered"]
+    session.proofs.on_answer("k")
+    assert session.proofs.end() == (0, [])
+
+
 def test_answers_that_never_come_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 3)
     session = Asked()

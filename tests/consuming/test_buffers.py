@@ -38,6 +38,41 @@ class Model:
         self.items.append((n, keep))
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+def test_the_first_drop_of_each_burst_is_told(overflow: ConsumerOverflow) -> None:
+    told: list[tuple[int, int]] = []
+    buffer: Buffer[int] = Buffer(
+        3, overflow, "x", tell=lambda full, burst: told.append((burst, full.dropped))
+    )
+
+    def put(count: int) -> None:
+        for n in range(count):
+            buffer.put(n)
+
+    put(3)
+    assert told == []
+    put(10)
+    assert told == [(1, 1)]
+    buffer.take()
+    put(3)  # slow, and one burst still
+    buffer.take()
+    buffer.fail()
+    put(3)
+    assert told == [(1, 1)]
+    buffer.take_many(3)
+    put(4)
+    assert told == [(1, 1), (2, 15)]
+
+
+@pytest.mark.parametrize("overflow", ["latest", "error"])
+def test_what_is_dropped_on_purpose_or_fails_is_not_told(overflow: ConsumerOverflow) -> None:
+    told: list[int] = []
+    buffer: Buffer[int] = Buffer(3, overflow, "x", tell=lambda _, burst: told.append(burst))
+    for n in range(10):
+        buffer.put(n)
+    assert (told, buffer.dropped > 0) == ([], True)
+
+
 @given(st.sampled_from(POLICIES), st.integers(1, 5), STEPS)
 def test_a_buffer_is_what_its_model_is(
     overflow: ConsumerOverflow, maxsize: int, steps: list[str]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from typing import Any
 
@@ -210,7 +211,7 @@ async def test_at_the_end_handlers_go_on_for_a_grace_and_are_then_cancelled() ->
     assert seen == [0, 1, 2]
     assert ends == pytest.approx([0.25, 1.0, 1.75, 2.0], abs=0.1)
     stats = handler.stats
-    assert (stats.delivered, stats.dropped, stats.waiting) == (4, 5, 0)
+    assert (stats.delivered, stats.failed, stats.dropped, stats.waiting) == (3, 1, 5, 0)
     (error,) = errors
     assert isinstance(error, HandlerCancelled)
     assert (error.cancelled, error.dropped) == (1, 5)
@@ -577,6 +578,41 @@ async def test_a_call_that_somebody_cancelled_costs_no_other() -> None:
 
 
 @pytest.mark.heimdall_virtual_time
+async def test_calls_that_fail_or_are_cancelled_are_counted_by_themselves() -> None:
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer, message_type=str) as store:
+        running: list[asyncio.Task[Any]] = []
+
+        async def handle(message: Any) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            if message == "raises":
+                raise LookupError
+            if message == "is cancelled by what it awaits":
+                raise asyncio.CancelledError
+            if message == "is cancelled":
+                running.append(task)
+                await asyncio.sleep(60)
+            if message == "takes its time":
+                await asyncio.sleep(60)
+
+        handler = store.on_message(handle)
+        link = await peer.accepted()
+        link.send("is fine")
+        for message in ("raises", "is cancelled by what it awaits", "is cancelled"):
+            link.send(message)
+        await asyncio.sleep(1)
+        assert repr(handler) == "<AsyncHandler handler 1: 0 waiting, 2 delivered, 2 failed>"
+        running[0].cancel()
+        await asyncio.sleep(1)
+        link.send("takes its time")
+        await asyncio.sleep(1)
+        stats = handler.stats
+        assert (stats.delivered, stats.failed, stats.waiting, stats.dropped) == (2, 3, 0, 0)
+        assert store.stats.consumers == (stats,)
+
+
+@pytest.mark.heimdall_virtual_time
 async def test_what_comes_after_the_end_is_dropped_and_counted() -> None:
     store = use_websocket(URL, transport=ScriptedPeer())
     await store.wait_connected()
@@ -613,3 +649,37 @@ def test_what_a_thread_emits_is_handled_after_the_event_loop_was_closed() -> Non
         source.on_next(2)
         assert came.wait(8)
     assert seen == [1, 2]
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("share", [False, True])
+async def test_a_consumer_that_is_too_slow_is_in_the_log_once_a_burst(
+    share: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(_: object) -> None:
+        await asyncio.sleep(60)
+
+    caplog.set_level(logging.WARNING, "heimdall_reactive")
+    peer = ScriptedPeer()
+    async with use_websocket(URL, transport=peer, share=share, share_linger=0.0) as store:
+        stream = store.stream(maxsize=3, name="log")
+        newest = store.stream(overflow="latest")
+        store.on_message(slow, maxsize=2, overflow="drop_newest")
+        view = store.observe_on(lambda _: None, maxsize=4)
+        link = await peer.accepted()
+        for n in range(10):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert [await anext(stream) for _ in range(3)] == [7, 8, 9]
+        for n in range(10):
+            link.send(n)
+        await asyncio.sleep(1)
+        assert (newest.stats.dropped, view.stats.dropped) == (19, 16)
+    told = [entry.getMessage() for entry in caplog.records if vars(entry)["event"] == "overflow"]
+    assert [line.removeprefix(f"{URL}: ").partition(" so far; ")[0] for line in told] == [
+        "'handler 3' is too slow: 8 values dropped",
+        "'log' is too slow: 7 values dropped",
+        "'view 4' is too slow: 6 values dropped",
+        "'log' is too slow: 14 values dropped",
+    ]
+    assert "raise maxsize=2, or pass overflow='latest'" in told[0]

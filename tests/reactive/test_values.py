@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from reactivex import operators as ops
 
-from heimdall_reactive import InvalidMessage, ObserverError, ServerError, Status, StoreError
+from heimdall_reactive import (
+    InvalidMessage,
+    ObserverError,
+    SendError,
+    ServerError,
+    Status,
+    StoreError,
+)
 from heimdall_reactive.base.options import CloseInfo
 from heimdall_reactive.base.state import ConnectionState
 from heimdall_reactive.reactive.bus import Bus
@@ -136,6 +143,39 @@ def test_what_observers_raise_is_told_each_time_and_logged_ever_more_rarely(
     assert [entry.getMessage() for entry in caplog.records][1] == (
         "messages: an observer raised LookupError (2 so far)"
     )
+
+
+def test_drops_are_in_the_log_only_and_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    reporter, told = Reporter("ws://h/"), list[StoreError]()
+    reporter.tell = told.append
+    for n in range(1, 6):
+        reporter.overflowed(f"burst {n}", n, 10 * n)
+        reporter.dropped(2, "of the policy", True)
+    assert told == []
+    lines = [(entry.getMessage(), entry.__dict__["details"]) for entry in caplog.records]
+    assert [line for line in lines if "burst" in line[0]] == [
+        (f"ws://h/: burst {n}", {"dropped": 10 * n, "count": n}) for n in (1, 2, 4)
+    ]
+    assert [details for text, details in lines if "the outbox is full" in text] == [
+        {"dropped": 2 * n, "count": n} for n in (1, 2, 4)
+    ]
+    assert "8 sends dropped so far for later ones" in lines[-1][0]
+    assert {entry.__dict__["event"] for entry in caplog.records} == {"overflow"}
+
+
+def test_sends_that_have_no_room_are_reported_each_and_logged_ever_more_rarely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reporter, told = Reporter("ws://h/"), list[StoreError]()
+    reporter.tell = told.append
+    for _ in range(9):
+        reporter.error(SendError("no room", "rejected"), often=True)
+    reporter.error(SendError("3 may not have arrived", "in_doubt"))
+    assert len(told) == 10
+    assert [entry.getMessage() for entry in caplog.records] == [
+        *(f"ws://h/: no room ({n} so far)" for n in (1, 2, 4, 8)),
+        "ws://h/: 3 may not have arrived",
+    ]
 
 
 @pytest.mark.parametrize("error", [InvalidMessage("not JSON", 9), ServerError("no")])
