@@ -7,9 +7,8 @@ from typing import Any
 
 from nicegui import app, ui
 
-from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import Badge, badge, bind, message_line
+from heimdall_reactive.bindings import Fate, Badge, badge, bind, message_line
 from heimdall_reactive.bindings.nicegui import bind_enabled, scope
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 

@@ -6,9 +6,8 @@ from typing import Any
 import panel as pn
 from reactivex import operators as ops
 
-from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import badge, message_line
+from heimdall_reactive.bindings import Fate, badge, message_line
 from heimdall_reactive.bindings.param import to_param, to_rx
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 

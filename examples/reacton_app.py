@@ -10,9 +10,8 @@ import uvicorn
 from reacton import ipyvuetify as v
 from solara.server.settings import telemetry, theme
 
-from examples.fate import Fate
 from heimdall_reactive import WebSocketStore
-from heimdall_reactive.bindings import message_line
+from heimdall_reactive.bindings import Fate, message_line
 from heimdall_reactive.bindings.reacton import use_history, use_subject, use_websocket
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 

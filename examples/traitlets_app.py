@@ -9,9 +9,8 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 from reactivex import operators as ops
 
-from examples.fate import Fate
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import badge, message_line
+from heimdall_reactive.bindings import Fate, badge, message_line
 from heimdall_reactive.bindings.traitlets import scope, to_trait
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
