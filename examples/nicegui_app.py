@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import app, ui
 
 from heimdall_reactive import WebSocketStore, use_websocket
-from heimdall_reactive.bindings import Fate, Badge, badge, bind, message_line
+from heimdall_reactive.bindings import Badge, Fate, badge, bind, message_line
 from heimdall_reactive.bindings.nicegui import bind_enabled, scope
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heimdall_reactive.bindings import Fate
 from heimdall_reactive import Status
+from heimdall_reactive.bindings import Fate
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import record
 from tests.virtual import loop, steady_store_of
