@@ -6,8 +6,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 import pytest
@@ -21,6 +20,7 @@ from heimdall_reactive.bindings import UiScope, badge, bind  # noqa: E402
 from heimdall_reactive.bindings.frames import FRAME, Frames  # noqa: E402
 from heimdall_reactive.bindings.traitlets import scope, to_trait  # noqa: E402
 
+from .kernels import kernel  # noqa: E402
 from .support import BURST, Stage, observers, wait_until  # noqa: E402
 
 pytestmark = [
@@ -363,44 +363,3 @@ kinds = [type(each) for each in gc.get_objects()]
 names = [kind.__name__ for kind in kinds if str(kind.__module__).startswith("heimdall_reactive.")]
 print(names.count("StoreCore"), names.count("Binding"))
 """
-
-
-@contextmanager
-def kernel() -> Iterator[Cell]:
-    """Start a kernel of Jupyter; skip where there is none."""
-    manager = pytest.importorskip("jupyter_client.manager", reason="pip install ipykernel")
-    pytest.importorskip("ipykernel", reason="pip install ipykernel")
-    running, client = manager.start_new_kernel(kernel_name="python3")
-    try:
-        yield Cell(client)
-    finally:
-        client.stop_channels()
-        running.shutdown_kernel(now=True)
-
-
-class Cell:
-    """One client of a kernel."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def run(self, code: str) -> str:
-        """Return what a cell prints, once the kernel is idle again."""
-        asked, printed = self._client.execute(code), ""
-        while True:
-            message = self._client.get_iopub_msg(timeout=20)
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            assert kind != "error", content
-            if kind == "stream":
-                printed += content["text"]
-            elif kind == "status" and content["execution_state"] == "idle":
-                return printed.strip()
-
-    def update(self, comm: str) -> Any:
-        """Return the next state that a widget sends."""
-        while True:
-            message = self._client.get_iopub_msg(timeout=20)
-            if message["msg_type"] == "comm_msg" and message["content"]["comm_id"] == comm:
-                return message["content"]["data"]["state"]
