@@ -11,7 +11,7 @@ const HTML = `<style>
     .market thead { position: sticky; top: 0; backdrop-filter: blur(12px) }
     .market th, .market td { padding: 3px 12px; text-align: left; border-bottom: 1px solid #8883 }
     .market :is(th, td):last-child { text-align: right }
-    .market canvas { flex: 4 1 300px; min-width: 0; height: 384px }
+    .market canvas { flex: 4 1 300px; min-width: 0; height: 384px; contain: strict }
 </style>
 <div class="market">
     <header><h2>Market</h2><span class="status"></span></header>

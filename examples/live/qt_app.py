@@ -5,9 +5,8 @@ from typing import Any
 
 import pyqtgraph as pg
 
-from examples.fate import Fate
 from examples.live.feed import Market, Tick, market
-from heimdall_reactive.bindings import Badge, Changes, Series, badge
+from heimdall_reactive.bindings import Badge, Changes, Fate, Series, badge
 from heimdall_reactive.bindings.qt import connect
 
 QtCore: Any = pg.QtCore  # of PySide6 or PyQt6

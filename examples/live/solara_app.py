@@ -7,6 +7,7 @@ import os
 from typing import cast
 
 import solara
+import solara.lab
 import uvicorn
 from solara.server.settings import telemetry, theme
 
@@ -21,6 +22,8 @@ live = cast("Market", None)  # set below to the one that runs
 def Page() -> None:
     shown = use_badge(live.store)
     rows, minute = use_subject(live.rows_text), use_subject(live.minute_text)
+    with solara.Row(justify="end", style="padding: 8px 16px 0"):
+        solara.lab.ThemeToggle()  # it is also what makes the page light or dark as the browser is
     MarketView.element(status=shown.text, tone=shown.tone, rows=rows, minute=minute)
 
 

@@ -7,9 +7,8 @@ from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, DataTable, Input, Label, Sparkline
 
-from examples.fate import Fate
 from examples.live.feed import Market, Tick, market
-from heimdall_reactive.bindings import Changes, Series, badge
+from heimdall_reactive.bindings import Changes, Fate, Series, badge
 from heimdall_reactive.bindings.textual import Bound
 
 

@@ -5,9 +5,8 @@ import tkinter as tk
 from math import isnan
 from tkinter import ttk
 
-from examples.fate import Fate
 from examples.live.feed import Market, Tick, market
-from heimdall_reactive.bindings import Changes, Series, badge, bind
+from heimdall_reactive.bindings import Changes, Fate, Series, badge, bind
 from heimdall_reactive.bindings.tk import scope
 
 COLOURS = {"good": "#2e7d32", "busy": "#bf360c", "idle": "#616161", "bad": "#c62828"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from html import escape
 from typing import Any
 
 import panel
@@ -37,13 +38,15 @@ def show(visitor: Visitor, feed: WebSocketStore[Any], visitors: Visitors) -> Any
     tab = ExitStack()
     desk = tab.enter_context(visitors.tab(visitor))
     pn.state.on_session_destroyed(lambda _: tab.close())
-    newest = to_rx(desk.newest, select=lambda _: lines(desk.newest.value))
+    newest = to_rx(desk.newest, select=lambda _: escaped(desk.newest.value.values()))
     return pn.Column(
-        pn.pane.Str(f"Logged in as {visitor.name}"),
-        pn.pane.Str(to_rx(badge(desk.store), select=str)),
+        pn.pane.Str(escape(f"Logged in as {visitor.name}")),
+        pn.pane.Str(to_rx(badge(desk.store), select=lambda shown: escape(shown.text))),
         pn.pane.Markdown("**For everybody**"),
         pn.pane.Str(
-            to_rx(feed.last_message, select=lambda told: message_line(told) or "nothing yet")
+            to_rx(
+                feed.last_message, select=lambda told: escape(message_line(told)) or "nothing yet"
+            )
         ),
         pn.pane.Markdown("**For you**"),
         pn.pane.Str(newest, styles={"white-space": "pre-wrap"}),
@@ -51,9 +54,9 @@ def show(visitor: Visitor, feed: WebSocketStore[Any], visitors: Visitors) -> Any
     )
 
 
-def lines(rows: dict[str, Any]) -> str:
-    """Return rows as text, a line each."""
-    return "\n".join(map(message_line, rows.values())) or "nothing yet"
+def escaped(messages: Iterable[Any]) -> str:
+    """Return messages as the HTML of a text, a line each: a pane takes HTML."""
+    return escape("\n".join(map(message_line, messages))) or "nothing yet"
 
 
 def main(port: int = 8080, show: bool = True) -> None:

@@ -77,6 +77,8 @@ def _fetch(package: str, target: Path) -> None:
 def served(module: str, folder: Path, **environ: str) -> Iterator[str]:
     """Run a module that serves Solara on port `PORT` of the environment; yield the address.
 
+    The module `uvicorn` serves the file or module `SOLARA_APP`.
+
     Raises:
         RuntimeError: it ended before it served, or did not end well.
     """
@@ -84,6 +86,8 @@ def served(module: str, folder: Path, **environ: str) -> Iterator[str]:
         port = free.getsockname()[1]
     settings = {
         "PORT": str(port),
+        "UVICORN_APP": "solara.server.starlette:app",
+        "UVICORN_PORT": str(port),
         "SOLARA_ASSETS_PROXY_CACHE_DIR": str(folder),
         "SOLARA_ASSETS_FONTAWESOME_ENABLED": "false",
         "SOLARA_TELEMETRY_MIXPANEL_ENABLE": "false",

@@ -2,7 +2,8 @@
 
 `bind` pushes the newest value into a setter and `bind_batch` lists of values, `latest_by` and
 `window` keep tables and series for them, `external_store` is what hooks need, `values` is an async
-iterator. The adapters are modules of their own, each with the framework of that name as its extra:
+iterator. `badge` says how the connection is, `message_line` what came, `Fate` what became of a
+send. The adapters are modules of their own, each with the framework of that name as its extra:
 `textual`, `nicegui`, `reacton`, `qt`, `tk`, `traitlets`, `param`.
 """
 
@@ -11,6 +12,7 @@ from heimdall_reactive.connecting.lines import message_line
 from .async_values import values
 from .badge import Badge, badge, badge_of
 from .binding import Binding, bind, bind_batch
+from .fate import Fate
 from .scheduling import HopScheduler
 from .scope import UiScope
 from .series import Series, Window, window
@@ -22,6 +24,7 @@ __all__ = [
     "Binding",
     "Changes",
     "ExternalStore",
+    "Fate",
     "HopScheduler",
     "LatestBy",
     "Series",

@@ -117,7 +117,8 @@ def to_rx(
     """Return a reactive expression of `param` that follows an observable.
 
     It is what Panel's components take in place of a value: `pn.pane.Str(to_rx(...))`. It follows
-    as long as somebody holds it, or an expression or a component made of it.
+    as long as somebody holds it, or an expression or a component made of it. A pane of Panel takes
+    a text for HTML, `Str` too: what a server sends goes through `html.escape`.
 
     Args:
         source: a subject of a store, or any observable.

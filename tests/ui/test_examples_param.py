@@ -14,7 +14,7 @@ pytest.importorskip("playwright", reason="pip install playwright, and install ch
 if shutil.which("chromium") is None:
     pytest.skip("Debian's chromium is not installed", allow_module_level=True)
 
-from examples.screenshots.param import tab_of
+from examples.screenshots.param import say, tab_of
 from heimdall_reactive import use_websocket
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
@@ -38,22 +38,17 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
     async def work() -> None:
         async with use_websocket(f"{echo.url}/v1/ws", loop=loop, reconnect_delay=1.5) as store:
             before = observers(store)
-            async with tab_of(store, echo) as tab:
-                box, send = tab.get_by_placeholder("say something"), tab.get_by_text("send")
+            async with tab_of(store) as tab:
                 await tab.get_by_text("connected").wait_for()
-                await box.fill("hello <b>")
-                await send.click()
-                await tab.get_by_text("hello <b>").wait_for()
+                await say(tab, "hello <b>")
                 await tab.get_by_text("delivered").wait_for()
                 assert observers(store) > before
-                await tab.get_by_text("drop").click()
+                echo.refuse(503, times=2)
+                echo.drop()
                 await tab.get_by_text("reconnecting in 1 s").wait_for()
-                assert await box.is_disabled()
-                assert await send.is_disabled()
+                assert await tab.get_by_placeholder("say something").is_disabled()
                 await tab.get_by_text("connected").wait_for()
-                await box.fill("again")
-                await send.click()
-                await tab.get_by_text("again").wait_for()
+                await say(tab, "again")
                 await tab.close()
                 await until(lambda: observers(store) == before)
 

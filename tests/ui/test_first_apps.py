@@ -9,11 +9,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from .kernels import kernel
 from .support import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python [^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -129,33 +136,103 @@ def test_a_chat_in_qt(pasted: Path) -> None:
     assert driven(pasted, QT_USER, QT_QPA_PLATFORM="offscreen") == f"{HELLO}\n"
 
 
-@pytest.mark.leaky
-def test_a_chat_in_nicegui(pasted: Path) -> None:
-    pytest.importorskip("nicegui")
+@contextmanager
+def page_of(pasted: Path, port: int, add: str = "") -> Iterator[Page]:
+    """Run a file that serves a page, on a free port in place of its own; open the page."""
     pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     if shutil.which("chromium") is None:
         pytest.skip("this test looks at a page with chromium: apt-get install chromium")
     from examples.screenshots.browser import browser_page
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    code = pasted.read_text(encoding="utf-8")
-    assert code.count("port=8080") == 1  # all that is changed: another test may have that port
-    pasted.write_text(code.replace("port=8080", f"port={port}, show=False"), encoding="utf-8")
+    code, free = pasted.read_text(encoding="utf-8"), free_port()
+    assert code.count(f"{port}") == 1  # all that is changed: another test may have that port
+    pasted.write_text(code.replace(f"{port}", f"{free}{add}"), encoding="utf-8")
     # Outside of pytest, whose variables put NiceGUI into a mode of its own.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "NICEGUI"))}
     with subprocess.Popen(
         [sys.executable, str(pasted)], cwd=ROOT, env={**environment, "PYTHONPATH": str(ROOT)}
     ) as server:
         try:
-            wait_until(lambda: listens(port), lambda: time.sleep(0.02), 30)
-            with browser_page(f"http://127.0.0.1:{port}") as tab:
-                tab.get_by_text("connected").wait_for(timeout=20_000)
-                tab.get_by_label("say something").fill("hello")
-                tab.get_by_label("say something").press("Enter")
-                tab.get_by_text(HELLO).wait_for(timeout=20_000)
+            wait_until(lambda: listens(free), lambda: time.sleep(0.02), 30)
+            with browser_page(f"http://127.0.0.1:{free}") as tab:
+                yield tab
         finally:
             server.terminate()
+
+
+def says_hello(tab: Page, box: Locator) -> None:
+    """Send a text, and wait until it is shown, and what became of it."""
+    tab.get_by_text("connected").wait_for(timeout=20_000)
+    box.fill("hello")
+    box.press("Enter")
+    tab.get_by_text(HELLO).wait_for(timeout=20_000)
+    tab.get_by_text("delivered").wait_for(timeout=20_000)
+
+
+@pytest.mark.leaky
+def test_a_chat_in_nicegui(pasted: Path) -> None:
+    pytest.importorskip("nicegui")
+    with page_of(pasted, 8080, ", show=False") as tab:
+        says_hello(tab, tab.get_by_label("say something"))
+
+
+@pytest.mark.leaky
+def test_a_chat_in_param(pasted: Path) -> None:
+    pytest.importorskip("panel")
+    with page_of(pasted, 5006) as tab:
+        says_hello(tab, tab.get_by_placeholder("say something"))
+
+
+@pytest.mark.leaky
+def test_a_chat_in_reacton(pasted: Path) -> None:
+    pytest.importorskip("solara", reason="pip install solara-ui")
+    pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if shutil.which("chromium") is None:
+        pytest.skip("this test looks at a page with chromium: apt-get install chromium")
+    from examples.screenshots.browser import browser_page
+    from examples.screenshots.solara import FrontEndMissing, front_end, served
+
+    try:
+        folder = front_end()
+    except FrontEndMissing as error:
+        pytest.skip(f"Solara's front end is missing: {error}")
+    with (
+        served("uvicorn", folder, SOLARA_APP=str(pasted)) as url,
+        browser_page(url) as tab,
+    ):
+        says_hello(tab, tab.get_by_label("say something"))
+
+
+@pytest.mark.leaky
+def test_a_chat_in_traitlets(pasted: Path) -> None:
+    pytest.importorskip("ipywidgets")
+    with kernel() as cell:
+        for _ in range(3):
+            cell.run(pasted.read_text(encoding="utf-8"))
+            assert cell.run(NOTEBOOK_USER) == f"{HELLO} delivered"
+
+
+NOTEBOOK_USER = """
+import asyncio, html, ipywidgets
+
+async def use():
+    kept = list(ipywidgets.widgets.widget._instances.values())
+    box = [each for each in kept if isinstance(each, ipywidgets.VBox)][-1]
+    status, log, row, word = box.children
+    async with asyncio.timeout(20):
+        while "connected" not in status.value: await asyncio.sleep(0.01)
+        row.children[0].value = "hello"
+        row.children[1].click()
+        while not log.value or word.value != "delivered": await asyncio.sleep(0.01)
+    print(html.unescape(log.value), word.value)
+
+await use()
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def listens(port: int) -> bool:

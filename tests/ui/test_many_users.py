@@ -289,8 +289,8 @@ def test_visitors_of_panel_log_in_and_have_a_store_each_for_all_of_their_tabs() 
                     tab.keyboard.press("Enter")
                     tab.get_by_text(f"Logged in as {name}").wait_for()
                     tab.get_by_text("connected", exact=True).wait_for()
-                    server.fire("rolesUpdated", user_id=name, roles=[f"of {name}"])
-                    tab.get_by_text("of " + name).first.wait_for()
+                    server.fire("rolesUpdated", user_id=name, roles=[f"of {name} <b>"])
+                    tab.get_by_text(f"of {name} <b>").first.wait_for()  # a text, never HTML
                 second = pages["ada"].context.new_page()  # begins with what is kept
                 second.goto(url)
                 second.get_by_text("of ada").first.wait_for()

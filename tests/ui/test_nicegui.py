@@ -31,7 +31,7 @@ from nicegui import Client, ui
 from nicegui.testing import User, user_simulation
 from nicegui.testing.general import nicegui_reset_globals
 
-from examples import nicegui_app
+from examples.first import nicegui_app
 from heimdall_reactive.bindings.nicegui import (
     bind_enabled,
     bind_text,
@@ -324,10 +324,10 @@ async def test_without_a_page_there_is_no_scope() -> None:
 # The example
 
 
-async def test_the_example_shows_a_drop_and_heals() -> None:
+async def test_the_example_shows_a_drop_and_its_end() -> None:
     with serve_in_thread(require_token=False, echo=True) as server:
         store = use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.3)
-        async with store, user_simulation(lambda: nicegui_app.page(store, server)) as user:
+        async with store, user_simulation(lambda: nicegui_app.page(store)) as user:
             await user.open("/")
             await drive(user, server)
             assert user.client is not None
@@ -343,7 +343,8 @@ async def drive(user: User, server: DevServer) -> None:
     await user.should_see('{"text": "hello"}', retries=20)
     assert box.value == ""
     await user.should_see("delivered", retries=20)
-    user.find("drop").click()
+    server.refuse(503, times=2)
+    server.drop()
     await user.should_see("reconnecting in 1 s", retries=20)
     assert not box.enabled
     await user.should_see("connected", retries=30)
@@ -368,9 +369,10 @@ def knock(port: int, patience: float = 10.0) -> None:
 def test_the_example_runs_and_ends_by_ctrl_c() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    code = f"from examples.nicegui_app import main; main({port}, False)"
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     root = Path(__file__).parent.parent.parent
+    text = (root / "examples/first/nicegui_app.py").read_text(encoding="utf-8")
+    code = text.replace("port=8080", f"port={port}, show=False")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], cwd=root, env=env, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
@@ -402,17 +404,18 @@ def test_the_example_in_a_browser() -> None:
         nicegui_reset_globals(),
         serve_in_thread(require_token=False, echo=True) as server,
         use_websocket(f"{server.url}/v1/ws", loop="thread", reconnect_delay=0.5) as store,
-        web(lambda: nicegui_app.page(store, server)) as url,
+        web(lambda: nicegui_app.page(store)) as url,
     ):
         gone = threading.Event()
         with browser_page(url) as tab:
             expect(tab.get_by_text("connected", exact=True)).to_be_visible()
             say(tab, "hello")
-            tab.get_by_role("button", name="drop").click()
+            server.refuse(503, times=2)
+            server.drop()
             expect(tab.get_by_text("reconnecting in 1 s")).to_be_visible()
-            expect(tab.get_by_placeholder("say something")).to_be_disabled()
+            expect(tab.get_by_label("say something")).to_be_disabled()
             expect(tab.get_by_text("connected", exact=True)).to_be_visible(timeout=10_000)
-            expect(tab.get_by_placeholder("say something")).to_be_enabled()
+            expect(tab.get_by_label("say something")).to_be_enabled()
             tab.reload()
             say(tab, "again")  # opened: a page that is only fetched is kept for 60 s
         for _ in range(500):

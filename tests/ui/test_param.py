@@ -257,7 +257,7 @@ class Document:
 
 @pytest.fixture
 def document(monkeypatch: pytest.MonkeyPatch) -> Document:
-    """Let a session of a Panel server be there; the real one is in `examples/param_app.py`."""
+    """Let a session of a Panel server be there; the real one is in `test_examples_param.py`."""
     panel, document = ModuleType("panel"), Document()
     panel.state = SimpleNamespace(curdoc=document)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "panel", panel)

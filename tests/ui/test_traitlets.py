@@ -6,8 +6,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 import pytest
@@ -21,6 +20,7 @@ from heimdall_reactive.bindings import UiScope, badge, bind  # noqa: E402
 from heimdall_reactive.bindings.frames import FRAME, Frames  # noqa: E402
 from heimdall_reactive.bindings.traitlets import scope, to_trait  # noqa: E402
 
+from .kernels import kernel  # noqa: E402
 from .support import BURST, Stage, observers, wait_until  # noqa: E402
 
 pytestmark = [
@@ -336,71 +336,69 @@ def test_a_widget_of_a_kernel_is_live_while_no_cell_runs(stage: Stage) -> None:
 
 
 @pytest.mark.leaky
-def test_a_cell_that_runs_ten_times_leaves_one_socket_and_no_binding(stage: Stage) -> None:
+def test_a_cell_that_runs_ten_times_leaves_what_it_left_the_first_time(stage: Stage) -> None:
     with kernel() as cell:
+        counts = []
         for _ in range(10):
             cell.run(KEYED.format(url=stage.server.url))
-        stage.server.call(stage.server.wait_for_connections(1, 10))
-        assert cell.run(LEFT_OVER) == "1 1"
+            stage.server.call(stage.server.wait_for_connections(1, 10))
+            counts.append(cell.run(LEFT_OVER))
+            stage.say(1)
+            assert cell.run(SHOWN) == "True"
+    assert counts[0].startswith("WebSocketStore 1, StoreCore 1, Binding 4, Window 1, threads ")
+    assert counts == counts[:1] * 10
 
 
 KEYED = """
 import ipywidgets
 from heimdall_reactive import use_websocket
-from heimdall_reactive.bindings.traitlets import to_trait
+from heimdall_reactive.bindings import badge, bind, bind_batch, window
+from heimdall_reactive.bindings.traitlets import scope, to_trait
 
 ipywidgets.Widget.close_all()
-label = ipywidgets.Label()
+label, status, log, plot = (ipywidgets.Label() for _ in range(4))
 store = use_websocket("{url}/v1/ws", loop="thread", key="feed")
+minute = window(store.messages, 60, 600, value=lambda message: message["n"])
 to_trait(store.last_message, label, select=str)
+to_trait(badge(store), status, select=str)
+bind_batch(store.messages, lambda told: log.set_trait("value", str(told)), scope(log), buffer=100)
+bind(minute, lambda series: plot.set_trait("value", str(series.y)), scope(plot))
 await store.wait_connected(timeout=5)
 """
 LEFT_OVER = """
-import gc
+import asyncio, gc, os, threading
 
-gc.collect()
-kinds = [type(each) for each in gc.get_objects()]
-names = [kind.__name__ for kind in kinds if str(kind.__module__).startswith("heimdall_reactive.")]
-print(names.count("StoreCore"), names.count("Binding"))
+PACKAGE = "heimdall_reactive."
+KINDS = ("WebSocketStore", "StoreCore", "Binding", "Window")
+
+def held():
+    gc.collect()
+    kinds = [type(each) for each in gc.get_objects()]
+    within = [kind.__name__ for kind in kinds if str(kind.__module__).startswith(PACKAGE)]
+    found = [f"{kind} {within.count(kind)}" for kind in KINDS]
+    return ", ".join([*found, f"threads {threading.active_count()}", f"sockets {sockets()}"])
+
+def sockets():
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return sum(os.path.islink(link) and "socket:" in os.readlink(link) for link in links)
+
+async def settled():
+    before, now = "", held()
+    while now != before:  # the store that was replaced closes
+        await asyncio.sleep(0.3)
+        before, now = now, held()
+    print(now)
+
+await settled()
 """
+SHOWN = """
+import asyncio
 
+async def shown():
+    async with asyncio.timeout(10):
+        while not (label.value == "{'n': 1}" and log.value and plot.value.startswith("[1")):
+            await asyncio.sleep(0.01)
+    return status.value == "connected"
 
-@contextmanager
-def kernel() -> Iterator[Cell]:
-    """Start a kernel of Jupyter; skip where there is none."""
-    manager = pytest.importorskip("jupyter_client.manager", reason="pip install ipykernel")
-    pytest.importorskip("ipykernel", reason="pip install ipykernel")
-    running, client = manager.start_new_kernel(kernel_name="python3")
-    try:
-        yield Cell(client)
-    finally:
-        client.stop_channels()
-        running.shutdown_kernel(now=True)
-
-
-class Cell:
-    """One client of a kernel."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def run(self, code: str) -> str:
-        """Return what a cell prints, once the kernel is idle again."""
-        asked, printed = self._client.execute(code), ""
-        while True:
-            message = self._client.get_iopub_msg(timeout=20)
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            assert kind != "error", content
-            if kind == "stream":
-                printed += content["text"]
-            elif kind == "status" and content["execution_state"] == "idle":
-                return printed.strip()
-
-    def update(self, comm: str) -> Any:
-        """Return the next state that a widget sends."""
-        while True:
-            message = self._client.get_iopub_msg(timeout=20)
-            if message["msg_type"] == "comm_msg" and message["content"]["comm_id"] == comm:
-                return message["content"]["data"]["state"]
+print(await shown())
+"""

@@ -1,11 +1,11 @@
-"""What the examples say became of a message."""
+"""What a label says became of a message."""
 
 from __future__ import annotations
 
 import pytest
 
-from examples.fate import Fate
 from heimdall_reactive import Status
+from heimdall_reactive.bindings import Fate
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import record
 from tests.virtual import loop, steady_store_of
