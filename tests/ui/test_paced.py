@@ -233,9 +233,10 @@ def test_of_many_pages_each_is_painted_less_often(count: int, frame: float) -> N
     for tab in tabs:
         bind(subject, lambda _: None, tab.scope)
         tab.clock.seen()
+    waits = list[float]()
     for n in range(3):  # in the first, not all of them were painted before
         subject.on_next(n)
-        waits = list[float]()
+        waits.clear()
         for tab in tabs:
             tab.turn()
             if not tab.waits:
