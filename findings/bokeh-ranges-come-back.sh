@@ -42,13 +42,17 @@ def plot(document, ended, syncable):
         else:
             source.stream({"x": [number], "y": [number**2]})
 
+    def painted(attr, old, new):
+        chart.remove_on_change("inner_width", painted)
+        document.add_timeout_callback(begin, 1000)  # until the first paint has told all it had
+
     def begin():
         nonlocal timer
-        changes.clear()  # what the first paint told
+        changes.clear()
         timer = document.add_periodic_callback(update, 200)
 
     timer = None
-    document.add_timeout_callback(begin, 3000)
+    chart.on_change("inner_width", painted)
 
 
 async def look(name, syncable):
@@ -57,12 +61,13 @@ async def look(name, syncable):
     server = Server(app, port=0, address="127.0.0.1")
     server.start()
     url = f"http://127.0.0.1:{server.port}/"
-    flags = ["--headless", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={name}"]
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    flags += ["--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={name}"]
     browser = await asyncio.create_subprocess_exec(
         "/usr/bin/chromium", *flags, url, stdout=-3, stderr=-3, start_new_session=True
     )
     try:
-        return await asyncio.wait_for(ended, 60)
+        return await asyncio.wait_for(ended, 120)
     finally:
         os.killpg(browser.pid, signal.SIGKILL)
         await browser.wait()
