@@ -76,7 +76,8 @@ async def look(name, syncable):
 
 async def main():
     changes, unsynced = await look("synced", True), await look("unsynced", False)
-    print(f"{UPDATES} updates: {changes} changes of the ranges on the server; with syncable=False: {unsynced}")
+    print(f"{UPDATES} updates: {changes} changes of the ranges on the server; ", end="")
+    print(f"with syncable=False: {unsynced}")
     raise SystemExit(changes < UPDATES or unsynced != 0)
 
 
