@@ -3,7 +3,7 @@
 from html import escape
 
 import panel as pn
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, CustomJS
 from bokeh.models.widgets import DataTable, NumberFormatter, TableColumn
 from bokeh.plotting import figure
 
@@ -24,6 +24,9 @@ def widgets() -> tuple[ColumnDataSource, ColumnDataSource, pn.Row]:
         TableColumn(field="price", title="Price", formatter=NumberFormatter(format="0.00")),
     ]
     table = DataTable(source=rows, columns=columns, index_position=None, width=260, height=400)
+    # Of what is patched Bokeh's table shows nothing until its view changes.
+    shows = CustomJS(args={"view": table.view}, code="view.change.emit()")
+    rows.js_on_change("patching", shows)
     points = ColumnDataSource({"x": [], "y": []})
     plot = figure(x_axis_type="datetime", height=400, sizing_mode="stretch_width", tools="")
     plot.toolbar.logo = None

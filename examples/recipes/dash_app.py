@@ -38,7 +38,13 @@ def look(_: Any, seen: int | None) -> tuple[Any, ...]:
     return shown.text, not shown.online, newest, received
 
 
-@callback(Input("send", "n_clicks"), State("box", "value"), prevent_initial_call=True)
-def send(_: Any, text: str) -> None:
-    """Send what was typed."""
+@callback(
+    Output("box", "value"),
+    Input("send", "n_clicks"),
+    State("box", "value"),
+    prevent_initial_call=True,
+)
+def send(_: Any, text: str) -> str:
+    """Send what was typed, and empty the box."""
     store.send({"text": text})
+    return ""

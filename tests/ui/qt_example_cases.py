@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ os.environ["PYQTGRAPH_QT_LIB"] = API
 pytest.importorskip("pyqtgraph", reason="pip install pyqtgraph")
 
 from examples.live.qt_app import Rows, Window
-from heimdall_reactive.bindings import Changes
+from heimdall_reactive.bindings import Changes, Series
 
 QtTest: Any = pytest.importorskip(f"{API}.QtTest", exc_type=ImportError)
 
@@ -121,3 +122,26 @@ def test_the_picture(gui: Gui, tmp_path: Path) -> None:
     assert image.width() == 760
     colours = {image.pixel(x, y) for x in range(12, 120, 2) for y in range(10, 40)}
     assert len(colours) > 5, "no text, are there fonts? apt-get install fonts-dejavu-core"
+
+
+def draws(window: Window, x: float) -> bool:
+    """Return whether a picture of the plot has a part of the line at a time."""
+    view, box = window.line.getViewWidget(), window.line.getViewBox()
+    there = view.mapFromScene(box.mapViewToScene(QtCore.QPointF(x, 0))).x()
+    image = view.grab().toImage()
+    # All but the line is black, white or grey.
+    return any(image.pixelColor(there, y).saturation() > 60 for y in range(image.height()))
+
+
+@pytest.mark.parametrize(("between", "drawn"), [(2.0, True), (math.nan, False)])
+def test_pyqtgraph_ends_the_line_at_a_gap(gui: Gui, between: float, drawn: bool) -> None:
+    with market(rate=0) as live:
+        window = Window(live)
+        window.resize(800, 480)
+        window.show()
+        series = Series([1000.0, 1010.0, 1020.0, 1030.0, 1040.0], [1.0, 2.0, between, 2.0, 3.0])
+        window.show_minute(series)
+        gui.turn()
+        assert [draws(window, x) for x in (1005, 1020, 1035)] == [True, drawn, True]
+        window.deleteLater()
+        gui.turn()

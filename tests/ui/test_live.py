@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,10 @@ import pytest
 from benchmarks import live as live_pages
 from benchmarks.live import Feed
 from examples import live as live_examples
-from examples.live.feed import ROWS, Market, for_json, market
+from examples.live.feed import ROWS, Market, Tick, for_json, market
 from heimdall_reactive.bindings import Series
+
+from .panel_pages import panel_served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -145,6 +149,42 @@ def test_a_page_of_nicegui_keeps_up_and_a_new_tab_begins_with_everything() -> No
                 break
             gone.wait(0.01)
         assert watching(live) == 0
+
+
+def test_bokeh_ends_the_line_at_a_gap_and_shows_the_newest_in_its_table() -> None:
+    pytest.importorskip("panel")
+    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if shutil.which("chromium") is None:
+        pytest.skip("this test looks at a page with chromium: apt-get install chromium")
+    from examples.live import panel_app
+    from examples.screenshots.browser import browser_page
+
+    def blue() -> list[int]:
+        """Return the columns of the picture that have a part of the line."""
+        picture = image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+        pixels = picture.load()
+        rows, columns = range(picture.height), range(picture.width)
+        return [x for x in columns if any(pixels[x, y] == BLUE for y in rows)]
+
+    def widest(columns: list[int]) -> float:
+        """Return the widest step between two columns, as a part of all."""
+        steps = [after - before for before, after in pairwise(columns)]
+        return max(steps, default=0) / max(1, columns[-1] - columns[0]) if columns else 0
+
+    with market(rate=0) as live, panel_served(lambda: panel_app.page(live)) as url:
+        assert live.server is not None
+        with browser_page(url) as tab:
+            tab.get_by_text("connected").wait_for(timeout=20_000)
+            for price, pause in ((1, 0.5), (2, 2.5), (2, 0.5), (3, 0.0)):
+                live.server.send_raw(Tick(symbol="S000", price=price, sent=0).model_dump_json())
+                threading.Event().wait(pause)  # the third comes after the `gap` of 2 s
+            tab.wait_for_timeout(500)
+            assert 0.5 < widest(blue()) < 0.8
+            tab.get_by_text("3.00", exact=True).wait_for(timeout=10_000)  # the newest in the table
+
+
+BLUE = (31, 119, 180)  # of a line of Bokeh
 
 
 def keeps_up(tab: Page, within: float = 1000) -> None:
