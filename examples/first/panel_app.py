@@ -14,7 +14,7 @@ from heimdall_reactive.bindings import Fate, badge, bind_batch, message_line
 from heimdall_reactive.bindings.param import scope, to_rx
 from heimdall_reactive.devserver import serve_in_thread
 
-COLOURS = {"good": "success", "busy": "warning", "idle": "default", "bad": "error"}
+COLOURS = {"good": "success", "busy": "primary", "idle": "default", "bad": "error"}
 
 
 def page(store: WebSocketStore[Any]) -> ui.Page:
