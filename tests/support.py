@@ -51,8 +51,8 @@ def descriptors() -> set[str]:
 
 
 def threads() -> set[threading.Thread]:
-    """Return the threads that run."""
-    return set(threading.enumerate())
+    """Return the threads that run; one that is just being started cannot be joined yet."""
+    return {thread for thread in threading.enumerate() if thread.is_alive()}
 
 
 def record(source: Any) -> list[Any]:
