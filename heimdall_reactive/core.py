@@ -141,7 +141,7 @@ class StoreCore:
             endpoint, options, codec, self.outbox, self.publisher, self.runtime
         )
         own = options.protocol
-        self.values.makes = codec.makes if own is None else None  # else what `receive` returns
+        self.values.maker = codec if own is None else None  # else what `receive` returns
         self._plain = own is None or not any(
             overrides(own, method) for method in ("prepare", "encode", "correlate")
         )

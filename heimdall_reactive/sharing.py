@@ -169,7 +169,7 @@ class SharedCore(StoreCore):
     def seat(self, finish: Callable[[], Awaitable[None]], complete: Callable[[], None]) -> Seat:
         """Return what a store that joins has of its own; its end only leaves the connection."""
         values: Values[Any] = Values(self.bus)
-        values.makes = self.values.makes
+        values.maker = self.values.maker
         reporter = Reporter(self.name)
         reporter.tell = lambda error: self.bus.emit(values.errors, error)
         left: list[bool] = []

@@ -63,8 +63,7 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         self._core = core
         self._seat = seat = core.seat(self._finish, self._complete)
         self._bus = core.bus
-        reporter = seat.reporter
-        super().__init__(seat.values, seat.life, reporter.raised, core.holding, reporter.overflowed)
+        super().__init__(seat.values, seat.life, seat.reporter, core.holding)
         self.journal = core.journal
         self.send: Command[Any, Receipt] = Command(self._bus, "send", self._send)
         self.connect: Trigger = Trigger(self._bus, "connect", self._connect, CONNECT)

@@ -824,7 +824,7 @@ async def test_the_sends_of_a_thread_share_one_wake_up() -> None:
 
 
 async def test_an_idle_store_holds_few_objects() -> None:
-    """What most stores never use is made at its first use: 116 objects with Python 3.11."""
+    """What most stores never use is made at its first use: 119 objects with 3.11, 130 with 3.14."""
 
     async def connected() -> WebSocketStore[Any]:
         store = use_websocket(urls.plain, compression=None)
@@ -838,7 +838,7 @@ async def test_an_idle_store_holds_few_objects() -> None:
         before = len(gc.get_objects())
         stores += [await connected() for _ in range(20)]
         gc.collect()
-        assert (len(gc.get_objects()) - before) / 20 <= 130
+        assert (len(gc.get_objects()) - before) / 20 <= 131
         for store in stores:
             await store.aclose()
 

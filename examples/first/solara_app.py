@@ -14,7 +14,12 @@ from heimdall_reactive.devserver import serve_in_thread
 # An echo server on this machine; take the URL of your own in place of the server's.
 echo = serve_in_thread(require_token=False, echo=True)
 server = echo.__enter__()
-COLOURS = {"good": "green-darken-3", "busy": "deep-orange-darken-4", "bad": "red-darken-3"}
+COLOURS = {
+    "good": "green-darken-3",
+    "busy": "indigo",
+    "idle": "grey-darken-2",
+    "bad": "red-darken-3",
+}
 
 
 @solara.component
@@ -30,7 +35,7 @@ def Page() -> None:
 
     with solara.Column(style="max-width: 640px; width: 100%; padding: 16px"):
         with solara.Row(justify="space-between", style="align-items: center"):
-            v.Chip(children=[ws.badge.text], color=COLOURS.get(ws.badge.tone), variant="flat")
+            v.Chip(children=[ws.badge.text], color=COLOURS[ws.badge.tone], variant="flat")
             solara.lab.ThemeToggle()
         v.Html(tag="pre", children=[newest], style_="height: 300px; overflow: auto")
         off = not ws.is_connected

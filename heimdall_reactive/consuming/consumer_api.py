@@ -13,9 +13,8 @@ from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.printable import count_of
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.connecting.lifecycle import Lifecycle
-from heimdall_reactive.reactive.bus import OnRaised
 from heimdall_reactive.reactive.source import LOOPS
-from heimdall_reactive.reactive.values import Values
+from heimdall_reactive.reactive.values import Reporter, Values
 
 from .buffers import WAITING_LIMIT, BlockOr, Buffer, Buffers, ConsumerOverflow
 from .consumers import HANDLER_GRACE, AsyncHandler, AsyncHandlers, refuse_sync
@@ -43,23 +42,21 @@ class ConsumerApi(Viewed[In]):
     Args:
         values: its subjects.
         life: its event loop and its end.
-        report: notified of what user code raised.
+        reporter: reports what user code raised, and the first drop of each burst.
         holding: returns what holds the server back for a full consumer.
-        overflowed: notified of the first drop of each burst.
     """
 
     def __init__(
         self,
         values: Values[In],
         life: Lifecycle,
-        report: OnRaised,
+        reporter: Reporter,
         holding: Callable[[], Holding],
-        overflowed: Callable[[str, int, int], None],
     ) -> None:
-        super().__init__(values, life.call, report)
+        super().__init__(values, life.call, reporter.raised)
         self._life = life
         self._holding = holding
-        self._overflowed = overflowed
+        self._reporter = reporter
 
     @cached_property
     def scheduler(self) -> LoopScheduler:
@@ -239,11 +236,11 @@ class ConsumerApi(Viewed[In]):
     ) -> Buffer[Any]:
         may_block = kind in ("stream", "iteration")
         hold = self._holding() if may_block and overflow == "block" else None
-        post, overflowed = self._life.runtime.post, self._overflowed
+        post, reporter = self._life.runtime.post, self._reporter
 
         def tell(buffer: Buffer[Any], burst: int) -> None:
             # Later: the log belongs to the user, and the buffer's lock is held.
-            post(lambda: overflowed(_advice(buffer), burst, buffer.dropped))
+            post(lambda: reporter.overflowed(_advice(buffer), burst, buffer.dropped))
 
         return Buffer(maxsize, overflow, self._buffers.name(kind, name), hold, tell)
 

@@ -104,7 +104,7 @@ class Readable(Generic[In]):
                     "messages_of() takes the classes of the messages, such as "
                     f"messages_of(RolesUpdated), not {'nothing' if not kinds else repr(kind)}"
                 ) from None
-            if self._values.makes is not None and not self._values.makes(kind):
+            if (maker := self._values.maker) is not None and not maker.makes(kind):
                 name = getattr(kind, "__name__", str(kind))
                 raise ConfigurationError(
                     f"messages_of({name}) would never emit: this store makes no {name} of a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from heimdall_reactive.base.checks import too_long
 from heimdall_reactive.base.exceptions import (
@@ -37,6 +37,14 @@ ABNORMAL_CLOSURE: Final = 1006
 OF_THE_PEER: Final = (InvalidMessage, ServerError)  # it may cause as many of them as it likes
 
 
+class Maker(Protocol):
+    """What makes the messages of a store."""
+
+    def makes(self, kind: Any) -> bool:
+        """Return whether a message may be of a class."""
+        ...
+
+
 class Values(Generic[In]):
     """The subjects of one store or view. The bus is shared by all stores over one connection.
 
@@ -44,17 +52,17 @@ class Values(Generic[In]):
         bus: the order of what they emit.
 
     Attributes:
-        makes: whether a message may be of a class; None where nobody knows.
+        maker: knows whether a message may be of a class; None where nobody does.
     """
 
     __slots__ = (
         "_histories", "_selections", "bus", "errors", "gaps", "is_connected", "last_message",
-        "latency", "makes", "messages", "state", "transitions",
+        "latency", "maker", "messages", "state", "transitions",
     )  # fmt: skip
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.makes: Callable[[Any], bool] | None = None
+        self.maker: Maker | None = None  # not its method: that is an object for each store
         self.state: State[ConnectionState] = State(bus, "state", ConnectionState())
         self.is_connected: State[bool] = State(bus, "is_connected", False)
         self.last_message: State[In | None] = State(bus, "last_message", None)
@@ -87,7 +95,7 @@ class Values(Generic[In]):
 
     def adopt(self, other: Values[Any]) -> None:
         """Begin with the values of another store; the lock of that store's bus is held."""
-        self.makes = other.makes
+        self.maker = other.maker
         for name in ("state", "is_connected", "last_message", "latency"):
             getattr(self, name)._value = getattr(other, name).value
 
