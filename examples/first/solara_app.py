@@ -14,12 +14,7 @@ from heimdall_reactive.devserver import serve_in_thread
 # An echo server on this machine; take the URL of your own in place of the server's.
 echo = serve_in_thread(require_token=False, echo=True)
 server = echo.__enter__()
-COLOURS = {
-    "good": "green-darken-3",
-    "busy": "indigo",
-    "idle": "grey-darken-2",
-    "bad": "red-darken-3",
-}
+COLOURS = {"good": "green-darken-3", "busy": "indigo", "idle": "black", "bad": "red-darken-3"}
 
 
 @solara.component
