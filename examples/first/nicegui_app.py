@@ -26,7 +26,7 @@ def page(store: WebSocketStore[Any]) -> None:
 
     box.on("keydown.enter", send)
     bind_text(status, badge(store))
-    bind(badge(store), status.set_background_color, scope(status), select=lambda b: COLOURS[b.tone])
+    bind(badge(store), lambda now: status.props(f"color={COLOURS[now.tone]}"), scope(status))
     bind_enabled(box, store.is_connected)
     bind_text(word, fate)
     bind(store.messages, lambda told: log.push(message_line(told)), scope(log), buffer=100)
