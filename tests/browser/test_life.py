@@ -112,6 +112,8 @@ def test_a_network_that_comes_back_is_used_at_once(tab: TabPage, server: DevServ
             offline=what == "offline", latency=0, downloadThroughput=-1, uploadThroughput=-1,
         )  # fmt: skip
 
+    tab.tab.call("Network.enable")
     error, attempt = tab.run("life.offline", f"{server.url}/v1/ws", network)
+    tab.tab.call("Network.disable")
     assert "browsers do not tell why" in error
     assert attempt == 0
