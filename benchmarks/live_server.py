@@ -19,6 +19,12 @@ from heimdall_reactive import WebSocketStore
 from heimdall_reactive.bindings import Binding
 
 
+def _without_tables(live: Market) -> None:
+    """By hand, nothing else keeps what comes."""
+    live.rows.dispose()
+    live.minute.dispose()
+
+
 @contextmanager
 def _nicegui(live: Market) -> Iterator[str]:
     from examples.live import nicegui_app
@@ -34,6 +40,7 @@ def _nicegui_by_hand(live: Market) -> Iterator[str]:
 
     from .live_by_hand import nicegui_page
 
+    _without_tables(live)
     with web(lambda: nicegui_page(live.store)) as url:
         yield url
 
@@ -68,6 +75,7 @@ def _panel(live: Market) -> Iterator[str]:
 def _panel_by_hand(live: Market) -> Iterator[str]:
     from .live_by_hand import panel_page
 
+    _without_tables(live)
     yield from _panel_served(lambda: panel_page(live.store))
 
 
