@@ -31,6 +31,7 @@ import heimdall_reactive
 from heimdall_reactive import Status, WebSocketStore, create_websocket, ws_config
 from heimdall_reactive.base.options import OptionsDict
 from heimdall_reactive.devserver import DevServer, serve_in_thread
+from tests.support import heed_interrupts
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -234,7 +235,8 @@ def test_the_ten_lines_of_the_readme_print_what_comes_and_survive_a_drop(tmp_pat
     with serve_in_thread(echo=True, require_token=False) as server:
         program = tmp_path / "ten_lines.py"
         program.write_text(block.body.replace("ws://localhost:3000", server.url))
-        with subprocess.Popen([sys.executable, "-u", program], stdout=PIPE, text=True) as run:
+        command = [sys.executable, "-u", str(program)]
+        with subprocess.Popen(command, stdout=PIPE, text=True, preexec_fn=heed_interrupts) as run:
             assert run.stdout is not None
             shown = list[str]()
             try:
@@ -244,10 +246,9 @@ def test_the_ten_lines_of_the_readme_print_what_comes_and_survive_a_drop(tmp_pat
                 server.drop()
                 shown += [run.stdout.readline() for _ in range(2)]
                 run.send_signal(signal.SIGINT)
-                shown += run.stdout
-            except BaseException:
-                run.kill()  # else nobody ends it, and this waits forever
-                raise
+                shown += run.communicate(timeout=20)[0].splitlines(keepends=True)
+            finally:
+                run.kill()
     up, down = "connected\n", "not connected\n"
     assert shown[-5:] == [up, "hello\n", down, up, down]
     assert shown[:-5] in ([], [down])  # it may be connected before it is observed

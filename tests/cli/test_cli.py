@@ -28,7 +28,7 @@ from heimdall_reactive.cli.text import preview, printable
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from heimdall_reactive.recording.lines import Header, write_header
 from tests.socket_peer import SocketPeer
-from tests.support import errors_in
+from tests.support import errors_in, heed_interrupts
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
 DEMO = ["--token", DEMO_TOKEN]
@@ -45,8 +45,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-            # A test run in the background of a shell ignores SIGINT, and its children would too.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_interrupts,
         )
 
     def line(self, wanted: str) -> str:

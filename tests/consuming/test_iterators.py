@@ -25,7 +25,7 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import errors_in, run, threads
+from tests.support import errors_in, heed_interrupts, run, threads
 
 
 @contextmanager
@@ -168,8 +168,7 @@ def test_an_interrupt_leaves_the_loop_at_once_and_nothing_behind() -> None:
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, f"{server.url}/v1/ws/status"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            # A test run in the background of a shell ignores SIGINT, and its children would too.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_interrupts,
         )  # fmt: skip
         try:
             assert process.stdout is not None

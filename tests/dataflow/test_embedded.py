@@ -19,7 +19,7 @@ from heimdall_reactive.cli import main as command
 from heimdall_reactive.dataflow import LogError, Record, connect_log, embedded_log
 from heimdall_reactive.dataflow.embedded import PROGRAM_VARIABLE, server_program
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import run
+from tests.support import heed_interrupts, run
 
 from .nats_server import BINARY, MISSING
 
@@ -168,8 +168,7 @@ def test_the_command_writes_out_stops_its_log_and_keeps_its_directory(
             [sys.executable, "-m", "heimdall_reactive", "ingest", *feed,
              "--log", f"embedded:{tmp_path}", "--every", "0.1"], stdout=subprocess.PIPE, text=True,
             start_new_session=True,
-            # A test run in the background of a shell ignores SIGINT, and its children would too.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_interrupts,
         )  # fmt: skip
         with program:
             assert program.stdout is not None

@@ -24,6 +24,7 @@ from heimdall_reactive import ChannelMessage
 from heimdall_reactive.cli import main
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.devserver.builders import KINDS, build
+from tests.support import heed_interrupts
 
 from .support import observers
 
@@ -156,8 +157,7 @@ def program(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(
         [*command, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
-        # A test run in the background of a shell ignores SIGINT, and its children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_interrupts,
     ) as running:  # fmt: skip
         assert running.stdout is not None
         try:
