@@ -112,7 +112,7 @@ class RenderQueue:
         if self._loop is not None:
             return Frames(self._loop)
         if self._kernel() is None:
-            return FrameThread("heimdall-ui")
+            return FrameThread("heimdall-ui", outside)  # a user's thread may be what starts it
         return FrameThread("heimdall-ui", outside, pages.frame)
 
     def is_dead(self) -> bool:
