@@ -6,6 +6,7 @@ import contextlib
 import gc
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,12 @@ VIRTUAL: Final = "heimdall_virtual_time"
 
 
 def pytest_configure() -> None:
-    """Install eager tasks where asked; open here what stays open for the process."""
+    """Install eager tasks where asked; open here what stays open for the process.
+
+    A test run in the background of a shell ignores SIGINT, and its children would too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if eager.EAGER:
         eager.install()
     if sys.platform != "win32":

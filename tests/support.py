@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -49,14 +48,6 @@ def descriptors() -> set[str]:
     """Return the open file descriptors of this process, sockets and pipes among them."""
     table = Path("/proc/self/fd")
     return {entry.name for entry in table.iterdir()} if table.is_dir() else set()
-
-
-def heed_interrupts() -> None:
-    """Have a program end by SIGINT, as its `preexec_fn`.
-
-    A test run in the background of a shell ignores SIGINT, and its children would too.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def threads() -> set[threading.Thread]:

@@ -31,7 +31,6 @@ import heimdall_reactive
 from heimdall_reactive import Status, WebSocketStore, create_websocket, ws_config
 from heimdall_reactive.base.options import OptionsDict
 from heimdall_reactive.devserver import DevServer, serve_in_thread
-from tests.support import heed_interrupts
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -236,7 +235,7 @@ def test_the_ten_lines_of_the_readme_print_what_comes_and_survive_a_drop(tmp_pat
         program = tmp_path / "ten_lines.py"
         program.write_text(block.body.replace("ws://localhost:3000", server.url))
         command = [sys.executable, "-u", str(program)]
-        with subprocess.Popen(command, stdout=PIPE, text=True, preexec_fn=heed_interrupts) as run:
+        with subprocess.Popen(command, stdout=PIPE, text=True) as run:
             assert run.stdout is not None
             shown = list[str]()
             try:

@@ -28,7 +28,7 @@ from heimdall_reactive.cli.text import preview, printable
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from heimdall_reactive.recording.lines import Header, write_header
 from tests.socket_peer import SocketPeer
-from tests.support import errors_in, heed_interrupts
+from tests.support import errors_in
 
 PROGRAM = [sys.executable, "-m", "heimdall_reactive"]
 DEMO = ["--token", DEMO_TOKEN]
@@ -45,7 +45,6 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-            preexec_fn=heed_interrupts,
         )
 
     def line(self, wanted: str) -> str:

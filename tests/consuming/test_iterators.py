@@ -25,7 +25,7 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import errors_in, heed_interrupts, run, threads
+from tests.support import errors_in, run, threads
 
 
 @contextmanager
@@ -168,7 +168,6 @@ def test_an_interrupt_leaves_the_loop_at_once_and_nothing_behind() -> None:
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, f"{server.url}/v1/ws/status"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=heed_interrupts,
         )  # fmt: skip
         try:
             assert process.stdout is not None

@@ -19,7 +19,7 @@ from heimdall_reactive.cli import main as command
 from heimdall_reactive.dataflow import LogError, Record, connect_log, embedded_log
 from heimdall_reactive.dataflow.embedded import PROGRAM_VARIABLE, server_program
 from heimdall_reactive.devserver import serve_in_thread
-from tests.support import heed_interrupts, run
+from tests.support import run
 
 from .nats_server import BINARY, MISSING
 
@@ -168,7 +168,6 @@ def test_the_command_writes_out_stops_its_log_and_keeps_its_directory(
             [sys.executable, "-m", "heimdall_reactive", "ingest", *feed,
              "--log", f"embedded:{tmp_path}", "--every", "0.1"], stdout=subprocess.PIPE, text=True,
             start_new_session=True,
-            preexec_fn=heed_interrupts,
         )  # fmt: skip
         with program:
             assert program.stdout is not None

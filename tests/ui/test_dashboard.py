@@ -24,7 +24,6 @@ from heimdall_reactive import ChannelMessage
 from heimdall_reactive.cli import main
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.devserver.builders import KINDS, build
-from tests.support import heed_interrupts
 
 from .support import observers
 
@@ -157,7 +156,6 @@ def program(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(
         [*command, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
-        preexec_fn=heed_interrupts,
     ) as running:  # fmt: skip
         assert running.stdout is not None
         try:

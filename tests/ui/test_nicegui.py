@@ -21,7 +21,7 @@ import pytest
 from heimdall_reactive import WebSocketStore, use_websocket
 from heimdall_reactive.bindings import bind
 from heimdall_reactive.devserver import DevServer, serve_in_thread
-from tests.support import heed_interrupts, run
+from tests.support import run
 
 from .support import BURST, Stage, observers
 
@@ -376,7 +376,6 @@ def test_the_example_runs_and_ends_by_ctrl_c() -> None:
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], cwd=root, env=env, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
-        preexec_fn=heed_interrupts,
     ) as program:  # fmt: skip
         assert program.stdout is not None
         try:
