@@ -14,7 +14,7 @@ __all__ = ["WEB_FRAME", "PageClock", "Pages", "pages"]
 
 WEB_FRAME: Final = 1 / 20  # seconds: each paint goes over a network and through a page's scripts
 LONGEST: Final = 1 / 5  # seconds of a frame, with however many pages
-PAINTS: Final = 40  # a second, of all pages together: each costs the server up to 2 ms
+PAINTS: Final = 25  # a second, of all pages together: each costs the server up to 4 ms
 COUNTED: Final = 1.0  # seconds: a page that was painted in the last ones counts
 RUN: Final = 8  # paints at most that a page gets before it is asked what it has shown
 

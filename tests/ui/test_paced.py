@@ -226,7 +226,7 @@ def test_a_page_that_answers_soon_is_painted_once_a_frame() -> None:
     assert shown == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("count", "frame"), [(1, 0.05), (2, 0.05), (4, 0.1), (50, 0.2)])
+@pytest.mark.parametrize(("count", "frame"), [(1, 0.05), (2, 0.08), (4, 0.16), (50, 0.2)])
 def test_of_many_pages_each_is_painted_less_often(count: int, frame: float) -> None:
     among, subject = Pages(), Subject[int]()
     tabs = [Tab(among) for _ in range(count)]
