@@ -79,14 +79,15 @@ class Gathered(Observable[P], abc.DisposableBase, Generic[T, P]):
                 return
             if change is None:
                 return
-            if (now := time.monotonic()) > self._again_at:  # the loop of one may be closed
-                self._again_at = now + AGAIN
+            if self._bindings and (now := time.monotonic()) > self._again_at:
+                self._again_at = now + AGAIN  # the loop of one may be closed
                 self._waiting = dict(self._bindings)
             if self._waiting:
                 waiting, self._waiting = self._waiting, {}
                 for each in waiting:
                     each.tell()
-            self._told.on_next(change)
+            if self._told.observers:  # without any, a subject takes longer than all of the above
+                self._told.on_next(change)
 
     def _fail(self, error: Exception) -> None:
         self._told.on_error(error)
@@ -103,7 +104,7 @@ class Gathered(Observable[P], abc.DisposableBase, Generic[T, P]):
             logger.error("a %s raised %s (%d so far)", self._what, told(error), self._failed)
 
     def _add(self, value: T) -> P | None:
-        """Keep a value; return what to tell observers, or None."""
+        """Keep a value; return what to tell observers, or None where nothing has changed."""
         raise NotImplementedError
 
     def _taker(self) -> Callable[[], P]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from reactivex import Observable
 
@@ -32,6 +32,9 @@ class Changes(NamedTuple, Generic[K, T]):
     added: dict[K, T]
     changed: dict[K, T]
     removed: list[K]
+
+
+UNSEEN: Final[Changes[Any, Any]] = Changes({}, {}, [])  # of a row, while nobody observes
 
 
 def latest_by(
@@ -116,7 +119,7 @@ class LatestBy(Gathered[T, Changes[K, T]], Generic[K, T]):
         self._changed_at.pop(key, None)
         self._changed_at[key] = self._version
         if known:
-            return Changes({}, {key: value}, [])
+            return Changes({}, {key: value}, []) if self._told.observers else UNSEEN
         removed = []
         if len(self._rows) > self._limit:
             removed.append(oldest := next(iter(self._changed_at)))
