@@ -102,9 +102,9 @@ class Request(Hot[T]):
             refuse_on_loop("request.result()", "await it")
         try:
             return self._future.result(timeout)
-        except TimeoutError as error:
-            if isinstance(error, WaitTimeout):
-                raise
+        except TimeoutError:
+            if self._future.done():  # it has failed by itself
+                return self._future.result()
             raise WaitTimeout(f"no answer within {timeout} s; the request goes on") from None
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -73,6 +73,8 @@ class Waiter:
         try:
             return found.result(limit)
         except TimeoutError:
+            if found.done():  # with the store's own error, which may be one of these
+                return found.result()
             raise self._late(limit) from None
         finally:
             subscription()
@@ -95,6 +97,8 @@ class Waiter:
             async with asyncio.timeout(self._timeout):
                 return await asyncio.wrap_future(found)
         except TimeoutError:
+            if found.done() and not found.cancelled():  # as above, or there was no time at all
+                return found.result()
             raise self._late(self._timeout) from None
         finally:
             subscription()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any, Final
 import pytest
 
 from heimdall_reactive import (
+    ConnectTimeout,
     Pong,
     RequestLost,
     Status,
@@ -27,7 +29,7 @@ from heimdall_reactive import (
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.requests import Request
-from heimdall_reactive.testing import ScriptedPeer
+from heimdall_reactive.testing import Hang, ScriptedPeer
 from tests.virtual import store_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -225,6 +227,34 @@ def test_a_wait_of_a_thread_leaves_no_observer_either(threaded: WebSocketStore[A
         threaded.wait_for(lambda state: state.session == 99, 60).result(0.01)
     threaded.wait_for(lambda state: True).result(8)
     assert len(threaded.state.observers) == before
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_store_that_gave_up_after_a_timeout_of_its_own_says_so() -> None:
+    peer = ScriptedPeer(Hang())
+    async with store_of(peer, open_timeout=2.0, max_reconnect_attempts=0) as store:
+        with pytest.raises(ConnectTimeout) as caught:
+            await store.wait_connected(5)
+        assert caught.value is store.state.value.error
+
+
+def test_a_thread_is_told_of_it_as_well() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"ws://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            use_websocket(url, open_timeout=0.05, max_reconnect_attempts=0) as store,
+            pytest.raises(ConnectTimeout),
+        ):
+            store.wait_connected().result(10)
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_state_that_is_there_is_found_without_any_time() -> None:
+    async with store_of(ScriptedPeer()) as store:
+        await store.wait_connected()
+        assert (await store.wait_connected(0)).is_connected
+        with pytest.raises(WaitTimeout, match="not reached within 0 s"):
+            await store.wait_for(lambda state: state.session == 2, 0)
 
 
 PATCHED: Final = """
