@@ -41,7 +41,7 @@ class Request(Hot[T]):
         report: notified of what an observer raised.
         match: true for the message that answers it; what it raises fails the request. None where
             the protocol finds the answer by its key.
-        timeout: seconds from now until the answer must have come.
+        timeout: seconds from now until the answer must have come, or None.
     """
 
     _unseen = False  # it was sent, and nobody has looked at it yet
@@ -52,7 +52,7 @@ class Request(Hot[T]):
         life: Lifecycle,
         report: OnRaised,
         match: Callable[[Any], bool] | None,
-        timeout: float,
+        timeout: float | None,
     ) -> None:
         super().__init__()
         self._values = values
@@ -182,9 +182,10 @@ class Request(Hot[T]):
     def _watch(self) -> None:
         if self._future.done():
             return
-        late = WaitTimeout(f"no answer within {self._timeout} s")
-        timer = self._life.call_later(self._timeout, lambda: self._fail(late))
-        self._watching.add(Disposable(timer.cancel))
+        if self._timeout is not None:
+            late = WaitTimeout(f"no answer within {self._timeout} s")
+            timer = self._life.call_later(self._timeout, lambda: self._fail(late))
+            self._watching.add(Disposable(timer.cancel))
         closed = StoreClosed("the store was closed before the answer came")
         if self._match is not None:
             self._watching.add(self._values.messages.subscribe(self._look))
@@ -207,9 +208,11 @@ class Request(Hot[T]):
         self._settle(lambda: self._future.set_result(answer))
 
     def _on_transition(self, pair: tuple[ConnectionState, ConnectionState]) -> None:
-        previous, current = pair
+        current = pair[1]
         written = self._receipt is not None and self._receipt.state != "queued"
-        lost = previous.is_connected and not current.is_connected and written
+        # Attempt 0 follows a connection only where that is planned: the next one may answer.
+        planned = current.status is Status.CONNECTING and current.attempt == 0
+        lost = written and not current.is_connected and not planned
         if lost or current.status in (Status.FAILED, Status.DISCONNECTED):
             self._fail(RequestLost(str(current.error or f"the store is {current.status}")))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from reactivex import Observable
 
+from .base.checks import check_timeout
 from .base.exceptions import ConfigurationError
 from .base.glance import glance, glance_html, shortly
 from .base.hidden import secret_str
@@ -105,7 +106,11 @@ class WebSocketStore(Closable, ConsumerApi[In]):
         return self._core.channel(self._values, name, message_type)
 
     def request(
-        self, value: Any, *, match: Callable[[Any], bool] | None = None, timeout: float = 10.0
+        self,
+        value: Any,
+        *,
+        match: Callable[[Any], bool] | None = None,
+        timeout: float | None = 10.0,
     ) -> Request[In]:
         """Send a value and wait for its answer: `await` it, call `.result()`, or observe it.
 
@@ -120,14 +125,16 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             value: as for `send`.
             match: true for the message that answers it, which observers of `messages` see, too.
                 It can be left out if the protocol correlates.
-            timeout: seconds to wait for the answer.
+            timeout: seconds to wait for the answer, or None for no limit.
 
         Raises:
             EncodeError: the value has no JSON form.
             StoreClosed: the store is closed.
-            ConfigurationError: there is no `match`, and the protocol does not correlate.
+            ConfigurationError: there is no `match`, and the protocol does not correlate; or the
+                timeout is not a number of seconds.
         """
         self._life.refuse_closed()
+        check_timeout(timeout)
         own = self._core.options.protocol
         if match is None and (own is None or not overrides(own, "correlate")):
             raise ConfigurationError(

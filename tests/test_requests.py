@@ -15,6 +15,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 from heimdall_reactive import (
+    ConfigurationError,
     EncodeError,
     ObserverError,
     RequestLost,
@@ -26,7 +27,7 @@ from heimdall_reactive import (
     WebSocketStore,
 )
 from heimdall_reactive.requests import Request
-from heimdall_reactive.testing import Hang, Link, ScriptedPeer
+from heimdall_reactive.testing import Accept, Hang, Link, Refuse, ScriptedPeer
 
 from . import support
 from .peers import peer as served
@@ -74,6 +75,48 @@ async def test_a_lost_connection_fails_what_was_written_at_once_and_not_what_sti
         queued = store.request({"id": 2}, match=answers(2), timeout=600)
         assert await queued == {"id": 2}
         assert store.state.value.session == 2
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_planned_reconnection_keeps_a_request_that_the_next_session_may_answer() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        request = store.request({"id": 1}, match=answers(1), timeout=None)
+        await loop().idle()
+        store.reconnect(4000, "resume")
+        await store.wait_for(lambda state: state.session == 2)
+        assert peer.links[1].received == []  # it is waited for, not repeated
+        peer.links[1].send({"id": 1, "answer": 2})
+        assert await request == {"id": 1, "answer": 2}
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_planned_reconnection_that_fails_loses_what_was_written() -> None:
+    peer = ScriptedPeer(Accept(), Refuse(503), Accept())
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        request = store.request({"id": 1}, match=answers(1), timeout=600)
+        await loop().idle()
+        store.reconnect()
+        with pytest.raises(RequestLost, match="503"):
+            await request
+        assert loop().time() < 1
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_request_takes_its_time_or_any() -> None:
+    peer = ScriptedPeer()
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        wrong: Any
+        for wrong in ("5", -1, float("nan")):
+            with pytest.raises(ConfigurationError, match="timeout must be 0 seconds or more"):
+                store.request({"id": 1}, match=answers(1), timeout=wrong)
+        request = store.request({"id": 1}, match=answers(1), timeout=None)
+        await asyncio.sleep(3600)
+        peer.links[0].send({"id": 1})
+        assert await request == {"id": 1}
 
 
 @pytest.mark.heimdall_virtual_time
