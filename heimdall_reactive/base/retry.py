@@ -174,14 +174,19 @@ class Retries:
         self._since = 0.0
         self._refreshed = False
 
-    def decide(self, failure: Failure, credential: Credential) -> Decision:
+    def decide(
+        self, failure: Failure, credential: Credential, renewed: bool = False
+    ) -> Decision:
         """Turn the rules' action into what happens.
 
         Args:
             failure: what happened.
-            credential: what was sent. A provider is asked again, and a static one would only
-                be refused again; where none was sent, none was refused.
+            credential: what is sent. A provider is asked again, and a static one would only
+                be refused again; where none is sent, none was refused.
+            renewed: it has taken the place of what was refused, and was never sent.
         """
+        if renewed and credential != "none":
+            self._refreshed, credential = False, "provider"
         decision = self._decide(failure, credential)
         if decision.delay is None:
             return decision

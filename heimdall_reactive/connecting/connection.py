@@ -388,7 +388,7 @@ class Connection:
             self._retries = Retries(self._options, random.random, self._listener.on_error)
         elif failure.opened and failure.now >= self._stable_at:
             self._retries.reset()
-        decision = self._retries.decide(failure, self._credential())
+        decision = self._retries.decide(failure, self._credential(), self.dialled != self.identity)
         self._feed(events.Judged(number, decision, self._wall()))
 
     def _credential(self) -> Credential:

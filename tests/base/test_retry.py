@@ -267,6 +267,18 @@ def test_a_static_token_is_not_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize("action", [REFRESH, REVIEW])
+def test_a_token_that_was_set_since_the_one_that_is_refused_is_tried_at_once(
+    action: Action,
+) -> None:
+    row = Row(reconnect_delay=3)
+    refused = failure(error=LEADS_TO[action])
+    for _ in range(3):  # each is another one
+        decision = row.retries.decide(refused._replace(now=refused.now + 1), "static", True)
+        assert decision == Decision(RETRY, pytest.approx(0.0, abs=0.1), 1)
+    assert row.retries.decide(refused, "none", True) == Decision(RETRY, 3.0, 1)
+
+
+@pytest.mark.parametrize("action", [REFRESH, REVIEW])
 def test_where_no_credential_was_sent_none_was_refused(action: Action) -> None:
     row = Row(max_reconnect_attempts=2, reconnect_delay=3)
     decisions = [row(action, credential="none") for _ in range(3)]

@@ -23,7 +23,8 @@ from heimdall_reactive import (
     use_websocket,
 )
 from heimdall_reactive.devserver import DEMO_TOKEN, DevServer
-from heimdall_reactive.testing import Hang, ScriptedPeer
+from heimdall_reactive.testing import Accept, Hang, ScriptedPeer
+from heimdall_reactive.testing import Refuse as Refused
 from heimdall_reactive.transports import Wire
 from tests.peers import peer, quick, raw_peer
 from tests.support import record, run
@@ -191,6 +192,24 @@ async def test_a_static_token_that_is_refused_is_not_tried_again_until_it_is_rep
         store.set_access_token("new")
         await store.wait_connected(8)
     assert [r.headers["Authorization"] for r in seen] == ["Bearer old", "Bearer new"]
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_a_token_that_is_set_before_the_old_one_is_refused_is_tried() -> None:
+    peer = ScriptedPeer(Accept(), Refused(401, delay=1.0))
+    options: dict[str, Any] = {"principal": "ada", "reconnect_delay": 60}
+    async with use_websocket(URL, transport=peer, access_token="a", **options) as store:
+        await store.wait_connected()
+        store.set_access_token("b", principal="ada")
+        peer.links[0].close(4401)
+        await store.wait_for(lambda state: not state.is_connected)
+        await store.wait_for(lambda state: state.status is Status.CONNECTING)
+        store.set_access_token("c", principal="ada")  # "b" is under way, and will be refused
+        await store.wait_for(lambda state: state.session == 2)
+        assert loop().time() < 2
+        peer.links[1].close(4401)  # "c" was sent, so there is nothing else to try
+        await store.wait_for(lambda state: state.status is Status.FAILED)
+        assert [dial.token for dial in peer.dials] == ["a", "b", "c"]
 
 
 def test_every_attempt_has_a_fresh_token_and_fresh_headers() -> None:
