@@ -78,12 +78,14 @@ def use_websocket(
     checked = options_of(options)
     if checked.heartbeat is not None:
         encode(checked.heartbeat.message)  # refused here, not at the first connection
+    before = None if key is None else _keyed.get(key)
+    leaving = None if before is None or before._life.ended else before._core
     core = (
-        join(endpoint, checked, message_type, loop)
+        join(endpoint, checked, message_type, loop, leaving)
         if checked.share
         else StoreCore(endpoint, checked, Codec(message_type), loop)
     )
-    before, store = None, WebSocketStore[Any](core)
+    store = WebSocketStore[Any](core)
     if key is not None:
         with _lock:
             before, _keyed[key] = _keyed.get(key), store

@@ -35,7 +35,13 @@ APART: Final = {"immediate", "access_token", "principal"}  # options that are co
 LEFT: Final = CloseInfo(1000, "the store left the shared connection", "client")
 
 
-def join(endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption) -> SharedCore:
+def join(
+    endpoint: str,
+    options: StoreOptions,
+    message_type: Any,
+    loop: LoopOption,
+    leaving: StoreCore | None = None,
+) -> SharedCore:
     """Return the shared connection of an endpoint and a principal, for one store more.
 
     Args:
@@ -43,6 +49,7 @@ def join(endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOpti
         options: must be those of the other stores, `immediate` excepted.
         message_type: must be that of the other stores.
         loop: stores share where they run on the same event loop.
+        leaving: the connection of a store that this one is about to replace.
 
     Raises:
         ConfigurationError: another store shares this connection with other options.
@@ -54,7 +61,8 @@ def join(endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOpti
     if callable(whose) and not isinstance(whose, Hashable):
         whose = _Itself(whose)
     key = digest(endpoint), whose, None if own is None else weakref.ref(own)
-    return registry.get(key, endpoint, options, message_type, "thread" if own is None else own)
+    where: LoopOption = "thread" if own is None else own
+    return registry.get(key, endpoint, options, message_type, where, leaving)
 
 
 class _Itself:
@@ -79,7 +87,13 @@ class Registry:
         self.all: weakref.WeakValueDictionary[Key, SharedCore] = weakref.WeakValueDictionary()
 
     def get(
-        self, key: Key, endpoint: str, options: StoreOptions, message_type: Any, loop: LoopOption
+        self,
+        key: Key,
+        endpoint: str,
+        options: StoreOptions,
+        message_type: Any,
+        loop: LoopOption,
+        leaving: StoreCore | None,
     ) -> SharedCore:
         """Return a connection, counted as used again.
 
@@ -88,10 +102,11 @@ class Registry:
         """
         with self.lock:
             core = self.all.get(key)
-            if core is None or core.retired:
-                core = self.all[key] = SharedCore(endpoint, options, message_type, loop, key)
-            else:
-                core.refuse_other(options, message_type)
+            if core is None or core.retired or not core.serves(options, message_type, leaving):
+                made = SharedCore(endpoint, options, message_type, loop, key)
+                if core is not None and not core.retired:
+                    core.give_way()
+                core = self.all[key] = made
             core.enter()
             return core
 
@@ -144,11 +159,11 @@ class SharedCore(StoreCore):
         """Whether somebody has not left."""
         return self._users > 0
 
-    def refuse_other(self, options: StoreOptions, message_type: Any) -> None:
-        """Refuse a store that would need another connection.
+    def serves(self, options: StoreOptions, message_type: Any, leaving: StoreCore | None) -> bool:
+        """Return whether a store may join; False where it needs another, and nobody is left here.
 
         Raises:
-            ConfigurationError: it names the options that differ, without their values.
+            ConfigurationError: somebody is; it names the options that differ, not their values.
         """
         identity = self.connection.identity
         names = (field.name for field in fields(StoreOptions) if field.name not in APART)
@@ -158,11 +173,12 @@ class SharedCore(StoreCore):
         other |= {"message_type": message_type, "principal": options.principal}
         mine["access_token"], other["access_token"] = identity.token, options.access_token
         differ = sorted(name for name in mine if not _same(mine[name], other[name]))
-        if differ:
+        if differ and self._users > (leaving is self):
             raise ConfigurationError(
                 f"{self.name} is shared with other options: {', '.join(differ)}; "
                 "pass the same, or share=False for a connection of its own"
             )
+        return not differ
 
     # What a store asks for
 
@@ -242,7 +258,8 @@ class SharedCore(StoreCore):
             self._users -= 1
             if self._users > 0:
                 return
-            lingers = self.options.share_linger > 0 and self.runtime.loop.is_running()
+            wanted = self.options.share_linger > 0 and not self.retired
+            lingers = wanted and self.runtime.loop.is_running()
             if not lingers:
                 self._retire()
         if lingers:
@@ -252,7 +269,7 @@ class SharedCore(StoreCore):
 
     def _start_lingering(self) -> None:
         with registry.lock:
-            if self._users > 0 or self._joined is not None:
+            if self._users > 0 or self._joined is not None or self.retired:
                 return
             self._joined = asyncio.Event()
         # A task and not a timer: a loop that is about to end cancels it, which ends the connection.
@@ -271,6 +288,13 @@ class SharedCore(StoreCore):
                     self._retire()
             if last:
                 await self.life.aclose()
+
+    def give_way(self) -> None:
+        """End what lingers now, for other options; let nobody join. `registry.lock` is held."""
+        self._retire()
+        if not self.used:
+            joined = self._joined
+            self.life.call(self.life.close if joined is None else joined.set)
 
     def _retire(self) -> None:
         self.retired = True

@@ -55,6 +55,10 @@ def completions(store: WebSocketStore[Any]) -> list[str]:
     return ended
 
 
+def loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
 async def settled() -> None:
     await asyncio.sleep(0.001)  # in virtual time: everything that can be done now is done
 
@@ -180,6 +184,54 @@ async def test_other_options_are_refused_by_name_and_without_their_values() -> N
         async with shared(peer, **options, immediate=False) as second:
             assert second.state.value is store.state.value
     assert not registry.all
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_what_only_lingers_gives_way_to_other_options(turns: int) -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        async with shared(peer, share_linger=60) as first:
+            await peer.accepted()
+            seen = completions(first)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with shared(peer, share_linger=60, max_size=1000) as second:
+            await second.wait_connected()
+            await settled()
+            assert "state" in seen
+            assert [link.live for link in peer.links] == [False, True]
+            assert loop_time() < 1
+            async with shared(peer, share_linger=60, max_size=1000) as third:
+                await third.wait_connected()
+        assert len(peer.links) == 2
+        await asyncio.sleep(61)
+        assert peer.live == []
+        assert not registry.all
+
+    run_virtual(main)
+
+
+def test_a_cell_that_runs_again_may_share_with_other_options() -> None:
+    async def main() -> None:
+        peer = ScriptedPeer()
+        options: dict[str, Any] = {"key": "cell", "share_linger": 60}
+        shared(peer, **options)
+        await peer.accepted()
+        second = shared(peer, **options, should_reconnect=lambda _: True)
+        await second.wait_connected()
+        await settled()
+        assert [link.live for link in peer.links] == [False, True]
+        rule = second._core.options.should_reconnect
+        async with shared(peer, share_linger=60, should_reconnect=rule):  # it is not alone
+            with pytest.raises(ConfigurationError, match="other options: max_size;"):
+                shared(peer, **options, max_size=1000, should_reconnect=rule)
+            assert second.connected
+        await second.aclose()
+        await asyncio.sleep(61)
+        assert peer.live == []
+        assert not registry.all
+
+    run_virtual(main)
 
 
 @pytest.mark.heimdall_virtual_time
