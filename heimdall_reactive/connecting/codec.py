@@ -226,8 +226,7 @@ class Way(NamedTuple):
 
 def _way(message_type: Any, adapter: TypeAdapter[Any], exact: bool) -> Way:
     """Choose how frames become messages of a type."""
-    union = get_origin(message_type) in (Union, UnionType)
-    members = get_args(message_type) if union else (message_type,)
+    members = _members(message_type)
     raw = all(member in (str, bytes) for member in members)
     known = raw or all(hasattr(member, "__pydantic_validator__") for member in members)
     kinds = members if known else None
@@ -251,6 +250,19 @@ def _way(message_type: Any, adapter: TypeAdapter[Any], exact: bool) -> Way:
     if schema is None:
         return Way(validate, validate_json, sure=True, kinds=kinds)
     return Way(validate, SchemaValidator(schema).validate_json, kinds=kinds)
+
+
+def _members(message_type: Any) -> tuple[Any, ...]:
+    """Return the types that a type is a union of, behind the names that it was given."""
+    while not isinstance(message_type, type):
+        # Of `type Raw = str | bytes`, or of a `NewType`.
+        named = getattr(message_type, "__value__", getattr(message_type, "__supertype__", None))
+        if named is None:
+            break
+        message_type = named
+    if get_origin(message_type) not in (Union, UnionType):
+        return (message_type,)
+    return tuple(member for each in get_args(message_type) for member in _members(each))
 
 
 def _plain(data: bytes | bytearray, text: bool) -> Any:

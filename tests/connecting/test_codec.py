@@ -8,13 +8,14 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NewType, Protocol, runtime_checkable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
 from heimdall_reactive.base.frames import Frame
@@ -47,6 +48,10 @@ class Special(A):
 class B(BaseModel):
     type: Literal["b"]
     text: str
+
+
+Raw = TypeAliasType("Raw", str | bytes)  # `type Raw = str | bytes` of Python 3.12
+Message = TypeAliasType("Message", A | B)
 
 
 class Strict(BaseModel):
@@ -276,6 +281,10 @@ def test_deep_nesting_says_so() -> None:
         (typed(str | bytes), b"\xff", False, b"\xff"),
         (typed(str), b"text", True, "text"),
         (typed(bytes), b"\xff", False, b"\xff"),
+        (typed(Raw), b"{not json", True, "{not json"),
+        (typed(Raw), b"\xff", False, b"\xff"),
+        (typed(NewType("Line", str)), b"{not json", True, "{not json"),
+        (typed(Message), b'{"type":"a","number":1}', True, A(type="a", number=1)),
         (typed(dict[str, Any]), b'{"a":[1]}', True, {"a": [1]}),
         (typed(dict[str, str]), b'{"a":"b"}', True, {"a": "b"}),
         (typed(list[str]), b'["a"]', True, ["a"]),
@@ -356,6 +365,8 @@ class Sized(Protocol):
         (typed(A), [A, BaseModel, Special, runtime_checkable(Sized)], [B, dict, str]),
         (typed(A | B), [A, B], [RolesUpdated]),
         (typed(str | bytes), [str, bytes], [A, dict]),
+        (typed(Raw), [str, bytes], [A, dict]),
+        (typed(Message), [A, B], [RolesUpdated]),
         (typed(dict[str, int]), [dict, A], []),
         (typed(Annotated[A, Field()]), [A, B], []),
     ],
