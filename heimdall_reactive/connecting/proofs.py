@@ -182,7 +182,9 @@ class Proofs:
         if not self.in_flight:
             return None
         self.sent -= 1
-        return self.in_flight.pop()[1]
+        number, receipt = self.in_flight.pop()
+        self._release(number)
+        return receipt
 
     def on_ping(self) -> None:
         """Note what was written so far."""

@@ -192,6 +192,16 @@ def test_what_is_turned_down_was_never_sent() -> None:
     assert session.proofs.end() == (0, [])
 
 
+def test_what_is_turned_down_is_not_kept_to_be_sent_again() -> None:
+    box = Outbox(1, 100)
+    session = Asked(keeper=box)
+    for number in range(3):
+        session.proofs.write(entry(number), landed=False)
+        assert session.proofs.turn_down() is not None
+    assert session.proofs.end() == (0, [])
+    assert box.put(Frame(b"x" * 100, True)).state == "queued"  # there is room for all of it
+
+
 def test_what_is_kept_counts_against_the_outbox_until_it_is_proved() -> None:
     box = Outbox(2, 100)
     session = Asked(keeper=box)
