@@ -307,8 +307,9 @@ class Outbox:
 
     def keep(self, entry: QueuedSend) -> None:
         """Count a send that was written, and may be sent again, against the bounds."""
-        self._kept += 1
-        self._bytes += len(entry.frame.data)
+        with self._lock:  # other threads put
+            self._kept += 1
+            self._bytes += len(entry.frame.data)
 
     def release(self, entry: QueuedSend) -> None:
         """Count it no longer."""

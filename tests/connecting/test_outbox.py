@@ -343,6 +343,22 @@ def test_threads_that_put_at_once_keep_the_counts() -> None:
 # Receipts
 
 
+def test_a_thread_that_puts_while_a_send_is_kept_loses_no_bytes() -> None:
+    box = Outbox(9, 100)
+    puts = threading.Thread(target=lambda: box.put(Frame(b"x" * 60, True)))
+
+    class Slow(bytes):
+        def __len__(self) -> int:
+            puts.start()
+            puts.join(0.1)  # as if the other thread had its turn here
+            return 30
+
+    box.keep(QueuedSend(Frame(Slow(), True), Receipt(), 1, None))
+    puts.join()
+    assert box.put(Frame(b"x" * 11, True)).state == "rejected"
+    assert box.put(Frame(b"x" * 10, True)).state == "queued"
+
+
 def test_threads_that_are_refused_at_once_are_all_counted() -> None:
     box = Outbox(1, 100, "drop_newest")
     one = frame()
