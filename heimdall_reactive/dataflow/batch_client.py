@@ -142,6 +142,20 @@ class BatchClient(Client):
         parser.takers[str(made._id).encode()] = take
         return made
 
+    async def pong(self) -> None:
+        """Return when the server has answered a ping.
+
+        `flush()` alone does not tell: where nobody reads any more, it returns at once.
+
+        Raises:
+            ConnectionClosedError: nobody reads any more.
+            TimeoutError: there was no answer.
+        """
+        before = getattr(self, "_pongs_received", None)
+        await self.flush()
+        if before is not None and before == self._pongs_received:
+            raise ConnectionClosedError
+
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         super()._remove_sub(sid, max_msgs)
         if self._parser is not None:

@@ -210,7 +210,7 @@ class LogWire:
             await asyncio.sleep(BEAT / 2)
             if self._is_silent():
                 # What has come by now is handled first: this program may have been slow.
-                await asyncio.wait([self._start_ping(self._flush())])
+                await asyncio.wait([self._start_ping(self._ask())])
                 if self._is_silent():
                     self.lose("the consumer in the log has died")
 
@@ -311,15 +311,15 @@ class LogWire:
             receiver.on_writable()
 
     async def _ping(self, payload: bytes) -> None:
-        if await self._flush() and self._pinger is not None and self._open:
+        if await self._ask() and self._pinger is not None and self._open:
             self._pinger.on_pong(payload)
 
-    async def _flush(self) -> bool:
+    async def _ask(self) -> bool:
         """Have a ping of NATS answered; return whether it was."""
         import nats.errors
 
         try:
-            await self._client.flush()
+            await self._client.pong()
         except (nats.errors.Error, TimeoutError, OSError):
             return False  # the pinger's own timeout tells
         self.heard_at = self.loop.time()

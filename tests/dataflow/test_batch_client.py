@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,11 +14,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
 
-from nats.errors import ConnectionClosedError, ProtocolError
+from nats.errors import ConnectionClosedError, FlushTimeoutError, ProtocolError
 from nats.protocol.parser import Parser
 
 from heimdall_reactive.dataflow import Record, batch_client, connect_log, use_log
 from heimdall_reactive.dataflow.batch_client import BatchClient, BatchParser
+from heimdall_reactive.dataflow.checked_client import CheckedClient
+from heimdall_reactive.dataflow.nats_client import close_client
 from heimdall_reactive.dataflow.publisher import LogPublisher
 from heimdall_reactive.dataflow.pulling import Incoming, raw_headers
 from tests.support import run
@@ -148,6 +152,25 @@ async def test_a_taker_that_raises_costs_its_batch_and_not_the_connection(
     await client.close()
     with pytest.raises(ConnectionClosedError):
         await client.publish_batch([(b"batches.of.mine", b"", raw_headers({}), b"late")])
+
+
+async def test_a_connection_that_nobody_reads_any_more_has_no_pong(
+    mortal_server: NatsServer,
+) -> None:
+    client = CheckedClient()
+    await client.connect(mortal_server.url)
+    await client.pong()
+    assert mortal_server._process is not None
+    os.kill(mortal_server._process.pid, signal.SIGSTOP)
+    with pytest.raises(FlushTimeoutError):
+        await client.flush(cast("int", 0.05))
+    os.kill(mortal_server._process.pid, signal.SIGCONT)
+    reading: Any = client._reading_task
+    await asyncio.wait({reading}, timeout=10)  # it ends with the pong that nobody waits for
+    await client.flush()  # `nats-py` sees nothing wrong
+    with pytest.raises(ConnectionClosedError):
+        await client.pong()
+    await close_client(client)
 
 
 @pytest.fixture(params=["by the batch", "one by one"])
