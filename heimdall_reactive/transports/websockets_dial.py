@@ -230,8 +230,8 @@ class Dialler(connect):
             # It is not a URL, or there are two of them.
             wrong = InvalidEndpoint("the server redirects to what is not a WebSocket URL")
             return at(self.uri, wrong)
-        if not elsewhere:
-            return target
+        if not elsewhere:  # with the login of the endpoint, which servers leave out
+            return urlsplit(target)._replace(netloc=urlsplit(self.uri).netloc).geturl()
         refused = RedirectRefused(
             "the server redirects to another origin, where the token must not go; "
             "give that server's URL as the endpoint"

@@ -325,6 +325,13 @@ def test_a_redirect_is_followed_on_its_own_origin_only(
     assert type(followed) is kind
 
 
+@pytest.mark.parametrize("location", ["/b", "https://h.example/b", "wss://eve:x@h.example:443/b"])
+def test_a_redirect_keeps_the_login_of_the_endpoint(location: str) -> None:
+    dialler = Dialler("wss://ann:secret@h.example/a")
+    followed = dialler.process_redirect(ws.InvalidStatus(answer(301, Location=location)))
+    assert followed == "wss://ann:secret@h.example/b"
+
+
 def test_what_is_no_redirect_stays_what_it_is() -> None:
     error = ws.InvalidStatus(answer(503))
     assert Dialler("wss://h.example/").process_redirect(error) is error
