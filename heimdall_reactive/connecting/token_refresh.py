@@ -108,6 +108,9 @@ class TokenRefresh:
 
     def _begin(self, session: Session) -> None:
         self.start(session)  # again, unless a new token or session takes its place
+        whose = self._owner.identity
+        if whose is session.identity and not callable(whose.token):
+            return  # there is no other token to ask for yet
         if overrides(self._protocol, "refresh"):
             self._task = start_task(self._hand_over(session), "heimdall-token", self._runtime.loop)
         else:

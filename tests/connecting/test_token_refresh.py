@@ -119,6 +119,21 @@ async def test_a_short_or_expired_token_does_not_storm_the_provider(life: float,
         assert store.connected
 
 
+@pytest.mark.parametrize("protocol", [None, Renewing()])
+async def test_a_token_that_no_provider_renews_is_kept_to_its_end(protocol: Any) -> None:
+    service = ScriptedPeer()
+    token = AccessToken("static", loop().wall() + 5)
+    async with steady_store_of(
+        service, protocol=protocol, access_token=token, principal="ada"
+    ) as store:
+        await store.wait_connected()
+        await asyncio.sleep(10)
+        assert (len(service.dials), service.links[0].received) == (1, [])
+        store.set_access_token("next", principal="ada")
+        await store.wait_for(lambda state: state.session == 2)
+        assert service.dials[1].token == "next"
+
+
 async def test_a_sleep_of_the_machine_counts_against_a_token() -> None:
     service, provider = ScriptedPeer(), Provider(3600.0)
     async with steady_store_of(service, protocol=Renewing(), access_token=provider) as store:
