@@ -210,6 +210,26 @@ async def test_what_is_not_sent_again_after_all_stays_in_doubt(reason: str) -> N
         assert all("of ann" not in link.received for link in service.links[1:])
 
 
+@VIRTUAL
+async def test_what_is_in_doubt_at_a_disconnect_is_not_sent_by_a_later_connection() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, resend=True, close_timeout=1.0) as store:
+        await store.wait_connected()
+        service.links[0].silence()
+        receipt = await store.send("before")
+        wait = receipt.delivered()
+        store.disconnect()
+        later = store.send("after")
+        with pytest.raises(SendError, match=r"disconnect.* may have arrived"):
+            await wait
+        assert (receipt.state, later.state) == ("in_doubt", "queued")
+        assert store.state.value.status is Status.DISCONNECTED
+        store.connect()
+        await later.delivered()
+        assert service.links[1].received == ["after"]
+        assert (store.stats.in_doubt, store.stats.queued) == (1, 0)
+
+
 # Answers of requests
 
 

@@ -39,7 +39,7 @@ from .expiry import Expiry
 from .handshake import ask_endpoint, shake_hands
 from .listener import Listener
 from .machine import Machine, Phase, step
-from .outbox import CLOSED, Outbox
+from .outbox import CLOSED, DISCONNECTED, Outbox
 from .pace import Pace
 from .providers import ProviderCalls
 from .runtime import Runtime
@@ -119,7 +119,7 @@ class Connection:
         """
         self.flush()  # what was sent in this turn of the event loop was sent before
         # Before the step: a receipt's callback may connect, and this command still wins.
-        self._outbox.clear("disconnect() was called", mark)
+        self._outbox.clear(DISCONNECTED, mark)
         self._feed(events.Disconnect())
 
     def flush(self) -> None:
@@ -202,7 +202,7 @@ class Connection:
                     self._token_refresh.start(session)
                 session.start(self._options.heartbeat if heartbeat else None)
             case effects.EndSession(code, reason) if session is not None:
-                session.end(code, reason)
+                session.end(code, reason, last=True)
             case effects.PartSession(code, reason):
                 self.sessions.part(code, reason)
                 self._expect_expiry()

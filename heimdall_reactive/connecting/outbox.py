@@ -14,11 +14,12 @@ from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
-__all__ = ["CLOSED", "Outbox", "Unsendable", "Writer"]
+__all__ = ["CLOSED", "DISCONNECTED", "Outbox", "Unsendable", "Writer"]
 
 
 NOTHING: Final[Any] = ()  # in the place of an empty deque
 CLOSED: Final = "the store was closed; await the receipt of the last send first"
+DISCONNECTED: Final = "disconnect() was called"
 GAVE_WAY: Final = "later sends took its place (outbox_overflow)"
 BATCH: Final = 64 * 1024  # bytes that are written at once
 
@@ -298,12 +299,14 @@ class Outbox:
                 self._tell_room()
             return entry
 
-    def put_back(self, entries: Sequence[QueuedSend]) -> None:
-        """Have sends wait where they were, before all that were queued after them."""
+    def put_back(self, entries: Sequence[QueuedSend], dropped: str = "") -> None:
+        """Have sends wait where they were, before all others; or drop them, for a reason."""
         with self._lock:
             back = [*entries, *self._entries]
             self._entries = deque(sorted(back, key=lambda entry: entry.number))
             self._bytes += sum(len(entry.frame.data) for entry in entries)
+        if dropped:
+            self.clear(dropped, entries[-1].number)
 
     def keep(self, entry: QueuedSend) -> None:
         """Count a send that was written, and may be sent again, against the bounds."""
