@@ -136,7 +136,31 @@ def _complete(record: Subscription[Any]) -> None:
 
 
 class Hot(Observable[T]):
-    """An observable of a store, which cannot be looped over."""
+    """An observable of a store, which cannot be looped over, nor observed by what is async."""
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe as to any observable.
+
+        Raises:
+            TypeError: for a coroutine function, which would be called and never awaited, and for
+                what is neither a function nor an observer.
+        """
+        called = getattr(on_next, "on_next", on_next)
+        if on_next is not None and not callable(called):
+            raise TypeError(f"subscribe() takes a function or an observer, not {on_next!r}")
+        if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
+            raise TypeError(
+                "a coroutine function cannot observe a subject: nobody would await it; "
+                "use store.on_message() or store.on_each(), which await it"
+            )
+        return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
     def __getitem__(self, key: slice | int) -> Observable[T]:
         """Slice, as any observable.
@@ -324,30 +348,6 @@ class Source(Hot[T]):
                 self._fan = fan = newest, calls, records
                 if records is self._records:  # no finaliser has changed them
                     return fan
-
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """Subscribe as to any observable.
-
-        Raises:
-            TypeError: for a coroutine function, which would be called and never awaited, and for
-                what is neither a function nor an observer.
-        """
-        called = getattr(on_next, "on_next", on_next)
-        if on_next is not None and not callable(called):
-            raise TypeError(f"subscribe() takes a function or an observer, not {on_next!r}")
-        if any(inspect.iscoroutinefunction(c) for c in (called, type(called).__call__)):
-            raise TypeError(
-                "a coroutine function cannot observe a subject: nobody would await it; "
-                "use store.on_message() or store.on_each(), which await it"
-            )
-        return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
     if not TYPE_CHECKING:  # checkers would take any name
 

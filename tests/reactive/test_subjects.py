@@ -19,6 +19,7 @@ from reactivex.subject import BehaviorSubject, Subject
 
 from heimdall_reactive.base.exceptions import ReadOnlyError, SourceError
 from heimdall_reactive.reactive.bus import Bus
+from heimdall_reactive.reactive.source import Derived
 from heimdall_reactive.reactive.subjects import (
     Command,
     Selection,
@@ -451,7 +452,8 @@ class AsyncCallable:
 )
 def test_a_coroutine_function_is_refused(observer: Any) -> None:
     ours = state_of(0)
-    for source in (ours, Stream[Any](ours._bus, "stream")):
+    stream = Stream[Any](ours._bus, "stream")
+    for source in (ours, stream, Derived[Any](stream, "what operators made of it")):
         with pytest.raises(TypeError, match="nobody would await"):
             source.subscribe(observer)
     assert ours.observers == []
