@@ -21,6 +21,7 @@ from .connecting.lifecycle import Lifecycle
 from .reactive.bus import OnRaised
 from .reactive.source import Hot
 from .reactive.values import Values
+from .reactive.waiting import raised
 
 __all__ = ["Request"]
 
@@ -202,7 +203,7 @@ class Request(Hot[T]):
             if self._match is not None and self._match(message):
                 self._answered(message)
         except Exception as error:
-            self._fail(error)
+            self._fail(raised(error))
 
     def _answered(self, answer: T) -> None:
         self._settle(lambda: self._future.set_result(answer))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from reactivex import Observable
 
-from .base.checks import check_timeout
+from .base.checks import check_function, check_timeout
 from .base.exceptions import ConfigurationError
 from .base.glance import glance, glance_html, shortly
 from .base.hidden import secret_str
@@ -132,9 +132,12 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             StoreClosed: the store is closed.
             ConfigurationError: there is no `match`, and the protocol does not correlate; or the
                 timeout is not a number of seconds.
+            TypeError: `match` is not a plain function.
         """
         self._life.refuse_closed()
         check_timeout(timeout)
+        if match is not None:
+            check_function(match, "match= takes a function of a message, true for the answer")
         own = self._core.options.protocol
         if match is None and (own is None or not overrides(own, "correlate")):
             raise ConfigurationError(

@@ -180,6 +180,26 @@ async def test_a_predicate_that_raises_fails_its_own_request_only() -> None:
         assert store.connected
 
 
+@pytest.mark.heimdall_virtual_time
+async def test_a_predicate_that_finds_nothing_to_iterate_over_fails_its_request() -> None:
+    peer = ScriptedPeer(on_message=Link.send)
+    async with store_of(peer) as store:
+        await store.wait_connected()
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            await store.request({"id": 1}, match=lambda message: next(iter(message.get("no", ()))))
+
+
+@pytest.mark.heimdall_virtual_time
+async def test_an_async_predicate_is_refused() -> None:
+    async def answered(_: Any) -> bool:
+        return True
+
+    wrong: Any = answered
+    async with store_of(ScriptedPeer()) as store:
+        with pytest.raises(TypeError, match=r"match= .*answered is async"):
+            store.request({"id": 1}, match=wrong)
+
+
 def test_a_wait_that_is_cancelled_as_the_request_fails_leaves_no_complaint() -> None:
     async def mute(connection: Any) -> None:
         await connection.wait_closed()

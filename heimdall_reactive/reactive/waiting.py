@@ -17,7 +17,7 @@ from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.receipt import refuse_on_loop
 from heimdall_reactive.base.state import ConnectionState, Status
 
-__all__ = ["Waiter", "connected_or_raise"]
+__all__ = ["Waiter", "connected_or_raise", "raised"]
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class Waiter:
         closed: Exception = StoreClosed("the store was closed while this waited")
 
         def fail(error: Exception) -> None:
-            self._behind(lambda: _settle(found.set_exception, error))
+            self._behind(lambda: _settle(found.set_exception, raised(error)))
 
         def look(state: ConnectionState) -> None:
             nonlocal closed
@@ -148,6 +148,13 @@ class Waiter:
 def _settle(settle: Callable[[T], None], outcome: T) -> None:
     with suppress(InvalidStateError):  # cancelled, or settled by an earlier change
         settle(outcome)
+
+
+def raised(error: Exception) -> Exception:
+    """Return what a future carries of what a user's function raised: not the end of a loop."""
+    if not isinstance(error, StopIteration):
+        return error
+    return RuntimeError("a function of the state or a message raised StopIteration; catch it there")
 
 
 def connected_or_raise(state: ConnectionState) -> bool:

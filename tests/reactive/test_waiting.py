@@ -257,6 +257,22 @@ async def test_a_state_that_is_there_is_found_without_any_time() -> None:
             await store.wait_for(lambda state: state.session == 2, 0)
 
 
+@pytest.mark.heimdall_virtual_time
+async def test_a_predicate_that_finds_nothing_to_iterate_over_ends_its_wait() -> None:
+    async with store_of(ScriptedPeer(), immediate=False) as store:
+        waiting = asyncio.ensure_future(
+            _found(store, lambda state: state.is_connected and next(iter(())))
+        )
+        await asyncio.sleep(0)
+        store.connect()
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            await waiting
+
+
+async def _found(store: WebSocketStore[Any], predicate: Callable[[Any], bool]) -> None:
+    await store.wait_for(predicate)
+
+
 PATCHED: Final = """
 import sys
 if sys.argv[2] == "gevent":
