@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from string import punctuation
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from .exceptions import InvalidEndpoint, one_line
 
@@ -82,14 +83,27 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
         )
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port, ascii_url = parts.port, _escaped(url, parts.netloc)
     except ValueError:
         raise InvalidEndpoint(f"the endpoint has a wrong host or port; {advice}") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
         raise InvalidEndpoint(f"{redact(url)!r} is not a WebSocket URL; {advice}")
     if "#" in url:
         raise InvalidEndpoint(f"{redact(url)!r} has a fragment, which WebSocket URLs may not have")
-    return parts.scheme + url[len(parts.scheme) :]  # in lower case, as all else here expects it
+    # In lower case, as all else here expects it.
+    return parts.scheme + ascii_url[len(parts.scheme) :]
+
+
+def _escaped(url: str, netloc: str) -> str:
+    """Return a URL in ASCII (RFC 3987 section 3.1); what is escaped in it stays as it is.
+
+    `websockets` would escape each `%` of a URL with other characters once more.
+    """
+    if url.isascii():
+        return url
+    _, at, place = netloc.rpartition("@")
+    host = place.encode("idna").decode()
+    return quote(url.replace(at + place, at + host, 1), safe=punctuation)
 
 
 def check_endpoint(endpoint: str) -> None:
