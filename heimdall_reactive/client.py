@@ -100,7 +100,7 @@ class WebSocketClient(Closable, Generic[T]):
     def _attach(self, name: str, source: Observable[E], handler: Handler[E]) -> DisposableBase:
         if not callable(handler):
             raise TypeError(f"{name} takes a function, sync or async, not {handler!r}")
-        call: Callable[[E], Any] = _with_argument(handler)
+        call: Callable[[E], Any] = _with_argument(name, handler)
         if not _is_async(handler):
             return source.subscribe(call)
         queue = self.socket.on_each(source, call, name=name)
@@ -118,15 +118,29 @@ def _is_async(handler: object) -> bool:
     )
 
 
-def _with_argument(handler: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Let a handler without parameters ignore its argument, as JavaScript's may."""
+def _with_argument(name: str, handler: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Let a handler without parameters ignore its argument, as JavaScript's may.
+
+    Raises:
+        TypeError: it takes more than one, as those of `websocket-client`.
+    """
     try:
-        inspect.signature(handler).bind(None)
-    except TypeError:
-        return lambda _: handler()
+        signature = inspect.signature(handler)
     except ValueError:  # a builtin without a signature takes what it gets
         return handler
-    return handler
+    if _takes(signature, None):
+        return handler
+    if not _takes(signature):
+        raise TypeError(f"{name} takes a function of one argument, or of none, not {handler!r}")
+    return lambda _: handler()
+
+
+def _takes(signature: inspect.Signature, *given: None) -> bool:
+    try:
+        signature.bind(*given)
+    except TypeError:
+        return False
+    return True
 
 
 _UP = (Status.CONNECTING, Status.CONNECTED, Status.DISCONNECTING)
@@ -203,18 +217,19 @@ def create_websocket(
 
     Raises:
         ConfigurationError: an option's value cannot work.
+        TypeError: what is given as a handler is not a function of one argument, or of none.
     """
     later: OptionsDict = {**options, "immediate": False}
     store = use_websocket(endpoint, message_type=message_type, loop=loop, **later)
     client: WebSocketClient[Any] = WebSocketClient(store)
-    if on_open is not None:
-        client.on_open(on_open)
-    if on_message is not None:
-        client.on_message(on_message)
-    if on_error is not None:
-        client.on_error(on_error)
-    if on_close is not None:
-        client.on_close(on_close)
+    given = {"open": on_open, "message": on_message, "error": on_error, "close": on_close}
+    try:
+        for name, handler in given.items():
+            if handler is not None:
+                getattr(client, f"on_{name}")(handler)
+    except TypeError:
+        store.close()
+        raise
     if options.get("immediate", True):
         store.connect()
     return client

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any
 
+import pytest
 from websockets.asyncio.server import ServerConnection
 
 from heimdall_reactive import (
@@ -17,7 +18,7 @@ from heimdall_reactive.devserver import DEMO_TOKEN, DevServer, serve_in_thread
 from tests.support import SENT
 
 from .peers import peer
-from .support import record, until
+from .support import record, threads, until
 
 
 async def echo(ws: ServerConnection) -> None:
@@ -140,3 +141,11 @@ def test_a_synchronous_program_has_callbacks_too() -> None:
         client.socket.wait_connected(8).result()
         client.send("1").result(8)
         assert got.wait(8)
+
+
+@pytest.mark.parametrize("handler", [5, lambda socket, message: None])
+def test_what_no_handler_can_be_is_refused_and_leaves_nothing(handler: Any) -> None:
+    before = threads()
+    with pytest.raises(TypeError, match="on_message takes a function"):
+        create_websocket("ws://127.0.0.1:9", on_message=handler)
+    assert threads() == before
