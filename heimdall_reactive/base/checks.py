@@ -12,7 +12,8 @@ from .headers import TOKEN
 
 __all__ = [
     "Check", "check_function", "check_timeout", "instance", "is_count", "is_duration", "is_names",
-    "is_number", "is_place", "is_rate", "is_text", "one_of", "optional", "suggested", "too_long",
+    "is_number", "is_place", "is_rate", "is_sync", "is_text", "one_of", "optional", "suggested",
+    "too_long",
 ]  # fmt: skip
 
 Check: TypeAlias = Callable[[Any], bool]
@@ -72,6 +73,13 @@ def is_names(value: Any) -> bool:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return False
     return all(isinstance(name, str) and TOKEN.fullmatch(name) for name in value)
+
+
+def is_sync(value: Any) -> bool:
+    """Return whether a value is a function whose result counts as it is: not async, no class."""
+    calls = (value, getattr(value, "__call__", None))  # noqa: B004 - an object's may be async
+    is_async = any(map(inspect.iscoroutinefunction, calls))
+    return callable(value) and not isinstance(value, type) and not is_async
 
 
 def is_text(value: Any) -> bool:

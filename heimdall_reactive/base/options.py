@@ -17,6 +17,7 @@ from .checks import (
     is_number,
     is_place,
     is_rate,
+    is_sync,
     is_text,
     one_of,
     optional,
@@ -98,6 +99,8 @@ class Heartbeat:
     def __post_init__(self) -> None:
         if not (is_duration(self.interval) and is_duration(self.timeout)):
             raise ConfigurationError("a Heartbeat needs interval and timeout above 0 seconds")
+        if callable(self.reply) and not is_sync(self.reply):
+            raise ConfigurationError("the reply of a Heartbeat may be a sync callable, not async")
 
 
 Token: TypeAlias = str | SecretText
@@ -323,10 +326,6 @@ def _is_secret(value: object) -> bool:
     return isinstance(value, secret_str())
 
 
-def _is_policy(value: object) -> bool:
-    return callable(value) and not isinstance(value, type)  # `Backoff` in place of `Backoff()`
-
-
 SECRET: Final = ("access_token", "additional_headers", "proxy", "principal")
 CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "access_token": (lambda value: value is None or callable(value) or _is_secret(value),
@@ -338,12 +337,12 @@ CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "allow_insecure_token": _FLAG,
     "auto_reconnect": _FLAG,
     "reconnect_delay": (
-        lambda value: _is_policy(value) or (is_number(value) and value < float("inf")),
-        "seconds of 0 or more, a Backoff, or a callable",
+        lambda value: is_sync(value) or (is_number(value) and value < float("inf")),
+        "seconds of 0 or more, a Backoff, or a sync callable",
     ),
     "max_reconnect_attempts": (optional(is_number), "0 or more, or None forever"),
     "stable_after": _AGE,
-    "should_reconnect": (optional(callable), "a callable, or None"),
+    "should_reconnect": (optional(is_sync), "a sync callable, or None"),
     "reconnect_rules": (optional(instance(Mapping)), "a mapping of causes to actions, or None"),
     "max_retry_after": _AGE,
     "heartbeat": (optional(instance(Heartbeat)), "a Heartbeat, or None"),

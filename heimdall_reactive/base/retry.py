@@ -29,6 +29,7 @@ MAX_HEADER: Final = 100  # characters; a date has 29
 JITTER: Final = 0.2  # share of a constant delay that may be added, so that clients disperse
 FLAP_CAP: Final = 30.0  # seconds; bounds the growing delays of an accept-then-close server
 FLAP_FLOOR: Final = 0.1  # seconds; they grow from this where the delay is shorter
+LONGEST: Final = 1e9  # seconds, 30 years; the end of a longer wait is on no clock
 SPACING: Final = 0.1  # seconds between two attempts that a store makes by itself
 
 
@@ -174,9 +175,7 @@ class Retries:
         self._since = 0.0
         self._refreshed = False
 
-    def decide(
-        self, failure: Failure, credential: Credential, renewed: bool = False
-    ) -> Decision:
+    def decide(self, failure: Failure, credential: Credential, renewed: bool = False) -> Decision:
         """Turn the rules' action into what happens.
 
         Args:
@@ -261,7 +260,9 @@ class Retries:
             delay = next_delay(policy, context, self._flaps, self._chance)
             if delay is not None and not delay >= 0:  # NaN too: it would dial without end
                 raise ValueError(delay)
-            return None if delay is None else max(float(delay), self._asked_for(asked or 0.0))
+            if delay is None:
+                return None
+            return min(max(float(delay), self._asked_for(asked or 0.0)), LONGEST)
         except Exception as raised:
             self._report(_broken("reconnect_delay", raised))
             return None

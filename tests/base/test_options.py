@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import socket
 from dataclasses import FrozenInstanceError, asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -34,6 +35,17 @@ from heimdall_reactive.base.retry import Backoff
 from heimdall_reactive.base.session_protocol import HEIMDALL_CHANNELS, SessionProtocol
 
 CANARY = "s3cret-canary"
+
+
+async def asynchronous(_: object) -> bool:
+    return True
+
+
+class Asynchronous:
+    async def __call__(self, _: object) -> bool:
+        return True
+
+
 BASE = "ws://localhost:3000"
 
 
@@ -51,6 +63,9 @@ BASE = "ws://localhost:3000"
         ("WSS://Other.example/Path?Q=1", BASE, "wss://Other.example/Path?Q=1"),
         ("wss://[::1]:8443/x", BASE, "wss://[::1]:8443/x"),
         ("ws://user:pw@h.example/", BASE, "ws://user:pw@h.example/"),
+        ("/k\u00e4se%20a?q=\u00fc%26", BASE, "ws://localhost:3000/k%C3%A4se%20a?q=%C3%BC%26"),
+        ("ws://B\u00fccher.example:81/a%20b", BASE, "ws://xn--bcher-kva.example:81/a%20b"),
+        ("ws://\u00fc:\u00fc@\u00fc.example", BASE, "ws://%C3%BC:%C3%BC@xn--tda.example"),
     ],
 )
 def test_an_endpoint_becomes_a_whole_url(endpoint: str, base: str, url: str) -> None:
@@ -232,7 +247,8 @@ def test_the_keywords_are_the_fields() -> None:
         ("share", ("yes",)),
         ("resend", (None,)),
         ("allow_insecure_token", ("yes",)),
-        ("should_reconnect", (True, {})),
+        ("should_reconnect", (True, {}, asynchronous, Asynchronous(), partial(asynchronous))),
+        ("reconnect_delay", (asynchronous, Asynchronous())),
         ("reconnect_rules", (5, ["close 1000"])),
     ],
 )
@@ -257,7 +273,7 @@ def test_an_option_that_cannot_work_is_refused_by_name(name: str, values: tuple[
         ("ping_interval", "more than 0 seconds, or None for no pings"),
         ("stable_after", "0 seconds or more"),
         ("max_reconnect_attempts", "0 or more, or None forever"),
-        ("reconnect_delay", "seconds of 0 or more, a Backoff, or a callable"),
+        ("reconnect_delay", "seconds of 0 or more, a Backoff, or a sync callable"),
         ("subprotocols", "a sequence of names, such as ['chat']"),
         ("transport", "'websockets', 'browser' or a callable that dials"),
         ("token_placement", "header, subprotocol, first_message, unsafe_query"),
@@ -267,6 +283,11 @@ def test_a_refusal_says_what_the_option_takes(name: str, advice: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         StoreOptions(**{name: ""})  # type: ignore[arg-type]
     assert str(caught.value) == f"{name} must be {advice}, not ''"
+
+
+def test_an_async_reply_of_a_heartbeat_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"reply of a Heartbeat .* not async"):
+        Heartbeat(reply=asynchronous)
 
 
 @pytest.mark.parametrize(
