@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol, TypeVar
 from reactivex import Observable, abc
 from reactivex.abc import DisposableBase
 
-from .base.exact import asks_for_decimals
 from .base.exceptions import InvalidMessage, ServerError, StoreError
 from .base.frames import Frame
 from .base.session_protocol import (
@@ -266,27 +265,9 @@ class Channels:
                 self.bus.emit(channel, value)
 
     def _decoder(self, message_type: Any) -> Callable[[Any], Any]:
-        if not self._protocol.json_text:
-            if message_type is None:
-                return lambda payload: payload
-            from pydantic import TypeAdapter  # few programs need it
-
-            adapter = TypeAdapter(message_type)
-            if asks_for_decimals(adapter.core_schema):
-                self._exactly()
-            return _checked(adapter)
         codec: Codec[Any] = Codec(Any if message_type is None else message_type)
-        return lambda text: codec.decode(str(text).encode(errors="surrogatepass"), True)
-
-
-def _checked(adapter: Any) -> Callable[[Any], Any]:
-    codec_like = adapter.validate_python
-
-    def decode(payload: Any) -> Any:
-        try:
-            return codec_like(payload)
-        except Exception as error:
-            name = type(error).__name__
-        raise InvalidMessage(f"the payload of the channel is not of its type ({name})", 0)
-
-    return decode
+        if self._protocol.json_text:
+            return lambda text: codec.decode(str(text).encode(errors="surrogatepass"), True)
+        if codec.exact:
+            self._exactly()
+        return codec.validate

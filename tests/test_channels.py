@@ -16,6 +16,7 @@ from reactivex.abc import DisposableBase
 from heimdall_reactive import (
     ChannelMessage,
     ChannelProtocol,
+    ConfigurationError,
     ConnectionState,
     Ended,
     Failed,
@@ -230,7 +231,10 @@ def test_other_servers_have_other_words() -> None:
             peer.links[0].send({"topic": "u", "body": {"x": 3}})
             await loop().idle()
             assert seen == [Place(x=1), {"x": 1}, {"x": None}]
-            assert len(errors) == 1
+            (error,) = errors
+            assert str(error).endswith("x: Input should be a valid integer")
+            with pytest.raises(ConfigurationError, match="message_type must be a type"):
+                store.channel("t", "Place")  # type: ignore[call-overload]
             plain.dispose()
             assert peer.links[0].received == [{"op": "sub", "args": ["t"]}]
 
