@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from heimdall_reactive.base.exceptions import StoreClosed
+from heimdall_reactive.base.exceptions import StoreClosed, WaitTimeout
 from heimdall_reactive.base.forking import INHERITED
 from heimdall_reactive.base.starting import start_task
 
@@ -17,6 +17,10 @@ from .runtime import Runtime, running_loop
 __all__ = ["Closable", "Lifecycle"]
 
 CLOSE_GRACE = 5.0  # seconds a blocking close waits beyond the closing handshake
+LATE = (
+    "the store has not closed within {:g} s, and still will: an observer that blocks holds up its "
+    "event loop"
+)
 
 
 class Closable(ABC):
@@ -129,7 +133,11 @@ class Lifecycle:
             raise StoreClosed(INHERITED)
 
     def close(self) -> None:
-        """Close from any thread; blocks until the end, unless this thread runs an event loop."""
+        """Close from any thread; blocks until the end, unless this thread runs an event loop.
+
+        Raises:
+            WaitTimeout: it takes too long.
+        """
         if self.ended:
             return
         self._closed = True  # here already, so that no other thread's commands delay the end
@@ -141,10 +149,13 @@ class Lifecycle:
             runtime.loop.run_until_complete(self._close_here())
         else:
             done = asyncio.run_coroutine_threadsafe(self._close_here(), runtime.loop)
+            limit = min(self._grace + self._allowed, threading.TIMEOUT_MAX)
             try:
-                done.result(min(self._grace + self._allowed, threading.TIMEOUT_MAX))
-            except BaseException:
-                done.cancel()  # it goes on without us, and releases the loop at its end
+                done.result(limit)
+            except BaseException as error:
+                # It goes on without us, and releases the loop at its end.
+                if done.cancel() and isinstance(error, TimeoutError):
+                    raise WaitTimeout(LATE.format(limit)) from None
                 raise
         self._release()
 

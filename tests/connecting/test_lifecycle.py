@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from heimdall_reactive import Status, StoreClosed
+from heimdall_reactive import Status, StoreClosed, WaitTimeout
 from heimdall_reactive.connecting.lifecycle import Lifecycle
 from heimdall_reactive.connecting.runtime import Runtime
 from heimdall_reactive.testing import ScriptedPeer
@@ -94,7 +94,7 @@ def test_a_thread_that_waits_too_long_for_the_end_raises_and_the_end_still_comes
     runtime = Runtime("thread", lambda: None, lambda: None)
     life = Lifecycle(runtime, finish, lambda: None, 0.0, released.set)
     life._grace = 0.01
-    with pytest.raises(TimeoutError):
+    with pytest.raises(WaitTimeout, match=r"has not closed within 0\.01 s, and still will"):
         life.close()
     assert (life.closed, life.ended, released.is_set()) == (True, False, False)
     runtime.post(lambda: gate[0].set())
