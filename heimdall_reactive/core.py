@@ -154,7 +154,7 @@ class StoreCore:
         )
         if codec.exact:
             self._read_exactly()
-        self._pending: dict[Hashable, Request[Any]] | None = None
+        self._pending: dict[Hashable, list[Request[Any]]] | None = None
         self._bind()
         disown_in_child(self)
         self.runtime.start()
@@ -235,17 +235,18 @@ class StoreCore:
         return ValueFrame.of(value, size, on_key)
 
     def expect(self, key: Hashable, request: Request[Any]) -> None:
-        """Give a request the answer with its key."""
+        """Give a request the answer with its key; those with the same one get theirs in order."""
         self._pending = {} if self._pending is None else self._pending
-        self._pending[key] = request
+        self._pending.setdefault(key, []).append(request)
         request._future.add_done_callback(
             lambda future: self.life.call(partial(self._forget, key, future))
         )
 
     def _forget(self, key: Hashable, future: object) -> None:
         pending = self._pending or {}
-        if key in pending and pending[key]._future is future:
-            del pending[key]
+        left = [each for each in pending.pop(key, ()) if each._future is not future]
+        if left:
+            pending[key] = left
 
     def set_access_token(self, identity: Identity) -> None:
         """Use another identity from the next attempt on; connect now after a failure."""
@@ -360,8 +361,8 @@ class StoreCore:
 
     def on_envelope(self, envelope: Any, key: Hashable | None, answer: Any) -> None:
         """Answer the request with this key, and tell the channel that an envelope belongs to."""
-        if key is not None and self._pending is not None and key in self._pending:
-            self._pending.pop(key)._answered(answer)
+        if key is not None and self._pending and (waiting := self._pending.get(key)):
+            waiting.pop(0)._answered(answer)
         try:
             self.channels.dispatch(envelope)
         except Exception as raised:  # on the way of a frame it would end the connection

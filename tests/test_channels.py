@@ -234,7 +234,7 @@ def test_other_servers_have_other_words() -> None:
             (error,) = errors
             assert str(error).endswith("x: Input should be a valid integer")
             with pytest.raises(ConfigurationError, match="message_type must be a type"):
-                store.channel("t", "Place")  # type: ignore[call-overload]
+                store.channel("t", "Place")
             plain.dispose()
             assert peer.links[0].received == [{"op": "sub", "args": ["t"]}]
 

@@ -97,7 +97,7 @@ def resolve_endpoint(endpoint: str, base: str) -> str:
 def _escaped(url: str, netloc: str) -> str:
     """Return a URL in ASCII (RFC 3987 section 3.1); what is escaped in it stays as it is.
 
-    `websockets` would escape each `%` of a URL with other characters once more.
+    `websockets` would escape each `%` again where other characters are.
     """
     if url.isascii():
         return url

@@ -28,6 +28,7 @@ from heimdall_reactive import (
     SessionProtocol,
     Status,
     StoreError,
+    WaitTimeout,
     WebSocketStore,
     use_websocket,
 )
@@ -307,6 +308,25 @@ async def test_requests_find_their_answers_by_key_however_many_are_in_flight() -
         link.drop()
         with pytest.raises(RequestLost):
             await lost
+        assert store._core._pending == {}
+
+
+async def test_requests_with_one_key_get_their_answers_in_order() -> None:
+    class ByMethod(SessionProtocol):
+        def correlate(self, value: Any) -> Hashable | None:
+            key: Hashable = value.get("method")
+            return key
+
+    peer = ScriptedPeer()
+    async with store_of(peer, ByMethod()) as store:
+        link = await peer.accepted()
+        given_up = store.request({"method": "time", "n": 0}, timeout=1.0)
+        requests = [store.request({"method": "time", "n": n}) for n in (1, 2)]
+        with pytest.raises(WaitTimeout):
+            await given_up
+        for n in (1, 2):
+            link.send({"method": "time", "answer": n})
+        assert [(await request)["answer"] for request in requests] == [1, 2]
         assert store._core._pending == {}
 
 
