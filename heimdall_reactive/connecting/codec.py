@@ -139,9 +139,12 @@ class Codec(Generic[T]):
                 way = _way(message_type, adapter, self.exact)
                 self._check = adapter.validator.validate_python
             except Exception as error:
+                # This one tells what to do: where to import `TypedDict` from, before Python 3.12.
+                typed_dict = getattr(error, "code", "") == "typed-dict-version"
+                why = f": {error}".split("\n")[0] if typed_dict else ""
                 raise ConfigurationError(
                     "message_type must be a type that pydantic can validate, such as a model or "
-                    f"dict[str, int], not {message_type!r}"
+                    f"dict[str, int], not {message_type!r}{why}"
                 ) from error
             self._words = cache(lambda: _words(adapter.core_schema))
         self._validate, self._quick, self._heads, self._sure, self.kinds = way

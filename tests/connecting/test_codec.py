@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NewType, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NewType, Protocol, TypedDict, runtime_checkable
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from heimdall_reactive.base.exceptions import EncodeError, InvalidMessage
+from heimdall_reactive.base.exceptions import ConfigurationError, EncodeError, InvalidMessage
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.messages import (
     AccountBanned,
@@ -376,6 +377,15 @@ def test_it_is_known_which_classes_a_message_is_surely_not_of(
 ) -> None:
     assert [kind for kind in made if not codec.makes(kind)] == []
     assert [kind for kind in not_made if codec.makes(kind)] == []
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes that of typing, too")
+def test_a_type_that_is_refused_for_a_reason_names_it() -> None:
+    class Trade(TypedDict):
+        price: int
+
+    with pytest.raises(ConfigurationError, match=r"Trade'>: Please use `typing_extensions\.Typed"):
+        typed(Trade)
 
 
 def test_a_picky_type_takes_what_it_likes() -> None:
