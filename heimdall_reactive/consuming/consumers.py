@@ -110,7 +110,7 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = WakeUp(self._start, handlers.call_soon)
         self._woken: asyncio.AbstractEventLoop | None = None
-        self._failed = self.ended = False
+        self._failed = self.ended = self._feeds_itself = False
         self._grace = grace
         self._subscription = SingleAssignmentDisposable()
         handlers.used = True
@@ -202,14 +202,20 @@ class AsyncHandler(abc.DisposableBase, Generic[E]):
                 await self._call(value)
             except Exception as error:
                 self._buffer.fail()
-                self._handlers.report(error, self._buffer.name)
+                self._report(error)
             except asyncio.CancelledError as error:
                 self._buffer.fail()
                 if _is_cancelled():
                     raise
-                self._handlers.report(error, self._buffer.name)  # one of what it awaited
+                self._report(error)  # of something that it awaited
         if self._overflows():
             self.dispose()
+
+    def _report(self, error: BaseException) -> None:
+        """Report what a call raised; where that comes back to it as a value, in the log only."""
+        waiting = len(self._buffer)
+        self._handlers.report(error, "errors" if self._feeds_itself else self._buffer.name)
+        self._feeds_itself = self._feeds_itself or len(self._buffer) > waiting
 
     def _overflows(self) -> bool:
         """Report once that an `error` buffer had no room; return whether it is reported now."""

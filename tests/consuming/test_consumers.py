@@ -14,6 +14,7 @@ from heimdall_reactive import (
     ConfigurationError,
     HandlerCancelled,
     ObserverError,
+    StoreError,
     StreamOverflow,
     WebSocketStore,
     create_websocket,
@@ -23,6 +24,7 @@ from heimdall_reactive.devserver import serve_in_thread
 from heimdall_reactive.testing import ScriptedPeer
 from tests.peers import peer, quick
 from tests.support import record, run, until
+from tests.virtual import loop
 
 URL = "ws://localhost/v1/ws"
 
@@ -105,6 +107,28 @@ async def test_what_a_handler_raises_is_reported_and_the_next_call_comes() -> No
         await asyncio.sleep(1)
         assert seen == [0, 3]
         assert [(type(e), e.subject) for e in errors] == [(ObserverError, "failing")] * 2
+
+
+@pytest.mark.heimdall_virtual_time
+@pytest.mark.parametrize("raised", [ValueError("x"), StoreError("x")])
+@pytest.mark.parametrize("of", [lambda errors: errors, lambda errors: errors.pipe(ops.map(str))])
+async def test_a_handler_of_the_errors_that_raises_does_not_feed_itself(
+    of: Any, raised: Exception
+) -> None:
+    async def broken(_: Any) -> None:
+        if handler.stats.failed > 9:  # else this would go on without end
+            handler.dispose()
+        raise raised
+
+    link_of = ScriptedPeer()
+    async with use_websocket(URL, transport=link_of) as store:
+        handler = store.on_each(of(store.errors), broken)
+        link = await link_of.accepted()
+        for count in (2, 3):  # its own error comes to it the first time
+            link.send("not json")
+            await loop().idle()
+            assert handler.stats.failed == count
+        assert store.connected
 
 
 @pytest.mark.parametrize(
