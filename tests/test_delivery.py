@@ -230,6 +230,26 @@ async def test_what_is_in_doubt_at_a_disconnect_is_not_sent_by_a_later_connectio
         assert (store.stats.in_doubt, store.stats.queued) == (1, 0)
 
 
+@VIRTUAL
+async def test_a_disconnect_also_drops_what_a_session_that_is_replaced_has_in_doubt() -> None:
+    service = ScriptedPeer()
+    async with steady_store_of(service, resend=True, close_timeout=1.0) as store:
+        await store.wait_connected()
+        service.links[0].silence()
+        receipt = await store.send("before")
+        store.reconnect(overlap=True)
+        await service.accepted()
+        await service.accepted()
+        await loop().idle()  # the old one is to be read to its end, and does not answer
+        assert store.connected
+        store.disconnect()
+        await store.wait_for(lambda state: state.status is Status.DISCONNECTED)
+        assert receipt.state == "in_doubt"
+        store.connect()
+        await store.wait_connected()
+        assert [link.received for link in service.links[1:]] == [[], []]
+
+
 # Answers of requests
 
 

@@ -111,16 +111,17 @@ class Connection:
         """Connect now, unless there is a connection or one is under way."""
         self._feed(events.Connect())
 
-    def disconnect(self, mark: int | None = None) -> None:
+    def disconnect(self, mark: int) -> None:
         """End the connection, or what is under way to one.
 
         Args:
-            mark: what was queued before it is dropped; None drops all that waits.
+            mark: what was queued before it is dropped.
         """
         self.flush()  # what was sent in this turn of the event loop was sent before
         # Before the step: a receipt's callback may connect, and this command still wins.
         self._outbox.clear(DISCONNECTED, mark)
         self._feed(events.Disconnect())
+        self._outbox.clear(DISCONNECTED, mark)  # what a session that is dropped would send again
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
@@ -242,8 +243,7 @@ class Connection:
 
     def _tell_gap(self, gap: Gap) -> None:
         session = self.sessions.current  # None: an observer has disconnected
-        tell = self._listener.on_gap if session is None else session.hold_gap
-        tell(gap)
+        (self._listener.on_gap if session is None else session.hold_gap)(gap)
 
     def _start_attempt(self, number: int) -> None:
         self.counters.attempts += 1
