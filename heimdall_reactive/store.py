@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from reactivex import Observable
 
-from .base.checks import check_function, check_timeout
+from .base.checks import check_close, check_function, check_timeout
 from .base.exceptions import ConfigurationError
 from .base.glance import glance, glance_html, shortly
 from .base.hidden import secret_str
@@ -196,12 +196,12 @@ class WebSocketStore(Closable, ConsumerApi[In]):
             overlap: open the next session before this one ends.
 
         Raises:
-            ConfigurationError: a code that only a library may send (RFC 6455 7.4).
+            ConfigurationError: a code that only a library may send (RFC 6455 7.4), or a reason
+                that is not a str.
             StoreClosed: the store is closed.
         """
         self._life.refuse_closed()
-        if not (isinstance(code, int) and (code == 1000 or 3000 <= code <= 4999)):
-            raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code!r}")
+        check_close(code, reason)
         self._core.reconnect(code, reason, overlap)
 
     def resubscribe(self, name: str) -> None:

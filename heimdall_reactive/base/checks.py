@@ -11,9 +11,9 @@ from .exceptions import ConfigurationError
 from .headers import TOKEN
 
 __all__ = [
-    "Check", "check_function", "check_timeout", "instance", "is_count", "is_duration", "is_names",
-    "is_number", "is_place", "is_rate", "is_sync", "is_text", "one_of", "optional", "suggested",
-    "too_long",
+    "Check", "check_close", "check_function", "check_timeout", "instance", "is_count",
+    "is_duration", "is_names", "is_number", "is_place", "is_rate", "is_sync", "is_text", "one_of",
+    "optional", "suggested", "too_long",
 ]  # fmt: skip
 
 Check: TypeAlias = Callable[[Any], bool]
@@ -156,6 +156,19 @@ def check_function(function: object, wanted: str) -> None:
     if inspect.iscoroutinefunction(function):
         name = getattr(function, "__name__", repr(function))
         raise TypeError(f"{wanted}; {name} is async, and nobody would await it")
+
+
+def check_close(code: object, reason: object) -> None:
+    """Refuse what no program may close a session with.
+
+    Raises:
+        ConfigurationError: a code that only a library may send (RFC 6455 section 7.4), or a
+            reason that is not a str.
+    """
+    if not (isinstance(code, int) and (code == 1000 or 3000 <= code <= 4999)):
+        raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code!r}")
+    if not isinstance(reason, str):
+        raise ConfigurationError(f"reconnect() sends a reason that is a str, not {reason!r}")
 
 
 def check_timeout(seconds: object) -> None:

@@ -208,7 +208,11 @@ class ProtocolSession(ABC):
 
     @abstractmethod
     def reconnect(self, reason: str = "", *, code: int = 1000, overlap: bool = False) -> None:
-        """Open another session in place of this one; see `WebSocketStore.reconnect`."""
+        """Open another session in place of this one; see `WebSocketStore.reconnect`.
+
+        Raises:
+            ConfigurationError: a code or a reason that it cannot close this one with.
+        """
 
     @abstractmethod
     def recovered(self) -> None:

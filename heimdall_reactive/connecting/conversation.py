@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from heimdall_reactive.base.checks import check_close
 from heimdall_reactive.base.exceptions import StoreError
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.hidden import SecretText
@@ -174,6 +175,7 @@ class Conversation(ProtocolSession):
 
     def reconnect(self, reason: str = "", *, code: int = 1000, overlap: bool = False) -> None:
         """Open another session in place of this one."""
+        check_close(code, reason)  # raised later, it would leave the connection without a session
         self._owner.reconnect(code, reason, overlap)
 
     def recovered(self) -> None:

@@ -14,8 +14,8 @@ NORMAL_CLOSURE: Final = 1000
 
 
 def cut_reason(reason: str) -> str:
-    """Return as much of a close reason as a close frame takes."""
-    return reason.encode()[:MAX_REASON].decode(errors="ignore")
+    """Return as much of a close reason as a close frame takes; it is in UTF-8."""
+    return reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
 
 
 def tell_end(

@@ -204,7 +204,7 @@ class WebSocketsWire(ReadingConnection):
             self._answer_pings()  # behind the close frame it would be too late
         self._stop_reading()
         if not self.protocol.eof_sent:  # else the peer has closed the socket: nobody is told
-            self.protocol.fail(code, reason)
+            self.protocol.fail(code, cut_reason(reason))
         self._send_quietly()
         self._expect_end()
 

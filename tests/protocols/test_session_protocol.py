@@ -609,6 +609,45 @@ async def test_a_planned_reconnection_has_the_callers_code_and_keeps_what_waits(
         for wrong in (1001, 1006, 2999, 5000):
             with pytest.raises(ConfigurationError, match="3000 to 4999"):
                 store.reconnect(wrong)
+        for no_text in (5, None, b"resume"):
+            with pytest.raises(ConfigurationError, match="a reason that is a str"):
+                store.reconnect(4000, no_text)  # type: ignore[arg-type]
+        store.reconnect(4000, "\ud800 is not UTF-8")
+        await store.wait_for(lambda state: state.session == 3)
+        assert peer.links[1].close_reason == "? is not UTF-8"
+        store.reconnect(4000, "long" * 100)
+        await store.wait_for(lambda state: state.session == 4)
+        assert peer.links[2].close_reason == ("long" * 31)[:123]
+
+
+async def test_a_refusal_may_have_many_words() -> None:
+    class Wordy(SessionProtocol):
+        def receive(self, envelope: Any, session: ProtocolSession) -> Any:
+            session.refuse("long" * 100)
+
+    peer = ScriptedPeer()
+    async with store_of(peer, Wordy()) as store:
+        link = await peer.accepted()
+        link.send({"n": 1})
+        await store.wait_for(lambda state: state.status is Status.WAITING)
+        assert link.close_reason == ("long" * 31)[:123]
+
+
+@pytest.mark.parametrize("wrong", [{"code": 1005}, {"reason": 5}])
+async def test_a_protocol_that_cannot_reconnect_so_is_reported_and_keeps_its_session(
+    wrong: Any,
+) -> None:
+    class Restless(SessionProtocol):
+        def receive(self, envelope: Any, session: ProtocolSession) -> Any:
+            session.reconnect(**wrong)
+
+    peer = ScriptedPeer()
+    async with store_of(peer, Restless()) as store:
+        errors, link = record(store.errors), await peer.accepted()
+        link.send({"n": 1})
+        await loop().idle()
+        assert "receive raised ConfigurationError" in str(errors[0])
+        assert (store.connected, link.live) == (True, True)
 
 
 @pytest.mark.parametrize("overlap", [False, True])
