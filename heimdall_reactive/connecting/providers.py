@@ -8,11 +8,13 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from heimdall_reactive.base.starting import Tasks, start_task
 
 __all__ = ["ProviderCalls"]
+
+Provider: TypeAlias = Callable[[], Any]
 
 
 class Answer(NamedTuple):
@@ -26,7 +28,7 @@ class Answer(NamedTuple):
 
 
 class ProviderCalls:
-    """Asks providers, one call at a time.
+    """Asks providers, each by one call at a time.
 
     A provider that blocks forever costs one thread, not one an attempt: while an earlier call of
     it is still running, the next attempt waits for that to end before it asks again. What the
@@ -37,7 +39,8 @@ class ProviderCalls:
 
     def __init__(self) -> None:
         self._tasks = Tasks()
-        self._running: asyncio.Future[Answer] | None = None
+        # By the provider's identity; the provider is in it so that nobody else can have that.
+        self._running: dict[int, tuple[Provider, asyncio.Future[Answer]]] = {}
 
     async def within(self, provider: Callable[[], Any], timeout: float) -> tuple[Any, str | None]:
         """Ask a provider; return its answer, or what became of it in words without a secret.
@@ -69,7 +72,7 @@ class ProviderCalls:
     def forget(self) -> None:
         """Give up what ran on an event loop that is closed."""
         self._tasks.forget()
-        self._running = None
+        self._running = {}
 
     async def _ask(self, provider: Callable[[], Any]) -> Answer:
         """Ask; what is raised is returned: nobody may be left to take it from a task."""
@@ -79,18 +82,23 @@ class ProviderCalls:
             return Answer(error=error)
 
     async def _answer(self, provider: Callable[[], Any]) -> Answer:
-        if self._running is not None:
-            await asyncio.wait({self._running})
+        if (before := self._running.get(id(provider))) is not None:
+            await asyncio.wait({before[1]})
         if inspect.iscoroutinefunction(provider):
             answer = Answer(provider())
         else:
             answer = await self._on_thread(provider)
         if inspect.isawaitable(asked := answer.value):
-            self._running = start_task(_sealed(asked))
+            running = start_task(_sealed(asked))
             # Cancelled before its first step, it leaves a coroutine that nobody awaited.
-            self._running.add_done_callback(lambda _: _close(asked))
-            answer = await self._running
+            running.add_done_callback(lambda _: _close(asked))
+            self._note(provider, running)
+            answer = await running
         return answer
+
+    def _note(self, provider: Provider, running: asyncio.Future[Answer]) -> None:
+        left = {key: each for key, each in self._running.items() if not each[1].done()}
+        self._running = {**left, id(provider): (provider, running)}
 
     async def _on_thread(self, call: Callable[[], Any]) -> Answer:
         # Not `to_thread`: its pool is joined when the loop ends, and a provider that hangs would
@@ -111,7 +119,7 @@ class ProviderCalls:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 loop.call_soon_threadsafe(ended.set_result, Answer(value, error))
 
-        self._running = ended
+        self._note(call, ended)
         try:
             threading.Thread(target=run, name="heimdall-provider", daemon=True).start()
         except RuntimeError:  # there can be none, as in a browser: it has to block this one

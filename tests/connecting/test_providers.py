@@ -36,6 +36,29 @@ def test_a_provider_that_blocks_costs_one_thread_and_its_late_answer_goes_to_nob
         thread.join(8)
 
 
+def test_a_provider_that_blocks_does_not_hold_up_another_one() -> None:
+    over, called = threading.Event(), list[str]()
+
+    def blocks() -> None:
+        called.append("blocks")
+        assert over.wait(8)
+
+    async def answers() -> str:
+        return "token"
+
+    async def main() -> None:
+        calls = ProviderCalls()
+        for _ in range(3):
+            assert await calls.within(blocks, 0.01) == GIVEN_UP
+            assert await calls.within(answers, 8) == ("token", None)
+            assert await calls.within(lambda: "another", 8) == ("another", None)
+        assert called == ["blocks"]
+        over.set()
+        await calls.aclose(8)
+
+    run(main)
+
+
 async def test_a_provider_that_refuses_to_be_cancelled_is_not_called_beside_itself() -> None:
     called: list[int] = []
     over = asyncio.Event()
