@@ -21,13 +21,14 @@ from .nats_server import NatsServer
 pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
 
 
+@pytest.mark.parametrize("resend", [False, True])
 async def test_a_send_that_is_too_large_for_the_log_is_rejected_and_costs_no_connection(
-    log_server: NatsServer,
+    log_server: NatsServer, resend: bool
 ) -> None:
     stream = f"T{uuid4().hex}"
     async with (
         await connect_log(log_server.url, stream) as log,
-        use_log(stream, "a", servers=log_server.url) as store,
+        use_log(stream, "a", servers=log_server.url, resend=resend) as store,
     ):
         errors = record(store.errors)
         await store.wait_connected(5)
