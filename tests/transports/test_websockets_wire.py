@@ -540,6 +540,21 @@ async def test_interim_answers_precede_the_one_that_counts(step: int) -> None:
         assert store.stats.attempts == 1
 
 
+@pytest.mark.parametrize("value", [b"Upgrade", b"keep-alive, Upgrade"])
+async def test_what_comes_together_with_the_answer_counts(value: bytes) -> None:
+    async def all_at_once(reader: Reader, writer: Writer) -> None:
+        answer = answer_to(await reader.readuntil(b"\r\n\r\n"))
+        answer = answer.replace(b"Connection: Upgrade", b"Connection: " + value)
+        said = frame(PONG, b"unasked") + frame(TEXT, b'"full"') + build_close(4001, "later")
+        await writing(answer + said)(reader, writer)
+
+    async with raw_peer(all_at_once, upgrade=False) as url, quick(url) as store:
+        messages, ends = record(store.messages), record(store.select(lambda s: s.close))
+        await until(store, lambda: any(ends))
+        first = next(filter(None, ends))
+    assert (messages[0], first.code, first.reason) == ("full", 4001, "later")
+
+
 # A peer that does not close the socket
 
 
