@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from . import eager
 from .support import descriptors, run, threads
 
 VIRTUAL: Final = "heimdall_virtual_time"
+
+settings.register_profile("here", deadline=None)  # a busy machine takes a second for any example
+settings.load_profile("here")
 
 
 def pytest_configure() -> None:
@@ -35,6 +39,12 @@ def pytest_configure() -> None:
         uvloop.new_event_loop().close()  # its first loop leaves something open
     with contextlib.suppress(ImportError):
         import ctypes  # noqa: F401 - some builds of libffi keep their own file open
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage visit what the modules import: it would take 0.4 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
