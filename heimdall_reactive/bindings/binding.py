@@ -7,7 +7,7 @@ import logging
 import time
 from asyncio import CancelledError, TimerHandle
 from collections.abc import Callable
-from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Final, TypeVar, Unpack, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
@@ -19,8 +19,10 @@ from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.reactive.source import report_on
 
+from .drops import Drops, name_of
 from .frames import Cancellable
 from .gathering import Gathered
+from .options import BindOptions, OnError
 from .pages import PageClock
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -29,7 +31,6 @@ __all__ = ["BindOptions", "Binding", "bind", "bind_batch"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-OnError = Callable[[Exception], object]
 
 # Seconds of setters in a row; then the UI handles its own events before the rest. Half of a frame
 # at 60 Hz.
@@ -37,19 +38,9 @@ SLICE: Final = 0.008
 # Seconds after which a wake-up counts as lost, as with a loop that was closed, and twice as many
 # for the next one: a loop that stands still must not collect them.
 LOST: Final = 1.0
+ADVICE: Final = "show many at once with bind_batch(), or bind the newest only, without buffer="
 
 logger: Final = logging.getLogger("heimdall_reactive")
-
-
-class BindOptions(TypedDict, total=False):
-    """The keyword options of `bind` beside `select`; `bind` documents them."""
-
-    distinct: bool | None
-    every: float | None
-    buffer: int
-    immediate: bool
-    on_error: OnError | None
-    on_done: Callable[[], object] | None
 
 
 @overload
@@ -104,7 +95,8 @@ def bind(
             messages are two.
         every: seconds between two paints at least; None is the scope's, 1/60 by default. A
             binding without a scope, or with 0, is not held back.
-        buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`.
+        buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`, and with
+            more than 1 reported in the log.
         immediate: set the first value here and now, so call this on the UI's thread; False posts
             it like all others.
         on_error: told, on the UI's thread, what `select`, the setter or the source raised, in
@@ -145,7 +137,7 @@ def bind_batch(
         setter: shows some values; called on the UI's thread only.
         scope: as for `bind`.
         every: as for `bind`.
-        buffer: values that one list may hold; the oldest go, counted in `Binding.stats`.
+        buffer: values that one list may hold; the oldest go, counted and reported as for `bind`.
         on_error: as for `bind`.
         on_done: as for `bind`.
 
@@ -206,7 +198,9 @@ class Binding(abc.DisposableBase):
         self._setter = setter
         self._scope = scope
         self._selecting = selecting
-        self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
+        self._drops = Drops("a binding", ADVICE)
+        tell = self._drops.note if buffer != 1 else None  # of one, the newest is what is wanted
+        self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding", tell=tell)
         self._on_error, self._on_done, self._batch, self._every = on_error, on_done, batch, every
         self._due = float("-inf")  # when the next paint may be: the first one at any time
         self._wait: Cancellable | None = None
@@ -231,8 +225,8 @@ class Binding(abc.DisposableBase):
         return self._disposed
 
     def __repr__(self) -> str:
-        of = getattr(self._source, "_name", type(self._source).__name__)
-        return glance(self, f"of {of}: {self.stats.counts()}{', ended' * self._disposed}")
+        counts = self.stats.counts()
+        return glance(self, f"of {name_of(self._source)}: {counts}{', ended' * self._disposed}")
 
     def start(self, immediate: bool) -> None:
         """Subscribe; then the first value, when nobody's lock is held any more."""
@@ -324,6 +318,7 @@ class Binding(abc.DisposableBase):
             self._wait_for_frame(self._due - now)
             return
         self._showing, self._patience = True, LOST
+        self._drops.report(self._buffer, self._source)
         until, waiting = time.monotonic() + SLICE, len(self._buffer)
         if waiting:
             self._due = now + self._every

@@ -20,7 +20,15 @@ from reactivex.subject import BehaviorSubject, Subject
 
 from heimdall_reactive import ConfigurationError, ObserverError, QueueHop, Status
 from heimdall_reactive.base.state import ConnectionState
-from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
+from heimdall_reactive.bindings import (
+    UiScope,
+    badge,
+    badge_of,
+    bind,
+    bind_batch,
+    external_store,
+    values,
+)
 from heimdall_reactive.bindings.selecting import same
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import run
@@ -123,6 +131,38 @@ def test_a_buffer_gives_all_in_order_and_counts_what_had_no_room() -> None:
     window.turn()
     assert shown == list(range(2, 12))
     assert (binding.stats.dropped, binding.stats.high_water) == (2, 10)
+
+
+def test_what_had_no_room_is_told_in_the_log_once_a_burst(caplog: pytest.LogCaptureFixture) -> None:
+    window, subject = Window(), Subject[int]()
+    bind(subject, list[int]().append, window.scope)  # the newest is all that it wants
+    bind_batch(subject, list[list[int]]().append, window.scope, buffer=10)
+    for bursts in range(1, 6):
+        for n in range(22):
+            subject.on_next(n)
+        assert len(caplog.records) == {1: 0, 2: 1, 3: 2, 4: 2, 5: 3}[bursts]  # by the UI's thread
+        window.turn()
+    first = caplog.records[0].getMessage()
+    assert first == (
+        "a binding of Subject is too slow: 12 values dropped so far; raise buffer=10, show many at "
+        "once with bind_batch(), or bind the newest only, without buffer="
+    )
+
+
+async def test_what_had_no_room_in_an_iteration_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    subject = BehaviorSubject(0)
+    async with aclosing(values(subject, buffer=10)) as some:
+        assert await anext(some) == 0
+        for n in range(15):
+            subject.on_next(n)
+        assert await anext(some) == 5
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "values() of BehaviorSubject is too slow: 5 values dropped so far; raise buffer=10, or "
+        "take the newest only, without buffer="
+    )
 
 
 def test_a_buffer_keeps_equal_selections() -> None:
