@@ -26,17 +26,17 @@ def page(store: WebSocketStore[Any]) -> ui.Page:
     log.sizing_mode = box.sizing_mode = "stretch_width"
     newest, fate = deque[str](maxlen=100), Fate()
 
-    def send(_: object) -> None:
-        fate.follow(store.send({"text": box.value}))
-
     def show(told: list[Any]) -> None:
         newest.extend(map(message_line, told))
         log.object = escape("\n".join(newest))  # a pane takes HTML
 
-    box.param.watch(send, "enter_pressed")
+    box.param.watch(lambda _: fate.follow(store.send({"text": box.value})), "enter_pressed")
     bind_batch(store.messages, show, scope(), buffer=100)
     main = [log, box, pn.pane.Str(to_rx(fate))]
-    return ui.Page(title="Chat", header=[status], main=main, main_width=640)
+    whole = ui.Page(title="Chat", header=[status], main=main, main_width=640)
+    browser = pn.state.browser_info  # it is known when the page has loaded
+    pn.state.onload(lambda: whole.param.update(dark_theme=bool(browser.dark_mode)))
+    return whole
 
 
 if __name__ == "__main__":
