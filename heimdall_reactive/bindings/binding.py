@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 from asyncio import CancelledError, TimerHandle
@@ -12,7 +11,6 @@ from typing import Any, Final, TypeVar, Unpack, overload
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
-from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.stats import ConsumerStats
@@ -22,7 +20,7 @@ from heimdall_reactive.reactive.source import report_on
 from .drops import Drops, name_of
 from .frames import Cancellable
 from .gathering import Gathered
-from .options import BindOptions, OnError
+from .options import BindOptions, OnError, check
 from .pages import PageClock
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -109,8 +107,11 @@ def bind(
     Raises:
         ConfigurationError: `buffer` is not a whole number of 1 or more; `every` is less than 0, or
             given without a scope that posts.
-        TypeError: the setter is a coroutine function, which nobody would await.
+        TypeError: the source is not an observable, the setter or `select` not a function, the scope
+            not a `UiScope`; or the setter is a coroutine function, which nobody would await.
     """
+    if select is not None and not callable(select):
+        raise TypeError(f"select must be a function of the value, not {select!r}")
     if isinstance(source, Gathered):
         source, distinct = source.taking(select), False
         select = source.select
@@ -163,16 +164,8 @@ def _begin(
     on_done: Callable[[], object] | None,
     batch: bool = False,
 ) -> Binding:
-    if inspect.iscoroutinefunction(setter):
-        raise TypeError(
-            "a coroutine function cannot be a setter: nobody would await it; "
-            "iterate over values() in a task of your framework, or use store.on_each()"
-        )
-    scope = scope or UiScope()
-    if every is not None and (every < 0 or (every > 0 and scope.post is None)):
-        raise ConfigurationError(
-            f"every={every} must be 0 or more seconds, and needs a scope that posts"
-        )
+    scope = UiScope() if scope is None else scope
+    check(source, setter, scope, every, buffer)
     pace = 0.0 if scope.post is None else scope.every if every is None else every
     binding = Binding(source, setter, scope, selecting, pace, buffer, on_error, on_done, batch)
     binding.start(immediate)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import re
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import aclosing
@@ -163,6 +166,49 @@ async def test_what_had_no_room_in_an_iteration_is_in_the_log(
         "values() of BehaviorSubject is too slow: 5 values dropped so far; raise buffer=10, or "
         "take the newest only, without buffer="
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "says"),
+    [
+        ((1, print), {}, "int is not an observable: bind one of a store, as store.last_message"),
+        ((Subject(), "label"), {}, "a setter must be a function of the value, not 'label'"),
+        (
+            (Subject(), print, "label"),
+            {},
+            "str is not a UiScope: pass scope(widget), of your adapt",
+        ),
+        (
+            (Subject(), print),
+            {"select": "price"},
+            "select must be a function of the value, not 'pr",
+        ),
+    ],
+)
+def test_what_is_no_argument_is_refused_where_it_is_given(
+    arguments: Any, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(says)):
+        bind(*arguments, **options)
+
+
+def test_a_buffer_of_nothing_is_refused_by_its_name() -> None:
+    for buffer in (0, 2.5):
+        with pytest.raises(ConfigurationError, match="buffer must be a whole number of 1 or more"):
+            bind(Subject[int](), print, buffer=buffer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["textual", "traitlets"])
+def test_an_adapter_without_its_framework_says_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in tuple(sys.modules):
+        if module == name or module.startswith(f"{name}."):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"heimdall_reactive.bindings.{name}", raising=False)
+    with pytest.raises(ImportError, match=re.escape(f"[{name}]")):
+        importlib.import_module(f"heimdall_reactive.bindings.{name}")
 
 
 def test_a_buffer_keeps_equal_selections() -> None:
