@@ -1,6 +1,7 @@
 """A live table and a live plot in Panel: `python -m examples.live.panel_app` (Panel 1.9)."""
 
 from html import escape
+from typing import Any
 
 import panel as pn
 from bokeh.models import ColumnDataSource, CustomJS
@@ -68,8 +69,8 @@ def page(live: Market) -> pn.Column:
     def show_minute(series: Series) -> None:
         points.data = {"x": [x * 1000 for x in series.x], "y": series.y}
 
-    browser = pn.state.browser_info
-    browser.param.watch(lambda _: colour_plot(browser.dark_mode), "dark_mode")
+    browser: Any = pn.state.browser_info
+    browser.param.watch(colour_plot, "dark_mode")
     bind(live.rows, show_rows, scope())
     bind(live.minute, show_minute, scope())
     status = to_rx(badge(live.store), select=lambda shown: GOOD.format(escape(shown.text)))
@@ -81,9 +82,10 @@ def page(live: Market) -> pn.Column:
     return pn.Column(head, body, margin=20, sizing_mode="stretch_width")
 
 
-def colour_plot(dark: bool) -> None:
-    """Draw the plot of this session light or dark."""
-    pn.state.curdoc.theme = "dark_minimal" if dark else None
+def colour_plot(scheme: Any) -> None:
+    """Draw the plot of this session light or dark, as its browser says."""
+    document: Any = pn.state.curdoc
+    document.theme = "dark_minimal" if scheme.new else None
 
 
 def main(port: int = 5006, show: bool = True) -> None:
