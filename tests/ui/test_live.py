@@ -183,6 +183,9 @@ def test_bokeh_ends_the_line_at_a_gap_and_shows_the_newest_in_its_table() -> Non
             tab.wait_for_timeout(500)
             assert 0.5 < widest(blue()) < 0.8
             tab.get_by_text("3.00", exact=True).wait_for(timeout=10_000)  # the newest in the table
+            assert tab.evaluate(live_pages.BOKEH) == {"S000": 3}
+            tab.evaluate("table.children[0].children[1].textContent = '1.00'")
+            assert tab.evaluate(live_pages.BOKEH) == {"S000": 1}  # what the benchmark sees is shown
 
 
 BLUE = (31, 119, 180)  # of a line of Bokeh
