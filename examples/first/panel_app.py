@@ -33,7 +33,7 @@ def page(store: WebSocketStore[Any]) -> ui.Page:
     box.param.watch(lambda _: fate.follow(store.send({"text": box.value})), "enter_pressed")
     bind_batch(store.messages, show, scope(), buffer=100)
     whole = ui.Page(title="Chat", header=[status], main=[log, box, word], main_width=640)
-    pn.state.onload(lambda: whole.param.update(dark_theme=bool(browser and browser.dark_mode)))
+    pn.state.onload(lambda: setattr(whole, "dark_theme", bool(browser and browser.dark_mode)))
     return whole
 
 
