@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import live_desk, machine, report
+from . import live_desk, live_left, machine, report
 from .live_desk import SECONDS, WARM
 from .measuring import Case, Skipped, Step, run
 
@@ -34,9 +34,6 @@ RESULTS: Final = Path(__file__).parent / "live.json"
 PAGE: Final = ROOT / "docs" / "bindings.md"
 FRAMEWORKS: Final = ("nicegui", "panel", "solara-ui", "textual", "PySide6-Essentials")
 CASES: Final = ("live", "live left")
-KINDS: Final = ("stores", "bindings", "sockets", "threads")
-TABS: Final = 50
-TOGETHER: Final = 10  # of them open at once
 
 # How old the newest row is by its price, in milliseconds.
 AGE: Final = """prices => 1000 * Math.min(...Object.values(prices).map(
@@ -56,12 +53,22 @@ GRID: Final = """() => {
     getElement(+grid.id.slice(1)).api.forEachNode(row => rows[row.data.symbol] = row.data.price);
     return rows;
 }"""
+# A table of Bokeh has all rows in its model, and on the screen those in view: by as much as these
+# are behind their model, the whole page is taken to be behind.
 BOKEH: Final = """() => {
-    const rows = {};
+    const rows = {}, within = root => [root, ...[...root.querySelectorAll('*')].flatMap(
+        each => each.shadowRoot ? within(each.shadowRoot) : [])];
     for (const document of Bokeh.documents) for (const model of document._all_models.values()) {
         const {symbol, price} = model.data || {};
         for (let n = 0; symbol && n < symbol.length; n++) rows[symbol[n]] = price[n];
     }
+    const canvases = () => within(document).map(root => root.querySelector('.grid-canvas'));
+    if (!window.table?.isConnected) window.table = canvases().find(Boolean);
+    const seen = [...(window.table?.children ?? [])].map(
+        row => [row.children[0].textContent, +row.children[1].textContent]);
+    const newest = prices => seen.length ? Math.max(...prices) : 0;
+    const behind = newest(seen.map(([symbol]) => rows[symbol])) - newest(seen.map(row => row[1]));
+    for (const symbol in rows) rows[symbol] = +(rows[symbol] - behind).toFixed(2);
     return rows;
 }"""
 ROWS: Final = """() => Object.fromEntries(
@@ -225,34 +232,6 @@ def _stale(shown: Mapping[str, float], prices: Mapping[str, float]) -> int:
     return sum(shown.get(symbol) != price for symbol, price in prices.items())
 
 
-def left(way: str) -> dict[str, float]:
-    """Open and close tabs; return how many things of each kind are left of fifty."""
-    row, _ = PAGES[way]
-    with running(way) as (_, application), chromium() as browser:
-        counts: list[dict[str, int]] = []
-        for _ in range(1 + TABS // TOGETHER):
-            tabs = [opened(browser, application.url, row) for _ in range(TOGETHER)]
-            counts.append(_closed(tabs, application))
-    return {kind: counts[-1][kind] - counts[0][kind] for kind in (*KINDS, "objects")}
-
-
-def _closed(tabs: list[Page], application: Application) -> dict[str, int]:
-    """Close tabs; return what is held once that has not changed for two seconds."""
-    browser = tabs[0].context.browser
-    assert browser is not None
-    for tab in tabs:
-        tab.close()
-    idle, until = browser.new_page(), time.monotonic() + 30
-    same = 0
-    held: dict[str, int] = application.ask("held")
-    while same < 4 and time.monotonic() < until:
-        idle.wait_for_timeout(500)
-        last, held = held, application.ask("held")
-        same = same + 1 if all(last[kind] == held[kind] for kind in KINDS) else 0
-    idle.close()
-    return held
-
-
 def versions() -> str:
     """Return which frameworks are installed, and the browser."""
     found = [f"{name} {metadata.version(name)}" for name in FRAMEWORKS if _has(name)]
@@ -280,10 +259,14 @@ def main() -> int:
 
     print(machine.describe())
     shown = steps(live, PAGES) + steps(window, live_desk.WAYS)
-    closed = steps(left, (way for way in PAGES if "by hand" not in way))
+    closed = [
+        Step(name, measure)
+        for name, (way, measure) in live_left.steps().items()
+        if way in (*given.way, live_left.CELL)
+    ]
     cases = {
         "live": Case("live", "A live table and plot", "ms", "", shown),
-        "live left": Case("live left", f"Left of {TABS} tabs", "", "", closed, rounds=1),
+        "live left": Case("live left", "What is left", "left", "", closed, rounds=1),
     }
     results = []
     for name in given.case:

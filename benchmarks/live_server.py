@@ -52,7 +52,7 @@ def _panel_served(page: Callable[[], Any]) -> Iterator[str]:
         port = free.getsockname()[1]
     server = pn.serve(
         page, port, address="127.0.0.1", show=False, threaded=True,
-        unused_session_lifetime=1000, check_unused_sessions=500,
+        unused_session_lifetime_milliseconds=1000, check_unused_sessions_milliseconds=500,
     )  # fmt: skip
     while True:
         try:

@@ -107,12 +107,17 @@ def table(case: Mapping[str, Any]) -> str:
     columns = list(dict.fromkeys(c for cells in case["entries"].values() for c in cells))
     rows = [[case["unit"], *columns]]
     for entry, cells in case["entries"].items():
-        rows.append([entry, *(_cell(cells.get(column)) for column in columns)])
+        cell = _count if case["unit"] == "left" else _cell
+        rows.append([entry, *(cell(cells.get(column)) for column in columns)])
     return _markdown(rows)
 
 
 def _cell(cell: Mapping[str, Any] | None) -> str:
     return f"{_number(cell['median'])} ±{cell['spread'] / 2:.0%}" if cell else ""
+
+
+def _count(cell: Mapping[str, Any] | None) -> str:
+    return f"{cell['median']:,.0f}" if cell else ""
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets import connect
 
-from benchmarks import live, receipts, report
+from benchmarks import live, live_left, receipts, report
 from benchmarks.__main__ import CASES, PAGES, main
 from benchmarks.measuring import Case, Result, Skipped, Step, median, ratio, run, spread
 from benchmarks.payloads import payload
@@ -60,6 +60,7 @@ def test_the_figures_of_the_live_pages_are_those_of_their_results() -> None:
     marked = {found["name"] for found in report.MARK.finditer(text)}
     assert marked == {"about", *document["cases"]}
     assert set(document["cases"]["live"]["entries"]) == set(live.WAYS)
+    assert set(document["cases"]["live left"]["entries"]) == set(live_left.steps())
 
 
 def test_the_results_have_every_case_with_rounds_versions_and_machine() -> None:

@@ -22,21 +22,19 @@ def page(store: WebSocketStore[Any]) -> ui.Page:
     status = ui.Chip(to_rx(badge(store), select=str), color=colour)
     offline = to_rx(store.is_connected, select=lambda up: not up)
     box = ui.ChatAreaInput(placeholder="say something", disabled=offline, enable_upload=False)
-    log = pn.pane.Str(height=300, styles={"overflow": "auto"})
+    newest, fate, browser = deque[str](maxlen=100), Fate(), pn.state.browser_info
+    log, word = pn.pane.Str(height=300, styles={"overflow": "auto"}), pn.pane.Str(to_rx(fate))
     log.sizing_mode = box.sizing_mode = "stretch_width"
-    newest, fate = deque[str](maxlen=100), Fate()
-
-    def send(_: object) -> None:
-        fate.follow(store.send({"text": box.value}))
 
     def show(told: list[Any]) -> None:
         newest.extend(map(message_line, told))
         log.object = escape("\n".join(newest))  # a pane takes HTML
 
-    box.param.watch(send, "enter_pressed")
+    box.param.watch(lambda _: fate.follow(store.send({"text": box.value})), "enter_pressed")
     bind_batch(store.messages, show, scope(), buffer=100)
-    main = [log, box, pn.pane.Str(to_rx(fate))]
-    return ui.Page(title="Chat", header=[status], main=main, main_width=640)
+    whole = ui.Page(title="Chat", header=[status], main=[log, box, word], main_width=640)
+    pn.state.onload(lambda: setattr(whole, "dark_theme", bool(browser and browser.dark_mode)))
+    return whole
 
 
 if __name__ == "__main__":

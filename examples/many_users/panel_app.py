@@ -16,6 +16,9 @@ from heimdall_reactive.bindings.param import to_rx
 from heimdall_reactive.devserver import serve_in_thread
 
 pn: Any = panel  # its functions have no types
+# Light or dark as the system is.
+pn.extension(raw_css=[":root { color-scheme: light dark; font-family: sans-serif }"])
+TEXT = ":host, pre { color: CanvasText; white-space: pre-wrap; overflow-wrap: anywhere }"
 PASSWORDS = {"ada": "of ada", "bob": "of bob"}  # of this example
 
 
@@ -39,19 +42,18 @@ def show(visitor: Visitor, feed: WebSocketStore[Any], visitors: Visitors) -> Any
     desk = tab.enter_context(visitors.tab(visitor))
     pn.state.on_session_destroyed(lambda _: tab.close())
     newest = to_rx(desk.newest, select=lambda _: escaped(desk.newest.value.values()))
-    return pn.Column(
+    public = to_rx(feed.last_message, select=lambda m: escape(message_line(m)) or "nothing yet")
+    texts = [
         pn.pane.Str(escape(f"Logged in as {visitor.name}")),
         pn.pane.Str(to_rx(badge(desk.store), select=lambda shown: escape(shown.text))),
-        pn.pane.Markdown("**For everybody**"),
-        pn.pane.Str(
-            to_rx(
-                feed.last_message, select=lambda told: escape(message_line(told)) or "nothing yet"
-            )
-        ),
-        pn.pane.Markdown("**For you**"),
-        pn.pane.Str(newest, styles={"white-space": "pre-wrap"}),
-        width=420,
-    )
+        pn.pane.HTML("<b>For everybody</b>"),
+        pn.pane.Str(public),
+        pn.pane.HTML("<b>For you</b>"),
+        pn.pane.Str(newest),
+    ]
+    for text in texts:
+        text.stylesheets = [TEXT]
+    return pn.Column(*texts, max_width=420, sizing_mode="stretch_width")
 
 
 def escaped(messages: Iterable[Any]) -> str:

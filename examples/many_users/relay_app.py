@@ -70,4 +70,4 @@ def application(public: str, private: str, linger: float = 10.0) -> FastAPI:
 
 def demo() -> FastAPI:
     """Relay a development server that runs on this machine: `heimdall-reactive serve`."""
-    return application("ws://127.0.0.1:8765/v1/ws/status", "ws://127.0.0.1:8765/v1/ws/user")
+    return application("/v1/ws/status", "/v1/ws/user")

@@ -15,7 +15,7 @@ app.layout = html.Div(
         dcc.Interval(id="look", interval=500),
         dcc.Store(id="seen"),
         html.H2(id="status"),
-        html.Pre(id="newest"),
+        html.Pre(id="newest", style={"whiteSpace": "pre-wrap"}),
         dcc.Input(id="box"),
         html.Button("send", "send"),
     ]

@@ -13,6 +13,7 @@ from reactivex import Observable
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.consuming.streams import Inlet
 
+from .drops import Drops
 from .frames import FRAME
 from .selecting import Selecting, distinct_by_default
 
@@ -62,8 +63,8 @@ async def values(
         select: what of the value is wanted.
         distinct: as for `bind`.
         every: seconds between two values at least; None is 1/60, or 0 with a buffer.
-        buffer: values that may wait; the oldest go. 1 gives the newest, and skips what was
-            overtaken.
+        buffer: values that may wait; the oldest go, which the log reports. 1 gives the newest,
+            and skips what was overtaken.
 
     Yields:
         The first value at once where the source has one, then what follows.
@@ -77,7 +78,10 @@ async def values(
     if every is None:
         every = FRAME if buffer == 1 else 0.0
     selecting = Selecting(select, distinct)
-    inlet: Inlet[Any] = Inlet(Buffer(buffer, "drop_oldest", "values"))
+    drops = Drops("values()", "or take the newest only, without buffer=")
+    tell = drops.note if buffer != 1 else None
+    waiting: Buffer[Any] = Buffer(buffer, "drop_oldest", "values", tell=tell)
+    inlet = Inlet(waiting)
     subscription = source.subscribe(inlet.put, inlet.fail, inlet.end)
     # Nobody runs the `finally` of an iteration whose event loop was closed.
     running = _Running()
@@ -86,6 +90,7 @@ async def values(
         while True:
             if time.monotonic() > inlet.until:
                 await inlet.give_way()
+            drops.report(waiting, source)
             value, came = inlet.take()
             if came:
                 if selecting.changed(value):

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 from asyncio import CancelledError, TimerHandle
 from collections.abc import Callable
-from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Final, TypeVar, Unpack, overload
 
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
-from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.masking import told
 from heimdall_reactive.base.stats import ConsumerStats
 from heimdall_reactive.consuming.buffers import Buffer
 from heimdall_reactive.reactive.source import report_on
 
+from .drops import Drops, name_of
 from .frames import Cancellable
 from .gathering import Gathered
+from .options import BindOptions, OnError, check
 from .pages import PageClock
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -29,7 +29,6 @@ __all__ = ["BindOptions", "Binding", "bind", "bind_batch"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-OnError = Callable[[Exception], object]
 
 # Seconds of setters in a row; then the UI handles its own events before the rest. Half of a frame
 # at 60 Hz.
@@ -37,19 +36,9 @@ SLICE: Final = 0.008
 # Seconds after which a wake-up counts as lost, as with a loop that was closed, and twice as many
 # for the next one: a loop that stands still must not collect them.
 LOST: Final = 1.0
+ADVICE: Final = "show many at once with bind_batch(), or bind the newest only, without buffer="
 
 logger: Final = logging.getLogger("heimdall_reactive")
-
-
-class BindOptions(TypedDict, total=False):
-    """The keyword options of `bind` beside `select`; `bind` documents them."""
-
-    distinct: bool | None
-    every: float | None
-    buffer: int
-    immediate: bool
-    on_error: OnError | None
-    on_done: Callable[[], object] | None
 
 
 @overload
@@ -104,7 +93,8 @@ def bind(
             messages are two.
         every: seconds between two paints at least; None is the scope's, 1/60 by default. A
             binding without a scope, or with 0, is not held back.
-        buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`.
+        buffer: values that may wait for the UI; the oldest go, counted in `Binding.stats`, and with
+            more than 1 reported in the log.
         immediate: set the first value here and now, so call this on the UI's thread; False posts
             it like all others.
         on_error: told, on the UI's thread, what `select`, the setter or the source raised, in
@@ -117,8 +107,11 @@ def bind(
     Raises:
         ConfigurationError: `buffer` is not a whole number of 1 or more; `every` is less than 0, or
             given without a scope that posts.
-        TypeError: the setter is a coroutine function, which nobody would await.
+        TypeError: the source is not an observable, the setter or `select` not a function, the scope
+            not a `UiScope`; or the setter is a coroutine function, which nobody would await.
     """
+    if select is not None and not callable(select):
+        raise TypeError(f"select must be a function of the value, not {select!r}")
     if isinstance(source, Gathered):
         source, distinct = source.taking(select), False
         select = source.select
@@ -145,7 +138,7 @@ def bind_batch(
         setter: shows some values; called on the UI's thread only.
         scope: as for `bind`.
         every: as for `bind`.
-        buffer: values that one list may hold; the oldest go, counted in `Binding.stats`.
+        buffer: values that one list may hold; the oldest go, counted and reported as for `bind`.
         on_error: as for `bind`.
         on_done: as for `bind`.
 
@@ -171,16 +164,8 @@ def _begin(
     on_done: Callable[[], object] | None,
     batch: bool = False,
 ) -> Binding:
-    if inspect.iscoroutinefunction(setter):
-        raise TypeError(
-            "a coroutine function cannot be a setter: nobody would await it; "
-            "iterate over values() in a task of your framework, or use store.on_each()"
-        )
-    scope = scope or UiScope()
-    if every is not None and (every < 0 or (every > 0 and scope.post is None)):
-        raise ConfigurationError(
-            f"every={every} must be 0 or more seconds, and needs a scope that posts"
-        )
+    scope = UiScope() if scope is None else scope
+    check(source, setter, scope, every, buffer)
     pace = 0.0 if scope.post is None else scope.every if every is None else every
     binding = Binding(source, setter, scope, selecting, pace, buffer, on_error, on_done, batch)
     binding.start(immediate)
@@ -206,7 +191,9 @@ class Binding(abc.DisposableBase):
         self._setter = setter
         self._scope = scope
         self._selecting = selecting
-        self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding")
+        self._drops = Drops("a binding", ADVICE)
+        tell = self._drops.note if buffer != 1 else None  # of one, the newest is what is wanted
+        self._buffer: Buffer[Any] = Buffer(buffer, "drop_oldest", "binding", tell=tell)
         self._on_error, self._on_done, self._batch, self._every = on_error, on_done, batch, every
         self._due = float("-inf")  # when the next paint may be: the first one at any time
         self._wait: Cancellable | None = None
@@ -231,8 +218,8 @@ class Binding(abc.DisposableBase):
         return self._disposed
 
     def __repr__(self) -> str:
-        of = getattr(self._source, "_name", type(self._source).__name__)
-        return glance(self, f"of {of}: {self.stats.counts()}{', ended' * self._disposed}")
+        counts = self.stats.counts()
+        return glance(self, f"of {name_of(self._source)}: {counts}{', ended' * self._disposed}")
 
     def start(self, immediate: bool) -> None:
         """Subscribe; then the first value, when nobody's lock is held any more."""
@@ -324,6 +311,7 @@ class Binding(abc.DisposableBase):
             self._wait_for_frame(self._due - now)
             return
         self._showing, self._patience = True, LOST
+        self._drops.report(self._buffer, self._source)
         until, waiting = time.monotonic() + SLICE, len(self._buffer)
         if waiting:
             self._due = now + self._every

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from reactivex import Observable
-from traitlets import HasTraits
 
 from heimdall_reactive.base.exceptions import ConfigurationError
 from heimdall_reactive.connecting.runtime import running_loop
@@ -27,6 +26,14 @@ from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
 from .scope import UiScope
+
+try:
+    from traitlets import HasTraits
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "heimdall_reactive.bindings.traitlets needs traitlets: pip install "
+        "'heimdall-reactive[traitlets]', or [notebook] with widgets"
+    ) from error
 
 __all__ = ["scope", "to_trait"]
 

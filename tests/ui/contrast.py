@@ -23,12 +23,17 @@ SCRIPT = """() => {
     const [r, g, b] = rgb.map(c => linear(c / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const path = element => element ? [...path(element.parentElement), element] : [];
+  const above = element => element.parentElement ?? element.getRootNode().host;
+  const path = element => element ? [...path(above(element)), element] : [];
+  const probe = document.documentElement.appendChild(document.createElement('i'));
+  probe.style.color = 'Canvas';  // white, or black where the page has that scheme
+  const canvas = rgba(getComputedStyle(probe).color).slice(0, 3);
+  probe.remove();
   const found = [];
   const look = (element, text, colour, style) => {
     const box = element.getBoundingClientRect();
     if (!box.width || !box.height || !element.checkVisibility({visibilityProperty: true})) return;
-    let below = [255, 255, 255], front = null, alpha = 1;
+    let below = canvas, front = null, alpha = 1;
     for (const each of path(element)) {
       const css = getComputedStyle(each), back = rgba(css.backgroundColor);
       alpha *= Number(css.opacity);
@@ -44,17 +49,23 @@ SCRIPT = """() => {
     const where = element.className.baseVal ?? element.className;
     found.push({text: text.trim().slice(0, 40), ratio, least: large || sign ? 3 : 4.5, where});
   };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode.data, element = walker.currentNode.parentElement;
-    if (!text.trim() || element.closest('script, style, noscript')) continue;
-    const style = getComputedStyle(element);
-    look(element, text, element instanceof SVGElement ? style.fill : style.color, style);
-  }
-  for (const input of document.querySelectorAll('input, textarea')) {
-    const style = getComputedStyle(input, input.value ? null : '::placeholder');
-    const text = input.value || input.placeholder;
-    if (text) look(input, text, style.color, style);
+  const within = root => {
+    const inner = [...root.querySelectorAll('*')].map(each => each.shadowRoot).filter(Boolean);
+    return [root, ...inner.flatMap(within)];
+  };
+  for (const root of within(document.body)) {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const text = walker.currentNode.data, element = walker.currentNode.parentElement;
+      if (!text.trim() || !element || element.closest('script, style, noscript')) continue;
+      const style = getComputedStyle(element);
+      look(element, text, element instanceof SVGElement ? style.fill : style.color, style);
+    }
+    for (const input of root.querySelectorAll('input, textarea')) {
+      const style = getComputedStyle(input, input.value ? null : '::placeholder');
+      const text = input.value || input.placeholder;
+      if (text) look(input, text, style.color, style);
+    }
   }
   return found;
 }"""

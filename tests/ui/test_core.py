@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import re
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import aclosing
@@ -20,7 +23,15 @@ from reactivex.subject import BehaviorSubject, Subject
 
 from heimdall_reactive import ConfigurationError, ObserverError, QueueHop, Status
 from heimdall_reactive.base.state import ConnectionState
-from heimdall_reactive.bindings import UiScope, badge, badge_of, bind, external_store, values
+from heimdall_reactive.bindings import (
+    UiScope,
+    badge,
+    badge_of,
+    bind,
+    bind_batch,
+    external_store,
+    values,
+)
 from heimdall_reactive.bindings.selecting import same
 from heimdall_reactive.testing import ScriptedPeer
 from tests.support import run
@@ -123,6 +134,81 @@ def test_a_buffer_gives_all_in_order_and_counts_what_had_no_room() -> None:
     window.turn()
     assert shown == list(range(2, 12))
     assert (binding.stats.dropped, binding.stats.high_water) == (2, 10)
+
+
+def test_what_had_no_room_is_told_in_the_log_once_a_burst(caplog: pytest.LogCaptureFixture) -> None:
+    window, subject = Window(), Subject[int]()
+    bind(subject, list[int]().append, window.scope)  # the newest is all that it wants
+    bind_batch(subject, list[list[int]]().append, window.scope, buffer=10)
+    for bursts in range(1, 6):
+        for n in range(22):
+            subject.on_next(n)
+        assert len(caplog.records) == {1: 0, 2: 1, 3: 2, 4: 2, 5: 3}[bursts]  # by the UI's thread
+        window.turn()
+    first = caplog.records[0].getMessage()
+    assert first == (
+        "a binding of Subject is too slow: 12 values dropped so far; raise buffer=10, show many at "
+        "once with bind_batch(), or bind the newest only, without buffer="
+    )
+
+
+async def test_what_had_no_room_in_an_iteration_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    subject = BehaviorSubject(0)
+    async with aclosing(values(subject, buffer=10)) as some:
+        assert await anext(some) == 0
+        for n in range(15):
+            subject.on_next(n)
+        assert await anext(some) == 5
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "values() of BehaviorSubject is too slow: 5 values dropped so far; raise buffer=10, or "
+        "take the newest only, without buffer="
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "says"),
+    [
+        ((1, print), {}, "int is not an observable: bind one of a store, as store.last_message"),
+        ((Subject(), "label"), {}, "a setter must be a function of the value, not 'label'"),
+        (
+            (Subject(), print, "label"),
+            {},
+            "str is not a UiScope: pass scope(widget), of your adapt",
+        ),
+        (
+            (Subject(), print),
+            {"select": "price"},
+            "select must be a function of the value, not 'pr",
+        ),
+    ],
+)
+def test_what_is_no_argument_is_refused_where_it_is_given(
+    arguments: Any, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(says)):
+        bind(*arguments, **options)
+
+
+def test_a_buffer_of_nothing_is_refused_by_its_name() -> None:
+    for buffer in (0, 2.5):
+        with pytest.raises(ConfigurationError, match="buffer must be a whole number of 1 or more"):
+            bind(Subject[int](), print, buffer=buffer)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["textual", "traitlets"])
+def test_an_adapter_without_its_framework_says_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in tuple(sys.modules):
+        if module == name or module.startswith(f"{name}."):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"heimdall_reactive.bindings.{name}", raising=False)
+    with pytest.raises(ImportError, match=re.escape(f"[{name}]")):
+        importlib.import_module(f"heimdall_reactive.bindings.{name}")
 
 
 def test_a_buffer_keeps_equal_selections() -> None:

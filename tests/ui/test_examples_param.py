@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -14,10 +15,14 @@ pytest.importorskip("playwright", reason="pip install playwright, and install ch
 if shutil.which("chromium") is None:
     pytest.skip("Debian's chromium is not installed", allow_module_level=True)
 
+from examples.first.panel_app import page
+from examples.screenshots.browser import browser_page
 from examples.screenshots.param import say, tab_of
 from heimdall_reactive import use_websocket
 from heimdall_reactive.devserver import DevServer, serve_in_thread
 
+from .contrast import low_contrasts
+from .panel_pages import panel_served
 from .support import observers
 
 
@@ -53,3 +58,23 @@ def test_it_lives_through_all_of_it(echo: DevServer, loop: Literal["auto", "thre
                 await until(lambda: observers(store) == before)
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_light_or_dark_as_the_system_is(
+    echo: DevServer, scheme: Literal["light", "dark"]
+) -> None:
+    with (
+        use_websocket(f"{echo.url}/v1/ws", loop="thread") as store,
+        panel_served(lambda: page(store)) as url,
+        browser_page(url, width=390, scheme=scheme) as tab,
+    ):
+        tab.get_by_text("connected").wait_for(timeout=20_000)
+        paper = {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 18, 18)"}[scheme]
+        tab.wait_for_function(f"getComputedStyle(document.body).backgroundColor === '{paper}'")
+        tab.get_by_placeholder("say something").fill("hello")
+        until = time.monotonic() + 10
+        while low_contrasts(tab, 1) and time.monotonic() < until:
+            tab.wait_for_timeout(100)  # the colours change gradually
+        assert low_contrasts(tab, 1) == []
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390

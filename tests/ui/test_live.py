@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -22,6 +22,7 @@ from examples import live as live_examples
 from examples.live.feed import ROWS, Market, Tick, for_json, market
 from heimdall_reactive.bindings import Series
 
+from .contrast import low_contrasts
 from .panel_pages import panel_served
 
 if TYPE_CHECKING:
@@ -182,9 +183,42 @@ def test_bokeh_ends_the_line_at_a_gap_and_shows_the_newest_in_its_table() -> Non
             tab.wait_for_timeout(500)
             assert 0.5 < widest(blue()) < 0.8
             tab.get_by_text("3.00", exact=True).wait_for(timeout=10_000)  # the newest in the table
+            assert tab.evaluate(live_pages.BOKEH) == {"S000": 3}
+            tab.evaluate("table.children[0].children[1].textContent = '1.00'")
+            assert tab.evaluate(live_pages.BOKEH) == {"S000": 1}  # what the benchmark sees is shown
 
 
 BLUE = (31, 119, 180)  # of a line of Bokeh
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_of_panel_is_light_or_dark_as_the_system_is(
+    scheme: Literal["light", "dark"],
+) -> None:
+    pytest.importorskip("panel")
+    pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if shutil.which("chromium") is None:
+        pytest.skip("this test looks at a page with chromium: apt-get install chromium")
+    from examples.live import panel_app
+    from examples.screenshots.browser import browser_page
+
+    with (
+        market() as live,
+        panel_served(lambda: panel_app.page(live)) as url,
+        browser_page(url, width=390, scheme=scheme) as tab,
+    ):
+        tab.get_by_text("S007", exact=True).wait_for(timeout=20_000)
+        for shown in (scheme, "dark" if scheme == "light" else "light"):  # the system changes
+            tab.emulate_media(color_scheme=shown)
+            tab.wait_for_function(f"{PLOT}() === '{PAPER[shown]}'", timeout=20_000)
+            assert low_contrasts(tab) == []
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
+# The colour behind a plot of Bokeh, which is on a canvas: of its default, and of its dark theme.
+PLOT = """(() => [...Bokeh.documents[0]._all_models.values()].find(
+    model => model.type === 'Figure').background_fill_color)"""
+PAPER = {"light": "#ffffff", "dark": "#2b3035"}
 
 
 def keeps_up(tab: Page, within: float = 1000) -> None:

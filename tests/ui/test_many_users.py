@@ -25,6 +25,7 @@ from heimdall_reactive.devserver import DevServer, serve_in_thread  # noqa: E402
 from tests.support import record  # noqa: E402
 
 from .chromium import Tab, chromium  # noqa: E402
+from .contrast import low_contrasts  # noqa: E402
 from .panel_pages import panel_served  # noqa: E402
 from .support import wait_until  # noqa: E402
 
@@ -282,7 +283,8 @@ def test_visitors_of_panel_log_in_and_have_a_store_each_for_all_of_their_tabs() 
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
                 pages: dict[str, Any] = {}
                 for name, word in panel_app.PASSWORDS.items():
-                    pages[name] = tab = browser.new_context().new_page()
+                    scheme = "dark" if name == "ada" else "light"
+                    pages[name] = tab = browser.new_context(color_scheme=scheme).new_page()
                     tab.goto(url)
                     tab.fill("input[name=username]", name)
                     tab.fill("input[name=password]", word)
@@ -291,6 +293,7 @@ def test_visitors_of_panel_log_in_and_have_a_store_each_for_all_of_their_tabs() 
                     tab.get_by_text("connected", exact=True).wait_for()
                     server.fire("rolesUpdated", user_id=name, roles=[f"of {name} <b>"])
                     tab.get_by_text(f"of {name} <b>").first.wait_for()  # a text, never HTML
+                    assert low_contrasts(tab, 4) == []
                 second = pages["ada"].context.new_page()  # begins with what is kept
                 second.goto(url)
                 second.get_by_text("of ada").first.wait_for()
