@@ -18,19 +18,16 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from .base.endpoints import ws_config
 from .base.exceptions import InvalidEndpoint, StoreError
+from .base.extras import of_extra
 from .base.state import ConnectionState, Status
 from .base.stats import Stats
 from .store import WebSocketStore
 
-try:
+with of_extra("otel"):
     from opentelemetry import metrics, trace
     from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
     from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
-except ImportError as error:
-    raise ImportError(
-        "heimdall_reactive.otel needs OpenTelemetry: pip install 'heimdall-reactive[otel]'"
-    ) from error
 
 __all__ = ["instrument"]
 

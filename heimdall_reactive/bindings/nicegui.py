@@ -19,15 +19,19 @@ from contextlib import nullcontext
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from nicegui import Client, core, ui
-from nicegui.elements.mixins.disableable_element import DisableableElement
-from nicegui.elements.mixins.text_element import TextElement
-from nicegui.elements.mixins.value_element import ValueElement
 from reactivex import Observable
+
+from heimdall_reactive.base.extras import of_extra
 
 from .binding import Binding, bind
 from .pages import WEB_FRAME, PageClock
 from .scope import OnClose, UiScope
+
+with of_extra("nicegui"):
+    from nicegui import Client, core, ui
+    from nicegui.elements.mixins.disableable_element import DisableableElement
+    from nicegui.elements.mixins.text_element import TextElement
+    from nicegui.elements.mixins.value_element import ValueElement
 
 __all__ = ["bind_enabled", "bind_text", "bind_value", "bind_visibility", "scope"]
 

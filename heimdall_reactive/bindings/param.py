@@ -21,10 +21,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-import param
 from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.extras import of_extra
 from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import loop_hop
 
@@ -32,6 +32,9 @@ from .binding import Binding, bind
 from .frames import Cancellable, Clock, timer
 from .pages import WEB_FRAME, PageClock
 from .scope import UiScope
+
+with of_extra("param"):
+    import param
 
 __all__ = ["scope", "to_param", "to_rx"]
 

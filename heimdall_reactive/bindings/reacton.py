@@ -22,12 +22,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar, Unpack, cast, overload
 
-import reacton
 from reactivex import Observable
 from reactivex import operators as ops
-from reacton.core import get_render_context
 
 from heimdall_reactive import WebSocketStore
+from heimdall_reactive.base.extras import of_extra
 from heimdall_reactive.base.options import OptionsDict
 from heimdall_reactive.connecting.runtime import LoopOption
 from heimdall_reactive.consuming.hops import Hop
@@ -39,6 +38,10 @@ from .render_queue import render_queue_of
 from .scope import UiScope
 from .selecting import same
 from .snapshots import external_store
+
+with of_extra("reacton"):
+    import reacton
+    from reacton.core import get_render_context
 
 __all__ = ["WebSocketValues", "use_badge", "use_history", "use_subject", "use_websocket"]
 

@@ -24,21 +24,18 @@ from typing import Any, Final, TypeVar, Unpack, cast
 from reactivex import Observable
 
 from heimdall_reactive import ConfigurationError
+from heimdall_reactive.base.extras import of_extra
 from heimdall_reactive.connecting.runtime import running_loop
 
 from .binding import Binding, BindOptions, bind
 from .frames import timer
 from .scope import OnClose, UiScope
 
-try:
+with of_extra("textual"):
     from textual.app import App
     from textual.message_pump import MessagePump
     from textual.visual import VisualError
     from textual.widgets import Static
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "heimdall_reactive.bindings.textual needs Textual: pip install 'heimdall-reactive[textual]'"
-    ) from error
 
 __all__ = ["Bound", "scope"]
 

@@ -21,19 +21,15 @@ from typing import Any, Final, TypeVar
 from reactivex import Observable
 
 from heimdall_reactive.base.exceptions import ConfigurationError
+from heimdall_reactive.base.extras import of_extra
 from heimdall_reactive.connecting.runtime import running_loop
 from heimdall_reactive.consuming.hops import loop_hop
 
 from .binding import Binding, bind
 from .scope import UiScope
 
-try:
+with of_extra("traitlets"):
     from traitlets import HasTraits
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "heimdall_reactive.bindings.traitlets needs traitlets: pip install "
-        "'heimdall-reactive[traitlets]', or [notebook] with widgets"
-    ) from error
 
 __all__ = ["scope", "to_trait"]
 

@@ -7,11 +7,15 @@ Way of a message: a store tells the board's feed, which keeps the newest of each
 a second the board ticks, and every tab that shows something newer draws it.
 """
 
+from heimdall_reactive.base.extras import of_extra
+
 from .board import Board, BoardConnection
 from .embedded import Embedded, embedded_board
 from .feed import Line, MessageFeed
 from .meter import Meter
-from .serving import serving
+
+with of_extra("dashboard"):
+    from .serving import serving
 
 __all__ = [
     "Board",
