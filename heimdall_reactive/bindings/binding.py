@@ -20,7 +20,7 @@ from heimdall_reactive.reactive.source import report_on
 from .drops import Drops, name_of
 from .frames import Cancellable
 from .gathering import Gathered
-from .options import BindOptions, OnError, check
+from .options import BindOptions, OnError, check, check_functions
 from .pages import PageClock
 from .scope import UiScope
 from .selecting import Selecting, distinct_by_default
@@ -110,8 +110,8 @@ def bind(
         TypeError: the source is not an observable, the setter or `select` not a function, the scope
             not a `UiScope`; or the setter is a coroutine function, which nobody would await.
     """
-    if select is not None and not callable(select):
-        raise TypeError(f"select must be a function of the value, not {select!r}")
+    if select is not None:
+        check_functions(select=select)
     if isinstance(source, Gathered):
         source, distinct = source.taking(select), False
         select = source.select

@@ -16,6 +16,8 @@ from heimdall_reactive.base.masking import told
 from heimdall_reactive.reactive.source import report_on
 from heimdall_reactive.reactive.values import is_told
 
+from .options import check_observable
+
 __all__ = ["Gathered"]
 
 logger: Final = logging.getLogger("heimdall_reactive")
@@ -42,6 +44,7 @@ class Gathered(Observable[P], abc.DisposableBase, Generic[T, P]):
 
     def __init__(self, source: Observable[T]) -> None:
         super().__init__()
+        check_observable(source)
         self._source = source
         self._failed = 0
         self._told: Subject[P] = Subject()

@@ -13,7 +13,7 @@ from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .scope import UiScope
 
-__all__ = ["BindOptions", "OnError", "check"]
+__all__ = ["BindOptions", "OnError", "check", "check_functions", "check_observable"]
 
 OnError = Callable[[Exception], object]
 
@@ -29,6 +29,28 @@ class BindOptions(TypedDict, total=False):
     on_done: Callable[[], object] | None
 
 
+def check_observable(source: object) -> None:
+    """Refuse what cannot be observed.
+
+    Raises:
+        TypeError: it names what can.
+    """
+    if not isinstance(source, abc.ObservableBase):
+        name = type(source).__name__
+        raise TypeError(f"{name} is not an observable: take one of a store, as store.last_message")
+
+
+def check_functions(**given: object) -> None:
+    """Refuse what cannot be called with a value, by its name.
+
+    Raises:
+        TypeError: it is not callable.
+    """
+    for name, value in given.items():
+        if not callable(value):
+            raise TypeError(f"{name} must be a function of the value, not {value!r}")
+
+
 def check(
     source: object, setter: object, scope: object, every: float | None, buffer: object
 ) -> None:
@@ -38,11 +60,8 @@ def check(
         TypeError: as for `bind`.
         ConfigurationError: as for `bind`.
     """
-    if not isinstance(source, abc.ObservableBase):
-        name = type(source).__name__
-        raise TypeError(f"{name} is not an observable: bind one of a store, as store.last_message")
-    if not callable(setter):
-        raise TypeError(f"a setter must be a function of the value, not {setter!r}")
+    check_observable(source)
+    check_functions(setter=setter)
     if inspect.iscoroutinefunction(setter):
         raise TypeError(
             "a coroutine function cannot be a setter: nobody would await it; "

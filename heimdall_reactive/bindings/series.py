@@ -15,6 +15,7 @@ from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.printable import count_of
 
 from .gathering import Gathered
+from .options import check_functions
 
 __all__ = ["Series", "Window", "window"]
 
@@ -66,7 +67,9 @@ def window(
 
     Raises:
         ConfigurationError: `seconds` or `gap` is not more than 0, or `max_points` less than 8.
+        TypeError: the source is not an observable, `value` or `at` not a function.
     """
+    check_functions(value=value, at=at or value)
     if not seconds > 0 or max_points < 8:
         raise ConfigurationError(
             f"a window needs more than 0 seconds and 8 points or more, not {seconds}, {max_points}"

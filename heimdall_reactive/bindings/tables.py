@@ -13,6 +13,7 @@ from heimdall_reactive.base.glance import glance
 from heimdall_reactive.base.printable import count_of
 
 from .gathering import Gathered
+from .options import check_functions
 
 __all__ = ["Changes", "LatestBy", "latest_by"]
 
@@ -55,7 +56,9 @@ def latest_by(
 
     Raises:
         ConfigurationError: `limit` is not a whole number of 1 or more.
+        TypeError: the source is not an observable, `key` or `removes` not a function.
     """
+    check_functions(key=key, removes=removes or key)
     if not is_count(limit):
         raise ConfigurationError(f"limit must be a whole number of 1 or more, not {limit!r}")
     return LatestBy(source, key, limit, removes)

@@ -171,8 +171,8 @@ async def test_what_had_no_room_in_an_iteration_is_in_the_log(
 @pytest.mark.parametrize(
     ("arguments", "options", "says"),
     [
-        ((1, print), {}, "int is not an observable: bind one of a store, as store.last_message"),
-        ((Subject(), "label"), {}, "a setter must be a function of the value, not 'label'"),
+        ((1, print), {}, "int is not an observable: take one of a store, as store.last_message"),
+        ((Subject(), "label"), {}, "setter must be a function of the value, not 'label'"),
         (
             (Subject(), print, "label"),
             {},

@@ -660,6 +660,19 @@ def test_a_window_that_cannot_work_is_refused(seconds: float, points: int) -> No
         window(Subject[float](), seconds, points)
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: latest_by("ticks", len), "str is not an observable"),  # type: ignore[arg-type]
+        (lambda: latest_by(Subject[str](), "symbol"), "key must be a function"),  # type: ignore[arg-type]
+        (lambda: window(Subject[float](), 60, value="price"), "value must be a function"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_nothing_can_be_gathered_from_is_refused(call: Callable[[], Any], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        call()
+
+
 @pytest.mark.parametrize("gap", [0, -1, math.nan])
 def test_a_gap_takes_time(gap: float) -> None:
     with pytest.raises(ConfigurationError, match="gap= must be more than 0 seconds"):
