@@ -12,7 +12,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "heimdall_reactive"
 
 FLOORS: list[set[str]] = [
-    {"starting", "wake_up", "exact", "tagged", "forking", "frames", "hidden", "printable"},
+    {
+        "starting",
+        "wake_up",
+        "exact",
+        "extras",
+        "tagged",
+        "forking",
+        "frames",
+        "hidden",
+        "printable",
+    },
     {"exceptions"},
     {"glance"},
     {"masking", "access_token"},
