@@ -13,15 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import settings
 
 from . import eager
 from .support import descriptors, run, threads
 
 VIRTUAL: Final = "heimdall_virtual_time"
-
-settings.register_profile("here", deadline=None)  # a busy machine takes a second for any example
-settings.load_profile("here")
 
 
 def pytest_configure() -> None:

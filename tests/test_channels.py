@@ -284,7 +284,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(STEPS)
 def test_the_servers_set_is_the_clients_and_no_unsubscribe_is_too_many(
     steps: list[tuple[str, str]],

@@ -508,7 +508,7 @@ def numbered(event: Any, machine: Machine) -> events.Event:
     return event._replace(number=machine.number - age)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(path=st.lists(EVENTS, max_size=60))
 def test_whatever_happens_every_step_keeps_the_rules(path: list[Any]) -> None:
     machine, attempts = Machine(), 0
@@ -542,7 +542,7 @@ def test_whatever_happens_every_step_keeps_the_rules(path: list[Any]) -> None:
         machine = after
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(path=st.lists(EVENTS, max_size=60))
 def test_disconnect_wins_in_every_phase(path: list[Any]) -> None:
     machine = Machine()

@@ -286,7 +286,7 @@ class Peer:
 STEPS = st.sampled_from(["send", "keyed", "stuck", "land", "ping", "pong", "answer", "wait"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(steps=st.lists(STEPS, max_size=60), keeps=st.booleans(), read=st.integers(0, 60))
 def test_whatever_happens_no_receipt_says_more_than_the_peer_has(
     steps: list[str], keeps: bool, read: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("nats", reason="pip install 'heimdall-reactive[nats]'")
@@ -83,6 +83,7 @@ lines = st.sampled_from([
 ])  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(messages | lines, max_size=12), st.lists(st.integers(1, 40), max_size=30))
 @example([wire_of((1, "", None, b"x" * 100))], [1] * 99)
 def test_messages_are_those_of_nats_py_however_they_are_cut(

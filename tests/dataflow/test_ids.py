@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError
@@ -11,6 +11,7 @@ from heimdall_reactive.dataflow import NoMessageId, RecentIds
 from heimdall_reactive.dataflow.ids import MAX_ID, id_rule, number_rule, plain_id
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=300), st.integers(1, 20))
 def test_a_repeat_within_the_window_is_known(sequence: list[int], limit: int) -> None:
     ids = RecentIds(limit)
@@ -23,6 +24,7 @@ def test_a_repeat_within_the_window_is_known(sequence: list[int], limit: int) ->
         assert all(one in ids for one in kept)
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 30), st.integers(0, 200))
 def test_interleaved_copies_lose_and_repeat_nothing(
     data: st.DataObject, lag: int, count: int
@@ -77,6 +79,7 @@ def test_what_is_no_id(value: object) -> None:
     assert plain_id(value) is None
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(min_size=1), st.integers()))
 def test_an_id_may_stand_in_a_header(value: str | int) -> None:
     text = plain_id(value)
@@ -85,6 +88,7 @@ def test_an_id_may_stand_in_a_header(value: str | int) -> None:
     assert all("!" <= character <= "~" for character in text)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_different_ids_stay_different(one: str, other: str) -> None:
     assert (plain_id(one) == plain_id(other)) == (one == other)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError
@@ -47,6 +47,7 @@ def settle(copies: set[str], holders: dict[Slot, str], parts: list[str], replica
     raise AssertionError("it never comes to rest")
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 25), st.integers(1, 6), st.integers(1, 4), st.lists(st.integers(1, 6)),
 )  # fmt: skip
@@ -66,6 +67,7 @@ def test_every_partition_is_held_and_no_copy_holds_much_more(
         assert max(loads.values(), default=0) - min((loads[n] for n in alive), default=0) <= 1
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=100), st.integers(1, 50))
 def test_a_partition_is_the_same_everywhere_and_may_stand_in_a_key(name: str, count: int) -> None:
     assert partition_of(name, count) == partition_of(name, count)

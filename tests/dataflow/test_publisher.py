@@ -109,7 +109,7 @@ def record(number: int) -> Record:
 fates = st.sampled_from(["fine"] * 8 + ["cut", "lost ack", "error"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(fates, max_size=60), st.integers(1, 40), st.integers(1, 12))
 def test_whatever_fails_the_log_gets_everything_once_and_in_order(
     script: list[Fate], count: int, window: int

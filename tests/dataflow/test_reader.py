@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heimdall_reactive import ConfigurationError, InvalidEndpoint, Status
@@ -367,6 +367,7 @@ def test_a_feed_shows_no_secrets() -> None:
     assert "pw" not in repr(feed)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 80), min_size=1))
 def test_counts_of_gaps_are_exactly_what_did_not_come(came: set[int]) -> None:
     tracks = GapTracker(Feed(endpoint="/", channel="c", consecutive=True), {}, "me")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heimdall_reactive.dataflow as dataflow
@@ -15,6 +15,7 @@ from heimdall_reactive.dataflow.records import checked_stream, id_of, message_id
 names = st.text(min_size=1)
 
 
+@settings(deadline=None)
 @given(names)
 def test_every_channel_has_a_subject_of_one_token(channel: str) -> None:
     name = subject("TICKS", "in", channel)
@@ -31,6 +32,7 @@ def test_a_channel_called_star_is_no_wildcard() -> None:
     assert channel_of("T.in.%2A") == "*"
 
 
+@settings(deadline=None)
 @given(names, st.text())
 def test_ids_carry_kind_and_channel_and_come_back(channel: str, own: str) -> None:
     assert id_of(message_id("in", channel, own)) == own
@@ -69,6 +71,7 @@ def test_other_subjects_are_none_of_a_record(name: str) -> None:
         read_record(name, b"")
 
 
+@settings(deadline=None)
 @given(st.integers(-50, 50), st.integers(0, 60), st.lists(st.integers(-60, 120)))
 def test_holes_are_exactly_what_is_not_there(first: int, size: int, present: list[int]) -> None:
     last = first + size

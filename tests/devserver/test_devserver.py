@@ -679,7 +679,7 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     steps=st.lists(_STEPS),
     separator=st.sampled_from([";", "\n", " ;\n", "# note; 1 drop\n"]),
@@ -693,7 +693,7 @@ def test_what_is_written_is_read(steps: list[ScriptStep], separator: str, blank:
 _SCRAPS = st.lists(st.sampled_from(["1", "2.5", "drop", "ban", "refuse", "503", ";", "#", "\n"]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text() | _SCRAPS.map(" ".join))
 def test_any_text_is_read_or_explained(text: str) -> None:
     steps: list[ScriptStep] = []

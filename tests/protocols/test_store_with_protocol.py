@@ -432,6 +432,7 @@ def watch() -> Iterator[Watch]:
     max_examples=EXAMPLES or 150,
     derandomize=not EXAMPLES,
     database=None,
+    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=False,
 )

@@ -94,7 +94,7 @@ STEPS = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_each_observer_gets_a_suffix_under_any_interleaving(steps: list[tuple[Any, int]]) -> None:
     walk = Walk()
@@ -107,7 +107,7 @@ def test_each_observer_gets_a_suffix_under_any_interleaving(steps: list[tuple[An
         assert len(values) >= min((history._kept.maxlen or 0), walk.emitted - walk.began[history])
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(limit=st.integers(1, 6), before=st.integers(0, 12), after=st.integers(0, 12))
 def test_a_late_observer_gets_the_last_n_and_all_later(limit: int, before: int, after: int) -> None:
     bench = Bench()

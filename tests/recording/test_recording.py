@@ -236,7 +236,7 @@ ACTS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(acts=st.lists(ACTS, max_size=25), speed=st.sampled_from([None, 1.0, 30.0]))
 def test_whatever_happens_happens_again(
     acts: list[tuple[str, Any]], speed: float | None, tmp_path_factory: pytest.TempPathFactory

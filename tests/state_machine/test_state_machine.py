@@ -238,6 +238,7 @@ Machine.TestCase.settings = settings(
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     database=None,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=False,
 )
