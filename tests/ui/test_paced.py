@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reactivex import Observable
 from reactivex import operators as ops
@@ -468,6 +468,7 @@ def test_observers_are_told_each_change_and_first_what_is_kept() -> None:
     assert seen == [Changes({"a": ("a", 1)}, {}, []), Changes({}, {"a": ("a", 2)}, [])]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(st.none(), st.tuples(st.sampled_from("abcde"), st.integers(-1, 3))), max_size=60
@@ -601,6 +602,7 @@ def test_a_line_is_broken_where_nothing_came_for_too_long() -> None:
     assert [None if math.isnan(y) else y for y in plot.value.y] == [7.0, 8.0, None, 1.0]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 4), st.floats(-1e6, 1e6)), min_size=1, max_size=300),
     st.integers(8, 40),
@@ -632,6 +634,7 @@ def test_each_gap_that_is_seen_breaks_the_line_and_nothing_else_does(
             assert any(a < x < b for x, y in zip(*series, strict=True) if math.isnan(y))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(-1e6, 1e6)), min_size=1, max_size=300),
     st.integers(8, 40),
