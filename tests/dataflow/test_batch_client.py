@@ -162,7 +162,8 @@ async def test_a_connection_that_nobody_reads_any_more_has_no_pong(
     await client.pong()
     assert mortal_server._process is not None
     os.kill(mortal_server._process.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, mortal_server._process.pid, os.WSTOPPED)  # until then it answers
+    pid = mortal_server._process.pid
+    os.waitid(os.P_PID, pid, os.WSTOPPED)  # noqa: ASYNC222 - soon, and until then it answers
     with pytest.raises(FlushTimeoutError):
         await client.flush(cast("int", 0.05))
     os.kill(mortal_server._process.pid, signal.SIGCONT)
