@@ -39,7 +39,7 @@ from .expiry import Expiry
 from .handshake import ask_endpoint, shake_hands
 from .listener import Listener
 from .machine import Machine, Phase, step
-from .outbox import CLOSED, DISCONNECTED, Outbox
+from .outbox import CLOSED, Outbox
 from .pace import Pace
 from .providers import ProviderCalls
 from .runtime import Runtime
@@ -119,9 +119,8 @@ class Connection:
         """
         self.flush()  # what was sent in this turn of the event loop was sent before
         # Before the step: a receipt's callback may connect, and this command still wins.
-        self._outbox.clear(DISCONNECTED, mark)
+        self._outbox.clear("disconnect() was called", mark)
         self._feed(events.Disconnect())
-        self._outbox.clear(DISCONNECTED, mark)  # what a session that is dropped would send again
 
     def flush(self) -> None:
         """Write what waits in the outbox, as long as the wire takes it."""
@@ -203,7 +202,7 @@ class Connection:
                     self._token_refresh.start(session)
                 session.start(self._options.heartbeat if heartbeat else None)
             case effects.EndSession(code, reason) if session is not None:
-                session.end(code, reason, last=True)
+                session.end(code, reason)
             case effects.PartSession(code, reason):
                 self.sessions.part(code, reason)
                 self._expect_expiry()

@@ -14,12 +14,12 @@ from heimdall_reactive.base.options import OutboxOverflow
 from heimdall_reactive.base.receipt import Receipt, ReceiptState
 from heimdall_reactive.base.stats import SendCounters
 
-__all__ = ["CLOSED", "DISCONNECTED", "Outbox", "Unsendable", "Writer"]
+__all__ = ["CLOSED", "Outbox", "Unsendable", "Writer"]
 
 
 NOTHING: Final[Any] = ()  # in the place of an empty deque
 CLOSED: Final = "the store was closed; await the receipt of the last send first"
-DISCONNECTED: Final = "disconnect() was called"
+NEVER_CLEARED: Final = (0, "")
 GAVE_WAY: Final = "later sends took its place (outbox_overflow)"
 BATCH: Final = 64 * 1024  # bytes that are written at once
 
@@ -94,8 +94,8 @@ class Outbox:
     """
 
     __slots__ = (
-        "_ahead", "_bytes", "_clock", "_closed", "_count", "_entries", "_flushing", "_kept",
-        "_lock", "_overflow", "_room", "_tell", "_ttl", "counters", "limit", "max_bytes",
+        "_ahead", "_bytes", "_cleared", "_clock", "_closed", "_count", "_entries", "_flushing",
+        "_kept", "_lock", "_overflow", "_room", "_tell", "_ttl", "counters", "limit", "max_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +122,7 @@ class Outbox:
         self._kept = 0  # sends that are written, and may be sent again
         self._count = 0
         self._closed: str | None = None
+        self._cleared = NEVER_CLEARED  # up to which number, and why: for what is put back
         # Reentrant: a finaliser may send while this thread is in here.
         self._lock = threading.RLock()
         self._room: threading.Condition | None = None  # most stores need none: it takes 1 KB
@@ -299,14 +300,15 @@ class Outbox:
                 self._tell_room()
             return entry
 
-    def put_back(self, entries: Sequence[QueuedSend], dropped: str = "") -> None:
-        """Have sends wait where they were, before all others; or drop them, for a reason."""
+    def put_back(self, entries: Sequence[QueuedSend]) -> None:
+        """Have sends wait where they were, before all others, unless `clear` has dropped those."""
         with self._lock:
             back = [*entries, *self._entries]
             self._entries = deque(sorted(back, key=lambda entry: entry.number))
             self._bytes += sum(len(entry.frame.data) for entry in entries)
-        if dropped:
-            self.clear(dropped, entries[-1].number)
+            mark, reason = self._cleared
+        if any(entry.number <= mark for entry in entries):
+            self.clear(reason, mark)
 
     def keep(self, entry: QueuedSend) -> None:
         """Count a send that was written, and may be sent again, against the bounds."""
@@ -358,10 +360,16 @@ class Outbox:
     def clear(self, reason: str, mark: int | None = None) -> int:
         """Drop what waits, with its receipts; return how many.
 
+        What a session has written is dropped when that puts it back.
+
         Args:
             reason: for the receipts.
             mark: drop only what was queued until `mark()` returned this; None drops all.
         """
+        with self._lock:
+            until = self._count if mark is None else mark
+            if until >= self._cleared[0]:
+                self._cleared = until, reason
         dropped = self._take_while(lambda entry: mark is None or entry.number <= mark)
         if count := self._settle(dropped, "dropped", reason):
             self._tell(count, reason, False)

@@ -33,7 +33,7 @@ from .codec import InvalidUtf8, encode
 from .conversation import Conversation
 from .heartbeat import Pulse
 from .listener import Listener
-from .outbox import DISCONNECTED, Outbox, QueuedSend
+from .outbox import Outbox, QueuedSend
 from .pace import Pace
 from .proofs import LOST, Proofs
 from .runtime import running_loop
@@ -100,7 +100,7 @@ class Session:
             outbox.counters, self._ask_proof, self._call, outbox if resend else None,
             getattr(wire, "proves", True),
         )  # fmt: skip
-        self._resends, self._last = resend, False
+        self._resends = resend
         self._batches = type(self) is Session and getattr(wire, "batches", False)
         self._disowned = False
         self._gap: Gap | None = None  # held until the first message
@@ -129,10 +129,9 @@ class Session:
         if self._resends and self._proofs.unproved:
             self.wire.prove()
 
-    def end(self, code: int, reason: str = "", last: bool = False) -> None:
+    def end(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake, behind a ping whose pong proves what was sent."""
         self._stop()
-        self._last = last  # no session is to follow that would send again what is in doubt
         if self._proofs.unproved:
             self.wire.prove(last=True)
         self.wire.end(code, reason)
@@ -360,7 +359,7 @@ class Session:
         doubted, again = self._proofs.end()
         self._outbox.counters.in_doubt += doubted
         if again:
-            self._outbox.put_back(again, DISCONNECTED if self._last else "")
+            self._outbox.put_back(again)
         return doubted
 
     def _report_doubt(self, count: int) -> None:
