@@ -16,10 +16,8 @@ from heimdall_reactive.base.stats import SendCounters
 
 __all__ = ["CLOSED", "Outbox", "Unsendable", "Writer"]
 
-
 NOTHING: Final[Any] = ()  # in the place of an empty deque
 CLOSED: Final = "the store was closed; await the receipt of the last send first"
-NEVER_CLEARED: Final = (0, "")
 GAVE_WAY: Final = "later sends took its place (outbox_overflow)"
 BATCH: Final = 64 * 1024  # bytes that are written at once
 
@@ -122,7 +120,7 @@ class Outbox:
         self._kept = 0  # sends that are written, and may be sent again
         self._count = 0
         self._closed: str | None = None
-        self._cleared = NEVER_CLEARED  # up to which number, and why: for what is put back
+        self._cleared = "", 0  # why, and up to which number: for what is put back
         # Reentrant: a finaliser may send while this thread is in here.
         self._lock = threading.RLock()
         self._room: threading.Condition | None = None  # most stores need none: it takes 1 KB
@@ -306,9 +304,7 @@ class Outbox:
             back = [*entries, *self._entries]
             self._entries = deque(sorted(back, key=lambda entry: entry.number))
             self._bytes += sum(len(entry.frame.data) for entry in entries)
-            mark, reason = self._cleared
-        if any(entry.number <= mark for entry in entries):
-            self.clear(reason, mark)
+        self.clear(*self._cleared)
 
     def keep(self, entry: QueuedSend) -> None:
         """Count a send that was written, and may be sent again, against the bounds."""
@@ -358,18 +354,14 @@ class Outbox:
             return None
 
     def clear(self, reason: str, mark: int | None = None) -> int:
-        """Drop what waits, with its receipts; return how many.
-
-        What a session has written is dropped when that puts it back.
+        """Drop what waits, or is put back later, with its receipts; return how many.
 
         Args:
             reason: for the receipts.
             mark: drop only what was queued until `mark()` returned this; None drops all.
         """
-        with self._lock:
-            until = self._count if mark is None else mark
-            if until >= self._cleared[0]:
-                self._cleared = until, reason
+        if (until := self._count if mark is None else mark) >= self._cleared[1]:
+            self._cleared = reason, until
         dropped = self._take_while(lambda entry: mark is None or entry.number <= mark)
         if count := self._settle(dropped, "dropped", reason):
             self._tell(count, reason, False)
