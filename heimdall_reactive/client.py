@@ -11,6 +11,7 @@ from reactivex import operators as ops
 from reactivex.abc import DisposableBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from .base.checks import is_async
 from .base.glance import glance
 from .base.options import CloseInfo, OptionsDict
 from .base.receipt import Receipt
@@ -101,7 +102,7 @@ class WebSocketClient(Closable, Generic[T]):
         if not callable(handler):
             raise TypeError(f"{name} takes a function, sync or async, not {handler!r}")
         call: Callable[[E], Any] = _with_argument(name, handler)
-        if not _is_async(handler):
+        if not is_async(handler):
             return source.subscribe(call)
         queue = self.socket.on_each(source, call, name=name)
         self._queues.append(queue)
@@ -110,12 +111,6 @@ class WebSocketClient(Closable, Generic[T]):
     def _forget(self, queue: AsyncHandler[Any]) -> None:
         self._queues.remove(queue)
         self._gone += queue.stats.dropped
-
-
-def _is_async(handler: object) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
-    )
 
 
 def _with_argument(name: str, handler: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -11,9 +11,9 @@ from .exceptions import ConfigurationError
 from .headers import TOKEN
 
 __all__ = [
-    "Check", "check_close", "check_function", "check_timeout", "instance", "is_count",
-    "is_duration", "is_names", "is_number", "is_place", "is_rate", "is_sync", "is_text", "one_of",
-    "optional", "suggested", "too_long",
+    "Check", "check_close", "check_function", "check_timeout", "instance", "is_async",
+    "is_close_code", "is_count", "is_duration", "is_names", "is_number", "is_place", "is_rate",
+    "is_sync", "is_text", "one_of", "optional", "suggested", "too_long",
 ]  # fmt: skip
 
 Check: TypeAlias = Callable[[Any], bool]
@@ -75,11 +75,20 @@ def is_names(value: Any) -> bool:
     return all(isinstance(name, str) and TOKEN.fullmatch(name) for name in value)
 
 
+def is_async(value: Any) -> bool:
+    """Return whether a value is a coroutine function, or an object with an async `__call__`."""
+    calls = (value, getattr(value, "__call__", None))  # noqa: B004 - its own is what counts
+    return any(map(inspect.iscoroutinefunction, calls))
+
+
 def is_sync(value: Any) -> bool:
     """Return whether a value is a function whose result counts as it is: not async, no class."""
-    calls = (value, getattr(value, "__call__", None))  # noqa: B004 - an object's may be async
-    is_async = any(map(inspect.iscoroutinefunction, calls))
-    return callable(value) and not isinstance(value, type) and not is_async
+    return callable(value) and not isinstance(value, type) and not is_async(value)
+
+
+def is_close_code(code: object) -> bool:
+    """Return whether a program may close with a code (RFC 6455 section 7.4)."""
+    return isinstance(code, int) and (code == 1000 or 3000 <= code <= 4999)
 
 
 def is_text(value: Any) -> bool:
@@ -165,7 +174,7 @@ def check_close(code: object, reason: object) -> None:
         ConfigurationError: a code that only a library may send (RFC 6455 section 7.4), or a
             reason that is not a str.
     """
-    if not (isinstance(code, int) and (code == 1000 or 3000 <= code <= 4999)):
+    if not is_close_code(code):
         raise ConfigurationError(f"reconnect() sends 1000 or 3000 to 4999, not {code!r}")
     if not isinstance(reason, str):
         raise ConfigurationError(f"reconnect() sends a reason that is a str, not {reason!r}")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from heimdall_reactive.base.browser_limits import NO_HEADER
+from heimdall_reactive.base.checks import is_close_code
 from heimdall_reactive.base.exceptions import ConfigurationError, ConnectError, ConnectTimeout
 from heimdall_reactive.base.frames import Frame
 from heimdall_reactive.base.masking import told
@@ -279,7 +280,7 @@ class BrowserWire:
 
     def _close_socket(self, code: int, reason: str) -> None:
         with suppress(Exception):  # it is closed already
-            if code == 1000 or 3000 <= code <= 4999:
+            if is_close_code(code):
                 self._socket.close(code, reason)
             else:  # a page may say no other
                 self._socket.close()
