@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from reactivex import abc
 
-from heimdall_reactive.base.checks import is_count
+from heimdall_reactive.base.checks import check_function, is_count
 from heimdall_reactive.base.exceptions import ConfigurationError
 
 from .scope import UiScope
@@ -41,14 +41,13 @@ def check_observable(source: object) -> None:
 
 
 def check_functions(**given: object) -> None:
-    """Refuse what cannot be called with a value, by its name.
+    """Refuse what is not a plain function of a value, by its name.
 
     Raises:
-        TypeError: it is not callable.
+        TypeError: as `check_function`.
     """
     for name, value in given.items():
-        if not callable(value):
-            raise TypeError(f"{name} must be a function of the value, not {value!r}")
+        check_function(value, f"{name} must be a function of the value")
 
 
 def check(
@@ -61,12 +60,12 @@ def check(
         ConfigurationError: as for `bind`.
     """
     check_observable(source)
-    check_functions(setter=setter)
     if inspect.iscoroutinefunction(setter):
         raise TypeError(
             "a coroutine function cannot be a setter: nobody would await it; "
             "iterate over values() in a task of your framework, or use store.on_each()"
         )
+    check_functions(setter=setter)
     if not isinstance(scope, UiScope):
         name = type(scope).__name__
         raise TypeError(f"{name} is not a UiScope: pass scope(widget), of your adapter")
